@@ -1,0 +1,72 @@
+"""Fixtures of the live tests. A test that takes `database` runs once per PostgreSQL version."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import LABELS, Database, PasswordRole, Project, TestServer
+from harness.servers import Databases
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", params=LABELS, ids=lambda label: f"pg{label}")
+def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+    """A running server, each version in turn; stopped and removed at the end."""
+    with TestServer(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def new_database(server: TestServer) -> Iterator[Databases]:
+    """Call it for one more empty database on the server."""
+    databases = Databases(server)
+    yield databases
+    databases.remove()
+
+
+@pytest.fixture
+def database(new_database: Databases) -> Database:
+    """An empty database; roles that the test creates go away with it."""
+    return new_database()
+
+
+@pytest.fixture
+def password_role(database: Database) -> PasswordRole:
+    """A role whose password the server checks (scram-sha-256)."""
+    role = PasswordRole(f"pw_{secrets.token_hex(3)}", f"s3cret:{secrets.token_hex(8)}/@")
+    database.psql(
+        f"CREATE ROLE {role.name} LOGIN PASSWORD '{role.password}' IN ROLE password_users"
+    )
+    return role
+
+
+@pytest.fixture
+def silent_dsn() -> Iterator[str]:
+    """The DSN of something that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+
+
+@pytest.fixture
+def unreachable_dsn(tmp_path: Path) -> str:
+    """The DSN of a server that is not there."""
+    return f"postgresql://postgres@/postgres?host={tmp_path}/nowhere"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """An empty directory to write an inventory and a deploy into, and to run pyinfra in."""
+    return Project(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Path:
+    """The root of this checkout, where `deploy.py` and its companions are."""
+    return ROOT

@@ -1,0 +1,123 @@
+"""The real pyinfra command line as a subprocess."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demo.server import environment
+
+_FAIL_FAST = "from pyinfra import config\n\nconfig.FAIL_PERCENT = 0\n"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of pyinfra ended and everything it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """Both streams, for searching."""
+        return self.stdout + self.stderr
+
+    def succeeded(self) -> Run:
+        """Return itself, or fail the test with what was printed."""
+        assert self.code == 0, f"pyinfra ended with {self.code}\n{self.output}"
+        return self
+
+    def failed(self) -> Run:
+        """Return itself, or fail the test because pyinfra did not fail."""
+        assert self.code != 0, f"pyinfra succeeded\n{self.output}"
+        return self
+
+
+def start_pyinfra(
+    cwd: Path, *arguments: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start pyinfra and do not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pyinfra", *map(str, arguments)],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**environment(), "PYINFRA_PROGRESS": "off", **(env or {})},
+    )
+
+
+def pyinfra(
+    cwd: Path,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+) -> Run:
+    """Run pyinfra in a directory; nothing can be typed, so apply with `-y`."""
+    with start_pyinfra(cwd, *arguments, env=env) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return Run(process.returncode, stdout, stderr)
+
+
+class Project:
+    """A directory with an inventory and a deploy, as a user of the collection has one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.write("config.py", _FAIL_FAST)
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file; the text may be indented as it stands in the test."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text).lstrip("\n"))
+        return path
+
+    def inventory(
+        self,
+        hosts: Mapping[str, str | Mapping[str, Any]],
+        *,
+        name: str = "inventory.py",
+        group: str = "databases",
+        **data: Any,
+    ) -> Path:
+        """Write an inventory of `@postgres/NAME` hosts, each given by its DSN or by its data.
+
+        Keywords are data of the whole group.
+        """
+        members = [
+            (
+                key if key.startswith("@") else f"@postgres/{key}",
+                {"postgres_dsn": value} if isinstance(value, str) else dict(value),
+            )
+            for key, value in hosts.items()
+        ]
+        return self.write(name, f"{group} = ({members!r}, {data!r})\n")
+
+    def deploy(self, text: str, *, name: str = "deploy.py") -> Path:
+        """Write a deploy; `pg` and pyinfra's `host` are imported already."""
+        body = textwrap.dedent(text).lstrip("\n")
+        return self.write(
+            name, f"from pyinfra import host\n\nimport pyinfra_postgres as pg\n\n{body}"
+        )
+
+    def run(self, *arguments: str | Path, **keywords: Any) -> Run:
+        """Run pyinfra here; without arguments apply deploy.py to inventory.py."""
+        return pyinfra(self.path, *(arguments or ("inventory.py", "deploy.py", "-y")), **keywords)
+
+    def start(self, *arguments: str | Path, **keywords: Any) -> subprocess.Popen[str]:
+        """Start pyinfra here and do not wait for it."""
+        return start_pyinfra(
+            self.path, *(arguments or ("inventory.py", "deploy.py", "-y")), **keywords
+        )

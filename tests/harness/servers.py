@@ -1,0 +1,289 @@
+"""Throwaway servers and databases, observed through psql, pg_dump and the server's own log."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+import testinfra
+
+from demo.server import EMBEDDED_VERSIONS, Server, embedded_binaries
+
+# Directories of other servers' programs, separated as in PATH: /usr/lib/postgresql/15/bin
+EXTRA = "PYINFRA_POSTGRES_TEST_BIN"
+
+# Sessions under this name are the tests' own: they are left out of the statements that tests see.
+OBSERVER = "observer"
+
+_SETTINGS = {
+    # Nothing here outlives the test run.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "32MB",
+    "max_connections": "60",
+    "autovacuum": "off",
+    # One JSON object per log line, in one file.
+    "logging_collector": "on",
+    "log_destination": "jsonlog",
+    "log_directory": "log",
+    "log_filename": "server",
+    "log_rotation_age": "0",
+    "log_rotation_size": "0",
+    "log_statement": "all",
+    "log_connections": "on",
+    "log_timezone": "UTC",
+}
+_PASSWORD_USERS = "password_users"
+_HBA = (f"local all +{_PASSWORD_USERS} scram-sha-256", "local all all trust")
+
+
+def _binaries() -> dict[str, Path]:
+    """The servers to test with: embedded ones by major version, then those of EXTRA."""
+    found = {str(version): embedded_binaries(version) for version in EMBEDDED_VERSIONS}
+    for directory in filter(None, os.environ.get(EXTRA, "").split(os.pathsep)):
+        version = _HOST.run("%s --version", str(Path(directory) / "postgres")).stdout
+        match = re.search(r"\(PostgreSQL\) (\d+)", version)
+        if match is None:
+            raise pytest.UsageError(f"{EXTRA}: there is no postgres in {directory}")
+        label = match[1] if match[1] not in found else f"{match[1]}-{len(found)}"
+        found[label] = Path(directory)
+    return found
+
+
+_HOST: Any = testinfra.get_host("local://")
+_BINARIES = _binaries()
+LABELS = sorted(_BINARIES, key=lambda label: int(label.split("-")[0]))
+NEWEST = LABELS[-1]
+
+# For tests whose subject does not depend on the server: `@one_version`.
+one_version = pytest.mark.parametrize("server", [NEWEST], indirect=True, ids=[f"pg{NEWEST}"])
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One line of the server's log."""
+
+    time: datetime
+    pid: int
+    user: str
+    database: str
+    application: str
+    message: str
+
+    @property
+    def statement(self) -> str | None:
+        """The SQL that a client sent, or None when the line says something else."""
+        match = re.match(r"(?:statement|execute [^:]*): (.*)", self.message, re.DOTALL)
+        return match[1] if match else None
+
+
+@dataclass
+class Seen:
+    """What `Database.watch` saw; complete once its block has ended."""
+
+    entries: list[LogEntry] = field(default_factory=list)
+
+    @property
+    def statements(self) -> list[str]:
+        """The SQL of every message that a client sent, one item per message."""
+        return [entry.statement for entry in self.entries if entry.statement is not None]
+
+
+@dataclass(frozen=True)
+class PasswordRole:
+    """A role that must give its password; the server trusts every other."""
+
+    name: str
+    password: str
+
+    def dsn(self, database: Database, password: str | None = None) -> str:
+        """The database's URI as this role, with its own password or another one."""
+        given = quote(self.password if password is None else password, safe="")
+        return database.dsn.replace("postgres@", f"{self.name}:{given}@", 1)
+
+
+class TestServer(Server):
+    """A server in a directory of its own, without durability, that logs every statement."""
+
+    __test__ = False
+
+    def __init__(self, label: str, **settings: str) -> None:
+        self.label = label
+        self.directory = Path(tempfile.mkdtemp(prefix="pgt-"))
+        self.directory.chmod(0o711)  # as root, the server runs under another account
+        super().__init__(
+            _BINARIES[label],
+            self.directory / "data",
+            settings={**_SETTINGS, **settings},
+            hba=_HBA,
+            initdb=["--no-sync"],
+        )
+
+    @property
+    def version(self) -> int:
+        """The major version."""
+        return int(self.label.split("-")[0])
+
+    def __enter__(self) -> TestServer:
+        try:
+            self.start()
+            self.psql("-c", f"CREATE ROLE {_PASSWORD_USERS}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self.directory)
+
+    def run(self, program: str, *arguments: str) -> Any:
+        """Run one of the server's client programs; the result has rc, stdout and stderr."""
+        command = " ".join(["env PGAPPNAME=%s %s", *["%s"] * len(arguments)])
+        return _HOST.run(command, OBSERVER, str(self.binaries / program), *arguments)
+
+    def log_entries(self) -> list[LogEntry]:
+        """Everything logged up to now."""
+        # The log is written by another process: wait until it has got as far as this statement.
+        marker = f"marker {secrets.token_hex(8)}"
+        self.run("psql", "-Xqc", f"SELECT '{marker}'", self.dsn())
+        deadline = time.monotonic() + 10
+        while marker not in (text := (self.data / "log" / "server.json").read_text()):
+            assert time.monotonic() < deadline, "the server's log stands still"
+            time.sleep(0.01)
+        lines = text[: text.rindex("\n")].split("\n")
+        return [
+            LogEntry(
+                time=datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S.%f UTC"),
+                pid=line.get("pid", 0),
+                user=line.get("user", ""),
+                database=line.get("dbname", ""),
+                application=line.get("application_name", ""),
+                message=line.get("message", ""),
+            )
+            for line in map(json.loads, lines)
+        ]
+
+    def roles(self) -> set[str]:
+        """The names of all roles but PostgreSQL's own."""
+        sql = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"
+        return set(Database(self, "postgres").psql(sql).splitlines())
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database, asked through the programs that came with its server."""
+
+    server: TestServer
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        """Its libpq URI as superuser."""
+        return self.server.dsn(self.name)
+
+    def psql(self, sql: str, *, dsn: str | None = None) -> str:
+        """What psql prints for a script: rows as lines, columns separated by `|`."""
+        result = self._psql(sql, "-At", dsn=dsn)
+        assert result.rc == 0, result.stderr
+        return str(result.stdout).rstrip("\n")
+
+    def rows(self, sql: str, *, dsn: str | None = None) -> list[tuple[str, ...]]:
+        """The rows of a query as psql prints them: text, with NULL as an empty string."""
+        result = self._psql(sql, "-t", "--csv", dsn=dsn)
+        assert result.rc == 0, result.stderr
+        return [tuple(row) for row in csv.reader(io.StringIO(result.stdout))]
+
+    def error(self, sql: str, *, dsn: str | None = None) -> str:
+        """The message of a script that has to fail, with its SQLSTATE."""
+        result = self._psql(sql, "-v", "VERBOSITY=verbose", dsn=dsn)
+        assert result.rc != 0, f"this succeeded: {sql}"
+        return str(result.stderr)
+
+    def dump(self) -> str:
+        """`pg_dump -s`, without the random token that newer versions put around it."""
+        result = self.server.run("pg_dump", "--schema-only", self.dsn)
+        assert result.rc == 0, result.stderr
+        return re.sub(r"(?m)^\\(un)?restrict .*\n", "", result.stdout)
+
+    def connect(self, **keywords: Any) -> psycopg.Connection[Any]:
+        """A session of the test's own, as superuser; close it or use `with`."""
+        return psycopg.connect(self.dsn, application_name=OBSERVER, **keywords)
+
+    @contextlib.contextmanager
+    def holding(self, sql: str) -> Iterator[psycopg.Connection[Any]]:
+        """Keep a transaction open that has run this, such as LOCK TABLE, until the block ends."""
+        with contextlib.closing(self.connect()) as connection:
+            connection.execute(sql)
+            yield connection
+            connection.rollback()
+
+    @contextlib.contextmanager
+    def watch(self) -> Iterator[Seen]:
+        """Collect what clients do in this database during the block, but not the test itself."""
+        before = len(self.server.log_entries())
+        seen = Seen()
+        yield seen
+        seen.entries = [
+            entry
+            for entry in self.server.log_entries()[before:]
+            if entry.database == self.name and entry.application != OBSERVER
+        ]
+
+    def sessions(self) -> list[tuple[str, ...]]:
+        """Other sessions in this database: application, state and last query of each."""
+        return self.rows(
+            "SELECT application_name, state, query FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() "
+            "AND backend_type = 'client backend'"
+        )
+
+    def _psql(self, sql: str, *options: str, dsn: str | None) -> Any:
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as script:
+            script.write(sql)
+            script.flush()
+            return self.server.run(
+                *("psql", "-Xq", "-v", "ON_ERROR_STOP=1", *options, "-f", script.name),
+                dsn or self.dsn,
+            )
+
+
+class Databases:
+    """Makes databases on one server and removes them with everything that tests left there."""
+
+    def __init__(self, server: TestServer) -> None:
+        self.server = server
+        self._roles = server.roles()
+        self._made: list[str] = []
+
+    def __call__(self, name: str | None = None) -> Database:
+        """Create an empty database."""
+        name = name or f"test_{secrets.token_hex(4)}"
+        self.server.psql("-c", f'CREATE DATABASE "{name}"')
+        self._made.append(name)
+        return Database(self.server, name)
+
+    def remove(self) -> None:
+        """Drop the databases, then the roles, which belong to the whole server."""
+        for name in self._made:
+            self.server.psql("-c", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        for role in self.server.roles() - self._roles:
+            quoted = role.replace('"', '""')
+            self.server.psql("-c", f'DROP ROLE "{quoted}"')
