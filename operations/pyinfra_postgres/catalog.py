@@ -1,0 +1,211 @@
+"""The catalog of a database, read in one round trip and kept.
+
+The query is one script that works through psycopg and through `psql`: positional JSON arrays, every
+name printed in full, deparsed under pinned settings. `Catalog` is also the catalog as it will be:
+operations write into it what they are going to do, and the next operation looks there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from types import ModuleType
+from typing import Any
+
+from attrs import field, mutable
+
+from .acl import Acl
+from .errors import HostError
+from .kind import Key, Object
+from .names import Exact, Name
+from .parse import Reference
+
+PINS = (
+    "SET LOCAL search_path = pg_catalog",
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO, YMD'",
+    "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 1",
+    "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL quote_all_identifiers = off",
+    "SET LOCAL client_min_messages = error",
+    "SET LOCAL jit = off",
+)
+USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+
+# What decides how an expression's functions, operators and types resolve.
+_ENVIRONMENT = """
+    SELECT md5(concat_ws('|',
+      (SELECT string_agg(concat_ws(' ', pronamespace, proname, proargtypes), ',' ORDER BY oid)
+         FROM pg_proc WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', oprnamespace, oprname, oprleft, oprright), ',' ORDER BY oid)
+         FROM pg_operator WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', castsource, casttarget), ',' ORDER BY oid)
+         FROM pg_cast WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', oid, typnamespace, typname), ',' ORDER BY oid)
+         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r'))))"""
+
+_OWN_SECTIONS = {
+    "server": f"""
+        SELECT json_build_array(current_setting('server_version_num')::int, current_database(),
+          current_user, pg_is_in_recovery(), CURRENT_DATE, ({_ENVIRONMENT}))""",
+    "function_names": f"""
+        SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
+          FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
+         WHERE {USER_SCHEMA} GROUP BY n.nspname""",
+}
+
+_KINDS: list[ModuleType] = []
+
+
+def register(*kinds: ModuleType) -> None:
+    """Have the catalog read these kinds' QUERIES, with their `read`, in this order."""
+    _KINDS.extend(kinds)
+
+
+@mutable
+class Catalog:
+    """A database's objects by key, and what else a plan needs to know of it."""
+
+    fingerprint: str = ""
+    version: int = 0
+    database: str = ""
+    role: str = ""
+    standby: bool = False
+    today: date = date.min
+    environment: str = ""
+    objects: dict[Key, Object] = field(factory=dict)
+    roles: dict[int, Exact] = field(factory=dict)
+    relations: dict[int, Name] = field(factory=dict)
+    relation_kinds: dict[Name, str] = field(factory=dict)
+    filled: set[Name] = field(factory=set)
+    """The tables that take up space: those that may have rows."""
+    created: set[Name] = field(factory=set)
+    """The tables that the plan creates: the server does not know them yet."""
+    types: set[Name] = field(factory=set)
+    functions: set[Name] = field(factory=set)
+    built_in_functions: frozenset[str] | None = None
+    acls: dict[Key, Acl] = field(factory=dict)
+    columns: dict[int, dict[int, Exact]] = field(factory=dict)
+    """Of each relation, its columns' names by number."""
+
+    def at(self, today: str) -> Catalog:
+        """The same catalog on another day (YYYY-MM-DD)."""
+        try:
+            self.today = date.fromisoformat(today)
+        except (TypeError, ValueError):
+            raise HostError(
+                f"postgres_today must be a date like 2025-11-06, not {today!r}"
+            ) from None
+        return self
+
+    def of(self, kind: type[Any]) -> Iterator[Any]:
+        """All objects of one class."""
+        return (one for one in self.objects.values() if isinstance(one, kind))
+
+    def put(self, one: Object) -> None:
+        """Write an object as it will be."""
+        self.objects[one.key()] = one
+        if one.acl:
+            owner = getattr(one, "owner", None) or self.role
+            key = (one.acl, *one.key()[1:])
+            self.acls.setdefault(key, Acl.read(one.acl, owner, None, self.version))
+        for reference in one.provides():
+            match reference.kind:
+                case "type":
+                    self.types.add(reference.name)
+                case "function":
+                    self.functions.add(reference.name)
+                case "table":
+                    if reference.name not in self.relation_kinds:
+                        self.relation_kinds[reference.name] = "r"
+                        self.created.add(reference.name)
+
+    def remove(self, one: Object) -> None:
+        """Remove an object from the catalog as it will be."""
+        self.objects.pop(one.key(), None)
+        self.acls.pop((one.acl, *one.key()[1:]), None)
+        for reference in one.provides():
+            match reference.kind:
+                case "type":
+                    self.types.discard(reference.name)
+                case "function":
+                    self.functions.discard(reference.name)
+                case "table":
+                    self.relation_kinds.pop(reference.name, None)
+                    self.filled.discard(reference.name)
+
+    def shape(self, table: Name) -> str:
+        """A table's columns and their types, as far as they decide what an expression means."""
+        found = self.objects.get(("table", *table))
+        columns = getattr(found, "columns", None) or ()
+        return f"{table} {[(column.name, column.type) for column in columns]}"
+
+    def has(self, reference: Reference) -> bool:
+        """Whether what is referred to exists, or is declared earlier."""
+        name = reference.name
+        match reference.kind:
+            case "type":
+                return (
+                    name in self.types
+                    or name in self.relation_kinds
+                    or name.schema in {"pg_catalog", "information_schema"}
+                )
+            case "table":
+                return name in self.relation_kinds
+            case "function" if name.schema:
+                return name in self.functions or name.schema in {"pg_catalog", "information_schema"}
+            case "function":
+                return Name("public", name.name) in self.functions or name.name in (
+                    self.built_in_functions or ()
+                )
+            case "schema":
+                return name.name.startswith("pg_") or (reference.kind, name.name) in self.objects
+            case kind:
+                return (kind, name.name) in self.objects
+
+
+def script() -> list[str]:
+    """The statements that read the whole catalog as one row: its fingerprint and its JSON."""
+    return _script("json_build_array(md5(c::text), c)")
+
+
+def fingerprint_script() -> list[str]:
+    """The statements that read the catalog's fingerprint alone."""
+    return _script("md5(c::text)")
+
+
+def _script(selected: str) -> list[str]:
+    sections = dict(_OWN_SECTIONS)
+    for kind in _KINDS:
+        sections.update(kind.QUERIES)
+    parts = ",\n".join(
+        f"'{name}', (SELECT json_agg(j) FROM ({query}) AS q(j))" for name, query in sections.items()
+    )
+    return [
+        "BEGIN READ ONLY",
+        *PINS,
+        f"SELECT {selected} FROM (SELECT json_build_object({parts})) AS s(c)",
+        "COMMIT",
+    ]
+
+
+def read(text: str) -> Catalog:
+    """The catalog from what `script` printed."""
+    fingerprint, sections = json.loads(text)
+    (version, database, role, standby, today, environment) = sections["server"][0]
+    catalog = Catalog(
+        fingerprint=fingerprint,
+        version=version,
+        database=database,
+        role=role,
+        standby=standby,
+        today=date.fromisoformat(today),
+        environment=environment,
+    )
+    for schema, names in sections["function_names"] or ():
+        catalog.functions.update(Name(schema, name) for name in names)
+    for kind in _KINDS:
+        kind.read(sections, catalog)
+    return catalog

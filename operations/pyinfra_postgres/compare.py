@@ -1,0 +1,317 @@
+"""Exact comparison of declared SQL fragments with stored ones.
+
+PostgreSQL rewrites what it stores, so texts differ where nothing does. The judge is the server
+itself: it deparses both sides through the same template, in a function in `pg_temp` that is never
+called and always rolled back. Before that, equal texts and equal parse trees are equal, and
+so is what the server has called equal before under the same conditions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen, mutable
+
+from .catalog import PINS, Catalog
+from .command import Answer
+from .errors import DeclarationError
+from .names import Name
+from .parse import Node, expression_references, same_expression, statements
+
+# Where a fragment fails with one of these, it needs something that is not there yet: it differs.
+_PENDING = {
+    "42703": "missing column",
+    "42P01": "missing relation",
+    "42883": "missing function",
+    "42704": "missing type",
+    "3F000": "missing schema",
+    "22P02": "missing label",
+    "42846": "missing cast",
+    "42804": "another type",
+    "42P10": "another column",
+}
+_CHUNK = 150
+_CACHE_LIMIT = 4_000_000
+
+_DEPARSE = """\
+CREATE FUNCTION pg_temp.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF json
+LANGUAGE plpgsql AS $deparse$
+DECLARE
+  item record;
+  body text;
+BEGIN
+  FOR item IN SELECT * FROM jsonb_to_recordset(items) AS x(number int, path text, body text)
+              ORDER BY number LOOP
+    BEGIN
+      PERFORM set_config('search_path', item.path, true);
+      EXECUTE 'CREATE FUNCTION pg_temp.pyinfra_postgres_probe() RETURNS void LANGUAGE sql '
+        'BEGIN ATOMIC ' || item.body || E'\\nEND';
+      PERFORM set_config('search_path', 'pg_catalog', true);
+      -- Looked up by name each time: a constant would keep the first probe's oid.
+      body := pg_get_function_sqlbody(to_regproc('pg_temp.pyinfra_postgres_probe'));
+      RAISE EXCEPTION USING ERRCODE = 'ZZ999';
+    EXCEPTION
+      WHEN SQLSTATE 'ZZ999' THEN
+        RETURN NEXT json_build_array(item.number, body, NULL, NULL);
+      WHEN OTHERS THEN
+        RETURN NEXT json_build_array(item.number, NULL, SQLSTATE, SQLERRM);
+    END;
+  END LOOP;
+END
+$deparse$"""
+
+
+@frozen
+class Fragment:
+    """A text, and the template and search path under which it is read."""
+
+    template: str
+    text: str
+    path: str
+
+
+@frozen
+class Pair:
+    """A declared fragment and the stored one."""
+
+    template: str
+    declared: str
+    stored: str
+    on: Name | None
+
+    def sides(self) -> tuple[Fragment, Fragment]:
+        """Both sides, each under the search path that it was written for."""
+        return (
+            Fragment(self.template, self.declared, "public"),
+            Fragment(self.template, self.stored, "pg_catalog"),
+        )
+
+
+@mutable
+class Comparison:
+    """Answers whether fragments are equal, and gathers those that only the server can tell."""
+
+    catalog: Catalog
+    send: Callable[[list[str]], Answer]
+    pending: set[Pair] = field(factory=set)
+    errors: dict[str, str] = field(factory=dict)
+    """What the server said of declared fragments that it could not read."""
+
+    def __call__(
+        self, template: str, declared: str | None, stored: str | None, on: Name | None = None
+    ) -> bool:
+        """Whether they are known to be equal; what only the server can tell waits for `settle`."""
+        if declared is None or stored is None:
+            return declared is stored
+        if same_expression(declared, stored):
+            return True
+        pair = Pair(template, declared, stored, on)
+        if self._key(pair) in _remembered():
+            return True
+        self.pending.add(pair)
+        return False
+
+    def settle(self) -> bool:
+        """Ask the server about what is pending; whether anything turned out equal."""
+        pairs = sorted(self.pending, key=repr)
+        self.pending.clear()
+        equal = [pair for pair, same in zip(pairs, self._judge(pairs), strict=True) if same]
+        _remember(map(self._key, equal))
+        return bool(equal)
+
+    def _judge(self, pairs: list[Pair]) -> Iterator[bool]:
+        forms = self._deparse([side for pair in pairs for side in pair.sides()])
+        # What still differs is read once more: dumping and restoring adds casts that a
+        # second reading takes away.
+        again: dict[int, tuple[Fragment, Fragment]] = {}
+        for index in range(len(pairs)):
+            one, other = forms[2 * index], forms[2 * index + 1]
+            if one and other and one != other:
+                again[index] = (Fragment("{}", one, ""), Fragment("{}", other, ""))
+        second = self._deparse([side for sides in again.values() for side in sides])
+        second_of = {index: second[2 * place : 2 * place + 2] for place, index in enumerate(again)}
+        for index in range(len(pairs)):
+            one, other = second_of.get(index, forms[2 * index : 2 * index + 2])
+            yield bool(one and other and (one == other or _relaxed(one) == _relaxed(other)))
+
+    def _deparse(self, fragments: list[Fragment]) -> list[str | None]:
+        """The server's own text of each fragment; None where it can't be read."""
+        found: list[str | None] = [None] * len(fragments)
+        chunks = [
+            [index for index in range(len(fragments)) if fragments[index].path == path][
+                a : a + _CHUNK
+            ]
+            for path in sorted({fragment.path for fragment in fragments})
+            for a in range(0, len(fragments), _CHUNK)
+        ]
+        failed: list[list[int]] = []
+        for chunk, (body, _, _) in self._bodies(fragments, [c for c in chunks if c]):
+            if body is None:
+                failed += [[index] for index in chunk]
+            else:
+                for index, text in body.items():
+                    found[index] = text
+        for chunk, (body, state, message) in self._bodies(fragments, failed):
+            index = chunk[0]
+            if body is not None:
+                found[index] = body[index]
+            elif state not in _PENDING and fragments[index].path == "public":
+                self.errors[fragments[index].text] = f"{message} (SQLSTATE {state})"
+        return found
+
+    def _bodies(
+        self, fragments: list[Fragment], chunks: list[list[int]]
+    ) -> Iterator[tuple[list[int], tuple[dict[int, str] | None, str, str]]]:
+        if not chunks:
+            return
+        nonce = f"m{secrets.token_hex(6)}"
+        items = [
+            {
+                "number": number,
+                "path": fragments[chunk[0]].path or "pg_catalog",
+                "body": "".join(
+                    f"SELECT '{nonce}{index}' AS m; "
+                    + fragments[index].template.replace("{}", f"\n{fragments[index].text}\n")
+                    + ";\n"
+                    for index in chunk
+                ),
+            }
+            for number, chunk in enumerate(chunks)
+        ]
+        payload = secrets.token_hex(4)
+        answer = self.send(
+            [
+                "BEGIN READ WRITE",
+                *PINS,
+                "SET LOCAL lock_timeout = '2s'",
+                _DEPARSE,
+                "SELECT * FROM pg_temp.pyinfra_postgres_deparse("
+                f"$json{payload}${json.dumps(items)}$json{payload}$::jsonb)",
+                "ROLLBACK",
+            ]
+        )
+        if answer.failure:
+            raise DeclarationError(f"the server could not compare definitions: {answer.failure}")
+        for row in map(json.loads, answer.rows):
+            number, body, state, message = row
+            marked = body and dict(_unmarked(body, nonce))
+            yield chunks[number], (marked, state or "", message or "")
+
+    def _key(self, pair: Pair) -> str:
+        tables = {reference.name for reference in _tables(pair.declared)}
+        if pair.on:
+            tables.add(pair.on)
+        shapes = sorted(self.catalog.shape(table) for table in tables)
+        parts: list[Any] = [self.catalog.version // 10000, self.catalog.environment]
+        parts += [pair.template, pair.declared, pair.stored, *shapes]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _tables(text: str) -> Iterator[Any]:
+    try:
+        yield from (one for one in expression_references(text) if one.kind == "table")
+    except DeclarationError:
+        return
+
+
+def _unmarked(body: str, nonce: str) -> Iterator[tuple[int, str]]:
+    """The statements of a deparsed body, by the number in the mark before each."""
+    inner = body.removeprefix("BEGIN ATOMIC\n")
+    inner = inner[: inner.rindex("END")]
+    parts = re.split(rf"^ SELECT '{nonce}(\d+)'::text AS m;\n", inner, flags=re.M)
+    for index, text in zip(parts[1::2], parts[2::2], strict=True):
+        yield int(index), text.strip().rstrip(";").strip()
+
+
+# Two rewrites that dump and restore, and ALTER TYPE, leave behind: a constant that was cast to
+# varchar without a length and then to text is the constant cast to text.
+
+
+def _relaxed(text: str) -> Any:
+    return _relax(statements(text))
+
+
+def _relax(node: Any) -> Any:
+    if isinstance(node, list | tuple):
+        return [_relax(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _relax(value) for key, value in node.items()}
+    match node:
+        case {"TypeCast": {"arg": arg, "typeName": to}} if _is_type(to, "text"):
+            if _is_array(to):
+                elements = arg.get("A_ArrayExpr", {}).get("elements", [None])
+                if all(_cast_constant(one) for one in elements):
+                    texts = [_as_text(one["TypeCast"]["arg"]) for one in elements]
+                    return {"A_ArrayExpr": {**arg["A_ArrayExpr"], "elements": texts}}
+            elif _cast_constant(arg):
+                return _as_text(arg["TypeCast"]["arg"])
+            elif "A_Const" in arg:
+                return _as_text(arg)
+    return node
+
+
+def _as_text(constant: Node) -> Node:
+    return {"TypeCast": {"arg": constant, "typeName": "text"}}
+
+
+def _cast_constant(node: Any) -> bool:
+    """Whether a node is a string constant cast to text, or to varchar without a length."""
+    match node:
+        case {"TypeCast": {"arg": {"A_Const": {"sval": _}}, "typeName": to}}:
+            return to == "text" or (
+                not _is_array(to) and (_is_type(to, "varchar") or _is_type(to, "text"))
+            )
+    return False
+
+
+def _is_type(node: Any, name: str) -> bool:
+    if not isinstance(node, dict) or node.get("typmods"):
+        return False
+    names = [part["String"]["sval"] for part in node["names"]]
+    return names in ([name], ["pg_catalog", name])
+
+
+def _is_array(node: Node) -> bool:
+    return bool(node.get("arrayBounds"))
+
+
+# Verdicts that were "equal", kept on the controller so that the next run need not ask.
+
+
+def _cache_file() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "pyinfra-postgres" / "equal"
+
+
+@cache
+def _remembered() -> set[str]:
+    try:
+        path = _cache_file()
+        if path.stat().st_size > _CACHE_LIMIT:
+            path.unlink()
+            return set()
+        return set(path.read_text().split())
+    except OSError:
+        return set()
+
+
+def _remember(keys: Iterable[str]) -> None:
+    new = [key for key in keys if key not in _remembered()]
+    if not new:
+        return
+    _remembered().update(new)
+    try:
+        _cache_file().parent.mkdir(parents=True, exist_ok=True)
+        with _cache_file().open("a") as file:
+            file.write("".join(f"{key}\n" for key in new))
+    except OSError:
+        return  # Without a cache the server is asked again.

@@ -1,0 +1,165 @@
+"""What every kind of object has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+
+from .names import Exact, Name, literal, quoted
+from .parse import Reference, role_references
+from .plan import Statement
+
+if TYPE_CHECKING:
+    from .catalog import Catalog
+
+_T = TypeVar("_T")
+
+Key: TypeAlias = tuple[str, ...]
+Row: TypeAlias = list[Any]
+Ask: TypeAlias = Callable[[str], list[Any]]
+"""Reads a query's rows from the server; used only where the catalog can't answer."""
+
+
+class Same(Protocol):
+    """Tells whether two fragments mean the same once each is put into the template for `{}`."""
+
+    def __call__(
+        self, template: str, declared: str | None, stored: str | None, on: Name | None = None
+    ) -> bool:
+        """The answer; `on` is the table whose columns the fragments name."""
+
+
+class Object:
+    """An object as it is declared, or as the catalog has it.
+
+    An attribute that is None where the field allows it is not declared: it is left as it is.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    acl: ClassVar[str] = ""
+    """What privileges call it, where it has any."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is more than the absence of itself."""
+        return True
+
+    def key(self) -> Key:
+        """What identifies it in a catalog."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, for people."""
+        return f"{self.kind} {'.'.join(map(quoted, self.key()[1:]))}"
+
+    def lines(self) -> Iterator[str]:
+        """Its definition, a line for each thing that can differ."""
+        raise NotImplementedError
+
+    def requires(self) -> Iterator[Reference]:
+        """What has to exist before it."""
+        return iter(())
+
+    def provides(self) -> Iterator[Reference]:
+        """What exists with it."""
+        return iter(())
+
+    def expand(self, catalog: Catalog) -> Iterable[Object]:
+        """The single objects that it stands for."""
+        return (self,)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        """The object as it is now."""
+        return catalog.objects.get(self.key())  # type: ignore[return-value]
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        """Itself, with whatever equals the current object written as it is written there."""
+        return self
+
+    def completed(self, catalog: Catalog) -> Self:
+        """Itself, with what the catalog tells of an object that does not exist yet."""
+        return self
+
+    def withdrawn(self, current: Self) -> Self | None:
+        """What remains of the current object when this declaration is removed."""
+        return None
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        """Write itself into the catalog as it will be."""
+        catalog.put(self)
+
+    def erase(self, catalog: Catalog) -> None:
+        """Remove itself, with what goes with it, from the catalog as it will be."""
+        catalog.remove(self)
+
+    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
+        """Before a removal: statements that guard it, or a sentence that refuses it."""
+        return iter(())
+
+    @staticmethod
+    def diff(current: Any, declared: Any) -> Iterator[Statement]:
+        """The statements that turn the one into the other; None is an absent object."""
+        raise NotImplementedError
+
+
+def either(declared: _T | None, current: _T | None) -> _T | None:
+    """What is declared, or what is there where nothing is declared."""
+    return current if declared is None else declared
+
+
+class Commented(Protocol):
+    """What has a comment."""
+
+    @property
+    def comment(self) -> str | None:
+        """The comment, None where it is not declared."""
+
+
+class Owned(Protocol):
+    """What has an owner."""
+
+    @property
+    def owner(self) -> Exact | None:
+        """The owner, None where it is not declared."""
+
+
+def comment(target: str, current: Commented | None, declared: Commented) -> Iterator[Statement]:
+    """The statement that sets a comment; an empty one removes it.
+
+    https://www.postgresql.org/docs/current/sql-comment.html
+    """
+    before, after = current.comment if current else None, declared.comment
+    if after is not None and after != (before or ""):
+        yield Statement(f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}")
+
+
+def owner(target: str, current: Owned | None, declared: Owned) -> Iterator[Statement]:
+    """The statement that changes an owner."""
+    before, after = current.owner if current else None, declared.owner
+    if after is not None and after != before:
+        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}")
+
+
+def owner_references(declared: str | None) -> Iterator[Reference]:
+    """The role that an owner is."""
+    return role_references(declared)
+
+
+def schema_of(name: Name) -> Iterator[Reference]:
+    """The schema that a name needs."""
+    yield Reference("schema", Name("", name.schema))
+
+
+def difference(current: Object | None, declared: Object | None) -> Iterator[str]:
+    """The lines that only one of two definitions has, with their sign."""
+    before = list(current.lines()) if current else []
+    after = list(declared.lines()) if declared else []
+    for line in before:
+        if line not in after:
+            yield f"- {line}"
+    for line in after:
+        if line not in before:
+            yield f"+ {line}"

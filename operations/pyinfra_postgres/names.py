@@ -1,0 +1,122 @@
+"""Identifiers: reading them as SQL writes them, and writing them as SQL reads them.
+
+Pure: no I/O, no pyinfra state. See
+https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pglast import keywords
+from psycopg import sql
+
+from .errors import DeclarationError
+
+MAX_BYTES = 63
+
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\W\d][\w$]*))\s*')
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+_QUOTED_KEYWORDS = (
+    keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS | keywords.COL_NAME_KEYWORDS
+)
+_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+
+
+class Exact(str):
+    """Text as the catalog has it: a folded name, a deparsed expression. Converters keep it."""
+
+    __slots__ = ()
+
+
+class Name(NamedTuple):
+    """The name of an object in a schema, folded and unquoted."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{quoted(self.schema)}.{quoted(self.name)}"
+
+
+def parse_name(text: str | Name) -> Name:
+    """Read `auth.users`, `"Weird Name"` or `users`; without a schema it is in `public`."""
+    if isinstance(text, Name):
+        return text
+    match split(text):
+        case [name]:
+            return Name("public", name)
+        case [schema, name]:
+            return Name(schema, name)
+        case parts:
+            raise DeclarationError(
+                f"{text!r} has {len(parts)} parts: write it as name or schema.name"
+            )
+
+
+def split(text: str) -> list[str]:
+    """Split a dotted name into its parts, folded as PostgreSQL folds them.
+
+    Raises DeclarationError where the text is no name, or a part is longer than 63 bytes.
+    """
+    parts: list[str] = []
+    position = 0
+    while match := _PART.match(text, position):
+        in_quotes, plain = match.groups()
+        part = in_quotes.replace('""', '"') if in_quotes else plain.translate(_ASCII_LOWER)
+        if len(part.encode()) > MAX_BYTES:
+            raise DeclarationError(
+                f"the name {part!r} has {len(part.encode())} bytes: "
+                f"PostgreSQL keeps {MAX_BYTES}, shorten it"
+            )
+        if "\x00" in part:
+            raise DeclarationError(f"the name {part!r} has a null byte")
+        parts.append(part)
+        position = match.end()
+        if position == len(text):
+            return parts
+        if text[position] != ".":
+            break
+        position += 1
+    raise DeclarationError(
+        f'{text!r} is not a name: write it as in SQL, with "double quotes" where it needs them'
+    )
+
+
+def identifier(text: str) -> Exact:
+    """Read one name without a schema: of a role, a column, a constraint."""
+    if isinstance(text, Exact):
+        return text
+    parts = split(text)
+    if len(parts) != 1:
+        raise DeclarationError(f'{text!r} is qualified: write one name, or put it in "quotes"')
+    return Exact(parts[0])
+
+
+def optional_identifier(text: str | None) -> Exact | None:
+    """Read one name, if there is one."""
+    return None if text is None else identifier(text)
+
+
+def identifiers(texts: str | Iterable[str]) -> tuple[Exact, ...]:
+    """Read several names; one string is one name."""
+    return tuple(map(identifier, [texts] if isinstance(texts, str) else texts))
+
+
+def quoted(name: str) -> str:
+    """The name as SQL needs it: quoted only where it must be."""
+    if _PLAIN.fullmatch(name) and name not in _QUOTED_KEYWORDS:
+        return name
+    return sql.Identifier(name).as_string()
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a SQL list."""
+    return ", ".join(map(quoted, names))
+
+
+def literal(value: object) -> str:
+    """The value as a SQL literal."""
+    return sql.Literal(value).as_string().strip()

@@ -1,0 +1,234 @@
+"""Columns of tables.
+
+https://www.postgresql.org/docs/current/sql-altertable.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from ..errors import DeclarationError
+from ..kind import Same, comment, either
+from ..names import Exact, Name, identifier, literal, quoted, split
+from ..parse import (
+    Reference,
+    expression_references,
+    is_serial,
+    optional_expression,
+    type_name,
+    type_references,
+)
+from ..plan import Hazard, Statement
+
+
+def _collation(text: str | Name | None) -> Name | None:
+    if text is None or isinstance(text, Name):
+        return text
+    # Collations are called C, en_US or de-x-icu: without quotes they are taken as they are.
+    parts = split(text) if set(text) & set('."') else [text]
+    return Name(parts[0], parts[1]) if len(parts) > 1 else Name("pg_catalog", parts[0])
+
+
+def _identity(text: str | None) -> str | None:
+    if text is None or text in {"ALWAYS", "BY DEFAULT"}:
+        return text
+    raise DeclarationError(f"identity is ALWAYS or BY DEFAULT, not {text!r}")
+
+
+@frozen
+class Column:
+    """A column: its name and type, and what PostgreSQL knows of it.
+
+    + default: an expression; without one there is no default
+    + nullable: whether it may be null; columns of a primary key may not
+    + identity: ALWAYS or BY DEFAULT
+    + generated: the expression of a stored generated column
+    + collation: its collation; by default the type's
+    + comment: its comment, "" for none
+    + primary_key, unique, references: short for a constraint of this column alone
+    """
+
+    name: Exact = field(converter=identifier)
+    type: str = field()
+    default: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    nullable: bool = field(default=True, kw_only=True)
+    identity: str | None = field(default=None, converter=_identity, kw_only=True)
+    generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    collation: Name | None = field(default=None, converter=_collation, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    primary_key: bool = field(default=False, kw_only=True)
+    unique: bool = field(default=False, kw_only=True)
+    references: str | None = field(default=None, kw_only=True)
+    serial: bool = field(default=False, kw_only=True)
+    """Whether it was declared as serial: an integer with a sequence of its own."""
+
+    def __attrs_post_init__(self) -> None:
+        base = None if isinstance(self.type, Exact) else is_serial(self.type)
+        if base:
+            object.__setattr__(self, "serial", True)
+            object.__setattr__(self, "nullable", False)
+        object.__setattr__(self, "type", Exact(base) if base else type_name(self.type))
+        kinds = {
+            "a default": self.default,
+            "an identity": self.identity,
+            "a generated expression": self.generated,
+            "serial": self.serial or None,
+        }
+        given = [name for name, value in kinds.items() if value is not None]
+        if len(given) > 1:
+            raise DeclarationError(f"column {self.name} has {' and '.join(given)}: choose one")
+        if self.identity:
+            object.__setattr__(self, "nullable", False)
+
+    def requires(self) -> Iterator[Reference]:
+        """The types and functions that it names."""
+        yield from type_references(self.type)
+        for text in (self.default, self.generated):
+            if text is not None and not isinstance(text, Exact):
+                yield from expression_references(text)
+
+    def definition(self) -> str:
+        """Its definition, as CREATE TABLE has it."""
+        type_ = _SERIAL_OF[self.type] if self.serial else self.type
+        parts = [quoted(self.name), type_]
+        if self.collation:
+            parts.append(f"COLLATE {_collation_sql(self.collation)}")
+        if self.generated is not None:
+            parts.append(f"GENERATED ALWAYS AS ({_own_line(self.generated)}) STORED")
+        if self.identity:
+            parts.append(f"GENERATED {self.identity} AS IDENTITY")
+        if self.default is not None and not self.serial:
+            # In parentheses, because a bare default may not be any expression.
+            parts.append(f"DEFAULT {_default(self.default)}")
+        if not self.nullable:
+            parts.append("NOT NULL")
+        return " ".join(parts)
+
+    def aligned(self, current: Column, same: Same, table: Name) -> Column:
+        """Itself, with what equals the current column written as it is there."""
+        changes: dict[str, Any] = {
+            "comment": either(self.comment, current.comment),
+            "collation": either(self.collation, current.collation),
+        }
+        cast = f"SELECT CAST(({{}}) AS {current.type})"
+        if self.serial:
+            if current.default and re.match(r"nextval\('", current.default):
+                changes |= {"default": current.default, "serial": False}
+        elif same(cast, self.default, current.default):
+            changes["default"] = current.default
+        if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
+            changes["generated"] = current.generated
+        return evolve(self, primary_key=False, unique=False, references=None, **changes)
+
+
+_SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}
+_TEXTS = re.compile(r"(?:character varying|varchar)(?:\((\d+)\))?|text")
+
+
+def changed(table: Name, current: Column, declared: Column, filled: bool) -> Iterator[Statement]:
+    """The statements that turn one column into another of the same name."""
+    alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+    if current.generated != declared.generated:
+        raise DeclarationError(
+            f"column {declared.name} is {_generation(current)} and is declared "
+            f"{_generation(declared)}: PostgreSQL can't change that, drop the column and add it"
+        )
+    retyped = (current.type, current.collation) != (declared.type, declared.collation)
+    if retyped:
+        yield from _retyped(alter, table, current, declared, filled)
+    if current.identity != declared.identity:
+        yield from _identified(alter, table, current, declared)
+    elif current.default != declared.default or declared.serial:
+        if declared.serial:
+            raise DeclarationError(
+                f"column {declared.name} exists without a sequence: declare it as "
+                f"{declared.type} with identity instead of serial"
+            )
+        if declared.default is None:
+            yield Statement(f"{alter} DROP DEFAULT", locks=table)
+        else:
+            yield Statement(f"{alter} SET DEFAULT {_default(declared.default)}", locks=table)
+    if current.nullable and not declared.nullable:
+        scan = (Hazard.SCANS, Hazard.BLOCKS_READS) if filled else ()
+        yield Statement(f"{alter} SET NOT NULL", hazards=scan, locks=table)
+    elif declared.nullable and not current.nullable:
+        yield Statement(f"{alter} DROP NOT NULL", locks=table)
+    yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared)
+
+
+def _retyped(
+    alter: str, table: Name, current: Column, declared: Column, filled: bool
+) -> Iterator[Statement]:
+    collate = f" COLLATE {_collation_sql(declared.collation)}" if declared.collation else ""
+    free = current.collation == declared.collation and _widens(current.type, declared.type)
+    using = "" if free else f" USING {quoted(declared.name)}::{declared.type}"
+    # A default of the old type may not convert by itself; it is set again afterwards.
+    if current.default is not None and not free:
+        yield Statement(f"{alter} DROP DEFAULT", locks=table)
+    yield Statement(
+        f"{alter} TYPE {declared.type}{collate}{using}",
+        hazards=() if free or not filled else (Hazard.REWRITES, Hazard.BLOCKS_READS),
+        locks=table,
+    )
+    if current.default is not None and not free and declared.default == current.default:
+        yield Statement(f"{alter} SET DEFAULT {_default(current.default)}", locks=table)
+
+
+def _widens(current: str, declared: str) -> bool:
+    """Whether a change of type keeps the table's bytes as they are."""
+    one, other = _TEXTS.fullmatch(current), _TEXTS.fullmatch(declared)
+    if one and other:
+        return other[1] is None or (one[1] is not None and int(one[1]) <= int(other[1]))
+    one, other = (
+        re.fullmatch(r"numeric(?:\((\d+),(-?\d+)\))?", text) for text in (current, declared)
+    )
+    if one and other:
+        return other[1] is None or (
+            one[1] is not None and one[2] == other[2] and int(one[1]) <= int(other[1])
+        )
+    return False
+
+
+def _identified(alter: str, table: Name, current: Column, declared: Column) -> Iterator[Statement]:
+    if declared.identity is None:
+        yield Statement(f"{alter} DROP IDENTITY", locks=table)
+    elif current.identity:
+        yield Statement(f"{alter} SET GENERATED {declared.identity}", locks=table)
+    else:
+        if current.default is not None:
+            yield Statement(f"{alter} DROP DEFAULT", locks=table)
+        if current.nullable:
+            yield Statement(f"{alter} SET NOT NULL", locks=table)
+        yield Statement(f"{alter} ADD GENERATED {declared.identity} AS IDENTITY", locks=table)
+        yield Statement(
+            f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, "
+            f"{literal(declared.name)}), coalesce(max({quoted(declared.name)}), 0) + 1, false) "
+            f"FROM {table}"
+        )
+
+
+def _generation(column: Column) -> str:
+    return "plain" if column.generated is None else f"generated as ({column.generated})"
+
+
+def _default(text: str) -> str:
+    return f"({_own_line(text)})" if _needs_parentheses(text) else text
+
+
+def _needs_parentheses(text: str) -> bool:
+    return not re.fullmatch(
+        r"'[^'\\]*'|-?[\d.]+|\w+(\.\w+)?\(\)|true|false|CURRENT_TIMESTAMP", text
+    )
+
+
+def _own_line(text: str) -> str:
+    """The text, closed by a line break where a comment in it could swallow what follows."""
+    return f"{text}\n" if "--" in text else text
+
+
+def _collation_sql(name: Name) -> str:
+    return quoted(name.name) if name.schema == "pg_catalog" else str(name)

@@ -1,0 +1,238 @@
+"""Constraints of tables: primary keys, unique, foreign key and check constraints.
+
+https://www.postgresql.org/docs/current/ddl-constraints.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
+
+from attrs import asdict, field, frozen
+
+from ..errors import DeclarationError
+from ..kind import Same
+from ..names import Exact, Name, identifiers, listed, optional_identifier, quoted
+from ..parse import Reference, expression, expression_references, statement
+
+_ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
+
+
+@frozen
+class Constraint:
+    """What constraints have in common."""
+
+    name: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    validated: bool = field(default=True, kw_only=True)
+
+    def evolved(self, **changes: Any) -> Self:
+        """A copy with other values."""
+        copy = object.__new__(type(self))
+        values = {key: getattr(self, key) for key in asdict(self, recurse=False)} | changes
+        copy.__attrs_init__(**values)  # type: ignore[attr-defined]
+        return copy
+
+    def definition(self) -> str:
+        """What follows its name."""
+        raise NotImplementedError
+
+    def written(self) -> str:
+        """Its definition, with its name if it has one."""
+        prefix = f"CONSTRAINT {quoted(self.name)} " if self.name else ""
+        return prefix + self.definition()
+
+    def requires(self) -> Iterator[Reference]:
+        """What it names outside its table."""
+        return iter(())
+
+    def equals(self, current: Constraint, same: Same, table: Name) -> bool:
+        """Whether a constraint of the catalog is the same but for its name."""
+        return (
+            type(self) is type(current)
+            and self.evolved(name=current.name, validated=current.validated) == current
+        )
+
+
+def _timing(deferrable: bool, deferred: bool) -> str:
+    text = " DEFERRABLE" if deferrable or deferred else ""
+    return f"{text} INITIALLY DEFERRED" if deferred else text
+
+
+@frozen(init=False)
+class PrimaryKey(Constraint):
+    """A primary key over columns; they become not null."""
+
+    columns: tuple[Exact, ...] = field(converter=identifiers)
+    include: tuple[Exact, ...] = field(default=(), converter=identifiers)
+    deferrable: bool = False
+    initially_deferred: bool = False
+
+    def __init__(
+        self,
+        *columns: str,
+        name: str | None = None,
+        include: Iterable[str] = (),
+        deferrable: bool = False,
+        initially_deferred: bool = False,
+    ) -> None:
+        self.__attrs_init__(
+            columns=_given(columns),
+            include=include,
+            deferrable=deferrable or initially_deferred,
+            initially_deferred=initially_deferred,
+            name=name,
+        )
+
+    def definition(self) -> str:
+        include = f" INCLUDE ({listed(self.include)})" if self.include else ""
+        timing = _timing(self.deferrable, self.initially_deferred)
+        return f"PRIMARY KEY ({listed(self.columns)}){include}{timing}"
+
+
+@frozen(init=False)
+class Unique(Constraint):
+    """A unique constraint over columns."""
+
+    columns: tuple[Exact, ...] = field(converter=identifiers)
+    nulls_not_distinct: bool = False
+    include: tuple[Exact, ...] = field(default=(), converter=identifiers)
+    deferrable: bool = False
+    initially_deferred: bool = False
+
+    def __init__(
+        self,
+        *columns: str,
+        name: str | None = None,
+        nulls_not_distinct: bool = False,
+        include: Iterable[str] = (),
+        deferrable: bool = False,
+        initially_deferred: bool = False,
+    ) -> None:
+        self.__attrs_init__(
+            columns=_given(columns),
+            nulls_not_distinct=nulls_not_distinct,
+            include=include,
+            deferrable=deferrable or initially_deferred,
+            initially_deferred=initially_deferred,
+            name=name,
+        )
+
+    def definition(self) -> str:
+        nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
+        include = f" INCLUDE ({listed(self.include)})" if self.include else ""
+        timing = _timing(self.deferrable, self.initially_deferred)
+        return f"UNIQUE{nulls} ({listed(self.columns)}){include}{timing}"
+
+
+@frozen(init=False)
+class ForeignKey(Constraint):
+    """A foreign key. `references` is a table, with columns or without for its primary key."""
+
+    columns: tuple[Exact, ...] = field(converter=identifiers)
+    table: Name = field()
+    foreign_columns: tuple[Exact, ...] = field(default=(), converter=identifiers)
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+    match_full: bool = False
+    deferrable: bool = False
+    initially_deferred: bool = False
+
+    def __init__(
+        self,
+        *columns: str,
+        references: str,
+        name: str | None = None,
+        on_delete: str = "NO ACTION",
+        on_update: str = "NO ACTION",
+        match_full: bool = False,
+        deferrable: bool = False,
+        initially_deferred: bool = False,
+    ) -> None:
+        table, foreign_columns = _target(references)
+        self.__attrs_init__(
+            columns=_given(columns),
+            table=table,
+            foreign_columns=foreign_columns,
+            on_delete=_action("on_delete", on_delete),
+            on_update=_action("on_update", on_update),
+            match_full=match_full,
+            deferrable=deferrable or initially_deferred,
+            initially_deferred=initially_deferred,
+            name=name,
+        )
+
+    def definition(self) -> str:
+        foreign = f" ({listed(self.foreign_columns)})" if self.foreign_columns else ""
+        parts = [f"FOREIGN KEY ({listed(self.columns)}) REFERENCES {self.table}{foreign}"]
+        if self.match_full:
+            parts.append("MATCH FULL")
+        if self.on_update != "NO ACTION":
+            parts.append(f"ON UPDATE {self.on_update}")
+        if self.on_delete != "NO ACTION":
+            parts.append(f"ON DELETE {self.on_delete}")
+        return " ".join(parts) + _timing(self.deferrable, self.initially_deferred)
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+
+
+@frozen(init=False)
+class Check(Constraint):
+    """A check constraint."""
+
+    expression: str = field(converter=expression)
+    no_inherit: bool = False
+
+    def __init__(
+        self, expression: str, *, name: str | None = None, no_inherit: bool = False
+    ) -> None:
+        self.__attrs_init__(expression=expression, no_inherit=no_inherit, name=name)
+
+    def definition(self) -> str:
+        end = "\n" if "--" in self.expression else ""
+        return f"CHECK ({self.expression}{end})" + (" NO INHERIT" if self.no_inherit else "")
+
+    def requires(self) -> Iterator[Reference]:
+        if not isinstance(self.expression, Exact):
+            yield from expression_references(self.expression)
+
+    def equals(self, current: Constraint, same: Same, table: Name) -> bool:
+        return (
+            isinstance(current, Check)
+            and self.no_inherit == current.no_inherit
+            and same(
+                f"SELECT 1 FROM ONLY {table} WHERE ({{}})",
+                self.expression,
+                current.expression,
+                table,
+            )
+        )
+
+
+def _given(columns: tuple[str, ...]) -> tuple[str, ...]:
+    if not columns:
+        raise DeclarationError("a key needs at least one column")
+    return columns
+
+
+def _action(argument: str, action: str) -> str:
+    known = action.upper()
+    if known not in _ACTIONS:
+        raise DeclarationError(f"{argument} is one of {', '.join(_ACTIONS)}, not {action!r}")
+    return known
+
+
+def _target(references: str) -> tuple[Name, tuple[Exact, ...]]:
+    """The table and columns of `schema.table(column, ...)`."""
+    sql = f"CREATE TABLE t (c int REFERENCES {references})"
+    try:
+        element = statement(sql)["CreateStmt"]["tableElts"][0]["ColumnDef"]
+        (constraint,) = element["constraints"]
+        target = constraint["Constraint"]
+        table = target["pktable"]
+    except (DeclarationError, KeyError, ValueError):
+        raise DeclarationError(
+            f"references is a table with columns, like organization(id), not {references!r}"
+        ) from None
+    columns = tuple(Exact(part["String"]["sval"]) for part in target.get("pk_attrs", ()))
+    return Name(table.get("schemaname", "public"), table["relname"]), columns

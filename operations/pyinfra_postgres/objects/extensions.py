@@ -1,0 +1,118 @@
+"""Extensions: CREATE EXTENSION, ALTER EXTENSION, DROP EXTENSION.
+
+https://www.postgresql.org/docs/current/sql-createextension.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge
+from ..kind import Key, Object, Row, Same, comment, either
+from ..names import Exact, literal, optional_identifier, quoted
+from ..parse import Reference, schema_reference
+from ..plan import Statement
+
+
+@frozen
+class Extension(Object):
+    """An extension."""
+
+    kind: ClassVar[str] = "extension"
+
+    # Extensions have names like uuid-ossp, which SQL would need in quotes: it is taken as it is.
+    name: Exact = field(converter=Exact)
+    schema: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    version: str | None = field(default=None, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, self.name)
+
+    def lines(self) -> Iterator[str]:
+        if self.schema:
+            yield f"schema {quoted(self.schema)}"
+        if self.version:
+            yield f"version {self.version}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        if self.schema:
+            yield schema_reference(self.schema)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        return evolve(
+            self,
+            schema=either(self.schema, current.schema),
+            version=either(self.version, current.version),
+            comment=either(self.comment, current.comment),
+        )
+
+    @staticmethod
+    def diff(current: Extension | None, declared: Extension | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP an extension; one that anything uses is not dropped."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP EXTENSION {quoted(current.name)}")
+            return
+        target = f"EXTENSION {quoted(declared.name)}"
+        if current is None:
+            where = f" SCHEMA {quoted(declared.schema)}" if declared.schema else ""
+            version = f" VERSION {literal(declared.version)}" if declared.version else ""
+            yield Statement(f"CREATE {target}{where}{version} CASCADE")
+        else:
+            if declared.version != current.version:
+                yield Statement(f"ALTER {target} UPDATE TO {literal(declared.version)}")
+            if declared.schema and declared.schema != current.schema:
+                yield Statement(f"ALTER {target} SET SCHEMA {quoted(declared.schema)}")
+        yield from comment(target, current, declared)
+
+
+QUERIES = {
+    "extensions": """
+        SELECT json_build_array(e.extname, n.nspname, e.extversion, d.description)
+          FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+          LEFT JOIN pg_description d
+            ON d.objoid = e.oid AND d.classoid = 'pg_extension'::regclass"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for name, schema, version, remark in sections["extensions"] or ():
+        extension = Extension(name, schema=Exact(schema), version=version, comment=remark)
+        catalog.objects[extension.key()] = extension
+
+
+def extension(
+    extension: str,
+    *,
+    schema: str | None = None,
+    version: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare an extension. The server must have its files.
+
+    + extension: its name, as in its control file
+    + schema: where its objects are; by default where its control file says, else `public`
+    + version: its version; by default the newest when it is created, and then what it is
+    + comment: its comment, "" for none
+    + present: whether it exists; an extension that anything uses is not removed
+
+    **Example:**
+
+    .. code:: python
+
+        pg.extension("vector", schema="public")
+    """
+    declaration = Extension(extension, schema=schema, version=version, comment=comment)
+    return converge([declaration], present, arguments)

@@ -1,0 +1,465 @@
+"""Functions and procedures: CREATE FUNCTION, ALTER FUNCTION, DROP FUNCTION.
+
+https://www.postgresql.org/docs/current/sql-createfunction.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..acl import Acl
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import (
+    Key,
+    Object,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, identifier, literal, optional_identifier, parse_name, quoted
+from ..parse import (
+    Node,
+    Reference,
+    format_type,
+    references,
+    statement,
+    statements,
+    tokens,
+    type_references,
+)
+from ..plan import Statement
+
+_VOLATILITIES = ("VOLATILE", "STABLE", "IMMUTABLE")
+_PARALLELS = ("UNSAFE", "RESTRICTED", "SAFE")
+_MODES = {
+    "FUNC_PARAM_DEFAULT": "in",
+    "FUNC_PARAM_IN": "in",
+    "FUNC_PARAM_OUT": "out",
+    "FUNC_PARAM_INOUT": "inout",
+    "FUNC_PARAM_VARIADIC": "variadic",
+    "FUNC_PARAM_TABLE": "table",
+}
+
+
+class Argument(NamedTuple):
+    """An argument: how it is passed, its name, type and default."""
+
+    mode: str
+    name: str
+    type: str
+    default: str | None
+
+
+def parse_arguments(text: str | tuple[Argument, ...]) -> tuple[Argument, ...]:
+    """Read an argument list: `a integer, b text DEFAULT 'x'`."""
+    if isinstance(text, tuple):
+        return text
+    try:
+        node = statement(f"CREATE FUNCTION f(\n{text}\n) RETURNS void LANGUAGE sql AS ''")
+        parameters = node["CreateFunctionStmt"].get("parameters", ())
+    except (DeclarationError, KeyError):
+        raise DeclarationError(f"{text!r} is no list of arguments: write it as in SQL") from None
+    defaults = iter(_defaults(text))
+    return tuple(_argument(one["FunctionParameter"], defaults) for one in parameters)
+
+
+def _argument(node: Node, defaults: Iterator[str]) -> Argument:
+    return Argument(
+        _MODES[node.get("mode", "FUNC_PARAM_DEFAULT")],
+        node.get("name", ""),
+        format_type(node["argType"]),
+        next(defaults) if "defexpr" in node else None,
+    )
+
+
+def _defaults(text: str) -> Iterator[str]:
+    """The texts of the defaults, in order."""
+    found = tokens(text)
+    depth, start = 0, None
+    for token in found:
+        if token.text in {"(", "["}:
+            depth += 1
+        elif token.text in {")", "]"}:
+            depth -= 1
+        elif depth == 0 and start is None and token.text in {"default", "=", ":="}:
+            start = token.end
+        elif depth == 0 and token.text == "," and start is not None:
+            yield text[start : token.start].strip()
+            start = None
+    if start is not None:
+        yield text[start:].strip()
+
+
+def identity(arguments: tuple[Argument, ...]) -> str:
+    """The types that tell functions of one name apart."""
+    return ", ".join(one.type for one in arguments if one.mode in {"in", "inout", "variadic"})
+
+
+def _returns(text: str | None) -> str | None:
+    if text is None or isinstance(text, Exact):
+        return text
+    try:
+        node = statement(f"CREATE FUNCTION f() RETURNS {text} LANGUAGE sql AS ''")
+        return_type = node["CreateFunctionStmt"]["returnType"]
+        columns = node["CreateFunctionStmt"].get("parameters")
+    except (DeclarationError, KeyError):
+        raise DeclarationError(f"{text!r} is no return type: write it as in SQL") from None
+    if columns:
+        inner = ", ".join(
+            f"{quoted(one['FunctionParameter']['name'])} "
+            f"{format_type(one['FunctionParameter']['argType'])}"
+            for one in columns
+        )
+        return Exact(f"TABLE({inner})")
+    prefix = "SETOF " if return_type.get("setof") else ""
+    return Exact(prefix + format_type(return_type))
+
+
+def _one_of(choices: tuple[str, ...], text: str) -> str:
+    if text.upper() not in choices:
+        raise DeclarationError(f"{text!r} is not one of {', '.join(choices)}")
+    return text.upper()
+
+
+def _volatility(text: str) -> str:
+    return _one_of(_VOLATILITIES, text)
+
+
+def _parallel(text: str) -> str:
+    return _one_of(_PARALLELS, text)
+
+
+def _lower(text: str) -> str:
+    return text.lower()
+
+
+def _settings(settings: Mapping[str, object] | None) -> dict[str, str]:
+    return {name.lower(): str(value) for name, value in sorted((settings or {}).items())}
+
+
+@frozen
+class Function(Object):
+    """A function, told apart by its name and the types of its arguments."""
+
+    kind: ClassVar[str] = "function"
+    acl: ClassVar[str] = "FUNCTION"
+
+    name: Name = field(converter=parse_name)
+    arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
+    returns: str | None = field(default=None, converter=_returns, kw_only=True)
+    language: str = field(default="sql", converter=_lower, kw_only=True)
+    body: str | None = field(default=None, kw_only=True)
+    volatility: str = field(default="VOLATILE", converter=_volatility, kw_only=True)
+    parallel: str = field(default="UNSAFE", converter=_parallel, kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
+    security_definer: bool = field(default=False, kw_only=True)
+    leakproof: bool = field(default=False, kw_only=True)
+    settings: dict[str, str] = field(default=None, converter=_settings, kw_only=True)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, *self.name, identity(self.arguments))
+
+    @property
+    def title(self) -> str:
+        return f"function {self.signature}"
+
+    @property
+    def signature(self) -> str:
+        """Its name and the types of its arguments."""
+        return f"{self.name}({identity(self.arguments)})"
+
+    def lines(self) -> Iterator[str]:
+        yield f"({', '.join(map(_written, self.arguments))}) returns {self.returns}"
+        yield f"language {self.language}"
+        yield self.volatility.lower()
+        yield f"parallel {self.parallel.lower()}"
+        for name in ("strict", "security_definer", "leakproof"):
+            if getattr(self, name):
+                yield name.replace("_", " ")
+        for name, value in self.settings.items():
+            yield f"set {name} to {value!r}"
+        for line in (self.body or "").strip("\n").split("\n"):
+            yield f"| {line}"
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield from owner_references(self.owner)
+        for one in self.arguments:
+            yield from type_references(one.type)
+        plain = re.match(r"(?!TABLE\()(?:SETOF )?(.*)", self.returns or "")
+        if plain and plain[1]:
+            yield from type_references(plain[1])
+        # PostgreSQL looks into the bodies of SQL functions, and not into those of others.
+        if self.language == "sql" and self.body and "search_path" not in self.settings:
+            own = Reference("function", self.name)
+            for reference in references(list(statements(self.body))):
+                if reference not in {own, Reference("function", Name("", self.name.name))}:
+                    yield reference
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("function", self.name)
+
+    def completed(self, catalog: Catalog) -> Self:
+        if self.body is None:
+            raise DeclarationError(f"{self.title} does not exist: declare its body")
+        return evolve(self, returns=self.returns or _implied(self.arguments))
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        arguments = self.arguments
+        if len(arguments) == len(current.arguments):
+            arguments = tuple(
+                one._replace(default=other.default)
+                if same(f"SELECT CAST(({{}}) AS {one.type})", one.default, other.default)
+                else one
+                for one, other in zip(arguments, current.arguments, strict=True)
+            )
+        settings = self.settings
+        if _normal(settings) == _normal(current.settings):
+            settings = current.settings
+        return evolve(
+            self,
+            arguments=arguments,
+            returns=self.returns or _implied(self.arguments),
+            body=either(self.body, current.body),
+            settings=settings,
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+        )
+
+    @staticmethod
+    def diff(current: Function | None, declared: Function | None) -> Iterator[Statement]:
+        """CREATE, replace in place or DROP a function.
+
+        Another return type, or other names of arguments, need it to be dropped and created; what
+        depends on it then makes PostgreSQL refuse.
+        """
+        if declared is None:
+            assert current
+            yield Statement(f"DROP FUNCTION {current.signature}")
+            return
+        target = f"FUNCTION {declared.signature}"
+        if current is None:
+            yield _created(declared)
+        elif evolve(current, owner=declared.owner, comment=declared.comment) != declared:
+            if not _replaceable(current, declared):
+                yield Statement(f"DROP FUNCTION {current.signature}")
+                current = None
+            yield _created(declared)
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+def _replaceable(current: Function, declared: Function) -> bool:
+    def shape(one: Function) -> object:
+        return one.returns, [(argument.mode, argument.type) for argument in one.arguments]
+
+    renamed = any(
+        one.name != other.name and other.name
+        for one, other in zip(declared.arguments, current.arguments, strict=False)
+    )
+    fewer = any(
+        other.default is not None and one.default is None
+        for one, other in zip(declared.arguments, current.arguments, strict=False)
+    )
+    return shape(current) == shape(declared) and not renamed and not fewer
+
+
+def _implied(arguments: tuple[Argument, ...]) -> Exact:
+    """The return type where only output arguments tell it."""
+    out = [one.type for one in arguments if one.mode in {"out", "inout"}]
+    if not out:
+        return Exact("void")
+    return Exact(out[0] if len(out) == 1 else "record")
+
+
+def _written(one: Argument) -> str:
+    mode = "" if one.mode == "in" else f"{one.mode.upper()} "
+    name = f"{quoted(one.name)} " if one.name else ""
+    default = f" DEFAULT {one.default}" if one.default is not None else ""
+    return f"{mode}{name}{one.type}{default}"
+
+
+def _created(declared: Function) -> Statement:
+    arguments = ", ".join(_written(one) for one in declared.arguments if one.mode != "table")
+    parts = [f"CREATE OR REPLACE FUNCTION {declared.name}({arguments})"]
+    parts.append(f"RETURNS {declared.returns}")
+    parts.append(f"LANGUAGE {quoted(declared.language)} {declared.volatility}")
+    if declared.strict:
+        parts.append("STRICT")
+    if declared.security_definer:
+        parts.append("SECURITY DEFINER")
+    if declared.leakproof:
+        parts.append("LEAKPROOF")
+    if declared.parallel != "UNSAFE":
+        parts.append(f"PARALLEL {declared.parallel}")
+    for name, value in declared.settings.items():
+        parts.append(f"SET {_setting_name(name)} TO {_setting(name, value)}")
+    tag = _tag(declared.body or "")
+    return Statement("\n".join([*parts, f"AS {tag}{declared.body}{tag}"]))
+
+
+def _tag(body: str) -> str:
+    tag, number = "$function$", 0
+    while tag in body:
+        number += 1
+        tag = f"$function{number}$"
+    return tag
+
+
+def _setting_name(name: str) -> str:
+    return ".".join(quoted(identifier(part)) for part in name.split("."))
+
+
+def _setting(name: str, value: str) -> str:
+    """A setting's value; a search path is a list of names, and may be empty."""
+    if name != "search_path":
+        return literal(value)
+    return ", ".join(literal(part) for part in _path(value)) or "''"
+
+
+def _path(value: str) -> list[str]:
+    parts = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value)
+    return [quoted_.replace('""', '"') if quoted_ else plain for quoted_, plain in parts]
+
+
+def _normal(settings: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: [part for part in _path(value) if part] if name == "search_path" else value
+        for name, value in settings.items()
+    }
+
+
+QUERIES = {
+    "functions": f"""
+        SELECT json_build_array(n.nspname, p.proname, pg_get_function_arguments(p.oid),
+                 pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
+                 p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::int8,
+                 p.proacl::text, d.description)
+          FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
+          JOIN pg_language l ON l.oid = p.prolang
+          LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
+         WHERE {USER_SCHEMA} AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM pg_depend e
+           WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"""
+}
+_STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}
+_STORED_PARALLEL = {"u": "UNSAFE", "r": "RESTRICTED", "s": "SAFE"}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for row in sections["functions"] or ():
+        (
+            schema, name, arguments, returns, language, body, volatility, parallel, strict,
+            definer, leakproof, settings, owner_id, acl, remark,
+        ) = row  # fmt: skip
+        function = Function(
+            Name(schema, name),
+            _stored_arguments(arguments),
+            returns=Exact(returns),
+            language=language,
+            body=body,
+            volatility=_STORED_VOLATILITY[volatility],
+            parallel=_STORED_PARALLEL[parallel],
+            strict=strict,
+            security_definer=definer,
+            leakproof=leakproof,
+            settings=dict(one.split("=", 1) for one in settings or ()),
+            owner=catalog.roles[owner_id],
+            comment=remark,
+        )
+        catalog.objects[function.key()] = function
+        catalog.acls["FUNCTION", schema, name, identity(function.arguments)] = Acl.read(
+            "FUNCTION", catalog.roles[owner_id], acl, catalog.version
+        )
+
+
+def _stored_arguments(text: str) -> tuple[Argument, ...]:
+    return tuple(
+        one._replace(default=None if one.default is None else Exact(one.default))
+        for one in parse_arguments(text)
+    )
+
+
+def function(
+    function: str,
+    *,
+    arguments: str = "",
+    returns: str | None = None,
+    language: str = "sql",
+    body: str | None = None,
+    volatility: str = "VOLATILE",
+    parallel: str = "UNSAFE",
+    strict: bool = False,
+    security_definer: bool = False,
+    leakproof: bool = False,
+    settings: Mapping[str, object] | None = None,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **global_arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a function.
+
+    + function: its name
+    + arguments: its arguments as in SQL, with names, types and defaults
+    + returns: its return type; by default what its output arguments tell, else void
+    + language: the language of its body
+    + body: its source
+    + volatility: VOLATILE, STABLE or IMMUTABLE
+    + parallel: UNSAFE, RESTRICTED or SAFE
+    + strict: whether it returns null where an argument is null
+    + security_definer: whether it runs with its owner's rights
+    + leakproof: whether it tells nothing about its arguments
+    + settings: parameters that are set while it runs
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; a function that anything uses is not removed
+
+    **Example:**
+
+    .. code:: python
+
+        pg.function(
+            "auth.current_org_id",
+            returns="uuid",
+            language="sql",
+            body="SELECT ...",
+            volatility="STABLE",
+            security_definer=True,
+            settings={"search_path": ""},
+        )
+    """
+    declaration = Function(
+        function,
+        arguments,
+        returns=returns,
+        language=language,
+        body=body,
+        volatility=volatility,
+        parallel=parallel,
+        strict=strict,
+        security_definer=security_definer,
+        leakproof=leakproof,
+        settings=settings,
+        owner=owner,
+        comment=comment,
+    )
+    return converge([declaration], present, global_arguments)

@@ -1,0 +1,355 @@
+"""Privileges: GRANT and REVOKE, as sets.
+
+https://www.postgresql.org/docs/current/sql-grant.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, NamedTuple, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..acl import Acl, all_privileges
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Ask, Key, Object, Same
+from ..names import Exact, Name, identifiers, listed, quoted
+from ..parse import Node, Reference, format_type, role_references, statement
+from ..plan import Statement
+
+_TARGETS = {
+    "OBJECT_TABLE": "TABLE",
+    "OBJECT_SEQUENCE": "SEQUENCE",
+    "OBJECT_SCHEMA": "SCHEMA",
+    "OBJECT_FUNCTION": "FUNCTION",
+    "OBJECT_TYPE": "TYPE",
+    "OBJECT_DATABASE": "DATABASE",
+}
+
+
+class Target(NamedTuple):
+    """What privileges are on: a kind and the parts of its name."""
+
+    kind: str
+    name: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.kind == "FUNCTION":
+            schema, name, arguments = self.name
+            return f"FUNCTION {Name(schema, name)}({arguments})"
+        return f"{self.kind} {'.'.join(map(quoted, self.name))}"
+
+    def reference(self) -> Reference | None:
+        """The object that has to exist, where the catalog knows its kind."""
+        match self.kind:
+            case "TABLE" | "SEQUENCE":
+                return Reference("table", Name(*self.name))
+            case "SCHEMA":
+                return Reference("schema", Name("", self.name[0]))
+            case "TYPE":
+                return Reference("type", Name(*self.name))
+            case "FUNCTION":
+                return Reference("function", Name(self.name[0], self.name[1]))
+        return None
+
+
+class Privilege(NamedTuple):
+    """A privilege, on a column where one is named."""
+
+    name: str
+    column: str = ""
+
+
+@frozen
+class Privileges(Object):
+    """What one role may do with one object."""
+
+    kind: ClassVar[str] = "grant"
+
+    target: Target
+    grantee: Exact
+    held: frozenset[Privilege]
+    grantable: frozenset[Privilege] = frozenset()
+    exact: bool = field(default=False, eq=False)
+
+    @property
+    def title(self) -> str:
+        return f"grant on {self.target} to {_role(self.grantee)}"
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.held)
+
+    def key(self) -> Key:
+        return (self.kind, self.target.kind, *self.target.name, self.grantee)
+
+    def lines(self) -> Iterator[str]:
+        for one in sorted(self.held):
+            column = f" ({quoted(one.column)})" if one.column else ""
+            option = " with grant option" if one in self.grantable else ""
+            yield f"{one.name}{column}{option}"
+
+    def requires(self) -> Iterator[Reference]:
+        reference = self.target.reference()
+        if reference:
+            yield reference
+        yield from role_references(self.grantee)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        acl = catalog.acls.get((self.target.kind, *self.target.name))
+        if acl is None:
+            return None
+        option = {
+            Privilege(name): grantable
+            for (grantee, name), grantable in acl.granted.items()
+            if grantee == self.grantee
+        }
+        for key, one in _column_acls(self.target, catalog):
+            option |= {
+                Privilege(name, key[-1]): grantable
+                for (grantee, name), grantable in one.granted.items()
+                if grantee == self.grantee
+            }
+        grantable = frozenset(one for one, is_grantable in option.items() if is_grantable)
+        return evolve(self, held=frozenset(option), grantable=grantable)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        # A privilege on the whole table covers its columns.
+        wanted = {one for one in self.held if Privilege(one.name) not in current.held}
+        kept = frozenset(self.held & current.held)
+        covered = self.held - wanted
+        if self.exact:
+            return evolve(self, held=frozenset(wanted | kept | (covered & current.held)))
+        return evolve(
+            self, held=current.held | wanted, grantable=current.grantable | self.grantable
+        )
+
+    def withdrawn(self, current: Self) -> Self:
+        return evolve(current, held=current.held - self.held)
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        key = (self.target.kind, *self.target.name)
+        acl = catalog.acls.get(key, Acl())
+        granted = {
+            (grantee, name): option
+            for (grantee, name), option in acl.granted.items()
+            if grantee != self.grantee
+        }
+        granted |= {
+            (self.grantee, one.name): one in self.grantable for one in self.held if not one.column
+        }
+        catalog.acls[key] = Acl(acl.owner, granted)
+        for one in self.held:
+            if one.column:
+                column = ("COLUMN", *self.target.name, one.column)
+                before = catalog.acls.get(column, Acl())
+                own = {(self.grantee, one.name): one in self.grantable}
+                catalog.acls[column] = Acl(before.owner, before.granted | own)
+
+    @staticmethod
+    def diff(current: Privileges | None, declared: Privileges | None) -> Iterator[Statement]:
+        """GRANT what is missing and REVOKE what is too much, and nothing else."""
+        assert declared
+        held = current.held if current else frozenset()
+        grantable = current.grantable if current else frozenset()
+        grantee = _role(declared.grantee)
+        missing = declared.held - held
+        plain = missing - declared.grantable
+        with_option = (missing & declared.grantable) | (declared.grantable - grantable)
+        if plain:
+            yield Statement(f"GRANT {_listed(plain)} ON {declared.target} TO {grantee}")
+        if with_option:
+            yield Statement(
+                f"GRANT {_listed(with_option)} ON {declared.target} TO {grantee} WITH GRANT OPTION"
+            )
+        excess = held - declared.held
+        if excess:
+            yield Statement(f"REVOKE {_listed(excess)} ON {declared.target} FROM {grantee}")
+
+
+def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
+    return (texts,) if isinstance(texts, str) else tuple(texts)
+
+
+@frozen
+class Grant(Object):
+    """Privileges on objects to roles, as GRANT has them."""
+
+    kind: ClassVar[str] = "grant"
+
+    privileges: tuple[str, ...] = field(converter=_texts)
+    on: str = field()
+    to: tuple[Exact, ...] = field(converter=identifiers)
+    grant_option: bool = field(default=False, kw_only=True)
+    exact: bool = field(default=False, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        self._parsed()
+
+    @property
+    def title(self) -> str:
+        return f"grant on {self.on} to {', '.join(map(_role, self.to))}"
+
+    def key(self) -> Key:
+        return (self.kind, self.on, *self.to)
+
+    def _parsed(self) -> Node:
+        sql = f"GRANT {', '.join(self.privileges)} ON {self.on} TO somebody"
+        try:
+            node: Node = statement(sql)["GrantStmt"]
+            target = _TARGETS[node["objtype"]]
+        except (DeclarationError, KeyError):
+            raise DeclarationError(
+                f"a grant of {', '.join(self.privileges)} on {self.on!r}: write privileges like "
+                "SELECT and what they are on like TABLE sync_progress"
+            ) from None
+        known = {*all_privileges(target, 170000), "TEMP", "ALL"}
+        for one in node.get("privileges", ()):
+            name = one["AccessPriv"].get("priv_name", "all").upper()
+            if name not in known:
+                raise DeclarationError(
+                    f"a {target.lower()} has no privilege {name}: "
+                    f"{', '.join(sorted(known - {'TEMP', 'ALL'}))}"
+                )
+        return node
+
+    def expand(self, catalog: Catalog) -> Iterable[Object]:
+        node = self._parsed()
+        kind = _TARGETS[node["objtype"]]
+        wanted = set(_privileges(node, kind, catalog.version))
+        for target in _targets(node, kind, catalog):
+            for grantee in self.to:
+                yield Privileges(
+                    target,
+                    grantee,
+                    frozenset(wanted),
+                    frozenset(wanted) if self.grant_option else frozenset(),
+                    self.exact,
+                )
+
+
+def _privileges(node: Node, kind: str, version: int) -> Iterator[Privilege]:
+    if "privileges" not in node:
+        yield from map(Privilege, all_privileges(kind, version))
+    for one in node.get("privileges", ()):
+        item = one["AccessPriv"]
+        name = item.get("priv_name", "").upper().replace("TEMPORARY", "TEMP")
+        names = (
+            all_privileges("COLUMN", version)
+            if not name
+            else ("TEMPORARY",)
+            if name == "TEMP"
+            else (name,)
+        )
+        columns = [part["String"]["sval"] for part in item.get("cols", ())]
+        for full in names:
+            yield from (Privilege(full, column) for column in columns or [""])
+
+
+def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
+    if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
+        schemas = {item["String"]["sval"] for item in node["objects"]}
+        for key in sorted(catalog.acls):
+            if key[0] == kind and key[1] in schemas:
+                yield Target(kind, key[1:])
+        return
+    for item in node["objects"]:
+        match item:
+            case {"RangeVar": relation}:
+                name = Name(relation.get("schemaname", "public"), relation["relname"])
+                # GRANT ... ON TABLE works for sequences too.
+                kind = "SEQUENCE" if catalog.relation_kinds.get(name) == "S" else kind
+                yield Target(kind, name)
+            case {"ObjectWithArgs": function}:
+                yield _function(function, catalog)
+            case {"List": {"items": parts}}:
+                names = [part["String"]["sval"] for part in parts]
+                yield Target(kind, Name(*names) if len(names) > 1 else Name("public", names[0]))
+            case {"String": {"sval": text}}:
+                yield Target(kind, (text,))
+
+
+def _function(node: Node, catalog: Catalog) -> Target:
+    names = [part["String"]["sval"] for part in node["objname"]]
+    name = Name(names[0], names[1]) if len(names) > 1 else Name("public", names[0])
+    if node.get("args_unspecified"):
+        same = [key for key in catalog.acls if key[0] == "FUNCTION" and key[1:3] == name]
+        if len(same) == 1:
+            return Target("FUNCTION", same[0][1:])
+    arguments = ", ".join(format_type(one["TypeName"]) for one in node.get("objargs", ()))
+    return Target("FUNCTION", (*name, arguments))
+
+
+def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
+    if target.kind != "TABLE":
+        return
+    table = catalog.objects.get(("table", *target.name))
+    for column in getattr(table, "columns", None) or ():
+        key = ("COLUMN", *target.name, str(column.name))
+        if key in catalog.acls:
+            yield key, catalog.acls[key]
+
+
+def _listed(privileges: Iterable[Privilege]) -> str:
+    columns: dict[str, list[str]] = {}
+    for one in sorted(privileges):
+        columns.setdefault(one.name, [])
+        if one.column:
+            columns[one.name].append(one.column)
+    return ", ".join(
+        f"{name} ({listed(names)})" if names else name for name, names in columns.items()
+    )
+
+
+def _role(role: str) -> str:
+    return "PUBLIC" if role == "public" else quoted(role)
+
+
+QUERIES = {
+    "database": """
+        SELECT json_build_array(datname, datdba::int8, datacl::text)
+          FROM pg_database WHERE datname = current_database()"""
+}
+
+
+def read(sections: dict[str, list[Any]], catalog: Catalog) -> None:
+    ((name, owner_id, acl),) = sections["database"]
+    owner = catalog.roles[owner_id]
+    catalog.acls["DATABASE", name] = Acl.read("DATABASE", owner, acl, catalog.version)
+
+
+def grant(
+    privileges: str | Iterable[str],
+    *,
+    on: str,
+    to: str | Iterable[str],
+    grant_option: bool = False,
+    exact: bool = False,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare privileges.
+
+    + privileges: privileges as in SQL: `SELECT`, `UPDATE (email)`, `ALL`
+    + on: what they are on as in SQL: `TABLE sync_progress`, `SCHEMA auth`, `FUNCTION f(uuid)`,
+      `ALL SEQUENCES IN SCHEMA public` (those that exist or are declared earlier)
+    + to: roles, or PUBLIC
+    + grant_option: whether they may grant them on
+    + exact: whether these roles have no other privileges on it
+    + present: whether they have them
+
+    Only the difference is sent. Privileges that are not declared are left alone.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.grant(["SELECT", "INSERT"], on="TABLE sync_progress", to="authenticated")
+    """
+    declaration = Grant(privileges, on, to, grant_option=grant_option, exact=exact)
+    return converge([declaration], present, arguments)

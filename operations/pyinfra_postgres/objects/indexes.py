@@ -1,0 +1,362 @@
+"""Indexes: CREATE INDEX, DROP INDEX.
+
+https://www.postgresql.org/docs/current/sql-createindex.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, NamedTuple, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Key, Object, Row, Same, comment, either
+from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
+from ..parse import Node, Reference, closing, optional_expression, references, statement, tokens
+from ..plan import Hazard, Stage, Statement
+
+
+class Element(NamedTuple):
+    """A column or an expression of an index, with how it is sorted."""
+
+    column: str | None
+    expression: str | None
+    collation: tuple[str, ...]
+    operator_class: str | None
+    descending: bool
+    nulls_first: bool
+    default_class: str | None = None
+    """The name of the stored operator class where it is the type's default."""
+
+    @classmethod
+    def parse(cls, text: str | Element) -> Element:
+        """Read `updated_at DESC` or `lower(email) text_pattern_ops`."""
+        if isinstance(text, Element):
+            return text
+        node = _element(text)
+        descending = node.get("ordering") == "SORTBY_DESC"
+        nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
+        names = [part["String"]["sval"] for part in node.get("opclass", ())]
+        return cls(
+            node.get("name"),
+            None if "name" in node else _expression_text(text),
+            tuple(part["String"]["sval"] for part in node.get("collation", ())),
+            names[-1] if names else None,
+            descending,
+            descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
+        )
+
+    def __str__(self) -> str:
+        parts = [quoted(self.column) if self.column else f"({self.expression})"]
+        if self.collation:
+            parts.append(f"COLLATE {'.'.join(map(quoted, self.collation))}")
+        if self.operator_class:
+            parts.append(quoted(self.operator_class))
+        if self.descending:
+            parts.append("DESC")
+        if self.nulls_first != self.descending:
+            parts.append("NULLS FIRST" if self.nulls_first else "NULLS LAST")
+        return " ".join(parts)
+
+
+def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
+    return tuple(map(Element.parse, [columns] if isinstance(columns, str) else columns))
+
+
+@frozen
+class Index(Object):
+    """An index of a table that no constraint owns."""
+
+    kind: ClassVar[str] = "index"
+
+    name: Exact = field(converter=identifier)
+    table: Name = field(converter=parse_name)
+    columns: tuple[Element, ...] = field(default=(), converter=_elements)
+    where: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    unique: bool = field(default=False, kw_only=True)
+    method: str = field(default="btree", kw_only=True)
+    include: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
+    nulls_not_distinct: bool = field(default=False, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    valid: bool = field(default=True, kw_only=True)
+    online: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it is built without blocking writers, outside the transaction."""
+
+    def key(self) -> Key:
+        # An index is in its table's schema.
+        return (self.kind, self.table.schema, self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield self._definition()
+        if not self.valid:
+            yield "INVALID"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def _definition(self) -> str:
+        parts = [self.method, f"({', '.join(map(str, self.columns))})"]
+        if self.unique:
+            parts.insert(0, "unique")
+        if self.include:
+            parts.append(f"INCLUDE ({listed(self.include)})")
+        if self.nulls_not_distinct:
+            parts.append("NULLS NOT DISTINCT")
+        if self.where is not None:
+            parts.append(f"WHERE ({self.where})")
+        return " ".join(parts)
+
+    def created(self, concurrently: bool) -> str:
+        """The CREATE INDEX statement."""
+        unique = "UNIQUE " if self.unique else ""
+        how = "CONCURRENTLY " if concurrently else ""
+        nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
+        include = f" INCLUDE ({listed(self.include)})" if self.include else ""
+        end = "\n" if self.where and "--" in self.where else ""
+        where = f" WHERE ({self.where}{end})" if self.where is not None else ""
+        elements = ", ".join(map(str, self.columns))
+        return (
+            f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {self.table} "
+            f"USING {self.method} ({elements}){include}{nulls}{where}"
+        )
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+        if not isinstance(self.where, Exact):
+            yield from references(statement(self.created(False)), frozenset({self.table.name}))
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        # All of it is compared, so that every expression is in one batch.
+        elements = self.columns
+        if len(elements) == len(current.columns):
+            elements = tuple(
+                _aligned(one, other, same, self.table)
+                for one, other in zip(elements, current.columns, strict=True)
+            )
+        predicate = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
+        where = self.where
+        if same(predicate, self.where, current.where, self.table):
+            where = current.where
+        return evolve(
+            self,
+            columns=elements,
+            where=where,
+            comment=either(self.comment, current.comment),
+            online=_online(self.table, catalog),
+        )
+
+    def completed(self, catalog: Catalog) -> Self:
+        if not self.columns:
+            raise DeclarationError(f"{self.title} does not exist: declare its columns")
+        return evolve(self, online=_online(self.table, catalog))
+
+    @staticmethod
+    def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
+        """CREATE, replace or DROP an index; on a table with rows concurrently."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
+            return
+        if current is None:
+            yield _built(declared)
+        elif evolve(current, comment=declared.comment) != declared:
+            yield from _replaced(current, declared)
+        yield from (
+            evolve(one, stage=Stage.AFTER if declared.online and current is None else one.stage)
+            for one in comment(f"INDEX {_full(declared)}", current, declared)
+        )
+
+
+def _online(table: Name, catalog: Catalog) -> bool:
+    # PostgreSQL builds no index of a partitioned table concurrently.
+    return table in catalog.filled and catalog.relation_kinds.get(table) == "r"
+
+
+def _full(index: Index) -> str:
+    return str(Name(index.table.schema, index.name))
+
+
+def _built(index: Index) -> Statement:
+    if index.online:
+        return Statement(
+            index.created(concurrently=True),
+            stage=Stage.AFTER,
+            hazards=(Hazard.NOT_TRANSACTIONAL,),
+        )
+    return Statement(index.created(concurrently=False), locks=None)
+
+
+def _replaced(current: Index, declared: Index) -> Iterator[Statement]:
+    if not declared.online:
+        yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
+        yield _built(declared)
+        return
+    yield Statement(
+        f"DROP INDEX CONCURRENTLY IF EXISTS {_full(current)}",
+        stage=Stage.AFTER,
+        hazards=(Hazard.NOT_TRANSACTIONAL,),
+    )
+    yield _built(declared)
+
+
+def _aligned(declared: Element, current: Element, same: Same, table: Name) -> Element:
+    """A declared element, with what equals the stored one written as it is there."""
+    changes: dict[str, Any] = {}
+    if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):
+        changes["expression"] = current.expression
+    if declared.collation[-1:] == current.collation[-1:]:
+        changes["collation"] = current.collation
+    default = current.operator_class is None and declared.operator_class in {
+        None,
+        current.default_class,
+    }
+    if default or declared.operator_class == current.operator_class:
+        changes["operator_class"] = current.operator_class
+        changes["default_class"] = current.default_class
+    return declared._replace(**changes)
+
+
+def _element(text: str) -> Node:
+    try:
+        found = statement(f"CREATE INDEX ON t (\n{text}\n)")["IndexStmt"]
+        (element,) = found["indexParams"]
+    except (DeclarationError, KeyError, ValueError):
+        raise DeclarationError(f"{text!r} is no index column: write it as in SQL") from None
+    if set(found) - {"relation", "accessMethod", "indexParams"}:
+        raise DeclarationError(f"{text!r} is more than an index column")
+    node: Node = element["IndexElem"]
+    return node
+
+
+def _expression_text(text: str) -> str:
+    """The expression of an index element, without collation, operator class and order.
+
+    It is a call of a function or in parentheses, so it ends with a parenthesis.
+    """
+    found = tokens(text)
+    opening = next(place for place, token in enumerate(found) if token.text == "(")
+    end = found[closing(found, opening)].end
+    inner = text[:end].strip()
+    return inner[1:-1].strip() if opening == 0 else inner
+
+
+QUERIES = {
+    "indexes": f"""
+        SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
+                 i.indisvalid, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts,
+                 (SELECT json_agg(json_build_array(
+                           CASE WHEN k.attnum <> 0 THEN a.attname END,
+                           CASE WHEN k.attnum = 0
+                                THEN pg_get_indexdef(i.indexrelid, k.place::int, false) END,
+                           CASE WHEN i.indcollation[k.place - 1] NOT IN
+                                  (0, coalesce(NULLIF(a.attcollation, 0), 100))
+                                THEN co.collname END,
+                           oc.opcname, oc.opcdefault,
+                           i.indoption[k.place - 1]) ORDER BY k.place)
+                    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
+                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                    LEFT JOIN pg_opclass oc ON oc.oid = i.indclass[k.place - 1]
+                    LEFT JOIN pg_collation co ON co.oid = i.indcollation[k.place - 1]),
+                 pg_get_expr(i.indpred, i.indrelid), c.relispartition, d.description)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
+          LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
+            AND d.objsubid = 0
+         WHERE {USER_SCHEMA}
+           AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid
+                             AND o.contype IN ('p', 'u', 'x'))"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for row in sections["indexes"] or ():
+        table, name, method, unique, valid, nulls, count, parts, where, _, remark = row
+        if table not in catalog.relations:
+            continue
+        elements = [_stored(part) for part in parts[:count]]
+        index = Index(
+            Exact(name),
+            catalog.relations[table],
+            elements,
+            where=None if where is None else Exact(where),
+            unique=unique,
+            method=method,
+            include=[Exact(part[0]) for part in parts[count:]],
+            nulls_not_distinct=bool(nulls),
+            comment=remark,
+            valid=valid,
+        )
+        catalog.objects[index.key()] = index
+
+
+def _stored(part: list[Any]) -> Element:
+    column, text, collation, operator_class, is_default, options = part
+    return Element(
+        column,
+        text,
+        (collation,) if collation else (),
+        None if is_default else operator_class,
+        bool(options & 1),
+        bool(options & 2),
+        operator_class if is_default else None,
+    )
+
+
+def index(
+    index: str,
+    table: str,
+    columns: str | Iterable[str] = (),
+    *,
+    where: str | None = None,
+    unique: bool = False,
+    method: str = "btree",
+    include: str | Iterable[str] = (),
+    nulls_not_distinct: bool = False,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare an index.
+
+    + index: its name; it is in its table's schema
+    + table: the table
+    + columns: columns or expressions as in SQL, like `updated_at DESC` or `lower(email)`
+    + where: the predicate of a partial index
+    + unique: whether it is unique
+    + method: the access method
+    + include: further columns that it carries
+    + nulls_not_distinct: whether a unique index treats nulls as equal
+    + comment: its comment, "" for none
+    + present: whether it exists
+
+    On a table with rows it is built concurrently after the transaction; one that an interrupted
+    build left invalid is dropped and built again.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.index(
+            "idx_sync_progress_active",
+            "sync_progress",
+            ["org_id", "updated_at DESC"],
+            where="completed_at IS NULL",
+        )
+    """
+    declaration = Index(
+        index,
+        table,
+        columns,
+        where=where,
+        unique=unique,
+        method=method,
+        include=include,
+        nulls_not_distinct=nulls_not_distinct,
+        comment=comment,
+    )
+    return converge([declaration], present, arguments)

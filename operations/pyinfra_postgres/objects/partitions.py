@@ -1,0 +1,370 @@
+"""Range partitions by time: CREATE TABLE ... PARTITION OF.
+
+https://www.postgresql.org/docs/current/ddl-partitioning.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Ask, Key, Object, Row, Same
+from ..names import Name, identifier, literal, parse_name, quoted
+from ..parse import Reference
+from ..plan import Hazard, Statement
+from .tables import guarded_drop
+
+_PERIODS = ("day", "week", "month", "year")
+_TYPES = {
+    "date": "{:%Y-%m-%d}",
+    "timestamp without time zone": "{:%Y-%m-%d} 00:00:00",
+    "timestamp with time zone": "{:%Y-%m-%d} 00:00:00+00",
+}
+
+
+def _period(text: str) -> str:
+    if text not in _PERIODS:
+        raise DeclarationError(f"every is one of {', '.join(_PERIODS)}, not {text!r}")
+    return text
+
+
+def _start(text: str | date) -> date:
+    if isinstance(text, date):
+        return text
+    match = re.fullmatch(r"(\d{4})(?:-(\d{1,2}))?(?:-(\d{1,2}))?", text)
+    try:
+        if match:
+            return date(int(match[1]), int(match[2] or 1), int(match[3] or 1))
+    except ValueError:
+        pass
+    raise DeclarationError(f"start is a date like 2025-11 or 2025-11-03, not {text!r}")
+
+
+def _ahead(number: int) -> int:
+    if number < 0:
+        raise DeclarationError(f"ahead is a number of periods, not {number}")
+    return number
+
+
+def floor(day: date, every: str) -> date:
+    """The first day of the period that a day is in; weeks start on Monday."""
+    match every:
+        case "week":
+            return day - timedelta(days=day.weekday())
+        case "month":
+            return day.replace(day=1)
+        case "year":
+            return day.replace(month=1, day=1)
+    return day
+
+
+def following(first: date, every: str) -> date:
+    """The first day of the next period."""
+    match every:
+        case "day":
+            return first + timedelta(days=1)
+        case "week":
+            return first + timedelta(days=7)
+        case "month":
+            return (first + timedelta(days=31)).replace(day=1)
+    return first.replace(year=first.year + 1)
+
+
+def suffix(first: date, every: str) -> str:
+    """The end of a partition's name: 2025, 2025_11, 2025_w45 or 2025_11_03."""
+    match every:
+        case "year":
+            return f"{first:%Y}"
+        case "month":
+            return f"{first:%Y_%m}"
+        case "week":
+            return f"{first:%G}_w{first:%V}"
+    return f"{first:%Y_%m_%d}"
+
+
+@frozen
+class Partition(Object):
+    """One partition of a table."""
+
+    kind: ClassVar[str] = "partition"
+    acl: ClassVar[str] = "TABLE"
+
+    name: Name
+    parent: Name
+    bounds: tuple[str, str] | None
+    """From and to, the end excluded; None for the default partition."""
+    key_type: str = field(default="", eq=False)
+    key_column: str = field(default="", eq=False)
+    row_security: bool | None = None
+    rest: Name | None = field(default=None, eq=False)
+    """The default partition, where it may hold rows of this one."""
+    other: str = ""
+    """The bound as PostgreSQL has it, where it is none of the above."""
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"of {self.parent} {self._bound()}"
+        if self.row_security:
+            yield "row security"
+
+    def _bound(self) -> str:
+        if self.other:
+            return self.other
+        if self.bounds is None:
+            return "DEFAULT"
+        start, end = map(literal, self.bounds)
+        return f"FOR VALUES FROM ({start}) TO ({end})"
+
+    def span(self) -> tuple[datetime, datetime] | None:
+        """The moments that it spans."""
+        if self.bounds is None:
+            return None
+        start, end = (datetime.fromisoformat(text) for text in self.bounds)
+        return (
+            start.replace(tzinfo=start.tzinfo or UTC),
+            end.replace(tzinfo=end.tzinfo or UTC),
+        )
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.parent)
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("table", self.name)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        named = catalog.objects.get(self.key())
+        if named is not None:
+            return named  # type: ignore[return-value]
+        # One that others made for the same time serves as well, whatever its name.
+        for one in catalog.of(Partition):
+            if one.parent == self.parent and not one.other and one.span() == self.span():
+                return one  # type: ignore[no-any-return]
+        return None
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        equal = current.parent == self.parent and not current.other
+        if not equal or current.span() != self.span():
+            return self
+        secured = current.row_security if self.row_security is None else self.row_security
+        return evolve(current, row_security=secured)
+
+    def completed(self, catalog: Catalog) -> Self:
+        if self.name in catalog.relation_kinds:
+            raise DeclarationError(
+                f"{self.name} exists and is no partition of {self.parent}: rename it or attach it"
+            )
+        rest = None
+        for one in catalog.of(Partition):
+            if one.parent != self.parent:
+                continue
+            mine, theirs = self.span(), one.span()
+            if mine and theirs and mine[0] < theirs[1] and theirs[0] < mine[1]:
+                raise DeclarationError(f"it would overlap {one.title}, {one._bound()}")
+            if one.bounds is None and not one.other and one.name in catalog.filled:
+                rest = one.name
+        return evolve(self, rest=rest)
+
+    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
+        return guarded_drop(current.name, self.title, current.name in catalog.filled, ask)
+
+    @staticmethod
+    def diff(current: Partition | None, declared: Partition | None) -> Iterator[Statement]:
+        """CREATE a partition; rows that wait for it in the default partition move into it."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP TABLE {current.name}", locks=current.parent)
+            return
+        if current is None:
+            yield from _moved(declared) if declared.rest else _created(declared)
+        elif evolve(current, row_security=declared.row_security) != declared:
+            raise DeclarationError(
+                f"it exists as a partition of {current.parent} {current._bound()}, and is declared "
+                f"as one of {declared.parent} {declared._bound()}: detach it first"
+            )
+        secured = bool(current and current.row_security)
+        if declared.row_security is not None and declared.row_security != secured:
+            verb = "ENABLE" if declared.row_security else "DISABLE"
+            yield Statement(
+                f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
+                locks=declared.name if current else None,
+            )
+
+
+def _created(declared: Partition) -> Iterator[Statement]:
+    yield Statement(
+        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared._bound()}"
+    )
+
+
+def _moved(declared: Partition) -> Iterator[Statement]:
+    assert declared.rest
+    assert declared.bounds
+    column = quoted(declared.key_column)
+    start, end = map(literal, declared.bounds)
+    yield Statement(
+        f"CREATE TABLE {declared.name} (LIKE {declared.parent} INCLUDING ALL)",
+        locks=declared.rest,
+    )
+    yield Statement(
+        f"WITH moved AS (DELETE FROM {declared.rest} "
+        f"WHERE {column} >= {start} AND {column} < {end} RETURNING *) "
+        f"INSERT INTO {declared.name} SELECT * FROM moved",
+        hazards=(Hazard.BLOCKS_WRITES,),
+    )
+    yield Statement(
+        f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared._bound()}",
+        hazards=(Hazard.SCANS,),
+        locks=declared.parent,
+    )
+
+
+@frozen
+class Partitions(Object):
+    """The range partitions of a table, from a start until some periods ahead of today."""
+
+    kind: ClassVar[str] = "partitions"
+
+    table: Name = field(converter=parse_name)
+    every: str = field(converter=_period, kw_only=True)
+    start: date = field(converter=_start, kw_only=True)
+    ahead: int = field(default=1, converter=_ahead, kw_only=True)
+    default: bool = field(default=False, kw_only=True)
+    row_security: bool | None = field(default=None, kw_only=True)
+
+    @property
+    def title(self) -> str:
+        return f"partitions of {self.table}"
+
+    def key(self) -> Key:
+        return (self.kind, *self.table)
+
+    def expand(self, catalog: Catalog) -> Iterable[Object]:
+        column, type_ = self._key(catalog)
+        write = _TYPES[type_].format
+        first = floor(self.start, self.every)
+        last = floor(catalog.today, self.every)
+        for _ in range(self.ahead):
+            last = following(last, self.every)
+        if self.default:
+            yield self._partition("default", None, column, type_)
+        while first <= last:
+            end = following(first, self.every)
+            yield self._partition(
+                suffix(first, self.every), (write(first), write(end)), column, type_
+            )
+            first = end
+
+    def _partition(
+        self, ending: str, bounds: tuple[str, str] | None, column: str, type_: str
+    ) -> Partition:
+        # Its length is checked like that of any other name.
+        name = identifier(f'"{self.table.name.replace(chr(34), 2 * chr(34))}_{ending}"')
+        return Partition(
+            Name(self.table.schema, name), self.table, bounds, type_, column, self.row_security
+        )
+
+    def _key(self, catalog: Catalog) -> tuple[str, str]:
+        """The partition key's column and its type."""
+        table = catalog.objects.get(("table", *self.table))
+        if table is None:
+            # The table is a gap, and every type names its partitions alike.
+            return "", "timestamp with time zone"
+        text = getattr(table, "partition_by", None) or ""
+        match = re.fullmatch(r"\s*RANGE\s*\((.*)\)\s*", text, re.IGNORECASE | re.DOTALL)
+        for column in getattr(table, "columns", None) or ():
+            if match and match[1].strip() in {column.name, quoted(column.name)}:
+                if column.type in _TYPES:
+                    return column.name, column.type
+                raise DeclarationError(
+                    f"{self.title}: its key {column.name} is {column.type}; time ranges need "
+                    "date, timestamp or timestamptz"
+                )
+        raise DeclarationError(
+            f"{self.title}: the table must be partitioned by RANGE over one column, and is "
+            f"partitioned by {text or 'nothing'}"
+        )
+
+
+QUERIES: dict[str, str] = {}
+_RANGE = re.compile(r"FOR VALUES FROM \('([^']*)'\) TO \('([^']*)'\)")
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for row in sections["relations"] or ():
+        parent, bound = row[11], row[12]
+        if parent is None or parent not in catalog.relations:
+            continue
+        bounds = _stored_bounds(bound)
+        partition = Partition(
+            catalog.relations[row[0]],
+            catalog.relations[parent],
+            bounds,
+            row_security=row[6],
+            other="" if bounds or bound == "DEFAULT" else bound,
+        )
+        catalog.objects[partition.key()] = partition
+
+
+def _stored_bounds(bound: str) -> tuple[str, str] | None:
+    match = _RANGE.fullmatch(bound)
+    try:
+        if match and datetime.fromisoformat(match[1]) and datetime.fromisoformat(match[2]):
+            return match[1], match[2]
+    except ValueError:
+        pass
+    return None
+
+
+def partitions(
+    partitions: str,
+    *,
+    every: str,
+    start: str | date,
+    ahead: int = 1,
+    default: bool = False,
+    row_security: bool | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare the range partitions of a table over time, in UTC.
+
+    + partitions: the partitioned table
+    + every: day, week, month or year
+    + start: the first period, like 2025-11
+    + ahead: how many periods after the current one there are
+    + default: whether there is a default partition
+    + row_security: whether row level security is on for each partition
+    + present: whether they exist
+
+    They are called like `sync_activity_log_2025_11`. The current period is by the server's date,
+    or by the host data `postgres_today`. A partition that spans a declared period under another
+    name serves as well, and older partitions are left alone. Rows that the default partition holds
+    for a new one move into it.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.partitions("sync_activity_log", every="month", start="2025-11", ahead=4, default=True)
+    """
+    declaration = Partitions(
+        partitions,
+        every=every,
+        start=start,
+        ahead=ahead,
+        default=default,
+        row_security=row_security,
+    )
+    return converge([declaration], present, arguments)

@@ -1,0 +1,229 @@
+"""Row security policies: CREATE POLICY, ALTER POLICY, DROP POLICY.
+
+https://www.postgresql.org/docs/current/sql-createpolicy.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Key, Object, Row, Same, comment, either
+from ..names import Exact, Name, identifier, identifiers, parse_name, quoted
+from ..parse import Reference, expression_references, optional_expression, role_references
+from ..plan import Statement
+
+_COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
+
+
+def _command(text: str) -> str:
+    if text.upper() not in _COMMANDS:
+        raise DeclarationError(f"command is one of {', '.join(_COMMANDS)}, not {text!r}")
+    return text.upper()
+
+
+def _roles(roles: str | Iterable[str]) -> tuple[Exact, ...]:
+    return tuple(sorted(identifiers(roles))) or (Exact("public"),)
+
+
+@frozen
+class Policy(Object):
+    """A row security policy of a table."""
+
+    kind: ClassVar[str] = "policy"
+
+    name: Exact = field(converter=identifier)
+    table: Name = field(converter=parse_name)
+    command: str = field(default="ALL", converter=_command, kw_only=True)
+    roles: tuple[Exact, ...] = field(default=(), converter=_roles, kw_only=True)
+    using: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    check: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    permissive: bool = field(default=True, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.command == "INSERT" and self.using is not None:
+            raise DeclarationError(f"policy {self.name}: INSERT has only check, no using")
+        if self.command in {"SELECT", "DELETE"} and self.check is not None:
+            raise DeclarationError(f"policy {self.name}: {self.command} has only using, no check")
+
+    @property
+    def title(self) -> str:
+        return f"policy {quoted(self.name)} on {self.table}"
+
+    def key(self) -> Key:
+        return (self.kind, *self.table, self.name)
+
+    def lines(self) -> Iterator[str]:
+        kind = "" if self.permissive else "restrictive "
+        yield f"{kind}for {self.command} to {', '.join(map(_role, self.roles))}"
+        if self.using is not None:
+            yield f"using ({self.using})"
+        if self.check is not None:
+            yield f"with check ({self.check})"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+        yield from role_references(*self.roles)
+        for text in (self.using, self.check):
+            if text is not None and not isinstance(text, Exact):
+                yield from expression_references(text)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        template = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
+        using, check = self.using, self.check
+        if same(template, using, current.using, self.table):
+            using = current.using
+        if same(template, check, current.check, self.table):
+            check = current.check
+        return evolve(self, using=using, check=check, comment=either(self.comment, current.comment))
+
+    @staticmethod
+    def diff(current: Policy | None, declared: Policy | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP a policy; what ALTER can't change is replaced in one go."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP POLICY {_on(current)}", locks=current.table)
+            return
+        if current is None:
+            yield _created(declared)
+        elif evolve(current, comment=declared.comment) != declared:
+            if _alterable(current, declared):
+                yield _altered(current, declared)
+            else:
+                yield Statement(f"DROP POLICY {_on(current)}", locks=current.table)
+                yield evolve(_created(declared), locks=declared.table)
+                current = None
+        yield from comment(f"POLICY {_on(declared)}", current, declared)
+
+
+def _on(policy: Policy) -> str:
+    return f"{quoted(policy.name)} ON {policy.table}"
+
+
+def _role(role: str) -> str:
+    return "PUBLIC" if role == "public" else quoted(role)
+
+
+def _clauses(using: str | None, check: str | None) -> Iterator[str]:
+    for keyword, text in (("USING", using), ("WITH CHECK", check)):
+        if text is not None:
+            end = "\n" if "--" in text else ""
+            yield f"{keyword} ({text}{end})"
+
+
+def _created(policy: Policy) -> Statement:
+    kind = "" if policy.permissive else " AS RESTRICTIVE"
+    roles = ", ".join(map(_role, policy.roles))
+    head = f"CREATE POLICY {_on(policy)}{kind} FOR {policy.command} TO {roles}"
+    return Statement(" ".join([head, *_clauses(policy.using, policy.check)]))
+
+
+def _alterable(current: Policy, declared: Policy) -> bool:
+    """ALTER POLICY changes roles and expressions, and can't take an expression away."""
+    return (current.command, current.permissive) == (
+        declared.command,
+        declared.permissive,
+    ) and not (
+        (current.using is not None and declared.using is None)
+        or (current.check is not None and declared.check is None)
+    )
+
+
+def _altered(current: Policy, declared: Policy) -> Statement:
+    parts = [f"ALTER POLICY {_on(declared)}"]
+    if current.roles != declared.roles:
+        parts.append(f"TO {', '.join(map(_role, declared.roles))}")
+    parts += _clauses(
+        declared.using if declared.using != current.using else None,
+        declared.check if declared.check != current.check else None,
+    )
+    return Statement(" ".join(parts), locks=declared.table)
+
+
+QUERIES = {
+    "policies": f"""
+        SELECT json_build_array(p.polrelid::int8, p.polname, p.polcmd, p.polpermissive,
+                 p.polroles::int8[], pg_get_expr(p.polqual, p.polrelid),
+                 pg_get_expr(p.polwithcheck, p.polrelid), d.description)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_policy p ON p.polrelid = c.oid
+          LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_policy'::regclass
+         WHERE {USER_SCHEMA}"""
+}
+_STORED_COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for table, name, command, permissive, roles, using, check, remark in sections["policies"] or ():
+        policy = Policy(
+            Exact(name),
+            catalog.relations[table],
+            command=_STORED_COMMANDS[command],
+            roles=[catalog.roles.get(role, Exact("public")) for role in roles],
+            using=None if using is None else Exact(using),
+            check=None if check is None else Exact(check),
+            permissive=permissive,
+            comment=remark,
+        )
+        catalog.objects[policy.key()] = policy
+
+
+def policy(
+    policy: str,
+    table: str,
+    *,
+    command: str = "ALL",
+    roles: str | Iterable[str] = (),
+    using: str | None = None,
+    check: str | None = None,
+    permissive: bool = True,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a row security policy.
+
+    + policy: its name
+    + table: the table
+    + command: ALL, SELECT, INSERT, UPDATE or DELETE
+    + roles: whom it applies to; by default everybody
+    + using: which rows are seen
+    + check: which rows may be written
+    + permissive: False for a restrictive policy
+    + comment: its comment, "" for none
+    + present: whether it exists
+
+    **Example:**
+
+    .. code:: python
+
+        pg.policy(
+            "sync_progress_select",
+            "sync_progress",
+            command="SELECT",
+            roles=["authenticated"],
+            using="org_id = (SELECT auth.current_org_id())",
+        )
+    """
+    declaration = Policy(
+        policy,
+        table,
+        command=command,
+        roles=roles,
+        using=using,
+        check=check,
+        permissive=permissive,
+        comment=comment,
+    )
+    return converge([declaration], present, arguments)

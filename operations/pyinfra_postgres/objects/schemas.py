@@ -1,0 +1,111 @@
+"""Schemas: CREATE SCHEMA, ALTER SCHEMA, DROP SCHEMA.
+
+https://www.postgresql.org/docs/current/sql-createschema.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..acl import Acl
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references
+from ..names import Exact, Name, identifier, optional_identifier, quoted
+from ..parse import Reference
+from ..plan import Statement
+
+
+@frozen
+class Schema(Object):
+    """A schema."""
+
+    kind: ClassVar[str] = "schema"
+    acl: ClassVar[str] = "SCHEMA"
+
+    name: Exact = field(converter=identifier)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, self.name)
+
+    def lines(self) -> Iterator[str]:
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        return owner_references(self.owner)
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("schema", Name("", self.name))
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        return evolve(
+            self,
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+        )
+
+    @staticmethod
+    def diff(current: Schema | None, declared: Schema | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP a schema; a schema that is not empty is not dropped."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP SCHEMA {quoted(current.name)}")
+            return
+        target = f"SCHEMA {quoted(declared.name)}"
+        if current is None:
+            yield Statement(f"CREATE {target}")
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+QUERIES = {
+    "schemas": f"""
+        SELECT json_build_array(n.nspname, n.nspowner::int8, n.nspacl::text, d.description)
+          FROM pg_namespace n LEFT JOIN pg_description d
+            ON d.objoid = n.oid AND d.classoid = 'pg_namespace'::regclass
+         WHERE {USER_SCHEMA}"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for name, owner_id, acl, remark in sections["schemas"] or ():
+        schema = Schema(Exact(name), owner=catalog.roles[owner_id], comment=remark)
+        catalog.objects[schema.key()] = schema
+        catalog.acls["SCHEMA", name] = Acl.read(
+            "SCHEMA", catalog.roles[owner_id], acl, catalog.version
+        )
+
+
+def schema(
+    schema: str,
+    *,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a schema.
+
+    + schema: its name
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; a schema that holds anything is not removed
+
+    **Example:**
+
+    .. code:: python
+
+        pg.schema("auth", comment="Identity")
+    """
+    return converge([Schema(schema, owner=owner, comment=comment)], present, arguments)

@@ -1,0 +1,104 @@
+"""Many declarations in one operation, in an order in which each finds what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+
+from attrs import evolve
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Object
+from ..names import Name
+from ..parse import Reference
+from .constraints import Constraint, ForeignKey
+from .tables import Table
+
+
+def ordered(declarations: Sequence[Object]) -> list[Object]:
+    """The declarations so that each comes after what it needs, else as they are given.
+
+    Tables may reference one another in a circle: a foreign key to a table further down becomes a
+    declaration of its own at the end.
+    """
+    providers: dict[Reference, int] = {}
+    for index, one in enumerate(declarations):
+        for reference in one.provides():
+            providers.setdefault(reference, index)
+            if reference.kind == "function" and reference.name.schema == "public":
+                providers.setdefault(Reference("function", Name("", reference.name.name)), index)
+    sorter: TopologicalSorter[int] = TopologicalSorter()
+    for index, one in enumerate(declarations):
+        needed = {providers[ref] for ref in _order_requires(one) if ref in providers}
+        sorter.add(index, *(needed - {index}))
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = " needs ".join(declarations[index].title for index in reversed(error.args[1]))
+        raise DeclarationError(f"these need one another in a circle: {circle}") from None
+    found: list[Object] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        sorter.done(*ready)
+        found += [declarations[index] for index in ready]
+    return list(_without_forward_keys(found))
+
+
+def _order_requires(one: Object) -> Iterator[Reference]:
+    if isinstance(one, Table):
+        one = evolve(one, constraints=[c for c in one.constraints if not isinstance(c, ForeignKey)])
+    return one.requires()
+
+
+def _without_forward_keys(declarations: list[Object]) -> Iterator[Object]:
+    ahead = {one.name for one in declarations if isinstance(one, Table)}
+    later: list[Object] = []
+    for one in declarations:
+        if not isinstance(one, Table):
+            yield one
+            continue
+        ahead.discard(one.name)
+        postponed: list[Constraint] = [
+            key for key in one.constraints if isinstance(key, ForeignKey) and key.table in ahead
+        ]
+        kept = [key for key in one.constraints if key not in postponed]
+        yield evolve(one, constraints=kept)
+        if postponed:
+            later.append(Table(one.name, constraints=postponed))
+    yield from later
+
+
+def objects(
+    objects: Sequence[Object],
+    *,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare many objects in one operation. For pyinfra it is one operation and costs one.
+
+    + objects: declarations: `pg.Table(...)`, `pg.Enum(...)`, ..., with the arguments of the
+      operations of the same names; in any order
+    + present: whether they exist; they are removed in the opposite order
+
+    **Example:**
+
+    .. code:: python
+
+        pg.objects(
+            [
+                pg.Enum("state", ["new", "done"]),
+                pg.Table("job", [pg.Column("state", "state")]),
+            ]
+        )
+    """
+    if not objects:
+        raise DeclarationError("pg.objects() needs at least one declaration")
+    found = ordered(objects)
+    if not present:
+        found.reverse()
+    count = len(objects)
+    return converge(found, present, arguments, name=f"{count} object{'s' if count > 1 else ''}")

@@ -1,0 +1,567 @@
+"""Tables: CREATE TABLE, ALTER TABLE, DROP TABLE.
+
+https://www.postgresql.org/docs/current/sql-createtable.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..acl import Acl
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import (
+    Ask,
+    Key,
+    Object,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, literal, optional_identifier, parse_name, quoted
+from ..naming import chosen_name
+from ..parse import Reference, statement, tree
+from ..plan import Hazard, Stage, Statement
+from .columns import Column, changed
+from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+
+
+def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
+    if columns is None:
+        return None
+    found = tuple(columns)
+    names = [column.name for column in found]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise DeclarationError(f"column {', '.join(sorted(twice))} is declared twice")
+    return found
+
+
+def _constraints(constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
+    return tuple(constraints)
+
+
+def _partition_key(text: str | None) -> str | None:
+    if text is not None and not isinstance(text, Exact):
+        statement(f"CREATE TABLE t (c int) PARTITION BY {text}")
+    return text
+
+
+@frozen
+class Table(Object):
+    """A table with its columns and constraints."""
+
+    kind: ClassVar[str] = "table"
+    acl: ClassVar[str] = "TABLE"
+
+    name: Name = field(converter=parse_name)
+    columns: tuple[Column, ...] | None = field(default=None, converter=_columns)
+    constraints: tuple[Constraint, ...] = field(default=(), converter=_constraints, kw_only=True)
+    partition_by: str | None = field(default=None, converter=_partition_key, kw_only=True)
+    row_security: bool | None = field(default=None, kw_only=True)
+    force_row_security: bool | None = field(default=None, kw_only=True)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    filled: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it takes up space, so that it may have rows."""
+
+    def __attrs_post_init__(self) -> None:
+        own: list[Constraint] = []
+        for column in self.columns or ():
+            if column.primary_key:
+                own.append(PrimaryKey(column.name))
+            if column.unique:
+                own.append(Unique(column.name))
+            if column.references:
+                own.append(ForeignKey(column.name, references=column.references))
+        if own:
+            object.__setattr__(self, "constraints", (*own, *self.constraints))
+        self._check_constraints()
+        keyed = {
+            name for one in self.constraints if isinstance(one, PrimaryKey) for name in one.columns
+        }
+        if self.columns is not None:
+            columns = tuple(
+                evolve(
+                    column,
+                    nullable=column.nullable and column.name not in keyed,
+                    primary_key=False,
+                    unique=False,
+                    references=None,
+                )
+                if column.name in keyed or column.primary_key or column.unique or column.references
+                else column
+                for column in self.columns
+            )
+            object.__setattr__(self, "columns", columns)
+
+    def _check_constraints(self) -> None:
+        known = {column.name for column in self.columns or ()}
+        keys = [one for one in self.constraints if isinstance(one, PrimaryKey)]
+        if len(keys) > 1:
+            raise DeclarationError(f"table {self.name} has {len(keys)} primary keys")
+        for one in self.constraints:
+            for name in getattr(one, "columns", ()):
+                if self.columns is not None and name not in known:
+                    raise DeclarationError(
+                        f"table {self.name}: {one.written()} names the column {name}, "
+                        "which is not declared"
+                    )
+        names = [one.name for one in self.constraints if one.name]
+        if len(set(names)) < len(names):
+            raise DeclarationError(f"table {self.name} has two constraints of one name")
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def lines(self) -> Iterator[str]:
+        for column in self.columns or ():
+            yield column.definition()
+            if column.comment:
+                yield f"comment on {quoted(column.name)} {column.comment!r}"
+        for one in self.constraints:
+            yield one.written() + ("" if one.validated else " NOT VALID")
+        if self.partition_by:
+            yield f"partition by {self.partition_by}"
+        for what in ("row_security", "force_row_security"):
+            if getattr(self, what):
+                yield what.replace("_", " ")
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield from owner_references(self.owner)
+        for column in self.columns or ():
+            yield from column.requires()
+        for one in self.constraints:
+            for reference in one.requires():
+                if reference != Reference("table", self.name):
+                    yield reference
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("table", self.name)
+
+    def completed(self, catalog: Catalog) -> Self:
+        if self.columns is None:
+            raise DeclarationError(
+                f"{self.title} does not exist: declare its columns, so that it can be created"
+            )
+        return evolve(self, constraints=[self._pointed(one, catalog) for one in self.constraints])
+
+    def _pointed(self, one: Constraint, catalog: Catalog) -> Constraint:
+        """A foreign key with the columns that it means where it names only a table."""
+        if not isinstance(one, ForeignKey) or one.foreign_columns:
+            return one
+        target = self if one.table == self.name else catalog.objects.get(("table", *one.table))
+        for key in getattr(target, "constraints", ()):
+            if isinstance(key, PrimaryKey):
+                return one.evolved(foreign_columns=key.columns)
+        return one
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        declared = {column.name: column for column in self.columns or ()}
+        there = current.columns or ()
+        columns = [
+            declared[column.name].aligned(column, same, self.name)
+            if column.name in declared
+            else column
+            for column in there
+        ]
+        known = {column.name for column in there}
+        columns += [column for name, column in declared.items() if name not in known]
+        return evolve(
+            self,
+            columns=columns,
+            constraints=self._aligned_constraints(current, same, catalog),
+            partition_by=self._aligned_key(current),
+            row_security=either(self.row_security, current.row_security),
+            force_row_security=either(self.force_row_security, current.force_row_security),
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+            filled=current.filled,
+        )
+
+    def _aligned_constraints(self, current: Self, same: Same, catalog: Catalog) -> list[Constraint]:
+        free = list(current.constraints)
+        found: list[Constraint] = []
+        # Named ones first, so that an unnamed one does not take their place.
+        for one in sorted(self.constraints, key=lambda one: one.name is None):
+            pointed = self._pointed(one, catalog)
+            equal = [
+                other
+                for other in free
+                if one.name in {None, other.name} and pointed.equals(other, same, self.name)
+            ]
+            if equal:
+                free.remove(equal[0])
+                found.append(equal[0].evolved(validated=True))
+            else:
+                found.append(pointed)
+        replaced = {one.name for one in found if one.name}
+        return [*found, *(one for one in free if one.name not in replaced)]
+
+    def _aligned_key(self, current: Self) -> str | None:
+        if self.partition_by is None or current.partition_by is None:
+            return either(self.partition_by, current.partition_by)
+        sql = "CREATE TABLE t (c int) PARTITION BY {}"
+        same = statement(sql.format(self.partition_by)) == statement(
+            sql.format(current.partition_by)
+        )
+        return current.partition_by if same else self.partition_by
+
+    def erase(self, catalog: Catalog) -> None:
+        catalog.remove(self)
+        for key, one in list(catalog.objects.items()):
+            if getattr(one, "table", None) == self.name and key[0] != "table":
+                one.erase(catalog)
+
+    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
+        return guarded_drop(self.name, self.title, current.filled, ask)
+
+    @staticmethod
+    def diff(current: Table | None, declared: Table | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP a table. Columns and constraints that are not declared stay."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP TABLE {current.name}", locks=current.name)
+            return
+        name, target = declared.name, f"TABLE {declared.name}"
+        if current is None:
+            yield _created(declared)
+            for column in declared.columns or ():
+                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
+        else:
+            yield from _altered(current, declared)
+        for what in ("row_security", "force_row_security"):
+            wanted, is_on = getattr(declared, what), bool(current and getattr(current, what))
+            if wanted is not None and wanted != is_on:
+                verb = _SWITCH[what][wanted]
+                locks = name if current else None
+                yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+def guarded_drop(name: Name, title: str, filled: bool, ask: Ask) -> Iterator[Statement | str]:
+    """A table with rows is dropped only by name; an empty one only while it is empty."""
+    rows = 0
+    if filled:
+        (rows,) = ask(f"SELECT count(*) FROM {name}")
+    if rows:
+        yield f"dropping it would lose {rows} rows"
+        return
+    text = literal(f"{title} has rows by now")
+    yield Statement(
+        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {name}) THEN "
+        f"RAISE EXCEPTION USING MESSAGE = {text}; END IF; END $guard$",
+        locks=name,
+    )
+
+
+_SWITCH = {
+    "row_security": {True: "ENABLE", False: "DISABLE"},
+    "force_row_security": {True: "FORCE", False: "NO FORCE"},
+}
+
+
+def _created(declared: Table) -> Statement:
+    elements = [column.definition() for column in declared.columns or ()]
+    elements += [one.written() for one in declared.constraints]
+    body = ",\n".join(f"    {element}" for element in elements)
+    inner = f"\n{body}\n" if body else ""
+    partitioned = f" PARTITION BY {declared.partition_by}" if declared.partition_by else ""
+    return Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
+
+
+def _altered(current: Table, declared: Table) -> Iterator[Statement]:
+    name = declared.name
+    if current.partition_by != declared.partition_by:
+        raise DeclarationError(
+            f"it is partitioned by {current.partition_by or 'nothing'} and is declared by "
+            f"{declared.partition_by}: PostgreSQL can't change that"
+        )
+    there = {column.name: column for column in current.columns or ()}
+    dropped = []
+    for one in declared.constraints:
+        for other in current.constraints:
+            if one.name and one.name == other.name and one != other.evolved(validated=True):
+                dropped.append(other.name)
+                yield Statement(
+                    f"ALTER TABLE {name} DROP CONSTRAINT {quoted(one.name or '')}", locks=name
+                )
+    for column in declared.columns or ():
+        if column.name in there:
+            yield from changed(name, there[column.name], column, current.filled)
+        else:
+            yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
+            if column.comment:
+                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
+    kept = {one for one in current.constraints if one.name not in dropped}
+    for one in declared.constraints:
+        if one.evolved(validated=False) in kept:
+            yield _validated(name, one, current.filled)
+        elif one not in kept:
+            yield from _constrained(name, one, current)
+
+
+def _constrained(name: Name, one: Constraint, current: Table) -> Iterator[Statement]:
+    online = current.filled and isinstance(one, Check | ForeignKey) and not current.partition_by
+    text = one.written()
+    if not online:
+        scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
+        yield Statement(f"ALTER TABLE {name} ADD {text}", hazards=scan, locks=name)
+        return
+    named = one if one.name else one.evolved(name=_free_name(name, one, current))
+    yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
+    yield _validated(name, named, filled=True)
+
+
+def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
+    return Statement(
+        f"ALTER TABLE {name} VALIDATE CONSTRAINT {quoted(one.name or '')}",
+        stage=Stage.AFTER if filled else Stage.MAIN,
+        hazards=(Hazard.SCANS,) if filled else (),
+    )
+
+
+def _free_name(table: Name, one: Constraint, current: Table) -> Exact:
+    """PostgreSQL's own name for a constraint that a later statement has to name."""
+    taken = {other.name for other in current.constraints}
+    if isinstance(one, ForeignKey):
+        return chosen_name(table.name, "_".join(one.columns), "fkey", taken)
+    assert isinstance(one, Check)
+    return chosen_name(table.name, check_column(one, current), "check", taken)
+
+
+def check_column(one: Check, table: Table) -> str | None:
+    """The column of a check constraint that names exactly one."""
+    names = {column.name for column in table.columns or ()}
+    used = {name for name in _column_names(tree(one.expression)) if name in names}
+    return used.pop() if len(used) == 1 else None
+
+
+def _column_names(node: Any) -> Iterator[str]:
+    if isinstance(node, list):
+        for item in node:
+            yield from _column_names(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "ColumnRef":
+                yield from (
+                    part["String"]["sval"] for part in value["fields"][-1:] if "String" in part
+                )
+            else:
+                yield from _column_names(value)
+
+
+QUERIES = {
+    "relations": f"""
+        SELECT json_build_array(c.oid::int8, n.nspname, c.relname, c.relkind, c.relowner::int8,
+                 c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
+                 CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
+                 CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) > 0 END,
+                 i.inhparent::int8,
+                 CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+                 d.description)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
+          LEFT JOIN pg_description d
+            ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
+         WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')""",
+    "columns": f"""
+        SELECT json_build_array(a.attrelid::int8, json_agg(json_build_array(a.attnum, a.attname,
+                 format_type(a.atttypid, a.atttypmod), pg_get_expr(ad.adbin, ad.adrelid),
+                 a.attnotnull, a.attidentity, a.attgenerated,
+                 CASE WHEN a.attcollation <> t.typcollation
+                      THEN json_build_array(cn.nspname, co.collname) END,
+                 a.attacl::text, d.description) ORDER BY a.attnum))
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_attribute a ON a.attrelid = c.oid
+          JOIN pg_type t ON t.oid = a.atttypid
+          LEFT JOIN pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
+          LEFT JOIN pg_collation co ON co.oid = a.attcollation AND a.attcollation <> t.typcollation
+          LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace
+          LEFT JOIN pg_description d ON d.objoid = a.attrelid
+            AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
+         WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0
+           AND NOT a.attisdropped GROUP BY a.attrelid""",
+    "constraints": f"""
+        SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
+                 c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,
+                 c.condeferrable, c.condeferred, c.connoinherit,
+                 CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid) END,
+                 i.indnkeyatts, i.indkey::int2[],
+                 CASE WHEN i.indexrelid IS NOT NULL
+                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END)
+          FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
+          LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
+         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c')""",
+}
+
+_FOREIGN_ACTIONS = {
+    "a": "NO ACTION",
+    "r": "RESTRICT",
+    "c": "CASCADE",
+    "n": "SET NULL",
+    "d": "SET DEFAULT",
+}
+_IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for oid, schema, name, kind, *_ in sections["relations"] or ():
+        catalog.relations[oid] = Name(schema, name)
+        catalog.relation_kinds[Name(schema, name)] = kind
+    columns = {
+        oid: [_column(row, catalog, oid) for row in rows] for oid, rows in sections["columns"] or ()
+    }
+    constraints: dict[int, list[Constraint]] = {}
+    for row in sections["constraints"] or ():
+        constraints.setdefault(row[0], []).append(_constraint(row, catalog))
+    filled = _filled(sections)
+    for row in sections["relations"] or ():
+        oid, _, _, kind, owner_id, acl, secured, forced, _, key, _, _, _, remark = row
+        relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
+        target = "SEQUENCE" if kind == "S" else "TABLE"
+        catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
+        if oid in filled:
+            catalog.filled.add(relation)
+        if kind in "rp":
+            catalog.objects["table", *relation] = Table(
+                relation,
+                columns.get(oid, ()),
+                constraints=constraints.get(oid, ()),
+                partition_by=Exact(key) if key else None,
+                row_security=secured,
+                force_row_security=forced,
+                owner=owner_name,
+                comment=remark,
+                filled=oid in filled,
+            )
+
+
+def _filled(sections: dict[str, list[Row]]) -> set[int]:
+    """The relations that take up space, and the partitioned ones above them."""
+    parents = {row[0]: row[11] for row in sections["relations"] or () if row[11]}
+    filled = {row[0] for row in sections["relations"] or () if row[10]}
+    for oid in list(filled):
+        while oid in parents:
+            oid = parents[oid]
+            filled.add(oid)
+    return filled
+
+
+def _column(row: Row, catalog: Catalog, oid: int) -> Column:
+    number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row
+    catalog.columns.setdefault(oid, {})[number] = Exact(name)
+    if acl:
+        catalog.acls["COLUMN", *catalog.relations[oid], name] = Acl.read(
+            "COLUMN", "", acl, catalog.version
+        )
+    return Column(
+        Exact(name),
+        Exact(type_),
+        default=Exact(stored) if stored is not None and not generated else None,
+        nullable=not not_null,
+        identity=_IDENTITY[identity],
+        generated=Exact(stored) if generated else None,
+        collation=Name(*collation) if collation else None,
+        comment=remark,
+    )
+
+
+def _constraint(row: Row, catalog: Catalog) -> Constraint:
+    (
+        oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
+        deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls,
+    ) = row  # fmt: skip
+    names = catalog.columns.get(oid, {})
+    columns = [names[number] for number in key or () if number in names]
+    common: dict[str, Any] = {}
+    if kind in "puf":
+        common = {"deferrable": deferrable, "initially_deferred": deferred}
+    if kind in "pu":
+        common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
+    found: Constraint
+    if kind == "p":
+        found = PrimaryKey(*columns, **common)
+    elif kind == "u":
+        found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
+    elif kind == "c":
+        found = Check(Exact(stored), no_inherit=no_inherit)
+    else:
+        target = catalog.relations[foreign]
+        found = ForeignKey(
+            *columns,
+            references=str(target),
+            on_delete=_FOREIGN_ACTIONS[on_delete],
+            on_update=_FOREIGN_ACTIONS[on_update],
+            match_full=match == "f",
+            **common,
+        ).evolved(foreign_columns=[catalog.columns[foreign][number] for number in foreign_key])
+    return found.evolved(name=Exact(name), validated=validated)
+
+
+def table(
+    table: str,
+    columns: Sequence[Column] | None = None,
+    *,
+    constraints: Sequence[Constraint] = (),
+    partition_by: str | None = None,
+    row_security: bool | None = None,
+    force_row_security: bool | None = None,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a table.
+
+    + table: its name
+    + columns: its columns; without them only the other arguments are declared
+    + constraints: its constraints; one without a name gets PostgreSQL's own
+    + partition_by: its partition key, like RANGE (created_at)
+    + row_security, force_row_security: whether row level security is on, and for its owner too
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; a table with rows is removed only where the run allows it
+
+    Columns and constraints that are not declared are left alone.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.table(
+            "organization",
+            [
+                pg.Column("id", "uuid", primary_key=True, default="gen_random_uuid()"),
+                pg.Column("slug", "varchar(255)", nullable=False, unique=True),
+            ],
+        )
+    """
+    declaration = Table(
+        table,
+        columns,
+        constraints=constraints,
+        partition_by=partition_by,
+        row_security=row_security,
+        force_row_security=force_row_security,
+        owner=owner,
+        comment=comment,
+    )
+    return converge([declaration], present, arguments)

@@ -1,0 +1,258 @@
+"""Triggers: CREATE TRIGGER, ALTER TABLE ... ENABLE TRIGGER, DROP TRIGGER.
+
+https://www.postgresql.org/docs/current/sql-createtrigger.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge
+from ..errors import DeclarationError
+from ..kind import Key, Object, Row, Same, comment, either
+from ..names import Exact, Name, identifier, parse_name, quoted
+from ..parse import (
+    Node,
+    Reference,
+    closing,
+    expression_references,
+    optional_expression,
+    statement,
+    tokens,
+)
+from ..plan import Statement
+
+
+def _level(text: str) -> str:
+    if text.upper() not in {"ROW", "STATEMENT"}:
+        raise DeclarationError(f"for_each is ROW or STATEMENT, not {text!r}")
+    return text.upper()
+
+
+@frozen
+class Trigger(Object):
+    """A trigger of a table."""
+
+    kind: ClassVar[str] = "trigger"
+
+    name: Exact = field(converter=identifier)
+    table: Name = field(converter=parse_name)
+    when: str | None = field(default=None, kw_only=True)
+    function: str | None = field(default=None, kw_only=True)
+    for_each: str = field(default="ROW", converter=_level, kw_only=True)
+    condition: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    referencing: str | None = field(default=None, kw_only=True)
+    enabled: bool = field(default=True, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.when is not None:
+            self._parsed()
+
+    @property
+    def title(self) -> str:
+        return f"trigger {quoted(self.name)} on {self.table}"
+
+    def key(self) -> Key:
+        return (self.kind, *self.table, self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"{self.when} for each {self.for_each.lower()} execute {self.function}"
+        if self.referencing:
+            yield f"referencing {self.referencing}"
+        if self.condition is not None:
+            yield f"when ({self.condition})"
+        if not self.enabled:
+            yield "disabled"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def sql(self, condition: str | None = None) -> str:
+        """The CREATE TRIGGER statement."""
+        parts = [f"CREATE OR REPLACE TRIGGER {quoted(self.name)} {self.when} ON {self.table}"]
+        if self.referencing:
+            parts.append(f"REFERENCING {self.referencing}")
+        parts.append(f"FOR EACH {self.for_each}")
+        if condition is not None:
+            end = "\n" if "--" in condition else ""
+            parts.append(f"WHEN ({condition}{end})")
+        return " ".join([*parts, f"EXECUTE FUNCTION {self.function}"])
+
+    def _parsed(self) -> Node:
+        try:
+            node: Node = statement(self.sql())["CreateTrigStmt"]
+        except (DeclarationError, KeyError):
+            raise DeclarationError(
+                f"trigger {self.name}: write when like 'BEFORE INSERT OR UPDATE' and function "
+                f"like 'f()', not {self.when!r} and {self.function!r}"
+            ) from None
+        return node
+
+    def shape(self) -> Node:
+        """What of the parse tree matters, with the function's name in full."""
+        node = {key: value for key, value in self._parsed().items() if key != "replace"}
+        node["funcname"] = self._function()
+        return node
+
+    def _function(self) -> Name:
+        names = [part["String"]["sval"] for part in self._parsed()["funcname"]]
+        return Name(names[0], names[1]) if len(names) > 1 else Name("public", names[0])
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+        yield Reference("function", self._function())
+        if self.condition is not None and not isinstance(self.condition, Exact):
+            yield from expression_references(self.condition)
+
+    def completed(self, catalog: Catalog) -> Self:
+        if self.when is None or self.function is None:
+            raise DeclarationError(f"{self.title} does not exist: declare its when and function")
+        return self
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        changes: dict[str, Any] = {"comment": either(self.comment, current.comment)}
+        template = f"SELECT 1 FROM {self.table} old, {self.table} new WHERE ({{}})"
+        if same(template, self.condition, current.condition, self.table):
+            changes["condition"] = current.condition
+        if self.when is None or self.shape() == current.shape():
+            changes |= {
+                name: getattr(current, name)
+                for name in ("when", "function", "for_each", "referencing")
+            }
+        return evolve(self, **changes)
+
+    @staticmethod
+    def diff(current: Trigger | None, declared: Trigger | None) -> Iterator[Statement]:
+        """CREATE, replace in place or DROP a trigger."""
+        if declared is None:
+            assert current
+            yield Statement(
+                f"DROP TRIGGER {quoted(current.name)} ON {current.table}", locks=current.table
+            )
+            return
+        name, table = quoted(declared.name), declared.table
+        if current is None:
+            yield Statement(declared.sql(declared.condition))
+        elif evolve(current, enabled=declared.enabled, comment=declared.comment) != declared:
+            yield Statement(declared.sql(declared.condition), locks=table)
+        if declared.enabled != (current.enabled if current else True):
+            verb = "ENABLE" if declared.enabled else "DISABLE"
+            yield Statement(
+                f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=table if current else None
+            )
+        target = f"TRIGGER {name} ON {table}"
+        yield from comment(target, current, declared)
+
+
+QUERIES = {
+    "triggers": f"""
+        SELECT json_build_array(t.tgrelid::int8, t.tgname, pg_get_triggerdef(t.oid), t.tgenabled,
+                 d.description)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_trigger t ON t.tgrelid = c.oid
+          LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_trigger'::regclass
+         WHERE {USER_SCHEMA} AND NOT t.tgisinternal"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for table, name, definition, enabled, remark in sections["triggers"] or ():
+        if definition.startswith("CREATE CONSTRAINT"):
+            continue
+        trigger = Trigger(
+            Exact(name),
+            catalog.relations[table],
+            enabled=enabled != "D",
+            comment=remark,
+            **_clauses(definition),
+        )
+        catalog.objects[trigger.key()] = trigger
+
+
+def _clauses(definition: str) -> dict[str, Any]:
+    """The clauses of a CREATE TRIGGER statement, sliced from its text."""
+    found = tokens(definition)
+    words = [token.text for token in found]
+
+    def between(first: int, last: int) -> str:
+        return definition[found[first].start : found[last - 1].end]
+
+    # CREATE TRIGGER name when ON table [REFERENCING ...] FOR EACH ROW [WHEN (...)] EXECUTE ...
+    on = words.index("on", 3)
+    each = next(
+        place for place in range(on, len(words)) if words[place : place + 2] == ["for", "each"]
+    )
+    execute = len(words) - 1 - words[::-1].index("execute")
+    clauses: dict[str, Any] = {
+        "when": between(3, on),
+        "for_each": words[each + 2],
+        "function": definition[found[execute + 2].start :],
+    }
+    if "referencing" in words[on:each]:
+        clauses["referencing"] = between(words.index("referencing", on) + 1, each)
+    if words[each + 3] == "when":
+        end = closing(found, each + 4)
+        clauses["condition"] = Exact(definition[found[each + 4].end : found[end].start].strip())
+        rest = found[end + 1]
+        execute = found.index(rest)
+        clauses["function"] = definition[found[execute + 2].start :]
+    return clauses
+
+
+def trigger(
+    trigger: str,
+    table: str,
+    *,
+    when: str | None = None,
+    function: str | None = None,
+    for_each: str = "ROW",
+    condition: str | None = None,
+    referencing: str | None = None,
+    enabled: bool = True,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a trigger.
+
+    + trigger: its name
+    + table: the table
+    + when: its time and events, like `BEFORE INSERT OR UPDATE OF status`
+    + function: the call of its function, like `f()`
+    + for_each: ROW or STATEMENT
+    + condition: the expression of its WHEN clause
+    + referencing: its transition tables, like `NEW TABLE AS new_rows`
+    + enabled: whether it fires
+    + comment: its comment, "" for none
+    + present: whether it exists
+
+    **Example:**
+
+    .. code:: python
+
+        pg.trigger(
+            "sync_progress_update_elapsed",
+            "sync_progress",
+            when="BEFORE INSERT OR UPDATE",
+            function="update_sync_progress_elapsed()",
+        )
+    """
+    declaration = Trigger(
+        trigger,
+        table,
+        when=when,
+        function=function,
+        for_each=for_each,
+        condition=condition,
+        referencing=referencing,
+        enabled=enabled,
+        comment=comment,
+    )
+    return converge([declaration], present, arguments)

@@ -1,0 +1,389 @@
+"""Reading SQL fragments with PostgreSQL's own parser (pglast).
+
+Pure: no I/O, no pyinfra state. Nothing here prints a tree back as SQL: that changes statements
+silently, so texts are sliced from their source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+from pglast.parser import ParseError, parse_sql_json, scan
+
+from .errors import DeclarationError
+from .names import Exact, Name, quoted
+
+Node: TypeAlias = dict[str, Any]
+
+# What format_type() calls the types whose internal name is another one.
+_SQL_NAMES = {
+    "bool": "boolean",
+    "int2": "smallint",
+    "int4": "integer",
+    "int8": "bigint",
+    "float4": "real",
+    "float8": "double precision",
+    "varchar": "character varying",
+    "bpchar": "character",
+    "varbit": "bit varying",
+    "char": '"char"',
+}
+_BUILT_IN_TYPE_NAMES = """
+    aclitem any anyarray anycompatible anycompatiblearray anycompatiblemultirange
+    anycompatiblenonarray anycompatiblerange anyelement anyenum anymultirange anynonarray anyrange
+    bit bool box bpchar bytea char cid cidr circle cstring date datemultirange daterange
+    event_trigger fdw_handler float4 float8 gtsvector index_am_handler inet int2 int2vector int4
+    int4multirange int4range int8 int8multirange int8range internal interval json jsonb jsonpath
+    language_handler line lseg macaddr macaddr8 money name numeric nummultirange numrange oid
+    oidvector path pg_lsn pg_snapshot point polygon record refcursor regclass regcollation regconfig
+    regdictionary regnamespace regoper regoperator regproc regprocedure regrole regtype
+    table_am_handler text tid time timestamp timestamptz timetz trigger tsm_handler tsmultirange
+    tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot unknown uuid varbit varchar
+    void xid xid8 xml
+"""
+_BUILT_IN_TYPES = frozenset(_BUILT_IN_TYPE_NAMES.split())
+_SERIAL = {
+    "serial": "integer",
+    "serial2": "smallint",
+    "serial4": "integer",
+    "serial8": "bigint",
+    "smallserial": "smallint",
+    "bigserial": "bigint",
+}
+# The bit masks of an interval's fields, as in utils/datetime.h.
+_YEAR, _MONTH, _DAY, _HOUR, _MINUTE, _SECOND = 1 << 2, 1 << 1, 1 << 3, 1 << 10, 1 << 11, 1 << 12
+_INTERVAL_FIELDS = {
+    _YEAR: " year",
+    _MONTH: " month",
+    _DAY: " day",
+    _HOUR: " hour",
+    _MINUTE: " minute",
+    _SECOND: " second",
+    _YEAR | _MONTH: " year to month",
+    _DAY | _HOUR: " day to hour",
+    _DAY | _HOUR | _MINUTE: " day to minute",
+    _DAY | _HOUR | _MINUTE | _SECOND: " day to second",
+    _HOUR | _MINUTE: " hour to minute",
+    _HOUR | _MINUTE | _SECOND: " hour to second",
+    _MINUTE | _SECOND: " minute to second",
+    0x7FFF: "",
+}
+
+
+class Reference(NamedTuple):
+    """What a declaration needs to exist: a kind of object and its name.
+
+    The schema of a function named without one is empty: it may be PostgreSQL's own.
+    """
+
+    kind: str
+    name: Name
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "schema" | "role" | "extension":
+                return f"{self.kind} {quoted(self.name.name)}"
+            case "function":
+                return f"function {str(self.name) if self.name.schema else self.name.name}()"
+            case _:
+                return f"{self.kind} {self.name}"
+
+
+def schema_reference(schema: str) -> Reference:
+    """The reference to a schema."""
+    return Reference("schema", Name("", schema))
+
+
+def role_references(*roles: str | None) -> Iterator[Reference]:
+    """The references to roles, other than those that SQL knows by a keyword."""
+    for role in roles:
+        if role and role not in {"public", "current_user", "current_role", "session_user"}:
+            yield Reference("role", Name("", role))
+
+
+@lru_cache(maxsize=65536)
+def statements(text: str) -> tuple[Node, ...]:
+    """The parse trees of the statements in `text`, without positions.
+
+    Raises DeclarationError with PostgreSQL's own message and the place.
+    """
+    try:
+        parsed = json.loads(parse_sql_json(text))
+    except ParseError as error:
+        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+    return tuple(_without_positions(item["stmt"]) for item in parsed.get("stmts", ()))
+
+
+def statement(text: str) -> Node:
+    """The parse tree of exactly one statement."""
+    found = statements(text)
+    if len(found) != 1:
+        raise DeclarationError(f"expected one SQL statement, found {len(found)}: {_short(text)!r}")
+    return found[0]
+
+
+def split_statements(text: str) -> list[str]:
+    """The statements in `text`, each sliced from it."""
+    try:
+        parsed = json.loads(parse_sql_json(text))
+    except ParseError as error:
+        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+    source = text.encode()
+    found = []
+    for item in parsed.get("stmts", ()):
+        start = item.get("stmt_location", 0)
+        length = item.get("stmt_len") or len(source) - start
+        found.append(source[start : start + length].decode().strip())
+    return found
+
+
+def expression(text: str) -> str:
+    """Check that `text` is exactly one SQL expression, and return it without outer space."""
+    if isinstance(text, Exact):
+        return text
+    tree(text)
+    return text.strip()
+
+
+def optional_expression(text: str | None) -> str | None:
+    """The same, if there is one."""
+    return None if text is None else expression(text)
+
+
+@lru_cache(maxsize=65536)
+def tree(text: str) -> Node:
+    """The parse tree of one expression.
+
+    A line break closes a trailing comment, and the parentheses catch what would end early.
+    """
+    try:
+        found = statements(f"SELECT (\n{text}\n)")
+    except DeclarationError as error:
+        reason = str(error).split(" in '", 1)[0].split(' in "', 1)[0]
+        raise DeclarationError(f"{reason} in {_short(text)!r}") from None
+    match found:
+        case ({"SelectStmt": {"targetList": [{"ResTarget": {"val": value, **name}}], **rest}},) if (
+            not name and set(rest) <= {"limitOption", "op"} and rest["op"] == "SETOP_NONE"
+        ):
+            return value  # type: ignore[no-any-return]
+    raise DeclarationError(f"expected one SQL expression: {_short(text)!r}")
+
+
+def same_expression(one: str, other: str) -> bool:
+    """Whether two expressions are the same text or the same tree. False says nothing."""
+    if one.strip() == other.strip():
+        return True
+    try:
+        return tree(one) == tree(other)
+    except DeclarationError:
+        return False
+
+
+def type_name(text: str) -> str:
+    """The type as format_type() writes it with every name in full: `public.state[]`.
+
+    Raises DeclarationError where `text` is no type.
+    """
+    return text if isinstance(text, Exact) else Exact(format_type(type_node(text)))
+
+
+def is_serial(text: str) -> str | None:
+    """The integer type behind serial, smallserial or bigserial; None for any other type."""
+    return _SERIAL.get(text.strip().lower())
+
+
+@lru_cache(maxsize=4096)
+def type_node(text: str) -> Node:
+    """The parse tree of a type's name."""
+    try:
+        found = statement(f"SELECT CAST(NULL AS\n{text}\n)")
+    except DeclarationError:
+        raise DeclarationError(f"{text!r} is not a type: write it as in SQL") from None
+    match found:
+        case {
+            "SelectStmt": {
+                "targetList": [{"ResTarget": {"val": {"TypeCast": {"typeName": node, **_rest}}}}],
+                **more,
+            }
+        } if set(more) <= {"limitOption", "op"}:
+            return node  # type: ignore[no-any-return]
+    raise DeclarationError(f"{text!r} is not a type: write it as in SQL")
+
+
+def format_type(node: Node) -> str:
+    """A parsed type name, as PostgreSQL's function of this name prints it."""
+    if node.get("pct_type"):
+        raise DeclarationError("%TYPE is resolved once and not kept: name the type itself")
+    name, modifiers = _type_base(node)
+    if name is not None:
+        written = _format_built_in(name, modifiers)
+    else:
+        written = f"{_user_type(node)}{_parenthesised(modifiers)}"
+    return f"{written}[]" if node.get("arrayBounds") else written
+
+
+def type_references(text: str) -> Iterator[Reference]:
+    """The type that `text` names, unless it is PostgreSQL's own."""
+    node = type_node(text)
+    if _type_base(node)[0] is None:
+        yield Reference("type", _user_type(node))
+
+
+def _type_base(node: Node) -> tuple[str | None, list[int]]:
+    """The internal name of a built-in type (None for a user's), and the modifiers."""
+    names = [part["String"]["sval"] for part in node["names"]]
+    modifiers = [_modifier(item) for item in node.get("typmods", ())]
+    if names[0] == "pg_catalog":
+        return names[-1], modifiers
+    if len(names) == 1 and names[0] in _BUILT_IN_TYPES:
+        return names[0], modifiers
+    return None, modifiers
+
+
+def _user_type(node: Node) -> Name:
+    names = [part["String"]["sval"] for part in node["names"]]
+    return Name(*names[-2:]) if len(names) > 1 else Name("public", names[0])
+
+
+def _modifier(item: Node) -> int:
+    constant = item.get("A_Const", {})
+    if "ival" not in constant:
+        raise DeclarationError("a type's modifier must be an integer")
+    return int(constant["ival"].get("ival", 0))
+
+
+def _format_built_in(name: str, modifiers: list[int]) -> str:
+    written = _SQL_NAMES.get(name, quoted(name) if name not in _BUILT_IN_TYPES else name)
+    match name:
+        case "time" | "timestamp":
+            return f"{name}{_parenthesised(modifiers)} without time zone"
+        case "timetz" | "timestamptz":
+            return f"{name[:-2]}{_parenthesised(modifiers)} with time zone"
+        case "interval":
+            fields = _INTERVAL_FIELDS.get(modifiers[0] if modifiers else 0x7FFF, "")
+            return f"interval{fields}{_parenthesised(modifiers[1:])}"
+        case "numeric" if len(modifiers) == 1:
+            return f"numeric({modifiers[0]},0)"
+        case "bpchar" if not modifiers:
+            return "bpchar"
+        case "bit" if not modifiers:
+            return '"bit"'
+    return f"{written}{_parenthesised(modifiers)}"
+
+
+def _parenthesised(modifiers: list[int]) -> str:
+    return f"({','.join(map(str, modifiers))})" if modifiers else ""
+
+
+def references(node: Any, ignore: frozenset[str] = frozenset()) -> Iterator[Reference]:
+    """The tables, types and functions that a parse tree names.
+
+    `ignore` holds relation names that are not tables: those of WITH queries.
+    """
+    if isinstance(node, list | tuple):
+        for item in node:
+            yield from references(item, ignore)
+    elif isinstance(node, dict):
+        if "withClause" in node:
+            queries = node["withClause"].get("ctes", ())
+            ignore |= {query["CommonTableExpr"]["ctename"] for query in queries}
+        for key, value in node.items():
+            match key:
+                case "RangeVar":
+                    yield from _table_reference(value, ignore)
+                case "FuncCall":
+                    yield _function_reference(value["funcname"])
+                case "typeName" | "TypeName":
+                    type_ = value.get("TypeName", value)
+                    if _is_users(type_):
+                        yield Reference("type", _user_type(type_))
+            yield from references(value, ignore)
+
+
+def expression_references(text: str) -> Iterator[Reference]:
+    """The tables, types and functions that an expression names."""
+    return references(tree(text))
+
+
+def _is_users(node: Node) -> bool:
+    names = [part["String"]["sval"] for part in node["names"]]
+    return names[0] != "pg_catalog" and not (len(names) == 1 and names[0] in _BUILT_IN_TYPES)
+
+
+def _table_reference(node: Node, ignore: frozenset[str]) -> Iterator[Reference]:
+    name = Name(node.get("schemaname", "public"), node["relname"])
+    if name.schema in {"pg_catalog", "information_schema"}:
+        return
+    if "schemaname" not in node and (
+        node["relname"] in ignore or node["relname"].startswith("pg_")
+    ):
+        return
+    yield Reference("table", name)
+
+
+def _function_reference(funcname: list[Node]) -> Reference:
+    names = [part["String"]["sval"] for part in funcname]
+    return Reference("function", Name(names[-2] if len(names) > 1 else "", names[-1]))
+
+
+class Token(NamedTuple):
+    """A token of SQL: its kind, its text in lower case, and its place in characters."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of `text`."""
+    try:
+        found = scan(text)
+    except ParseError as error:
+        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+    return [
+        Token(item.name, text[item.start : item.end + 1].lower(), item.start, item.end + 1)
+        for item in found
+    ]
+
+
+def closing(found: list[Token], opening: int) -> int:
+    """The index of the token that closes the parenthesis at index `opening`."""
+    depth = 0
+    for index in range(opening, len(found)):
+        depth += {"(": 1, ")": -1}.get(found[index].text, 0)
+        if depth == 0:
+            return index
+    raise DeclarationError("unbalanced parentheses")
+
+
+def _without_positions(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: _without_positions(value) for key, value in node.items() if key not in _POSITIONS
+        }
+    if isinstance(node, list):
+        return [_without_positions(item) for item in node]
+    return node
+
+
+_POSITIONS = frozenset(
+    {
+        "location",
+        "list_start",
+        "list_end",
+        "rexpr_list_start",
+        "rexpr_list_end",
+        "stmt_location",
+        "stmt_len",
+        "name_location",
+    }
+)
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,0 +1,156 @@
+"""The plan of a host: what would change, as data.
+
+Pure: no I/O, no pyinfra state. A diff yields `Statement`s; a `Change` gathers those of one object
+with the lines that a person reads; a `Plan` is the changes of one transaction, or the reasons why
+it can't start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from attrs import field, frozen, mutable
+
+from .names import Name
+from .parse import Reference
+
+
+class Stage(Enum):
+    """When a statement runs."""
+
+    BEFORE = "before"
+    """Committed before the transaction: additive, and usable only once committed."""
+    MAIN = "main"
+    """In the transaction."""
+    AFTER = "after"
+    """After the transaction, each on its own: online work that refuses a transaction."""
+
+
+class Hazard(Enum):
+    """What a statement can do to a database that lives."""
+
+    LOSES_DATA = "loses data"
+    REWRITES = "rewrites the table"
+    SCANS = "scans the table"
+    BLOCKS_WRITES = "blocks writes"
+    BLOCKS_READS = "blocks reads and writes"
+    NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
+    NOT_IDEMPOTENT = "runs every time"
+
+
+class Action(Enum):
+    """What happens to an object."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+    RUN = "run"
+
+
+@frozen
+class Statement:
+    """One SQL statement of a plan."""
+
+    sql: str
+    stage: Stage = Stage.MAIN
+    hazards: tuple[Hazard, ...] = ()
+    locks: Name | None = None
+    """The existing relation that it locks against writers."""
+    publishes: str | None = None
+    """The literal that can be used only once this statement is committed."""
+
+
+@frozen
+class Change:
+    """What one operation does to one object."""
+
+    operation: str
+    title: str
+    action: Action
+    lines: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    note: str = ""
+
+
+@frozen
+class Gap:
+    """A reference to something that neither exists nor is declared earlier."""
+
+    operation: str
+    title: str
+    reference: Reference
+
+    def remedy(self, declared_later: bool) -> str:
+        """What would provide it."""
+        if declared_later:
+            return "it is declared further down: move that operation before this one"
+        name = self.reference.name
+        written = name.name if name.schema in {"", "public"} else f"{name.schema}.{name.name}"
+        match self.reference.kind:
+            case "type":
+                return f'declare it before with pg.enum("{written}", [...]), or correct the name'
+            case "extension":
+                return "install the extension's package on the server, or choose one it has"
+            case kind:
+                return f'declare it before with pg.{kind}("{written}", ...), or correct the name'
+
+
+@frozen
+class Refusal:
+    """A change that is possible but not allowed as declared."""
+
+    operation: str
+    title: str
+    reason: str
+
+
+@mutable
+class Plan:
+    """The changes of one transaction on one host, in the order of their operations."""
+
+    changes: list[Change] = field(factory=list)
+    gaps: list[Gap] = field(factory=list)
+    refusals: list[Refusal] = field(factory=list)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing stands against starting it."""
+        return not self.gaps and not self.refusals
+
+    def staged(self) -> Iterator[tuple[Change, Statement, Stage]]:
+        """Every statement with its change and the stage in which it runs.
+
+        What publishes a literal moves before the transaction where the transaction uses it.
+        """
+        for change in self.changes:
+            early = any(self._uses(one.publishes) for one in change.statements if one.publishes)
+            for statement in change.statements:
+                moved = early and statement.publishes
+                yield change, statement, Stage.BEFORE if moved else statement.stage
+
+    def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
+        """The statements of one stage with their changes, in order."""
+        return [(change, one) for change, one, when in self.staged() if when is stage]
+
+    def locked(self) -> list[Name]:
+        """The existing relations that the transaction locks, in one order on every host."""
+        return sorted({one.locks for _, one in self.of(Stage.MAIN) if one.locks})
+
+    def problems(self, declared: set[Reference]) -> Iterator[str]:
+        """Why it can't start, a line each; `declared` is what the whole run declares."""
+        for gap in self.gaps:
+            yield (
+                f"{gap.title} needs {gap.reference}, which does not exist: "
+                f"{gap.remedy(gap.reference in declared)}"
+            )
+        for refusal in self.refusals:
+            yield f"{refusal.title}: {refusal.reason}"
+
+    def _uses(self, literal: str) -> bool:
+        return any(
+            literal in other.sql
+            for change in self.changes
+            for other in change.statements
+            if not other.publishes
+        )

@@ -1,0 +1,236 @@
+"""Running a plan on a host.
+
+One advisory lock covers all stages. Under it the catalog is read once more: where it is not what
+the plan assumed, the plan is made anew from the same declarations. The transaction goes to the
+server as one message. https://www.postgresql.org/docs/current/explicit-locking.html
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import define
+from pyinfra.api.host import Host
+
+from . import catalog as catalogs
+from . import render
+from .command import Answer, Failure
+from .errors import HostError
+from .names import literal
+from .plan import Change, Plan, Stage, Statement
+
+LOCK_KEY = "1886220904, 1"
+"""The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
+_LOCK_NOT_AVAILABLE = frozenset({"55P03", "57014", "40P01", "40001"})
+_REPLANS = 3
+
+_HOLDER = f"""
+    SELECT format('%s (pid %s%s, since %s)', coalesce(nullif(a.application_name, ''), a.usename),
+             a.pid, ' on ' || host(a.client_addr), to_char(a.backend_start, 'HH24:MI:SS'))
+      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.locktype = 'advisory' AND l.granted
+       AND (l.classid, l.objid) = ({LOCK_KEY})
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+@define
+class Rollout:
+    """One plan's way to the server."""
+
+    host: Host
+    send: Callable[[Sequence[str]], Answer]
+    fingerprint: str
+    planned_anew: Callable[[], Plan]
+
+    def run(self, plan: Plan) -> str:
+        """Run all stages, and return what was done. Raises HostError; the lock is given back."""
+        started = time.monotonic()
+        self._lock()
+        try:
+            plan = self._current(plan)
+            done = self._stages(plan)
+        finally:
+            self.send([f"SELECT pg_advisory_unlock({LOCK_KEY})"])
+        return f"{done} in {(time.monotonic() - started) * 1000:.0f} ms"
+
+    def _lock(self) -> None:
+        """Take the deploy lock by asking again and again: a session that waits inside the server
+        holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn.
+        """
+        patience = float(self.host.data.get("postgres_deploy_lock_timeout", 60))
+        deadline = time.monotonic() + patience
+        told = False
+        while True:
+            answer = self.send([f"SELECT pg_try_advisory_lock({LOCK_KEY})"])
+            if answer.failure:
+                raise HostError(f"could not take the deploy lock: {answer.failure}")
+            if answer.rows == ("t",):
+                return
+            holder = ", ".join(self.send([_HOLDER]).rows) or "another deploy"
+            if time.monotonic() >= deadline:
+                raise HostError(
+                    f"another deploy of this database holds the lock: {holder}. Nothing was "
+                    f"changed after {patience:g} s of waiting: run again when it has ended"
+                )
+            if not told:
+                render.say(self.host, f"waiting for the deploy of {holder}")
+                told = True
+            time.sleep(0.2)
+
+    def _current(self, plan: Plan) -> Plan:
+        """The plan, made anew where the catalog is no longer what it assumed."""
+        answer = self.send(catalogs.fingerprint_script())
+        if answer.rows == (self.fingerprint,):
+            return plan
+        render.say(self.host, "the catalog has changed since the plan was made: planning anew")
+        return self._anew()
+
+    def _anew(self) -> Plan:
+        plan = self.planned_anew()
+        if not plan.sound:
+            raise HostError("; ".join(plan.problems(set())))
+        return plan
+
+    def _stages(self, plan: Plan) -> str:
+        for attempt in range(_REPLANS):
+            if not plan.changes:
+                return "nothing left to change"
+            failed = self._before(plan) or self._main(plan)
+            if failed is None:
+                self._after(plan)
+                return render.summary(plan, done=True)
+            change, statement, failure = failed
+            # Another session may have come in between, a role's creation on a neighbouring
+            # database for one. Then the plan assumed what is no longer so.
+            if attempt + 1 < _REPLANS and self._changed_meanwhile():
+                time.sleep(random.uniform(0.05, 0.3))
+                plan = self._anew()
+                continue
+            raise HostError(_explain(change, statement, failure))
+        raise AssertionError("unreachable")
+
+    def _changed_meanwhile(self) -> bool:
+        answer = self.send(catalogs.fingerprint_script())
+        changed = not answer.failure and answer.rows != (self.fingerprint,)
+        self.fingerprint = answer.rows[0] if answer.rows else ""
+        return changed
+
+    def _before(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
+        for change, statement in plan.of(Stage.BEFORE):
+            answer = self.send([statement.sql])
+            if answer.failure:
+                return change, statement, answer.failure
+        return None
+
+    def _main(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
+        """The transaction, tried again as a whole while it gets no lock."""
+        main = plan.of(Stage.MAIN)
+        if not main:
+            return None
+        script, first = transaction_script(plan, self._lock_timeout())
+        attempts = int(self.host.data.get("postgres_lock_attempts", 5))
+        for attempt in range(1, attempts + 1):
+            failure = self.send(script).failure
+            if failure is None:
+                return None
+            if failure.sqlstate not in _LOCK_NOT_AVAILABLE:
+                return *self._culprit(main, first, script, failure), failure
+            blockers = self._blockers(plan)
+            if attempt < attempts:
+                render.say(self.host, f"no lock, try {attempt} of {attempts}: {blockers}")
+                time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0))
+        raise HostError(
+            f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
+        )
+
+    def _culprit(
+        self,
+        main: list[tuple[Change, Statement]],
+        first: int,
+        script: list[str],
+        failure: Failure,
+    ) -> tuple[Change, Statement]:
+        index = failure.index if failure.index is not None else 0
+        if first <= index < first + len(main):
+            return main[index - first]
+        raise HostError(
+            f"the transaction failed, nothing was changed: {failure}. Statement: {script[index]}"
+        )
+
+    def _after(self, plan: Plan) -> None:
+        """Online work, each statement on its own; the next run completes what fails here."""
+        after = plan.of(Stage.AFTER)
+        if not after:
+            return
+        # A short timeout would kill an index build that waits for an old transaction.
+        settings = [
+            "SET lock_timeout = 0",
+            "SET statement_timeout = 0",
+            "SET search_path = public",
+        ]
+        self.send(settings)
+        try:
+            for change, statement in after:
+                render.say(self.host, f"after the transaction: {statement.sql}")
+                answer = self.send([statement.sql])
+                if answer.failure:
+                    raise HostError(
+                        f"{_explain(change, statement, answer.failure)} The transaction before "
+                        "it is in place; the next run completes this"
+                    )
+        finally:
+            self.send(["RESET lock_timeout", "RESET statement_timeout", "RESET search_path"])
+
+    def _lock_timeout(self) -> int:
+        return int(self.host.data.get("postgres_lock_timeout", 2000))
+
+    def _blockers(self, plan: Plan) -> str:
+        """The sessions that hold locks on what the plan needs."""
+        names = ", ".join(f"to_regclass({literal(str(name))})" for name in plan.locked())
+        if not names:
+            return "a lock was not available"
+        answer = self.send(
+            [
+                "SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
+                " l.relation::regclass, left(a.query, 60)) FROM pg_locks l"
+                " JOIN pg_stat_activity a USING (pid)"
+                f" WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation IN ({names})"
+            ]
+        )
+        return "; ".join(answer.rows) or "the lock's holder has gone"
+
+
+def transaction_script(plan: Plan, lock_timeout: int) -> tuple[list[str], int]:
+    """The transaction as a script, and the index of the plan's first statement in it.
+
+    The locks come first, in one order, under one deadline: `lock_timeout` alone would count anew
+    for each of them.
+    """
+    head = [
+        "BEGIN READ WRITE",
+        *(pin for pin in catalogs.PINS if "search_path" not in pin),
+        "SET LOCAL search_path = public",
+        f"SET LOCAL lock_timeout = {lock_timeout}",
+        *_strong_locks(plan, lock_timeout),
+    ]
+    main = [statement.sql for _, statement in plan.of(Stage.MAIN)]
+    return [*head, *main, "COMMIT"], len(head)
+
+
+def _strong_locks(plan: Plan, deadline: int) -> Iterator[str]:
+    locked = plan.locked()
+    if locked:
+        yield f"SET LOCAL statement_timeout = {deadline}"
+        yield f"LOCK TABLE {', '.join(map(str, locked))} IN ACCESS EXCLUSIVE MODE"
+    yield "SET LOCAL statement_timeout = 0"
+
+
+def _explain(change: Change, statement: Statement, failure: Failure) -> str:
+    detail = f" {failure.detail}." if failure.detail else ""
+    sql = statement.sql if len(statement.sql) < 400 else f"{statement.sql[:400]}..."
+    return (
+        f"{change.operation} failed, and nothing of its transaction stays: {failure}.{detail} "
+        f"Statement: {sql}"
+    )
