@@ -85,13 +85,15 @@ def plan(lines: Iterable[str]) -> Iterator[str]:
 
 
 def results(lines: Iterable[str], words: Mapping[str, str] = _CHANGES) -> Iterator[str]:
-    """Show one line for each deploy of a run, and the sum of all."""
+    """Show one line for each group of operations of a run, and the sum of all."""
     deploy = ""
     counts: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in lines:
         if started := re.search(r"--> Starting operation: (.*)", line):
-            name = started[1].rpartition(" | ")[0] or deploy or started[1]
+            # By deploy, or by what a check's title has before the colon.
+            name = started[1].rpartition(" | ")[0] or started[1].rpartition(": ")[0] or deploy
+            name = name or started[1]
             if name != deploy and counts:
                 yield _counted(deploy, counts)
                 counts.clear()
@@ -124,7 +126,8 @@ def unchanged(lines: Iterable[str]) -> Iterator[str]:
                 operation = started[1].strip()
             if result := _RESULT.search(line):
                 ran += 1
-                if result["result"] != "No changes":
+                # What only other hosts have is skipped.
+                if result["result"] not in {"No changes", "Skipped"}:
                     changed.append(f"{result['host']}: {operation}")
             yield line
 

@@ -24,12 +24,17 @@ from .objects.indexes import Index, index
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
 from .objects.roles import Role, role
+from .objects.rows import Rows, rows
 from .objects.schemas import Schema, schema
 from .objects.several import objects
+from .objects.sql import Script, sql
 from .objects.tables import Table, table
 from .objects.triggers import Trigger, trigger
+from .values import SQL
+from .verification import check, verification
 
 __all__ = [
+    "SQL",
     "Check",
     "Column",
     "Enum",
@@ -42,10 +47,13 @@ __all__ = [
     "Policy",
     "PrimaryKey",
     "Role",
+    "Rows",
     "Schema",
+    "Script",
     "Table",
     "Trigger",
     "Unique",
+    "check",
     "enum",
     "extension",
     "function",
@@ -55,8 +63,11 @@ __all__ = [
     "partitions",
     "policy",
     "role",
+    "rows",
     "schema",
+    "sql",
     "table",
     "transaction",
     "trigger",
+    "verification",
 ]

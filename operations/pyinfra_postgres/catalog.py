@@ -83,6 +83,8 @@ class Catalog:
     """The tables that take up space: those that may have rows."""
     created: set[Name] = field(factory=set)
     """The tables that the plan creates: the server does not know them yet."""
+    extended: set[str] = field(factory=set)
+    """The schemas in which the plan creates extensions: what they hold is known only then."""
     types: set[Name] = field(factory=set)
     functions: set[Name] = field(factory=set)
     built_in_functions: frozenset[str] | None = None
@@ -150,15 +152,21 @@ class Catalog:
                 return (
                     name in self.types
                     or name in self.relation_kinds
-                    or name.schema in {"pg_catalog", "information_schema"}
+                    or name.schema in {"pg_catalog", "information_schema", *self.extended}
                 )
             case "table":
                 return name in self.relation_kinds
             case "function" if name.schema:
-                return name in self.functions or name.schema in {"pg_catalog", "information_schema"}
+                return name in self.functions or name.schema in {
+                    "pg_catalog",
+                    "information_schema",
+                    *self.extended,
+                }
             case "function":
-                return Name("public", name.name) in self.functions or name.name in (
-                    self.built_in_functions or ()
+                return (
+                    "public" in self.extended
+                    or Name("public", name.name) in self.functions
+                    or name.name in (self.built_in_functions or ())
                 )
             case "schema":
                 return name.name.startswith("pg_") or (reference.kind, name.name) in self.objects

@@ -1,14 +1,15 @@
 """SQL as a pyinfra command.
 
 One command carries a script of statements. The `@postgres` connector hands it to psycopg as one
-message; any other connector runs it as one `psql` that reads the script from standard input.
-Either way the server has the whole script at once and no lock waits for the network.
+message; any other connector runs it as one `psql`. Either way the server has the whole script at
+once, and no lock waits for the network.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
@@ -18,33 +19,49 @@ from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
 
-PSQL = ("psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align")
-_MARK = "pyinfra-postgres statement"
+_PSQL = (
+    "psql",
+    "--no-psqlrc",
+    "--quiet",
+    "--tuples-only",
+    "--no-align",
+    "--set=ON_ERROR_STOP=1",
+    "--set=VERBOSITY=verbose",
+    "--file=-",
+)
+_MARK = "pyinfra-postgres statement "
+_ERROR = re.compile(r"psql:<stdin>:\d+: (?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)")
+_HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
 
 
 class SQLCommand(StringCommand):
-    """A script of SQL statements, run in order until one fails."""
+    """A script of SQL statements, run in order until one fails.
+
+    As text it is a `psql` that reads the script from a here document, so that it needs no file and
+    works where pyinfra gives a command no standard input, as it does for facts.
+    """
 
     def __init__(self, statements: Sequence[str], database: str | None = None) -> None:
         self.statements = tuple(statements)
-        bits: list[object] = [*PSQL, "--set=ON_ERROR_STOP=1", "--file=-"]
-        if database:
-            bits += ["--dbname", QuoteString(database)]
-        super().__init__(*bits, _stdin=self.psql_script())
-
-    def script(self) -> str:
-        """The script as one message of the simple query protocol."""
-        return ";\n".join(self.statements)
-
-    def psql_script(self) -> str:
-        """The script for psql; marks on standard error tell which statement it is at."""
-        return "".join(
-            f"\\warn {_MARK} {index}\n{statement}\n;\n"
-            for index, statement in enumerate(self.statements)
-        )
+        end = "PYINFRA_POSTGRES"
+        script = psql_script(self.statements)
+        super().__init__(*_psql(database), f"<<'{end}'\n{script}{end}\n")
 
     def __repr__(self) -> str:
         return f"SQLCommand({len(self.statements)} statements)"
+
+
+def _psql(database: str | None) -> Iterable[object]:
+    yield from _PSQL
+    if database:
+        yield from ("--dbname", QuoteString(database))
+
+
+def psql_script(statements: Sequence[str]) -> str:
+    """The script for psql; marks on standard error tell which statement it is at."""
+    return "".join(
+        f"\\warn {_MARK}{index}\n{statement}\n;\n" for index, statement in enumerate(statements)
+    )
 
 
 @frozen
@@ -69,6 +86,10 @@ class Answer:
     rows: tuple[str, ...] = ()
     failure: Failure | None = None
 
+    def values(self) -> list[Any]:
+        """The JSON that it printed, a value for each row."""
+        return [json.loads(row) for row in self.rows]
+
 
 def run(host: Host, statements: Sequence[str]) -> Answer:
     """Run a script on a host, under the arguments (sudo, ...) of the current operation."""
@@ -77,32 +98,29 @@ def run(host: Host, statements: Sequence[str]) -> Answer:
     connector = host.connector
     if isinstance(connector, PostgresConnector):
         return connector.run_script(statements)
-    command = SQLCommand(statements, host.data.get("postgres_database"))
     given = cast(dict[str, Any], host.current_op_global_arguments or {})
     arguments = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
-    arguments.update(command.connector_arguments)
+    # On standard input, because an argument list is public on the host.
+    arguments["_stdin"] = psql_script(statements)
     succeeded, output = host.run_shell_command(
-        command,
+        StringCommand(*_psql(host.data.get("postgres_database"))),
         print_output=host.state.print_fact_output,
         print_input=host.state.print_fact_input,
         **arguments,
     )
-    if succeeded:
-        return Answer(rows=tuple(output.stdout_lines))
-    return Answer(rows=tuple(output.stdout_lines), failure=_psql_failure(output.stderr_lines))
+    failure = None if succeeded else psql_failure(output.stderr_lines)
+    return Answer(tuple(output.stdout_lines), failure)
 
 
-def _psql_failure(lines: list[str]) -> Failure:
+def psql_failure(lines: Sequence[str]) -> Failure:
+    """What psql's standard error says of the statement that failed."""
     index = None
-    messages = []
-    for line in lines:
+    hints = []
+    for number, line in enumerate(lines):
         if line.startswith(_MARK):
             index = int(line.removeprefix(_MARK))
-        else:
-            messages.append(line)
-    return Failure("; ".join(messages) or "psql failed and said nothing", index=index)
-
-
-def rows_of(answer: Answer) -> list[Any]:
-    """The JSON that a script printed, a value for each row."""
-    return [json.loads(row) for row in answer.rows]
+        elif error := _ERROR.match(line):
+            hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
+            return Failure(error[2], error[1], index, " ".join(hints))
+    said = "; ".join(line for line in lines if not line.startswith(_MARK))
+    return Failure(said or "psql failed and said nothing", index=index)

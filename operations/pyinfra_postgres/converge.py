@@ -8,6 +8,7 @@ operation's first `yield`, because preparing reads no further.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,6 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.api.operation import OperationMeta
 from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
@@ -115,6 +115,8 @@ class Session:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
         catalog = catalogs.read(answer.rows[0])
+        # It lives as long as the run: the garbage collector need not look at it again.
+        gc.freeze()
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
 
@@ -156,26 +158,26 @@ class Session:
 _SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
 
 
-def converge(
-    declarations: Sequence[Object],
-    present: bool,
-    arguments: Arguments,
-    name: str | None = None,
-) -> OperationMeta:
-    """Add an operation that makes declarations true, or removes what they declare."""
+def declared(
+    declarations: Sequence[Object], present: bool, arguments: Arguments, name: str | None = None
+) -> dict[str, Any]:
+    """What the operation `converge` takes to make declarations true, or remove what they declare.
+
+    Not a call of it, because pyinfra walks every frame between a deploy and an operation.
+    """
     session = Session.current()
     title = name or declarations[0].title
-    arguments.setdefault("name", title if present else f"{title} absent")
     for one in declarations:
         session.declared.update(one.provides())
-    block = session.block or Block(single=True)
-    return _converge(
-        declarations=tuple(declarations),
-        present=present,
-        block=block,
-        operation_name=arguments["name"],
+    operation_name = arguments.get("name") or (title if present else f"{title} absent")
+    return {
         **arguments,
-    )
+        "name": operation_name,
+        "operation_name": operation_name,
+        "declarations": tuple(declarations),
+        "present": present,
+        "block": session.block or Block(single=True),
+    }
 
 
 @contextmanager
@@ -204,13 +206,15 @@ def transaction() -> Iterator[None]:
         block = session.block
     finally:
         session.block = None
+    _check(block=block, name="plan")
     _commit(block=block, name="transaction")
 
 
 @operation()
-def _converge(
+def converge(
     declarations: tuple[Object, ...], present: bool, block: Block, operation_name: str
 ) -> Generator[PyinfraCommand, None, None]:
+    """Make declarations true, or remove what they declare, with the plan of their block."""
     session = Session.current()
     _stop_if_another_host_failed(session)
     items = [Item(operation_name, one, present) for one in declarations]
@@ -221,8 +225,10 @@ def _converge(
     except (HostError, DeclarationError) as error:
         yield from _fail(session, [f"{operation_name}: {error}"])
         return
-    if block.single:
-        yield from _finish(session, block)
+    if block.single and not draft.plan.sound:
+        yield from _fail(session, list(draft.plan.problems(session.declared)))
+    elif block.single:
+        yield from _send(session, draft)
     elif len(draft.plan.changes) > before or not draft.plan.sound:
         yield Queued()
     else:
@@ -230,24 +236,33 @@ def _converge(
 
 
 @operation()
-def _commit(block: Block) -> Generator[PyinfraCommand, None, None]:
+def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
+    """An operation of its own: it fails every host whose plan can't start before any starts."""
     session = Session.current()
     _stop_if_another_host_failed(session)
-    yield from _finish(session, block)
+    problems = list(session.draft(block).plan.problems(session.declared))
+    if problems:
+        yield from _fail(session, problems)
+    else:
+        current_host.noop("nothing stands against the plan")
 
 
-def _finish(session: Session, block: Block) -> Iterator[PyinfraCommand]:
-    """The end of a plan: show it while preparing, send it while executing."""
-    draft = session.draft(block)
-    plan = draft.plan
-    if not plan.sound:
-        yield from _fail(session, list(plan.problems(session.declared)))
+@operation()
+def _commit(block: Block) -> Generator[PyinfraCommand, None, None]:
+    """The end of a transaction: shown while preparing, sent while executing."""
+    session = Session.current()
+    _stop_if_another_host_failed(session)
+    yield from _send(session, session.draft(block))
+
+
+def _send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
+    if not draft.plan.sound:
         return
-    if not plan.changes:
+    if not draft.plan.changes:
         current_host.noop("nothing to change")
         return
     if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
-        render.show(session.host, plan)
+        render.show(session.host, draft.plan)
     yield Apply(session, draft)
 
 
@@ -262,79 +277,108 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
         return asked[query]
 
     same = Comparison(catalog, session.send)
-    singles = [
-        evolve(item, declaration=one) for item in items for one in item.declaration.expand(catalog)
+    steps = [
+        Step(evolve(item, declaration=one)) if one is not item.declaration else Step(item)
+        for item in items
+        for one in item.declaration.expand(catalog)
     ]
-    # First all comparisons that need the server, in one batch.
-    for item in singles:
-        current = item.declaration.find(catalog, ask) if item.present else None
-        if current is not None:
-            item.declaration.aligned(current, same, catalog)
-    if same.pending:
-        same.settle()
-    for item in singles:
-        change = _change(session, item, same, catalog, draft.plan, ask)
+    for step in steps:
+        step.look(catalog, same, ask)
+    # All comparisons that only the server can make, in one batch.
+    if same.pending and same.settle():
+        for step in steps:
+            step.look(catalog, same, ask)
+    changed = False
+    for step in steps:
+        if changed:
+            step.look(catalog, same, ask)
+        change = _change(session, step, same, catalog, draft.plan, ask)
         if change:
             draft.plan.changes.append(change)
+            changed = True
     draft.items += items
 
 
+@define
+class Step:
+    """One object's way through the making of a plan."""
+
+    item: Item
+    current: Object | None = None
+    target: Object | None = None
+    error: str = ""
+
+    def look(self, catalog: Catalog, same: Comparison, ask: Any) -> None:
+        """Find the object as it is, and as it is declared to be."""
+        one = self.item.declaration
+        self.error, self.target = "", None
+        self.current = one.find(catalog, ask)
+        try:
+            if not self.item.present:
+                self.target = one.withdrawn(self.current) if self.current else None
+            elif self.current:
+                self.target = one.aligned(self.current, same, catalog)
+            else:
+                self.target = one.completed(catalog)
+        except DeclarationError as error:
+            self.error = str(error)
+
+
 def _change(
-    session: Session, item: Item, same: Comparison, catalog: Catalog, plan: Plan, ask: Any
+    session: Session, step: Step, same: Comparison, catalog: Catalog, plan: Plan, ask: Any
 ) -> Change | None:
     """What one declaration changes; the catalog is left as it will be."""
-    one = item.declaration
-    current = one.find(catalog, ask)
-    if item.present:
-        target: Object | None = (
-            one.aligned(current, same, catalog) if current else one.completed(catalog)
-        )
-        guards: tuple[Statement, ...] = ()
-    elif current is None:
+    item, one = step.item, step.item.declaration
+    current, target = step.current, step.target
+
+    def refuse(reason: str) -> None:
+        plan.refusals.append(Refusal(item.operation, one.title, reason))
+
+    if step.error:
+        refuse(step.error)
         return None
-    else:
-        target = one.withdrawn(current)
-        guards = ()
-        for guard in one.guarded(current, catalog, ask):
-            if isinstance(guard, Statement):
-                guards += (guard,)
-            elif not _is_allowed(session, one):
-                plan.refusals.append(Refusal(item.operation, one.title, _with_consent(guard, one)))
+    if current is None and target is None:
+        return None
     try:
-        statements = tuple(
-            evolve(statement, locks=None) if statement.locks in catalog.created else statement
-            for statement in (*guards, *one.diff(current, target))
-        )
+        statements = tuple(one.diff(current, target))
     except DeclarationError as error:
-        plan.refusals.append(Refusal(item.operation, one.title, str(error)))
+        refuse(str(error))
         return None
     if not statements:
         return None
+    if not item.present and current:
+        guards: list[Statement] = []
+        for guard in one.guarded(current, catalog, ask):
+            if isinstance(guard, Statement):
+                guards.append(guard)
+            elif not _is_allowed(session, one):
+                refuse(_with_consent(guard, one))
+        statements = (*guards, *statements)
     if target is not None:
-        for reference in session.missing(one, catalog):
-            plan.gaps.append(Gap(item.operation, one.title, reference))
+        plan.gaps += [
+            Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
+        ]
     for text, message in same.errors.items():
-        plan.refusals.append(Refusal(item.operation, one.title, f"{message} in {text!r}"))
+        refuse(f"{message} in {text!r}")
     same.errors.clear()
     _refuse_losses(session, item, statements, plan)
-    if target is None:
-        assert current
-        current.erase(catalog)
-    else:
-        target.store(catalog, current)
-    return Change(
+    change = Change(
         item.operation,
         one.title,
-        _action(current, target, statements),
+        _action(current, target),
         tuple(difference(current, target)),
-        statements,
+        # The server can't lock what the plan creates.
+        tuple(evolve(s, locks=None) if s.locks in catalog.created else s for s in statements),
     )
+    if target is not None:
+        target.store(catalog, current)
+    elif current is not None:
+        current.erase(catalog)
+    return change
 
 
-def _action(
-    current: Object | None, target: Object | None, statements: Sequence[Statement]
-) -> Action:
-    if any(Hazard.NOT_IDEMPOTENT in statement.hazards for statement in statements):
+def _action(current: Object | None, target: Object | None) -> Action:
+    if target is not None and target.runs:
         return Action.RUN
     if target is None or not target.exists:
         return Action.REMOVE
@@ -347,7 +391,7 @@ def _refuse_losses(
     one = item.declaration
     losses = [statement for statement in statements if Hazard.LOSES_DATA in statement.hazards]
     if losses and not _is_allowed(session, one):
-        reason = f"{losses[0].sql} would lose data"
+        reason = f"{losses[0].shown} would lose data"
         plan.refusals.append(Refusal(item.operation, one.title, _with_consent(reason, one)))
 
 
@@ -416,7 +460,7 @@ class Apply(PyinfraCommand):
         self.draft = draft
 
     def __repr__(self) -> str:
-        return f"Apply({[statement.sql for _, statement, _ in self.draft.plan.staged()]})"
+        return f"Apply({[statement.shown for _, statement, _ in self.draft.plan.staged()]})"
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""

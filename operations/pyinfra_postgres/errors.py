@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from pyinfra.api import OperationError
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class DeclarationError(OperationError, ValueError):
     """A declaration that no server could accept; raised before anything runs."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.place = _deploy_line()
+
+    @property
+    def message(self) -> str:
+        """What pyinfra prints: the reason, and the line of the deploy that has the declaration."""
+        return f"{self.args[0]} ({self.place})" if self.place else str(self.args[0])
+
 
 class HostError(Exception):
     """What failed on one host: that host alone stops, with this message."""
+
+
+def _deploy_line() -> str:
+    """The file and line that called into this package, unless pyinfra did."""
+    frame = sys._getframe(1)
+    while frame.f_back and (
+        frame.f_code.co_filename.startswith((_PACKAGE, "<attrs"))
+        or frame.f_globals.get("__name__", "").startswith("attr")
+    ):
+        frame = frame.f_back
+    if frame.f_globals.get("__name__", "").startswith("pyinfra."):
+        return ""
+    return f"{frame.f_code.co_filename} line {frame.f_lineno}"

@@ -40,6 +40,8 @@ class Object:
     kind: ClassVar[str]
     acl: ClassVar[str] = ""
     """What privileges call it, where it has any."""
+    runs: ClassVar[bool] = False
+    """Whether it is something to do, rather than something that is."""
 
     @property
     def exists(self) -> bool:

@@ -59,6 +59,22 @@ class Statement:
     """The existing relation that it locks against writers."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    summary: str = ""
+    """What a person reads instead, where it is long or holds what must not be shown."""
+    hidden: tuple[str, ...] = ()
+    """Values in it that must not be shown."""
+
+    @property
+    def shown(self) -> str:
+        """What a person reads."""
+        return self.summary or self.sql
+
+
+def masked(text: str, hidden: tuple[str, ...]) -> str:
+    """The text without what must not be shown."""
+    for value in hidden:
+        text = text.replace(value, "*MASKED*") if value else text
+    return text
 
 
 @frozen

@@ -69,7 +69,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         for statement in change.statements:
             stage = stages[id(statement)]
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
-            sql = statement.sql.replace("\n", "\n" + " " * 12)
+            sql = statement.shown.replace("\n", "\n" + " " * 12)
             yield f"    {prefix}{format_text(sql, dim=True)}"
             if statement.hazards:
                 hazards = ", ".join(hazard.value for hazard in statement.hazards)

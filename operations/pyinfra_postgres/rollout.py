@@ -19,7 +19,7 @@ from . import render
 from .command import Answer, Failure
 from .errors import HostError
 from .names import literal
-from .plan import Change, Plan, Stage, Statement
+from .plan import Change, Plan, Stage, Statement, masked
 
 LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
@@ -173,7 +173,7 @@ class Rollout:
         self.send(settings)
         try:
             for change, statement in after:
-                render.say(self.host, f"after the transaction: {statement.sql}")
+                render.say(self.host, f"after the transaction: {statement.shown}")
                 answer = self.send([statement.sql])
                 if answer.failure:
                     raise HostError(
@@ -229,8 +229,9 @@ def _strong_locks(plan: Plan, deadline: int) -> Iterator[str]:
 
 def _explain(change: Change, statement: Statement, failure: Failure) -> str:
     detail = f" {failure.detail}." if failure.detail else ""
-    sql = statement.sql if len(statement.sql) < 400 else f"{statement.sql[:400]}..."
-    return (
+    sql = statement.shown if len(statement.shown) < 400 else f"{statement.shown[:400]}..."
+    return masked(
         f"{change.operation} failed, and nothing of its transaction stays: {failure}.{detail} "
-        f"Statement: {sql}"
+        f"Statement: {sql}",
+        statement.hidden,
     )

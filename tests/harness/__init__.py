@@ -1,10 +1,12 @@
 """What the live tests stand on: throwaway servers, real psql and pg_dump, the real pyinfra CLI."""
 
 from harness.cli import Project, Run, pyinfra, start_pyinfra
+from harness.platform import TODAY, Platform
 from harness.servers import (
     LABELS,
     NEWEST,
     Database,
+    Databases,
     LogEntry,
     PasswordRole,
     TestServer,
@@ -14,9 +16,12 @@ from harness.servers import (
 __all__ = [
     "LABELS",
     "NEWEST",
+    "TODAY",
     "Database",
+    "Databases",
     "LogEntry",
     "PasswordRole",
+    "Platform",
     "Project",
     "Run",
     "TestServer",

@@ -31,11 +31,13 @@ class Run:
     def succeeded(self) -> Run:
         """Return itself, or fail the test with what was printed."""
         assert self.code == 0, f"pyinfra ended with {self.code}\n{self.output}"
+        assert "Traceback" not in self.output, self.output
         return self
 
     def failed(self) -> Run:
-        """Return itself, or fail the test because pyinfra did not fail."""
+        """Return itself, or fail the test because pyinfra did not fail in a few clear lines."""
         assert self.code != 0, f"pyinfra succeeded\n{self.output}"
+        assert "Traceback" not in self.output, self.output
         return self
 
 

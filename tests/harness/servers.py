@@ -273,10 +273,11 @@ class Databases:
         self._roles = server.roles()
         self._made: list[str] = []
 
-    def __call__(self, name: str | None = None) -> Database:
-        """Create an empty database."""
+    def __call__(self, name: str | None = None, *, copy_of: Database | None = None) -> Database:
+        """Create an empty database, or a copy of one that nobody is connected to."""
         name = name or f"test_{secrets.token_hex(4)}"
-        self.server.psql("-c", f'CREATE DATABASE "{name}"')
+        source = f' TEMPLATE "{copy_of.name}"' if copy_of else ""
+        self.server.psql("-c", f'CREATE DATABASE "{name}"{source}')
         self._made.append(name)
         return Database(self.server, name)
 

@@ -19,6 +19,7 @@ from ..parse import (
     expression_references,
     is_serial,
     optional_expression,
+    tree,
     type_name,
     type_references,
 )
@@ -118,11 +119,19 @@ class Column:
         if self.serial:
             if current.default and re.match(r"nextval\('", current.default):
                 changes |= {"default": current.default, "serial": False}
-        elif same(cast, self.default, current.default):
+        elif _is_null(self.default) and current.default is None:
+            changes["default"] = None  # PostgreSQL does not keep it.
+        elif (self.type == current.type or _widens(current.type, self.type)) and same(
+            cast, self.default, current.default
+        ):
             changes["default"] = current.default
         if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
             changes["generated"] = current.generated
         return evolve(self, primary_key=False, unique=False, references=None, **changes)
+
+
+def _is_null(expression: str | None) -> bool:
+    return expression is not None and tree(expression).get("A_Const", {}).get("isnull", False)
 
 
 _SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references, schema_of
 from ..names import MAX_BYTES, Exact, Name, literal, optional_identifier, parse_name, quoted
@@ -165,4 +165,6 @@ def enum(
 
         pg.enum("sync_type", ["woocommerce", "odoo", "shopify", "custom"])
     """
-    return converge([Enum(enum, labels, owner=owner, comment=comment)], present, arguments)
+    return converge(
+        **declared([Enum(enum, labels, owner=owner, comment=comment)], present, arguments)
+    )

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
@@ -55,6 +55,11 @@ class Extension(Object):
             version=either(self.version, current.version),
             comment=either(self.comment, current.comment),
         )
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        catalog.put(self)
+        if current is None:
+            catalog.extended.add(self.schema or "public")
 
     @staticmethod
     def diff(current: Extension | None, declared: Extension | None) -> Iterator[Statement]:
@@ -115,4 +120,4 @@ def extension(
         pg.extension("vector", schema="public")
     """
     declaration = Extension(extension, schema=schema, version=version, comment=comment)
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import (
     Key,
@@ -462,4 +462,4 @@ def function(
         owner=owner,
         comment=comment,
     )
-    return converge([declaration], present, global_arguments)
+    return converge(**declared([declaration], present, global_arguments))

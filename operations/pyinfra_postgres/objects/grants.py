@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from ..acl import Acl, all_privileges
 from ..arguments import Arguments
 from ..catalog import Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifiers, listed, quoted
@@ -352,4 +352,4 @@ def grant(
         pg.grant(["SELECT", "INSERT"], on="TABLE sync_progress", to="authenticated")
     """
     declaration = Grant(privileges, on, to, grant_option=grant_option, exact=exact)
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
@@ -246,39 +246,52 @@ def _expression_text(text: str) -> str:
 
 
 QUERIES = {
+    "operator_classes": """
+        SELECT json_build_array(oid::int8, opcname, opcdefault) FROM pg_opclass""",
+    "index_collations": """
+        SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
+         WHERE co.oid <> 100 AND co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
     "indexes": f"""
         SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
                  i.indisvalid, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts,
-                 (SELECT json_agg(json_build_array(
-                           CASE WHEN k.attnum <> 0 THEN a.attname END,
-                           CASE WHEN k.attnum = 0
-                                THEN pg_get_indexdef(i.indexrelid, k.place::int, false) END,
-                           CASE WHEN i.indcollation[k.place - 1] NOT IN
-                                  (0, coalesce(NULLIF(a.attcollation, 0), 100))
-                                THEN co.collname END,
-                           oc.opcname, oc.opcdefault,
-                           i.indoption[k.place - 1]) ORDER BY k.place)
-                    FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
-                    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                    LEFT JOIN pg_opclass oc ON oc.oid = i.indclass[k.place - 1]
-                    LEFT JOIN pg_collation co ON co.oid = i.indcollation[k.place - 1]),
-                 pg_get_expr(i.indpred, i.indrelid), c.relispartition, d.description)
+                 i.indkey::int2[], i.indclass::oid[]::int8[], i.indcollation::oid[]::int8[],
+                 i.indoption::int2[],
+                 CASE WHEN i.indexprs IS NOT NULL
+                      THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
+                                            ORDER BY place)
+                              FROM generate_series(1, i.indnkeyatts) AS place) END,
+                 pg_get_expr(i.indpred, i.indrelid), d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
          WHERE {USER_SCHEMA}
            AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid
-                             AND o.contype IN ('p', 'u', 'x'))"""
+                             AND o.contype IN ('p', 'u', 'x'))""",
 }
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    classes = {oid: (name, default) for oid, name, default in sections["operator_classes"]}
+    collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, parts, where, _, remark = row
+        table, name, method, unique, valid, nulls, count, *parts, where, remark = row
         if table not in catalog.relations:
             continue
-        elements = [_stored(part) for part in parts[:count]]
+        keys, operator_classes, used, options, expressions = parts
+        names = catalog.columns.get(table, {})
+        own = _column_collations(catalog.relations[table], catalog)
+        elements = [
+            _stored(
+                names.get(keys[place]),
+                expressions[place] if keys[place] == 0 else None,
+                collations.get(used[place]),
+                own.get(names.get(keys[place], "")),
+                classes[operator_classes[place]],
+                options[place],
+            )
+            for place in range(count)
+        ]
         index = Index(
             Exact(name),
             catalog.relations[table],
@@ -286,7 +299,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             where=None if where is None else Exact(where),
             unique=unique,
             method=method,
-            include=[Exact(part[0]) for part in parts[count:]],
+            include=[names[key] for key in keys[count:]],
             nulls_not_distinct=bool(nulls),
             comment=remark,
             valid=valid,
@@ -294,16 +307,30 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.objects[index.key()] = index
 
 
-def _stored(part: list[Any]) -> Element:
-    column, text, collation, operator_class, is_default, options = part
+def _column_collations(table: Name, catalog: Catalog) -> dict[str, str]:
+    """The collations of a table's columns, where they are not their types' own."""
+    found = catalog.objects.get(("table", *table))
+    columns = getattr(found, "columns", None) or ()
+    return {column.name: column.collation.name for column in columns if column.collation}
+
+
+def _stored(
+    column: str | None,
+    text: str | None,
+    collation: str | None,
+    own_collation: str | None,
+    operator_class: tuple[str, bool],
+    options: int,
+) -> Element:
+    name, is_default = operator_class
     return Element(
         column,
         text,
-        (collation,) if collation else (),
-        None if is_default else operator_class,
+        () if collation == own_collation else (collation or "default",),
+        None if is_default else name,
         bool(options & 1),
         bool(options & 2),
-        operator_class if is_default else None,
+        name if is_default else None,
     )
 
 
@@ -359,4 +386,4 @@ def index(
         nulls_not_distinct=nulls_not_distinct,
         comment=comment,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

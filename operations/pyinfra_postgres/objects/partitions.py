@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same
 from ..names import Name, identifier, literal, parse_name, quoted
@@ -367,4 +367,4 @@ def partitions(
         default=default,
         row_security=row_security,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, parse_name, quoted
@@ -226,4 +226,4 @@ def policy(
         permissive=permissive,
         comment=comment,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..kind import Key, Object, Row, Same, comment
 from ..names import Exact, identifier, identifiers, quoted
 from ..parse import Reference, role_references
@@ -121,12 +121,12 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    catalog.roles.update({row[0]: row[1] for row in sections["roles"]})
+    catalog.roles.update({row[0]: Exact(row[1]) for row in sections["roles"]})
     for _, name, *attributes, groups, remark in sections["roles"]:
         names = [*_SWITCHES, "connection_limit"]
         role = Role(
             Exact(name),
-            member_of=sorted(Exact(catalog.roles[group]) for group in groups or ()),
+            member_of=sorted(catalog.roles[group] for group in groups or ()),
             comment=remark,
             **dict(zip(names, attributes, strict=True)),
         )
@@ -179,4 +179,4 @@ def role(
         member_of=member_of,
         comment=comment,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references
 from ..names import Exact, Name, identifier, optional_identifier, quoted
 from ..parse import Reference
@@ -108,4 +108,4 @@ def schema(
 
         pg.schema("auth", comment="Identity")
     """
-    return converge([Schema(schema, owner=owner, comment=comment)], present, arguments)
+    return converge(**declared([Schema(schema, owner=owner, comment=comment)], present, arguments))

@@ -10,7 +10,7 @@ from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
 from ..arguments import Arguments
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Object
 from ..names import Name
@@ -101,4 +101,6 @@ def objects(
     if not present:
         found.reverse()
     count = len(objects)
-    return converge(found, present, arguments, name=f"{count} object{'s' if count > 1 else ''}")
+    return converge(
+        **declared(found, present, arguments, name=f"{count} object{'s' if count > 1 else ''}")
+    )

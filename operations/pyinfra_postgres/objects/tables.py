@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import (
     Ask,
@@ -564,4 +564,4 @@ def table(
         owner=owner,
         comment=comment,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
-from ..converge import converge
+from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, parse_name, quoted
@@ -96,14 +96,22 @@ class Trigger(Object):
         return node
 
     def shape(self) -> Node:
-        """What of the parse tree matters, with the function's name in full."""
+        """What of the parse tree matters, but for the function's schema."""
         node = {key: value for key, value in self._parsed().items() if key != "replace"}
-        node["funcname"] = self._function()
+        node["funcname"] = self._function().name
+        node["transitionRels"] = sorted(map(str, node.get("transitionRels", ())))
         return node
 
     def _function(self) -> Name:
+        """The function; without a schema it may be PostgreSQL's own."""
         names = [part["String"]["sval"] for part in self._parsed()["funcname"]]
-        return Name(names[0], names[1]) if len(names) > 1 else Name("public", names[0])
+        return Name(names[0], names[1]) if len(names) > 1 else Name("", names[0])
+
+    def _like(self, current: Trigger) -> bool:
+        """Whether it fires as the current one does, which names its function in full."""
+        schema = self._function().schema
+        schemas = {"": {"", "public"}, "pg_catalog": {""}}.get(schema, {schema})
+        return self.shape() == current.shape() and current._function().schema in schemas
 
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
@@ -121,7 +129,7 @@ class Trigger(Object):
         template = f"SELECT 1 FROM {self.table} old, {self.table} new WHERE ({{}})"
         if same(template, self.condition, current.condition, self.table):
             changes["condition"] = current.condition
-        if self.when is None or self.shape() == current.shape():
+        if self.when is None or self._like(current):
             changes |= {
                 name: getattr(current, name)
                 for name in ("when", "function", "for_each", "referencing")
@@ -142,6 +150,8 @@ class Trigger(Object):
             yield Statement(declared.sql(declared.condition))
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) != declared:
             yield Statement(declared.sql(declared.condition), locks=table)
+            # Replacing it has switched it on.
+            current = evolve(current, enabled=True)
         if declared.enabled != (current.enabled if current else True):
             verb = "ENABLE" if declared.enabled else "DISABLE"
             yield Statement(
@@ -195,8 +205,9 @@ def _clauses(definition: str) -> dict[str, Any]:
         "for_each": words[each + 2],
         "function": definition[found[execute + 2].start :],
     }
-    if "referencing" in words[on:each]:
-        clauses["referencing"] = between(words.index("referencing", on) + 1, each)
+    # The table's name, always in full, is the three tokens after ON.
+    if words[on + 4] == "referencing":
+        clauses["referencing"] = between(on + 5, each)
     if words[each + 3] == "when":
         end = closing(found, each + 4)
         clauses["condition"] = Exact(definition[found[each + 4].end : found[end].start].strip())
@@ -255,4 +266,4 @@ def trigger(
         enabled=enabled,
         comment=comment,
     )
-    return converge([declaration], present, arguments)
+    return converge(**declared([declaration], present, arguments))

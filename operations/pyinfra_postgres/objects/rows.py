@@ -1,0 +1,480 @@
+"""Rows of tables: INSERT, UPDATE, DELETE.
+
+What is there is compared by the server, in the columns' own types: a number or a time that is only
+written in another way is the same. https://www.postgresql.org/docs/current/dml.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar
+
+from attrs import evolve, field, frozen
+from pyinfra.api import HiddenValue
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError, HostError
+from ..kind import Ask, Key, Object, Same
+from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
+from ..parse import Reference
+from ..plan import Hazard, Statement, masked
+from ..stored import USERS_PATH, Known, columns_of, known
+from ..values import SQL, check, comparable, shown, unmasked, written
+from .columns import Column
+from .constraints import PrimaryKey, Unique
+from .tables import Table
+
+Row: TypeAlias = Mapping[str, Any]
+RowKey: TypeAlias = tuple[str, ...]
+_T = TypeVar("_T")
+_K = TypeVar("_K", bound=Hashable)
+
+_SHOWN_ROWS = 20
+
+
+class _Checked(tuple[Row, ...]):
+    """Rows whose columns and values have been read."""
+
+    __slots__ = ()
+
+
+def _checked(rows: Iterable[Mapping[str, Any]]) -> _Checked:
+    return rows if isinstance(rows, _Checked) else _Checked(map(_row, rows))
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    if not isinstance(row, Mapping):
+        raise DeclarationError(f"a row is a dict of columns and values, not {row!r}")
+    found: dict[str, Any] = {}
+    for text, value in row.items():
+        column = identifier(text)
+        if column in found:
+            raise DeclarationError(f"column {column} is given twice in one row")
+        check(f"column {column}", value)
+        found[column] = value
+    return found
+
+
+@frozen
+class Rows(Object):
+    """Rows of a table, each known by its key."""
+
+    kind: ClassVar[str] = "rows"
+
+    table: Name = field(converter=parse_name)
+    rows: _Checked = field(converter=_checked)
+    key_columns: tuple[Exact, ...] = field(converter=identifiers, kw_only=True, alias="key")
+    update: bool = field(default=False, kw_only=True)
+    exact: bool = field(default=False, kw_only=True)
+    columns: Mapping[str, Column] = field(factory=dict, eq=False, kw_only=True)
+    """The table's columns, as far as the catalog has them."""
+    unique: bool = field(default=False, eq=False, kw_only=True)
+    """Whether a constraint keeps the key unique."""
+    problem: str = field(default="", eq=False, kw_only=True)
+    """Why the table can't have such rows."""
+    differing: Mapping[RowKey, Sequence[str]] = field(factory=dict, eq=False, kw_only=True)
+    """Of each row that is there, the columns that are not as declared."""
+    matched: int = field(default=0, eq=False, kw_only=True)
+    """How many stored rows have a declared key."""
+    surplus: int = field(default=0, eq=False, kw_only=True)
+    """How many stored rows have another one, where that is asked."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.key_columns:
+            raise DeclarationError(f"{self.title}: name the columns of the key")
+        seen: set[RowKey] = set()
+        for row in self.rows:
+            for column in self.key_columns:
+                if column not in row:
+                    raise DeclarationError(
+                        f"{self.title}: a row has no {quoted(column)}, which is in the key: "
+                        f"{shown(row, row)}"
+                    )
+            if (key := self.key_of(row)) in seen:
+                raise DeclarationError(
+                    f"{self.title}: two rows have the key {shown(row, self.key_columns)}"
+                )
+            seen.add(key)
+
+    def key(self) -> Key:
+        return (self.kind, *self.table)
+
+    def key_of(self, row: Row) -> RowKey:
+        """What tells a row from the others."""
+        return tuple(written(row[column]) for column in self.key_columns)
+
+    def lines(self) -> Iterator[str]:
+        count = 0
+        for row in self.rows:
+            different = self.differing.get(self.key_of(row))
+            if different is None or different:
+                count += 1
+                if count <= _SHOWN_ROWS:
+                    columns = row if different is None else [*self.key_columns, *different]
+                    yield shown(row, columns)
+        if count > _SHOWN_ROWS:
+            yield f"... and {count - _SHOWN_ROWS} more"
+        if self.surplus:
+            yield f"{_counted(self.surplus)} whose {listed(self.key_columns)} is not declared"
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+        for row in self.rows:
+            for value in row.values():
+                if isinstance(value, SQL):
+                    yield from value.references()
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self:
+        """Those of the declared rows that are there, with the values that differ."""
+        nothing = evolve(self, rows=_Checked())
+        table = catalog.objects.get(("table", *self.table))
+        if not isinstance(table, Table):
+            if self.table in catalog.relation_kinds:
+                return evolve(nothing, problem="rows are for tables that the catalog knows")
+            return nothing
+        columns: dict[str, Column] = {column.name: column for column in table.columns or ()}
+        nothing = evolve(
+            nothing,
+            columns=columns,
+            unique=any(_keeps_unique(one, self.key_columns) for one in table.constraints),
+            problem=self._problem(columns),
+        )
+        key_is_there = set(self.key_columns) <= columns_of(self.table, catalog)
+        # A table that takes up no space has no rows to ask for.
+        if nothing.problem or not key_is_there or self.table not in catalog.filled:
+            return nothing
+        try:
+            return self._asked(nothing, catalog, ask)
+        except HostError as error:
+            raise HostError(masked(str(error), _hidden(self.rows))) from None
+
+    def _problem(self, columns: Mapping[str, Column]) -> str:
+        given = dict.fromkeys(column for row in self.rows for column in row)
+        given |= dict.fromkeys(self.key_columns)
+        for name in given:
+            if name not in columns:
+                return f"{self.table} has no column {quoted(name)}"
+            if columns[name].generated is not None:
+                return f"{self.table} computes the column {quoted(name)}: leave it out"
+        return ""
+
+    def _asked(self, nothing: Self, catalog: Catalog, ask: Ask) -> Self:
+        server = known(
+            {one for row in self.rows for value in row.values() for one in _references(value)},
+            catalog,
+            ask,
+        )
+        there = columns_of(self.table, catalog)
+        found: dict[RowKey, tuple[Row, Sequence[str]]] = {}
+        matched = 0
+        for comparison, group in _grouped(
+            self.rows, lambda row: self._compared(row, server, there)
+        ):
+            if comparison is None:
+                continue
+            compared, assumed = comparison
+            answers = ask(self._comparison(nothing.columns, group, compared))
+            differences = {number: texts for number, _, texts in answers if number is not None}
+            matched += sum(count for number, count, _ in answers if number is None)
+            for number, row in enumerate(group):
+                texts = differences.get(number, ())
+                if texts is not None:
+                    stored = _stored(compared, texts) | dict.fromkeys(assumed)
+                    found[self.key_of(row)] = {**row, **stored}, tuple(stored)
+        return evolve(
+            nothing,
+            rows=_Checked(row for row, _ in found.values()),
+            differing={key: different for key, (_, different) in found.items()},
+            matched=matched,
+            surplus=self._surplus(nothing.columns, server, ask) if self.exact else 0,
+        )
+
+    def _compared(
+        self, row: Row, server: Known, there: frozenset[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """The columns that the server compares, and those that differ for certain.
+
+        None where the key can't be read before the plan has run: the row is taken as missing.
+        """
+        for column in self.key_columns:
+            if _changes(row[column], server):
+                raise DeclarationError(
+                    f"{self.title}: the key {shown(row, [column])} is another one each time"
+                )
+            if not _is_readable(row[column], server):
+                return None
+        if not self.update:
+            return (), ()
+        # What is another value each time is only for new rows.
+        wanted = [
+            column
+            for column, value in row.items()
+            if column not in self.key_columns and not _changes(value, server)
+        ]
+        compared = tuple(c for c in wanted if c in there and _is_readable(row[c], server))
+        return compared, tuple(c for c in wanted if c not in compared)
+
+    def _comparison(
+        self, columns: Mapping[str, Column], rows: Sequence[Row], compared: Sequence[str]
+    ) -> str:
+        """The query for rows that are missing or differ: number, null or false, stored texts.
+
+        A last row has null and the number of stored rows that have one of the keys.
+        """
+        read = [*self.key_columns, *compared]
+        aliases = {column: f"c{index}" for index, column in enumerate(read)}
+        values = ",\n".join(
+            f"({number}, {', '.join(written(row[c], columns[c].type) for c in read)})"
+            for number, row in enumerate(rows)
+        )
+        differences = {
+            column: f"{_stored_as_declared(column, columns)} IS DISTINCT FROM "
+            + comparable(f"declared.{aliases[column]}", columns[column].type)
+            for column in compared
+        }
+        texts = ", ".join(
+            f"CASE WHEN {test} THEN coalesce('=' || CAST(stored.{quoted(column)} AS text), '') END"
+            for column, test in differences.items()
+        )
+        differs = " OR ".join(differences.values()) or "false"
+        condition = _condition(self.key_columns, rows, columns, aliases.__getitem__)
+        return f"""{USERS_PATH}WITH joined AS (
+              SELECT declared.n, stored.tableoid IS NULL AS missing, {differs} AS differs,
+                     ARRAY[{texts}]::text[] AS texts
+              FROM (VALUES {values}) AS declared (n, {", ".join(aliases.values())})
+              LEFT JOIN {self.table} AS stored ON {condition})
+            SELECT json_build_array(n, false, CASE WHEN NOT missing THEN texts END)
+            FROM joined WHERE missing OR differs
+            UNION ALL
+            SELECT json_build_array(NULL, count(*), NULL) FROM joined WHERE NOT missing"""
+
+    def _surplus(self, columns: Mapping[str, Column], server: Known, ask: Ask) -> int:
+        if not all(_is_readable(row[c], server) for row in self.rows for c in self.key_columns):
+            raise DeclarationError(
+                f"{self.title}: exact=True needs keys that can be read before the plan has run"
+            )
+        undeclared = _undeclared(evolve(self, columns=columns))
+        (count,) = ask(f"{USERS_PATH}SELECT count(*) FROM {self.table} AS stored{undeclared}")
+        return int(count)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        return evolve(
+            self,
+            columns=current.columns,
+            unique=current.unique,
+            problem=current.problem,
+            differing=current.differing,
+        )
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        """Rows are not in the catalog."""
+
+    def erase(self, catalog: Catalog) -> None:
+        """Rows are not in the catalog."""
+
+    @staticmethod
+    def diff(current: Rows | None, declared: Rows | None) -> Iterator[Statement]:
+        """DELETE, INSERT and UPDATE: rows that are as declared are not touched."""
+        problem = (current and current.problem) or (declared and declared.problem)
+        if problem:
+            raise DeclarationError(problem)
+        if declared is None:
+            assert current
+            if current.matched:
+                yield _deleted(current)
+            return
+        if declared.exact and current and current.surplus:
+            yield _emptied(declared, current.surplus)
+        found = current.differing if current else {}
+        rows = [(row, found.get(declared.key_of(row))) for row in declared.rows]
+        missing = [row for row, different in rows if different is None]
+        for columns, group in _grouped(missing, tuple):
+            yield _inserted(declared, columns, group)
+        wrong = [(row, tuple(different)) for row, different in rows if different]
+        for columns, pairs in _grouped(wrong, lambda pair: pair[1]):
+            yield _updated(declared, columns, [row for row, _ in pairs])
+
+
+def _inserted(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
+    always = any(c in rows.columns and rows.columns[c].identity == "ALWAYS" for c in columns)
+    overriding = " OVERRIDING SYSTEM VALUE" if always else ""
+    condition = _condition(rows.key_columns, group, rows.columns, quoted)
+    # Another session may insert the same key at the same time.
+    conflict = f"\nON CONFLICT ({listed(rows.key_columns)}) DO NOTHING" if rows.unique else ""
+    return _statement(
+        f"INSERT INTO {rows.table} ({listed(columns)})",
+        f"{overriding}\nSELECT * FROM {_values(rows, columns, group)}\n"
+        f"WHERE NOT EXISTS (SELECT FROM {rows.table} AS stored WHERE {condition}){conflict}",
+        len(group),
+        group,
+    )
+
+
+def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
+    changes = ", ".join(f"{quoted(column)} = declared.{quoted(column)}" for column in columns)
+    condition = _condition(rows.key_columns, group, rows.columns, quoted)
+    return _statement(
+        f"UPDATE {rows.table}",
+        f" AS stored SET {changes}\n"
+        f"FROM {_values(rows, [*rows.key_columns, *columns], group)}\nWHERE {condition}",
+        len(group),
+        group,
+    )
+
+
+def _deleted(rows: Rows) -> Statement:
+    condition = _condition(rows.key_columns, rows.rows, rows.columns, quoted)
+    return _statement(
+        f"DELETE FROM {rows.table}",
+        f" AS stored\nUSING {_values(rows, rows.key_columns, rows.rows)}\nWHERE {condition}",
+        rows.matched,
+        rows.rows,
+        loses=True,
+    )
+
+
+def _emptied(rows: Rows, count: int) -> Statement:
+    return _statement(
+        f"DELETE FROM {rows.table}", f" AS stored{_undeclared(rows)}", count, rows.rows, loses=True
+    )
+
+
+def _statement(
+    head: str, rest: str, count: int, rows: Iterable[Row], loses: bool = False
+) -> Statement:
+    return Statement(
+        head + rest,
+        hazards=(Hazard.LOSES_DATA,) if loses else (),
+        summary=f"{head}: {_counted(count)}",
+        hidden=_hidden(rows),
+    )
+
+
+def _undeclared(rows: Rows) -> str:
+    """The condition for the rows whose key is not declared."""
+    if not rows.rows:
+        return ""
+    condition = _condition(rows.key_columns, rows.rows, rows.columns, quoted)
+    values = _values(rows, rows.key_columns, rows.rows)
+    return f"\nWHERE NOT EXISTS (SELECT FROM {values}\n  WHERE {condition})"
+
+
+def _values(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> str:
+    types = [rows.columns[c].type if c in rows.columns else None for c in columns]
+    values = ",\n  ".join(
+        f"({', '.join(written(row[c], t) for c, t in zip(columns, types, strict=True))})"
+        for row in group
+    )
+    return f"(VALUES\n  {values}\n) AS declared ({listed(columns)})"
+
+
+def _condition(
+    key: Sequence[str],
+    rows: Sequence[Row],
+    columns: Mapping[str, Column],
+    alias: Callable[[str], str],
+) -> str:
+    """That a stored row has the key of a declared one."""
+    parts = []
+    for column in key:
+        type_ = columns[column].type if column in columns else None
+        # Only an equality finds rows by an index or a hash; nulls need more.
+        nulls = any(row[column] is None or isinstance(row[column], SQL) for row in rows)
+        operator = "IS NOT DISTINCT FROM" if nulls else "="
+        declared = comparable(f"declared.{alias(column)}", type_)
+        parts.append(f"{_stored_as_declared(column, columns)} {operator} {declared}")
+    return " AND ".join(parts)
+
+
+def _stored_as_declared(column: str, columns: Mapping[str, Column]) -> str:
+    """The stored value in the column's type as the plan will have made it."""
+    type_ = columns[column].type if column in columns else None
+    stored = f"stored.{quoted(column)}"
+    return comparable(f"CAST({stored} AS {type_})" if type_ else stored, type_)
+
+
+def _stored(columns: Sequence[str], texts: Sequence[str | None]) -> dict[str, Exact | None]:
+    """The stored values of the columns that differ; each text is marked, a null is empty."""
+    return {
+        column: Exact(text[1:]) if text else None
+        for column, text in zip(columns, texts, strict=bool(texts))
+        if text is not None
+    }
+
+
+def _grouped(items: Iterable[_T], by: Callable[[_T], _K]) -> Iterator[tuple[_K, list[_T]]]:
+    groups: dict[_K, list[_T]] = {}
+    for item in items:
+        groups.setdefault(by(item), []).append(item)
+    yield from groups.items()
+
+
+def _references(value: Any) -> Iterable[Reference]:
+    return value.references() if isinstance(value, SQL) else ()
+
+
+def _is_readable(value: Any, server: Known) -> bool:
+    return not any(one in server.missing for one in _references(value))
+
+
+def _changes(value: Any, server: Known) -> bool:
+    return isinstance(value, SQL) and (
+        value.reads_the_clock() or any(one in server.changing for one in value.references())
+    )
+
+
+def _keeps_unique(one: object, key: Sequence[str]) -> bool:
+    return (
+        isinstance(one, PrimaryKey | Unique) and set(one.columns) == set(key) and not one.deferrable
+    )
+
+
+def _hidden(rows: Iterable[Row]) -> tuple[str, ...]:
+    values = (value for row in rows for value in row.values())
+    return tuple(str(unmasked(value)) for value in values if isinstance(value, HiddenValue))
+
+
+def _counted(count: int) -> str:
+    return f"{count} row" if count == 1 else f"{count} rows"
+
+
+def rows(
+    table: str,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    key: str | Sequence[str],
+    update: bool = False,
+    exact: bool = False,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare rows of a table. Other rows are left alone.
+
+    + table: the table
+    + rows: a dict of columns and values for each row
+    + key: the columns by which a row is found again
+    + update: whether declared columns of existing rows are corrected
+    + exact: whether rows with another key are removed; the run has to allow that
+    + present: whether the rows exist; the run has to allow their removal
+
+    A value is a str, int, float, Decimal, bool, None, date, datetime, time, timedelta, UUID or
+    bytes, a list for an array or for JSON, a dict for JSON, or ``pg.SQL("an expression")``. A str
+    in a JSON column is JSON text. An expression that is another one each time, like ``now()``, is
+    only for new rows. What is in pyinfra's ``HiddenValue`` is not shown.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.rows(
+            "organization",
+            [{"slug": "test-org", "name": "Test Organization"}],
+            key=["slug"],
+        )
+    """
+    declaration = Rows(table, rows, key=key, update=update, exact=exact)
+    return converge(**declared([declaration], present, arguments))

@@ -1,0 +1,185 @@
+"""Any SQL: the way out where no kind of object fits.
+
+https://www.postgresql.org/docs/current/sql-commands.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from attrs import field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError
+from ..kind import Ask, Key, Object
+from ..parse import Node, Reference, references, split_statements, statement
+from ..plan import Hazard, Stage, Statement
+from ..stored import USERS_PATH, known
+
+_LONGEST_TITLE = 50
+_QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
+_SAVEPOINTS = frozenset({"TRANS_STMT_SAVEPOINT", "TRANS_STMT_RELEASE", "TRANS_STMT_ROLLBACK_TO"})
+_NEVER_IN_A_TRANSACTION = frozenset(
+    {
+        *("AlterSystemStmt", "CreatedbStmt", "DropdbStmt"),
+        *("CreateTableSpaceStmt", "DropTableSpaceStmt"),
+        *("CreateSubscriptionStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt"),
+    }
+)
+_WHOLE_REINDEX = frozenset(
+    {"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}
+)
+
+
+def runs_alone(statement_: Node) -> bool:
+    """Whether PostgreSQL refuses the statement inside a transaction."""
+    ((kind, node),) = statement_.items()
+    match kind:
+        case "VacuumStmt":
+            return bool(node.get("is_vacuumcmd"))
+        case "IndexStmt" | "DropStmt":
+            return bool(node.get("concurrent"))
+        case "ReindexStmt":
+            options = {option["DefElem"]["defname"] for option in node.get("params", ())}
+            return "concurrently" in options or node["kind"] in _WHOLE_REINDEX
+        case "ClusterStmt":
+            return "relation" not in node
+        case "AlterTableStmt":
+            return any(
+                command["AlterTableCmd"].get("def", {}).get("PartitionCmd", {}).get("concurrent")
+                for command in node["cmds"]
+            )
+        case "AlterDatabaseStmt":
+            options = {option["DefElem"]["defname"] for option in node.get("options", ())}
+            return "tablespace" in options
+        case _:
+            return kind in _NEVER_IN_A_TRANSACTION
+
+
+def refusal(statement_: Node) -> str | None:
+    """Why a statement can't be part of a script; None where it can."""
+    ((kind, node),) = statement_.items()
+    match kind:
+        case "TransactionStmt" if node["kind"] not in _SAVEPOINTS:
+            return (
+                "it begins or ends a transaction, and all of an operation is one already: "
+                "leave it out"
+            )
+        case "VariableSetStmt" if not node.get("is_local"):
+            return "it would outlive the transaction in the session: write SET LOCAL"
+        case "DiscardStmt":
+            return "it would reset the session that the deploy works in"
+        case "CopyStmt" if "filename" not in node:
+            return "COPY from or to the client has no data here: use pg.rows, or INSERT"
+    return None
+
+
+def single_query(text: str, what: str) -> str:
+    """Check that `text` is exactly one SELECT, and return it without its semicolon."""
+    tree = statement(text)
+    if set(tree) != {"SelectStmt"} or "intoClause" in tree["SelectStmt"]:
+        raise DeclarationError(f"{what} must be one SELECT")
+    return split_statements(text)[0]
+
+
+def _statements(text: str) -> tuple[str, ...]:
+    found = tuple(split_statements(text))
+    if not found:
+        raise DeclarationError("there is no SQL statement")
+    for one in found:
+        reason = refusal(statement(one))
+        if reason:
+            raise DeclarationError(f"{_short(one)}: {reason}")
+    return found
+
+
+def _unless(text: str | None) -> str | None:
+    return None if text is None else single_query(text, "unless")
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_TITLE else f"{text[: _LONGEST_TITLE - 3]}..."
+
+
+@frozen
+class Script(Object):
+    """SQL statements that run every time, or until a query says that they have."""
+
+    kind: ClassVar[str] = "sql"
+    runs: ClassVar[bool] = True
+
+    statements: tuple[str, ...] = field(converter=_statements)
+    unless: str | None = field(default=None, converter=_unless, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, *self.statements)
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind} {_short('; '.join(self.statements))}"
+
+    def lines(self) -> Iterator[str]:
+        return iter(())
+
+    def requires(self) -> Iterator[Reference]:
+        """What queries name. Statements of other kinds may create what they name."""
+        trees = [statement(text) for text in self.statements]
+        if all(set(tree) <= _QUERIES for tree in trees):
+            yield from references(trees)
+        if self.unless is not None:
+            yield from references(statement(self.unless))
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        """Itself where `unless` holds."""
+        if self.unless is None:
+            return None
+        # What the plan creates is not there yet: then there is nothing that could hold.
+        if known(references(statement(self.unless)), catalog, ask).missing:
+            return None
+        (holds,) = ask(
+            f"{USERS_PATH}SELECT to_json(EXISTS (SELECT FROM (\n{self.unless}\n)"
+            ' AS answer ("?unless?") WHERE CAST("?unless?" AS boolean)))'
+        )
+        return self if holds else None
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        """Nothing is known of what it does."""
+
+    @staticmethod
+    def diff(current: Script | None, declared: Script | None) -> Iterator[Statement]:
+        """The statements in order; from the first on that runs alone, each runs on its own."""
+        if declared is None or current == declared:
+            return
+        stage = Stage.MAIN
+        hazards = (Hazard.NOT_IDEMPOTENT,) if declared.unless is None else ()
+        for text in declared.statements:
+            if runs_alone(statement(text)):
+                stage = Stage.AFTER
+            yield Statement(text, stage=stage, hazards=hazards)
+
+
+def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) -> OperationMeta:
+    """Run SQL statements.
+
+    + sql: one or more statements
+    + unless: a SELECT; where a row of it begins with true, the statements are not run
+
+    They run in the transaction, with `public` as search path, every time unless `unless` holds.
+    What PostgreSQL refuses in a transaction, like VACUUM, runs after it, with all that follows.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.sql("ANALYZE organization")
+    """
+    return converge(**declared([Script(sql, unless=unless)], True, arguments))
+
+
+sql.is_idempotent = False  # type: ignore[attr-defined]  # pyinfra's own mark of an operation

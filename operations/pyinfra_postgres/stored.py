@@ -1,0 +1,79 @@
+"""What the server has now, where the catalog as it will be has more.
+
+A plan may create what a query needs that is asked while the plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from .catalog import Catalog
+from .names import Exact, Name, literal
+from .parse import Reference
+
+if TYPE_CHECKING:
+    from .kind import Ask
+
+USERS_PATH = "SET LOCAL search_path = public;\n"
+"""Before a query that holds the user's own SQL, in which unqualified names are in `public`."""
+# Stable for the server, but of another value in every transaction.
+_CLOCKS = frozenset({"now", "transaction_timestamp", "statement_timestamp"})
+
+
+@frozen
+class Known:
+    """What the server can say about references."""
+
+    missing: frozenset[Reference]
+    """Those that it does not have yet."""
+    changing: frozenset[Reference]
+    """The functions whose value is another one each time."""
+
+
+def columns_of(table: Name, catalog: Catalog) -> frozenset[Exact]:
+    """The columns that a relation has on the server; none where it is not there."""
+    if table in catalog.created:
+        return frozenset()
+    for oid, name in catalog.relations.items():
+        if name == table:
+            return frozenset(catalog.columns.get(oid, {}).values())
+    return frozenset()
+
+
+def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
+    """What the server has of the tables, functions and types that SQL names."""
+    wanted = sorted(set(references))
+    missing = {one for one in wanted if one.kind == "table" and not _is_stored(one.name, catalog)}
+    changing = set()
+    names = [one for one in wanted if one.kind in {"function", "type"}]
+    if names:
+        (answers,) = ask(f"SELECT json_build_array({', '.join(map(_question, names))})")
+        for one, answer in zip(names, answers, strict=True):
+            if answer is None:
+                missing.add(one)
+            elif one.kind == "function" and (answer or one.name.name in _CLOCKS):
+                changing.add(one)
+    return Known(frozenset(missing), frozenset(changing))
+
+
+def _is_stored(table: Name, catalog: Catalog) -> bool:
+    if table in catalog.created or table not in catalog.relations.values():
+        return False
+    will_be = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
+    return {column.name for column in will_be} <= columns_of(table, catalog)
+
+
+def _question(one: Reference) -> str:
+    """Null for what is not there; for a function, else, whether it is volatile."""
+    if one.kind == "type":
+        return f"to_regtype({literal(str(one.name))})::text"
+    schemas = [one.name.schema] if one.name.schema else ["pg_catalog", "public"]
+    return (
+        "(SELECT bool_or(p.provolatile = 'v') FROM pg_proc p "
+        "JOIN pg_namespace n ON n.oid = p.pronamespace "
+        f"WHERE p.proname = {literal(one.name.name)} "
+        f"AND n.nspname IN ({', '.join(map(literal, schemas))}))"
+    )

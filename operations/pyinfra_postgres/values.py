@@ -1,0 +1,151 @@
+"""Python values as SQL, and as a person reads them.
+
+Pure: no I/O, no pyinfra state. All quoting is psycopg's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from attrs import field, frozen
+from psycopg.types.json import Jsonb
+from pyinfra.api import HiddenValue
+
+from .errors import DeclarationError
+from .names import literal, quoted
+from .parse import Reference, expression, expression_references, tree
+
+_SCALARS = (str, int, float, Decimal, bool, date, time, timedelta, UUID, bytes)
+_JSON_SCALARS = (bool, int, float, Decimal)
+_LENGTHS = re.compile(r"(character varying|character|bit varying|bit)\(\d+\)")
+_WITHOUT_LENGTH = {
+    "character varying": "character varying",
+    "character": "bpchar",
+    "bit varying": "bit varying",
+    "bit": '"bit"',
+}
+# Types without an equality of their own, or whose equality compares only sizes.
+_COMPARED_AS_TEXT = frozenset(
+    {
+        *("box", "circle", "line", "lseg", "path", "point", "polygon", "jsonpath", "xml"),
+        *("pg_snapshot", "refcursor", "txid_snapshot"),
+    }
+)
+_LONGEST = 40
+
+
+def _value(text: str) -> str:
+    text = expression(text)
+    if "SetToDefault" in tree(text):
+        raise DeclarationError("DEFAULT is not a value: leave the column out of the row")
+    return text
+
+
+@frozen
+class SQL:
+    """A value that the server computes: one SQL expression."""
+
+    expression: str = field(converter=_value)
+
+    def references(self) -> Iterator[Reference]:
+        """The tables, types and functions that it names."""
+        return expression_references(self.expression)
+
+    def reads_the_clock(self) -> bool:
+        """Whether it is CURRENT_TIMESTAMP or one of its kin, which are no functions."""
+        return bool(re.search(r"SVFOP_(CURRENT_|LOCAL)TIME|_DATE", repr(tree(self.expression))))
+
+
+def check(what: str, value: Any) -> None:
+    """Raise DeclarationError where a value has no SQL form."""
+    plain = unmasked(value)
+    if plain is None or isinstance(plain, SQL):
+        return
+    if not isinstance(plain, (*_SCALARS, list, tuple, dict)):
+        raise DeclarationError(f"{what}: a value of type {type(plain).__name__} has no SQL form")
+    if isinstance(plain, str) and "\x00" in plain:
+        raise DeclarationError(f"{what}: PostgreSQL stores no null bytes in text")
+    if isinstance(plain, list | tuple | dict):
+        try:
+            written(plain)
+        except Exception as error:
+            # psycopg and json each have exceptions of their own for what they can't write.
+            reason = str(error).splitlines()[0]
+            raise DeclarationError(f"{what} has no SQL form: {reason}") from None
+
+
+def unmasked(value: Any) -> Any:
+    """The value itself where it is pyinfra's HiddenValue."""
+    return value.unmask() if isinstance(value, HiddenValue) else value
+
+
+def written(value: Any, type_: str | None = None) -> str:
+    """The value as SQL; where the type is known, as a value of that type."""
+    text = _literal(unmasked(value), type_)
+    return f"CAST({text} AS {input_type(type_)})" if type_ else text
+
+
+def _literal(value: Any, type_: str | None) -> str:
+    if isinstance(value, SQL):
+        end = "\n" if "--" in value.expression else ""
+        return f"({value.expression}{end})"
+    if type_ in {"json", "jsonb"} and isinstance(value, (*_JSON_SCALARS, list, tuple, dict)):
+        text = str(value) if isinstance(value, Decimal) else json.dumps(value)
+        return literal(text)
+    if isinstance(value, dict):
+        return literal(Jsonb(value))
+    if isinstance(value, list | tuple):
+        return literal(_nested(value))
+    return literal(value)
+
+
+def _nested(value: Any) -> Any:
+    """A list whose dicts are marked as JSON for psycopg."""
+    if isinstance(value, list | tuple):
+        return [_nested(item) for item in value]
+    return Jsonb(value) if isinstance(value, dict) else value
+
+
+def input_type(type_: str) -> str:
+    """The type without a length: a cast would cut a text that storing it refuses."""
+    return _LENGTHS.sub(lambda match: _WITHOUT_LENGTH[match[1]], type_)
+
+
+def comparable(sql: str, type_: str | None) -> str:
+    """The SQL value as one that has an equality."""
+    if type_ is None:
+        return sql
+    base = type_.removesuffix("[]")
+    array = type_[len(base) :]
+    if base == "json":
+        return f"CAST({sql} AS jsonb{array})"
+    return f"CAST({sql} AS text{array})" if base in _COMPARED_AS_TEXT else sql
+
+
+def shown(values: Mapping[str, Any], columns: Iterable[str]) -> str:
+    """Some values of a row in one line, each shortened."""
+    return ", ".join(f"{quoted(column)}={_shown(values.get(column))}" for column in columns)
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            text = "NULL"
+        case bool():
+            text = str(value).lower()
+        case SQL():
+            text = f"({value.expression})"
+        case bytes():
+            text = f"\\x{value.hex()}"
+        case dict() | list() | tuple():
+            text = json.dumps(value, default=str, ensure_ascii=False)
+        case _:
+            text = str(value)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,0 +1,31 @@
+"""The multi-tenant sync platform of the seed documents, as functions that call operations.
+
+From bottom to top:
+
+- `settings`, `functions`: the host data, and the functions' bodies from templates
+- `identity`: organizations, users and the tenants' role
+- `infrastructure` (0023): schedules, the job queue, errors and retry policies
+- `isolation`: what a tenant can reach
+- `sync` (0024): enum types, previews, progress and the activity log, and how to withdraw them
+- `fixtures`: the test organization, where the inventory asks for it
+- `checks`: the seven checks after the migration
+"""
+
+from .checks import checks
+from .fixtures import fixtures
+from .identity import identity
+from .infrastructure import infrastructure
+from .isolation import identity_isolation, infrastructure_isolation, tenant_functions
+from .sync import sync, withdraw_sync
+
+__all__ = [
+    "checks",
+    "fixtures",
+    "identity",
+    "identity_isolation",
+    "infrastructure",
+    "infrastructure_isolation",
+    "sync",
+    "tenant_functions",
+    "withdraw_sync",
+]
