@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / ".embedded" / "demo"
 PYINFRA = (".venv/bin/pyinfra", "inventories/embedded.py")
-PLAN_LINES = 30  # of a dry run, before the rest is left to the log
+PLAN_LINES = 18
 
 # pyinfra's word for how an operation ended -> the tour's.
 _CHANGES = {
@@ -31,7 +31,9 @@ _CHANGES = {
 _CHECKS = {**_CHANGES, "Success": "passed", "No changes": "passed"}
 
 # A plan's last line about a host: "1 to create, 2 to change, ..." or "same plan as ...".
-_SUMMARY = re.compile(r"\d+ to (create|change|remove)\b|same plan as|\bno changes\b", re.IGNORECASE)
+_SUMMARY = re.compile(
+    r"\d+ to (create|change|remove)\b|same plan as|(created|changed|removed|run) in \d+ ms"
+)
 _RESULT = re.compile(r"\[(?P<host>[^]]+)\]\s+(?P<result>Success|No changes|Error|Skipped)")
 
 

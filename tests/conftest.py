@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import LABELS, Database, PasswordRole, Project, TestServer
-from harness.servers import Databases
+from harness import LABELS, Database, Databases, PasswordRole, Platform, Project, TestServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,6 +63,12 @@ def unreachable_dsn(tmp_path: Path) -> str:
 def project(tmp_path: Path) -> Project:
     """An empty directory to write an inventory and a deploy into, and to run pyinfra in."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def platform(project: Project) -> Platform:
+    """Runs this checkout's deploy, rollback and verification in that directory."""
+    return Platform(project)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,14 @@ Each operation declares one object, compares it with the server's catalog and ch
 differs. The layers, each using only those above it:
 
     names, naming, parse, acl      SQL's names, types and expressions; pure
+    values                         Python values as SQL; pure
     plan, kind                     statements, changes, plans; what kinds have in common; pure
     command, connector             SQL as a pyinfra command; databases as pyinfra hosts
-    catalog, compare               the catalog in one round trip; exact comparison
-    rollout, render, converge      running, showing and making plans
+    catalog, stored, compare       the catalog in one message; exact comparison
+    session, planning              what is known of a host; from declarations to its plan
+    rollout, render, converge      running and showing plans; the operations behind all
     objects                        one file per kind: declaration, query, diff, operation
+    verification                   checks that roll back, and their report
 """
 
 from .converge import transaction

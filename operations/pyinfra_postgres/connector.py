@@ -27,6 +27,7 @@ from typing_extensions import Unpack, override
 from .command import Answer, Failure, SQLCommand
 
 CONNECT_TIMEOUT = 15
+_OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -107,7 +108,7 @@ class PostgresConnector(BaseConnector):
         rows: list[str] = []
         for done, result in enumerate(results):
             if result.status == pq.ExecStatus.FATAL_ERROR:
-                if self.connection.info.transaction_status != pq.TransactionStatus.IDLE:
+                if self.connection.info.transaction_status in _OPEN:
                     self.connection.execute("ROLLBACK")
                 return Answer(tuple(rows), self._failure(statements, done, result))
             rows += _values(result, self.connection.info.encoding)
@@ -117,6 +118,8 @@ class PostgresConnector(BaseConnector):
         def text(code: pq.DiagnosticField) -> str:
             return (result.error_field(code) or b"").decode(errors="replace")
 
+        if not text(pq.DiagnosticField.SQLSTATE):  # not the server's word: libpq lost it
+            return Failure(_one_line(result.error_message.decode(errors="replace")))
         place = text(pq.DiagnosticField.STATEMENT_POSITION)
         hints = (pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.MESSAGE_HINT)
         return Failure(

@@ -1,21 +1,15 @@
-"""From declarations to a host's plan, and from the plan to the host.
+"""The operations behind all others: adding to a host's plan, and sending it.
 
-pyinfra evaluates every operation twice: once while it prepares (to show what would change) and
-once while it executes. Each phase of a host has its own catalog and its own plans, so nothing
-depends on a dry run having come before. Everything that a plan needs to know is in it before the
-operation's first `yield`, because preparing reads no further.
+Everything that a plan needs to know is in it before an operation's first `yield`, because while
+pyinfra prepares it reads no further.
 """
 
 from __future__ import annotations
 
-import gc
-import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
-from weakref import WeakKeyDictionary
+from typing import Any
 
-from attrs import Factory, define, evolve, field, frozen
 from pyinfra import host as current_host
 from pyinfra import logger
 from pyinfra.api import operation
@@ -24,138 +18,15 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.output import format_text
 from pyinfra.api.state import State
-from pyinfra.context import ctx_host
 
-from . import catalog as catalogs
 from . import render
 from .arguments import Arguments
-from .catalog import Catalog
-from .command import Answer, run
-from .compare import Comparison
 from .errors import DeclarationError, HostError
-from .kind import Object, difference
-from .parse import Reference
-from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
+from .kind import Object
+from .plan import Plan
+from .planning import add
 from .rollout import Rollout
-
-ALLOW = "postgres_allow"
-
-
-@frozen(eq=False)
-class Block:
-    """A `pg.transaction()` in a deploy, or a single operation outside one."""
-
-    single: bool = False
-
-
-@frozen
-class Item:
-    """A declaration that an operation added to a plan."""
-
-    operation: str
-    declaration: Object
-    present: bool
-
-
-@define
-class Draft:
-    """A plan in the making, with the declarations that it can be made from again."""
-
-    plan: Plan = Factory(Plan)
-    items: list[Item] = field(factory=list)
-
-
-@define(eq=False)
-class Session:
-    """What the collection knows of one host in one run."""
-
-    host: Host
-    block: Block | None = None
-    catalogs: dict[bool, Catalog] = field(factory=dict)
-    drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
-    declared: set[Reference] = field(factory=set)
-    built_in_functions: frozenset[str] | None = None
-
-    @classmethod
-    def current(cls) -> Session:
-        """The session of the host in pyinfra's context."""
-        host = cast(Host, ctx_host.get())
-        if host not in _SESSIONS:
-            _SESSIONS[host] = cls(host)
-        return _SESSIONS[host]
-
-    @property
-    def state(self) -> State:
-        """The run."""
-        return self.host.state
-
-    @property
-    def executing(self) -> bool:
-        """Whether pyinfra has finished preparing."""
-        return bool(self.state.is_executing)
-
-    def draft(self, block: Block) -> Draft:
-        """The plan of a block in the current phase."""
-        return self.drafts.setdefault((block, self.executing), Draft())
-
-    def catalog(self) -> Catalog:
-        """The catalog as it will be, in the current phase; read when it is first needed."""
-        if self.executing not in self.catalogs:
-            self.catalogs[self.executing] = self.read_catalog()
-        return self.catalogs[self.executing]
-
-    def forget_catalog(self) -> None:
-        """Read the catalog again when it is next needed."""
-        self.catalogs.pop(self.executing, None)
-
-    def read_catalog(self) -> Catalog:
-        """The host's catalog as it is. Raises HostError."""
-        answer = run(self.host, catalogs.script())
-        if answer.failure or len(answer.rows) != 1:
-            reason = answer.failure or "the server answered with no catalog"
-            raise HostError(f"could not read the catalog: {reason}")
-        catalog = catalogs.read(answer.rows[0])
-        # It lives as long as the run: the garbage collector need not look at it again.
-        gc.freeze()
-        today = self.host.data.get("postgres_today")
-        return catalog.at(today) if today else catalog
-
-    def ask(self, query: str) -> list[Any]:
-        """The rows of a query, each a JSON value. Raises HostError."""
-        answer = run(self.host, ["BEGIN READ ONLY", *catalogs.PINS, query, "COMMIT"])
-        if answer.failure:
-            raise HostError(str(answer.failure))
-        return [json.loads(row) for row in answer.rows]
-
-    def send(self, statements: Sequence[str]) -> Answer:
-        """Run a script on the host."""
-        return run(self.host, statements)
-
-    def allowed(self) -> set[str]:
-        """What the run allows to lose data."""
-        given = self.host.data.get(ALLOW) or ()
-        names = given.split(",") if isinstance(given, str) else given
-        return {name.strip() for name in names}
-
-    def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
-        """The references of an object that nothing provides."""
-        for reference in dict.fromkeys(one.requires()):
-            if not catalog.has(reference) and not self._built_in(reference):
-                yield reference
-
-    def _built_in(self, reference: Reference) -> bool:
-        if reference.kind != "function" or reference.name.schema:
-            return False
-        if self.built_in_functions is None:
-            (names,) = self.ask(
-                "SELECT json_agg(DISTINCT proname) FROM pg_proc "
-                "WHERE pronamespace = 'pg_catalog'::regnamespace"
-            )
-            self.built_in_functions = frozenset(names)
-        return reference.name.name in self.built_in_functions
-
-
-_SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
+from .session import Block, Draft, Item, Session
 
 
 def declared(
@@ -264,144 +135,6 @@ def _send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
     if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
         render.show(session.host, draft.plan)
     yield Apply(session, draft)
-
-
-def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
-    """Add to a plan what declarations would change, and to the catalog how it will be then."""
-    catalog = session.catalog()
-    asked: dict[str, list[Any]] = {}
-
-    def ask(query: str) -> list[Any]:
-        if query not in asked:
-            asked[query] = session.ask(query)
-        return asked[query]
-
-    same = Comparison(catalog, session.send)
-    steps = [
-        Step(evolve(item, declaration=one)) if one is not item.declaration else Step(item)
-        for item in items
-        for one in item.declaration.expand(catalog)
-    ]
-    for step in steps:
-        step.look(catalog, same, ask)
-    # All comparisons that only the server can make, in one batch.
-    if same.pending and same.settle():
-        for step in steps:
-            step.look(catalog, same, ask)
-    changed = False
-    for step in steps:
-        if changed:
-            step.look(catalog, same, ask)
-        change = _change(session, step, same, catalog, draft.plan, ask)
-        if change:
-            draft.plan.changes.append(change)
-            changed = True
-    draft.items += items
-
-
-@define
-class Step:
-    """One object's way through the making of a plan."""
-
-    item: Item
-    current: Object | None = None
-    target: Object | None = None
-    error: str = ""
-
-    def look(self, catalog: Catalog, same: Comparison, ask: Any) -> None:
-        """Find the object as it is, and as it is declared to be."""
-        one = self.item.declaration
-        self.error, self.target = "", None
-        self.current = one.find(catalog, ask)
-        try:
-            if not self.item.present:
-                self.target = one.withdrawn(self.current) if self.current else None
-            elif self.current:
-                self.target = one.aligned(self.current, same, catalog)
-            else:
-                self.target = one.completed(catalog)
-        except DeclarationError as error:
-            self.error = str(error)
-
-
-def _change(
-    session: Session, step: Step, same: Comparison, catalog: Catalog, plan: Plan, ask: Any
-) -> Change | None:
-    """What one declaration changes; the catalog is left as it will be."""
-    item, one = step.item, step.item.declaration
-    current, target = step.current, step.target
-
-    def refuse(reason: str) -> None:
-        plan.refusals.append(Refusal(item.operation, one.title, reason))
-
-    if step.error:
-        refuse(step.error)
-        return None
-    if current is None and target is None:
-        return None
-    try:
-        statements = tuple(one.diff(current, target))
-    except DeclarationError as error:
-        refuse(str(error))
-        return None
-    if not statements:
-        return None
-    if not item.present and current:
-        guards: list[Statement] = []
-        for guard in one.guarded(current, catalog, ask):
-            if isinstance(guard, Statement):
-                guards.append(guard)
-            elif not _is_allowed(session, one):
-                refuse(_with_consent(guard, one))
-        statements = (*guards, *statements)
-    if target is not None:
-        plan.gaps += [
-            Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
-        ]
-    for text, message in same.errors.items():
-        refuse(f"{message} in {text!r}")
-    same.errors.clear()
-    _refuse_losses(session, item, statements, plan)
-    change = Change(
-        item.operation,
-        one.title,
-        _action(current, target),
-        tuple(difference(current, target)),
-        # The server can't lock what the plan creates.
-        tuple(evolve(s, locks=None) if s.locks in catalog.created else s for s in statements),
-    )
-    if target is not None:
-        target.store(catalog, current)
-    elif current is not None:
-        current.erase(catalog)
-    return change
-
-
-def _action(current: Object | None, target: Object | None) -> Action:
-    if target is not None and target.runs:
-        return Action.RUN
-    if target is None or not target.exists:
-        return Action.REMOVE
-    return Action.CHANGE if current and current.exists else Action.CREATE
-
-
-def _refuse_losses(
-    session: Session, item: Item, statements: Sequence[Statement], plan: Plan
-) -> None:
-    one = item.declaration
-    losses = [statement for statement in statements if Hazard.LOSES_DATA in statement.hazards]
-    if losses and not _is_allowed(session, one):
-        reason = f"{losses[0].shown} would lose data"
-        plan.refusals.append(Refusal(item.operation, one.title, _with_consent(reason, one)))
-
-
-def _is_allowed(session: Session, one: Object) -> bool:
-    return bool(session.allowed() & {one.title, one.title.partition(" ")[2]})
-
-
-def _with_consent(reason: str, one: Object) -> str:
-    name = one.title.partition(" ")[2]
-    return f"{reason}; to allow it, run with --data '{ALLOW}={name}'"
 
 
 def _stop_if_another_host_failed(session: Session) -> None:

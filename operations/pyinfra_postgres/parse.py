@@ -136,7 +136,9 @@ def split_statements(text: str) -> list[str]:
     for item in parsed.get("stmts", ()):
         start = item.get("stmt_location", 0)
         length = item.get("stmt_len") or len(source) - start
-        found.append(source[start : start + length].decode().strip())
+        one = source[start : start + length].decode().strip()
+        # A comment at the end would swallow the semicolon that follows.
+        found.append(f"{one}\n" if "--" in one.rpartition("\n")[2] else one)
     return found
 
 
@@ -223,6 +225,13 @@ def format_type(node: Node) -> str:
     else:
         written = f"{_user_type(node)}{_parenthesised(modifiers)}"
     return f"{written}[]" if node.get("arrayBounds") else written
+
+
+def bare_type(node: Node) -> str:
+    """A parsed type name as functions have it, without modifiers: they don't keep them."""
+    written = format_type({key: value for key, value in node.items() if key != "typmods"})
+    element = written.removesuffix("[]")
+    return {"bpchar": "character", '"bit"': "bit"}.get(element, element) + written[len(element) :]
 
 
 def type_references(text: str) -> Iterator[Reference]:

@@ -152,7 +152,12 @@ class Rollout:
         script: list[str],
         failure: Failure,
     ) -> tuple[Change, Statement]:
-        index = failure.index if failure.index is not None else 0
+        index = failure.index
+        if index is None:
+            raise HostError(
+                f"the connection was lost before the server answered: {failure}. The transaction "
+                "is in place as a whole or not at all: run again to see and to complete it"
+            )
         if first <= index < first + len(main):
             return main[index - first]
         raise HostError(

@@ -59,7 +59,9 @@ class SQL:
 
     def reads_the_clock(self) -> bool:
         """Whether it is CURRENT_TIMESTAMP or one of its kin, which are no functions."""
-        return bool(re.search(r"SVFOP_(CURRENT_|LOCAL)TIME|_DATE", repr(tree(self.expression))))
+        return bool(
+            re.search(r"SVFOP_(CURRENT_DATE|CURRENT_TIME|LOCALTIME)", repr(tree(self.expression)))
+        )
 
 
 def check(what: str, value: Any) -> None:
@@ -73,11 +75,19 @@ def check(what: str, value: Any) -> None:
         raise DeclarationError(f"{what}: PostgreSQL stores no null bytes in text")
     if isinstance(plain, list | tuple | dict):
         try:
-            written(plain)
-        except Exception as error:
-            # psycopg and json each have exceptions of their own for what they can't write.
-            reason = str(error).splitlines()[0]
-            raise DeclarationError(f"{what} has no SQL form: {reason}") from None
+            written(plain, "jsonb")
+        except DeclarationError as error:
+            # An array may hold what JSON doesn't, dates for one.
+            if isinstance(plain, dict) or not _is_written(plain):
+                raise DeclarationError(f"{what}: {error}") from None
+
+
+def _is_written(value: Any) -> bool:
+    try:
+        written(value)
+    except DeclarationError:
+        return False
+    return True
 
 
 def unmasked(value: Any) -> Any:
@@ -87,7 +97,13 @@ def unmasked(value: Any) -> Any:
 
 def written(value: Any, type_: str | None = None) -> str:
     """The value as SQL; where the type is known, as a value of that type."""
-    text = _literal(unmasked(value), type_)
+    try:
+        text = _literal(unmasked(value), type_)
+    except Exception as error:
+        # psycopg and json each have exceptions of their own for what they can't write.
+        reason = str(error).splitlines()[0]
+        kind = type_ or "SQL value"
+        raise DeclarationError(f"{_shown(value)} can't be written as {kind}: {reason}") from None
     return f"CAST({text} AS {input_type(type_)})" if type_ else text
 
 

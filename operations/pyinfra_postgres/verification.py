@@ -32,9 +32,10 @@ from typing_extensions import Unpack
 from . import catalog as catalogs
 from .arguments import Arguments
 from .command import Answer
-from .converge import Fail, Session
+from .converge import Fail
 from .errors import DeclarationError, HostError
 from .parse import closing, split_statements, statement, tokens
+from .session import Session
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -246,7 +247,10 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if outcome.passed:
         session.host.noop(f"{declared.title}: as expected")
     else:
-        yield Fail([declared.title, *(f"    {line}" for line in outcome.lines())])
+        # pyinfra calls the error ignored, which it is not.
+        later = "; the verification fails at its end" if section else ""
+        head = f"{declared.title}: failed{later}"
+        yield Fail([head, *(f"    {line}" for line in outcome.lines())])
 
 
 @operation()
@@ -260,7 +264,7 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
             sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
             sections[section.host] = section
             write(section.report, [sections[host] for host in sorted(sections)])
-    except (OSError, HostError) as error:
+    except OSError as error:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:
         yield Fail([section.summary])
@@ -270,9 +274,13 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
 
 def _describe(section: Section, session: Session) -> None:
     """Add what the report says of the host."""
-    ((section.database, section.version),) = session.ask(
-        "SELECT json_build_array(current_database(), current_setting('server_version'))"
-    )
+    try:
+        ((section.database, section.version),) = session.ask(
+            "SELECT json_build_array(current_database(), current_setting('server_version'))"
+        )
+    except HostError:
+        # Lost, for one: then the checks have said so, and belong into the report.
+        section.database = section.version = "unknown"
     section.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

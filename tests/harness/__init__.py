@@ -1,6 +1,6 @@
 """What the live tests stand on: throwaway servers, real psql and pg_dump, the real pyinfra CLI."""
 
-from harness.cli import Project, Run, pyinfra, start_pyinfra
+from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
 from harness.platform import TODAY, Platform
 from harness.servers import (
     LABELS,
@@ -25,7 +25,9 @@ __all__ = [
     "Project",
     "Run",
     "TestServer",
+    "finished",
     "one_version",
     "pyinfra",
     "start_pyinfra",
+    "until",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,25 @@ class Run:
         return self
 
 
+def finished(process: subprocess.Popen[str], timeout: float = 60) -> Run:
+    """Wait for a run that was started."""
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    return Run(process.returncode, stdout, stderr)
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never came true"
+        time.sleep(0.02)
+
+
 def start_pyinfra(
     cwd: Path, *arguments: str | Path, env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
@@ -63,13 +83,7 @@ def pyinfra(
     timeout: float = 120,
 ) -> Run:
     """Run pyinfra in a directory; nothing can be typed, so apply with `-y`."""
-    with start_pyinfra(cwd, *arguments, env=env) as process:
-        try:
-            stdout, stderr = process.communicate(timeout=timeout)
-        except BaseException:
-            process.kill()
-            raise
-    return Run(process.returncode, stdout, stderr)
+    return finished(start_pyinfra(cwd, *arguments, env=env), timeout)
 
 
 class Project:

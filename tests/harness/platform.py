@@ -16,6 +16,9 @@ TODAY = "2026-02-10"
 class Platform:
     """`deploy.py`, `rollback.py` and `verify.py`, on a day that stands still."""
 
+    scripts = ROOT
+    """Where they are."""
+
     def __init__(self, project: Project) -> None:
         self.project = project
         # What the server once called equal would be remembered from one test to the next.
@@ -34,7 +37,7 @@ class Platform:
             databases = [databases]
         self.inventory(databases, group=group, **data)
         return self.project.run(
-            *("inventory.py", ROOT / f"{script}.py", *(options or ["-y"])),
+            *("inventory.py", self.scripts / f"{script}.py", *(options or ["-y"])),
             env={"XDG_CACHE_HOME": str(self.cache)},
         )
 
@@ -47,4 +50,3 @@ class Platform:
             group=group,
             **{"postgres_today": TODAY, **data},
         )
-

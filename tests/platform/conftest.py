@@ -19,12 +19,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
         yield running
 
 
-@pytest.fixture
-def platform(project: Project) -> Platform:
-    """Runs this checkout's deploy, rollback and verification."""
-    return Platform(project)
-
-
 @pytest.fixture(scope="session")
 def deployed(server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Database:
     """A database with the platform, for tests that only read it."""

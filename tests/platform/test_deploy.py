@@ -54,12 +54,11 @@ def test_a_dry_run_shows_all_and_changes_nothing(
     run = platform("deploy", [one, two], "--dry", "--diff").succeeded()
     assert "CREATE TABLE public.sync_progress (" in run.output
     assert "CREATE TABLE" not in one.dump() + two.dump()
-    first, second = re.search(r"\[@postgres/(\w+)\] same plan as @postgres/(\w+)", run.output)[1:] if False else (one.name, two.name)
-    assert len(re.findall(rf"\[@postgres/(?:{first}|{second})\] same plan as @postgres/", run.output)) == 1
+    assert len(re.findall(r"\] same plan as @postgres/", run.output)) == 1
     assert run.output.count("CREATE TABLE public.sync_progress (") == 1
     platform("deploy", one).succeeded()
-    assert not re.search("create|change|remove", platform("deploy", one, "--dry", "--diff")
-        .succeeded().output.partition("Detected changes")[0].lower())
+    nothing = platform("deploy", one, "--dry", "--diff").succeeded().output
+    assert not re.search(r"\d to (create|change|remove)|CREATE|ALTER|DROP", nothing)
 
 
 def test_a_dry_run_prints_the_statements_that_run_later(
@@ -72,8 +71,7 @@ def test_a_dry_run_prints_the_statements_that_run_later(
     (transaction,) = [one for one in seen.statements if "CREATE TABLE public.sync_progress" in one]
     shown_in_one_line = re.sub(r"\s+", " ", shown)
     statements = [re.sub(r"\s+", " ", one).strip() for one in transaction.split(";\n")]
-    plan = statements[statements.index("CREATE ROLE authenticated NOLOGIN") : -1] if any(
-        "CREATE ROLE" in one for one in statements) else statements[6:-1]
+    plan = [one for one in statements if not re.match(r"BEGIN|COMMIT|SET |LOCK TABLE", one)]
     assert len(plan) > 100
     assert [one for one in plan if one not in shown_in_one_line] == []
 
@@ -161,9 +159,9 @@ def test_rollback_goes_in_the_seed_documents_order(platform: Platform, copy: Dat
         transaction,
         re.MULTILINE,
     )
-    assert list(dict.fromkeys(re.sub(r" \S+ ", " ", kind) for kind in kinds)) == [
+    assert list(dict.fromkeys(re.sub(r" \S+ D", " D", kind) for kind in kinds)) == [
         "DROP POLICY",
-        "ALTER DISABLE",
+        "ALTER TABLE DISABLE",
         "DROP TRIGGER",
         "DROP FUNCTION",
         "DROP TABLE",
@@ -221,9 +219,7 @@ def test_the_permission_for_one_table_is_not_one_for_another(
         + """INSERT INTO sync_activity_log (org_id, action, status)
              SELECT id, 'sync_start', 'failed' FROM organization"""
     )
-    run = platform(
-        "rollback", copy, "-y", "--data", "postgres_allow=public.sync_progress"
-    ).failed()
+    run = platform("rollback", copy, "-y", "--data", "postgres_allow=public.sync_progress").failed()
     assert "table public.sync_activity_log" in run.output
     assert copy.psql("SELECT count(*) FROM sync_progress") == "1"
     allowed = "postgres_allow=public.sync_progress,public.sync_activity_log"
@@ -234,10 +230,11 @@ def test_the_permission_for_one_table_is_not_one_for_another(
 def test_rows_that_come_after_the_check_stop_the_rollback(
     platform: Platform, copy: Database
 ) -> None:
-    """The plan assumes empty tables, and the transaction itself holds it to that."""
-    copy.psql("CREATE ROLE later")
+    """The plan assumes empty tables, and the transaction holds it to that under its own lock."""
     with copy.watch() as seen:
         platform("rollback", copy).succeeded()
     (transaction,) = [one for one in seen.statements if "DROP TABLE" in one]
-    guard = transaction.index("has rows by now")
-    assert guard < transaction.index("DROP TABLE public.sync_activity_log")
+    lock = transaction.index("LOCK TABLE")
+    for table in ("sync_activity_log", "sync_progress", "sync_preview_cache"):
+        guard = transaction.index(f"table public.{table} has rows by now")
+        assert lock < guard < transaction.index(f"DROP TABLE public.{table}")

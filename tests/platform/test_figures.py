@@ -90,9 +90,7 @@ def test_twelve_policies_are_four_for_each_table(deployed: Database) -> None:
         for command in ("delete", "insert", "select", "update")
     ]
     assert (
-        deployed.psql(
-            f"SELECT count(*) FROM pg_class WHERE relname IN {TABLES} AND relrowsecurity"
-        )
+        deployed.psql(f"SELECT count(*) FROM pg_class WHERE relname IN {TABLES} AND relrowsecurity")
         == "3"
     )
 

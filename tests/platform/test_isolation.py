@@ -230,7 +230,9 @@ def test_a_colleagues_preview_and_log_entry_can_be_corrected(as_a: Session) -> N
 
 def test_what_a_trigger_logs_belongs_to_the_tenant(as_a: Session) -> None:
     run(as_a, "UPDATE sync_progress SET status = 'failed'")
-    logged = run(as_a, "SELECT org_id::text, user_id::text FROM sync_activity_log WHERE sync_id = 'a'")
+    logged = run(
+        as_a, "SELECT org_id::text, user_id::text FROM sync_activity_log WHERE sync_id = 'a'"
+    )
     assert logged.fetchall() == [(ORG_A, USER_A)]
 
 

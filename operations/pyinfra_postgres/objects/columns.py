@@ -48,7 +48,7 @@ class Column:
     + nullable: whether it may be null; columns of a primary key may not
     + identity: ALWAYS or BY DEFAULT
     + generated: the expression of a stored generated column
-    + collation: its collation; by default the type's
+    + collation: its collation, `default` for the type's own
     + comment: its comment, "" for none
     + primary_key, unique, references: short for a constraint of this column alone
     """
@@ -113,7 +113,7 @@ class Column:
         """Itself, with what equals the current column written as it is there."""
         changes: dict[str, Any] = {
             "comment": either(self.comment, current.comment),
-            "collation": either(self.collation, current.collation),
+            "collation": self._collated(current),
         }
         cast = f"SELECT CAST(({{}}) AS {current.type})"
         if self.serial:
@@ -129,12 +129,22 @@ class Column:
             changes["generated"] = current.generated
         return evolve(self, primary_key=False, unique=False, references=None, **changes)
 
+    def _collated(self, current: Column) -> Name | None:
+        """The collation; what is not declared stays where the type can have one."""
+        if self.collation is None:
+            keeps = self.type == current.type or _COLLATABLE.match(self.type)
+            return current.collation if keeps else None
+        is_own = self.collation == _TYPES_OWN and current.collation is None
+        return None if is_own else self.collation
+
 
 def _is_null(expression: str | None) -> bool:
     return expression is not None and tree(expression).get("A_Const", {}).get("isnull", False)
 
 
 _SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}
+_TYPES_OWN = Name("pg_catalog", "default")
+_COLLATABLE = re.compile(r"text|character|bpchar")
 _TEXTS = re.compile(r"(?:character varying|varchar)(?:\((\d+)\))?|text")
 
 
@@ -149,22 +159,22 @@ def changed(table: Name, current: Column, declared: Column, filled: bool) -> Ite
     retyped = (current.type, current.collation) != (declared.type, declared.collation)
     if retyped:
         yield from _retyped(alter, table, current, declared, filled)
+    if current.nullable and not declared.nullable:
+        scan = (Hazard.SCANS, Hazard.BLOCKS_READS) if filled else ()
+        yield Statement(f"{alter} SET NOT NULL", hazards=scan, locks=table)
     if current.identity != declared.identity:
         yield from _identified(alter, table, current, declared)
-    elif current.default != declared.default or declared.serial:
-        if declared.serial:
-            raise DeclarationError(
-                f"column {declared.name} exists without a sequence: declare it as "
-                f"{declared.type} with identity instead of serial"
-            )
+    if declared.serial:
+        raise DeclarationError(
+            f"column {declared.name} exists without a sequence: declare it as "
+            f"{declared.type} with identity instead of serial"
+        )
+    if declared.identity is None and current.default != declared.default:
         if declared.default is None:
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
         else:
             yield Statement(f"{alter} SET DEFAULT {_default(declared.default)}", locks=table)
-    if current.nullable and not declared.nullable:
-        scan = (Hazard.SCANS, Hazard.BLOCKS_READS) if filled else ()
-        yield Statement(f"{alter} SET NOT NULL", hazards=scan, locks=table)
-    elif declared.nullable and not current.nullable:
+    if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared)
 
@@ -174,7 +184,7 @@ def _retyped(
 ) -> Iterator[Statement]:
     collate = f" COLLATE {_collation_sql(declared.collation)}" if declared.collation else ""
     free = current.collation == declared.collation and _widens(current.type, declared.type)
-    using = "" if free else f" USING {quoted(declared.name)}::{declared.type}"
+    using = "" if free or declared.generated else f" USING {quoted(declared.name)}::{declared.type}"
     # A default of the old type may not convert by itself; it is set again afterwards.
     if current.default is not None and not free:
         yield Statement(f"{alter} DROP DEFAULT", locks=table)
@@ -210,14 +220,22 @@ def _identified(alter: str, table: Name, current: Column, declared: Column) -> I
     else:
         if current.default is not None:
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
-        if current.nullable:
-            yield Statement(f"{alter} SET NOT NULL", locks=table)
+            yield Statement(_unsequenced(table, declared.name))
         yield Statement(f"{alter} ADD GENERATED {declared.identity} AS IDENTITY", locks=table)
         yield Statement(
             f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, "
             f"{literal(declared.name)}), coalesce(max({quoted(declared.name)}), 0) + 1, false) "
             f"FROM {table}"
         )
+
+
+def _unsequenced(table: Name, column: str) -> str:
+    """Drop the sequence that a serial column owns: the identity brings its own."""
+    which = f"pg_get_serial_sequence({literal(str(table))}, {literal(column)})"
+    return (
+        f"DO $sequence$ DECLARE owned text := {which}; BEGIN "
+        "IF owned IS NOT NULL THEN EXECUTE 'DROP SEQUENCE ' || owned; END IF; END $sequence$"
+    )
 
 
 def _generation(column: Column) -> str:

@@ -33,7 +33,7 @@ from ..names import Exact, Name, identifier, literal, optional_identifier, parse
 from ..parse import (
     Node,
     Reference,
-    format_type,
+    bare_type,
     references,
     statement,
     statements,
@@ -80,7 +80,7 @@ def _argument(node: Node, defaults: Iterator[str]) -> Argument:
     return Argument(
         _MODES[node.get("mode", "FUNC_PARAM_DEFAULT")],
         node.get("name", ""),
-        format_type(node["argType"]),
+        bare_type(node["argType"]),
         next(defaults) if "defexpr" in node else None,
     )
 
@@ -120,12 +120,12 @@ def _returns(text: str | None) -> str | None:
     if columns:
         inner = ", ".join(
             f"{quoted(one['FunctionParameter']['name'])} "
-            f"{format_type(one['FunctionParameter']['argType'])}"
+            f"{bare_type(one['FunctionParameter']['argType'])}"
             for one in columns
         )
         return Exact(f"TABLE({inner})")
     prefix = "SETOF " if return_type.get("setof") else ""
-    return Exact(prefix + format_type(return_type))
+    return Exact(prefix + bare_type(return_type))
 
 
 def _one_of(choices: tuple[str, ...], text: str) -> str:

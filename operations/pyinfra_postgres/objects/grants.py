@@ -19,7 +19,7 @@ from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifiers, listed, quoted
-from ..parse import Node, Reference, format_type, role_references, statement
+from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
 from ..plan import Statement
 
 _TARGETS = {
@@ -218,6 +218,21 @@ class Grant(Object):
                 )
         return node
 
+    def requires(self) -> Iterator[Reference]:
+        node = self._parsed()
+        kind = _TARGETS[node["objtype"]]
+        yield from role_references(*self.to)
+        if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
+            # Sequences come with tables.
+            found = "function" if kind == "FUNCTION" else "table"
+            for schema in _schemas(node):
+                yield schema_reference(schema)
+                yield Reference(found, Name(schema, ""))
+        for target in _targets(node, kind, Catalog()):
+            reference = target.reference()
+            if reference:
+                yield reference
+
     def expand(self, catalog: Catalog) -> Iterable[Object]:
         node = self._parsed()
         kind = _TARGETS[node["objtype"]]
@@ -251,9 +266,13 @@ def _privileges(node: Node, kind: str, version: int) -> Iterator[Privilege]:
             yield from (Privilege(full, column) for column in columns or [""])
 
 
+def _schemas(node: Node) -> set[str]:
+    return {item["String"]["sval"] for item in node["objects"]}
+
+
 def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
     if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
-        schemas = {item["String"]["sval"] for item in node["objects"]}
+        schemas = _schemas(node)
         for key in sorted(catalog.acls):
             if key[0] == kind and key[1] in schemas:
                 yield Target(kind, key[1:])
@@ -281,7 +300,7 @@ def _function(node: Node, catalog: Catalog) -> Target:
         same = [key for key in catalog.acls if key[0] == "FUNCTION" and key[1:3] == name]
         if len(same) == 1:
             return Target("FUNCTION", same[0][1:])
-    arguments = ", ".join(format_type(one["TypeName"]) for one in node.get("objargs", ()))
+    arguments = ", ".join(bare_type(one["TypeName"]) for one in node.get("objargs", ()))
     return Target("FUNCTION", (*name, arguments))
 
 

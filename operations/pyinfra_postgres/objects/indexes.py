@@ -33,20 +33,22 @@ class Element(NamedTuple):
     nulls_first: bool
     default_class: str | None = None
     """The name of the stored operator class where it is the type's default."""
+    default_collation: str | None = None
+    """The name of the stored collation where it is the column's or the expression's own."""
 
     @classmethod
     def parse(cls, text: str | Element) -> Element:
         """Read `updated_at DESC` or `lower(email) text_pattern_ops`."""
         if isinstance(text, Element):
             return text
-        node = _element(text)
+        node = _as_column(_element(text))
         descending = node.get("ordering") == "SORTBY_DESC"
         nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
         names = [part["String"]["sval"] for part in node.get("opclass", ())]
         return cls(
             node.get("name"),
             None if "name" in node else _expression_text(text),
-            tuple(part["String"]["sval"] for part in node.get("collation", ())),
+            _collation(node),
             names[-1] if names else None,
             descending,
             descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
@@ -80,7 +82,7 @@ class Index(Object):
     columns: tuple[Element, ...] = field(default=(), converter=_elements)
     where: str | None = field(default=None, converter=optional_expression, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
-    method: str = field(default="btree", kw_only=True)
+    method: str = field(default="btree", converter=str.lower, kw_only=True)
     include: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
     nulls_not_distinct: bool = field(default=False, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
@@ -166,6 +168,7 @@ class Index(Object):
             yield _built(declared)
         elif evolve(current, comment=declared.comment) != declared:
             yield from _replaced(current, declared)
+            current = None
         yield from (
             evolve(one, stage=Stage.AFTER if declared.online and current is None else one.stage)
             for one in comment(f"INDEX {_full(declared)}", current, declared)
@@ -209,8 +212,10 @@ def _aligned(declared: Element, current: Element, same: Same, table: Name) -> El
     changes: dict[str, Any] = {}
     if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):
         changes["expression"] = current.expression
-    if declared.collation[-1:] == current.collation[-1:]:
+    own = not current.collation and declared.collation[-1:] in {(), (current.default_collation,)}
+    if own or declared.collation[-1:] == current.collation[-1:]:
         changes["collation"] = current.collation
+        changes["default_collation"] = current.default_collation
     default = current.operator_class is None and declared.operator_class in {
         None,
         current.default_class,
@@ -233,6 +238,18 @@ def _element(text: str) -> Node:
     return node
 
 
+def _as_column(node: Node) -> Node:
+    """An expression that is only a column, which PostgreSQL keeps as that column."""
+    match node.get("expr"):
+        case {"CollateClause": {"arg": {"ColumnRef": column}, "collname": collation}}:
+            node = {"collation": collation} | node
+        case {"ColumnRef": column}:
+            pass
+        case _:
+            return node
+    return node | {"name": column["fields"][-1]["String"]["sval"]}
+
+
 def _expression_text(text: str) -> str:
     """The expression of an index element, without collation, operator class and order.
 
@@ -250,7 +267,7 @@ QUERIES = {
         SELECT json_build_array(oid::int8, opcname, opcdefault) FROM pg_opclass""",
     "index_collations": """
         SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
-         WHERE co.oid <> 100 AND co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
+         WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
     "indexes": f"""
         SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
                  i.indisvalid, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts,
@@ -260,9 +277,16 @@ QUERIES = {
                       THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
                                             ORDER BY place)
                               FROM generate_series(1, i.indnkeyatts) AS place) END,
-                 pg_get_expr(i.indpred, i.indrelid), d.description)
+                 pg_get_expr(i.indpred, i.indrelid),
+                 -- Only the whole definition tells whether a collation was asked for.
+                 CASE WHEN o.attrelid IS NOT NULL
+                        OR i.indcollation::text !~ '^((0|100)( |$))*$'
+                      THEN pg_get_indexdef(i.indexrelid) END, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
+          LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
+                      WHERE attnum > 0 AND attcollation NOT IN (0, 100)) o
+            ON o.attrelid = i.indrelid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
          WHERE {USER_SCHEMA}
@@ -275,18 +299,18 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     classes = {oid: (name, default) for oid, name, default in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts, where, remark = row
+        table, name, method, unique, valid, nulls, count, *parts, where, definition, remark = row
         if table not in catalog.relations:
             continue
         keys, operator_classes, used, options, expressions = parts
         names = catalog.columns.get(table, {})
-        own = _column_collations(catalog.relations[table], catalog)
+        asked = _collations(definition) if definition else [()] * count
         elements = [
             _stored(
                 names.get(keys[place]),
                 expressions[place] if keys[place] == 0 else None,
+                asked[place],
                 collations.get(used[place]),
-                own.get(names.get(keys[place], "")),
                 classes[operator_classes[place]],
                 options[place],
             )
@@ -307,18 +331,21 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.objects[index.key()] = index
 
 
-def _column_collations(table: Name, catalog: Catalog) -> dict[str, str]:
-    """The collations of a table's columns, where they are not their types' own."""
-    found = catalog.objects.get(("table", *table))
-    columns = getattr(found, "columns", None) or ()
-    return {column.name: column.collation.name for column in columns if column.collation}
+def _collations(definition: str) -> list[tuple[str, ...]]:
+    """The collation of each element of a CREATE INDEX statement."""
+    elements = statement(definition)["IndexStmt"]["indexParams"]
+    return [_collation(element["IndexElem"]) for element in elements]
+
+
+def _collation(node: Node) -> tuple[str, ...]:
+    return tuple(part["String"]["sval"] for part in node.get("collation", ()))
 
 
 def _stored(
     column: str | None,
     text: str | None,
-    collation: str | None,
-    own_collation: str | None,
+    collation: tuple[str, ...],
+    used_collation: str | None,
     operator_class: tuple[str, bool],
     options: int,
 ) -> Element:
@@ -326,11 +353,12 @@ def _stored(
     return Element(
         column,
         text,
-        () if collation == own_collation else (collation or "default",),
+        collation,
         None if is_default else name,
         bool(options & 1),
         bool(options & 2),
         name if is_default else None,
+        None if collation else used_collation,
     )
 
 

@@ -250,6 +250,9 @@ class Partitions(Object):
     def key(self) -> Key:
         return (self.kind, *self.table)
 
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.table)
+
     def expand(self, catalog: Catalog) -> Iterable[Object]:
         column, type_ = self._key(catalog)
         write = _TYPES[type_].format

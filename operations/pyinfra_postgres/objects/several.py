@@ -16,6 +16,7 @@ from ..kind import Object
 from ..names import Name
 from ..parse import Reference
 from .constraints import Constraint, ForeignKey
+from .extensions import Extension
 from .tables import Table
 
 
@@ -31,21 +32,37 @@ def ordered(declarations: Sequence[Object]) -> list[Object]:
             providers.setdefault(reference, index)
             if reference.kind == "function" and reference.name.schema == "public":
                 providers.setdefault(Reference("function", Name("", reference.name.name)), index)
+    extensions = {i for i, one in enumerate(declarations) if isinstance(one, Extension)}
     sorter: TopologicalSorter[int] = TopologicalSorter()
     for index, one in enumerate(declarations):
-        needed = {providers[ref] for ref in _order_requires(one) if ref in providers}
+        needed: set[int] = set()
+        for reference in _order_requires(one):
+            found = set(_matching(reference, providers))
+            # What nothing here provides may come with an extension.
+            unknown = not found and reference.kind in {"type", "function"}
+            needed |= extensions if unknown else found
         sorter.add(index, *(needed - {index}))
     try:
         sorter.prepare()
     except CycleError as error:
         circle = " needs ".join(declarations[index].title for index in reversed(error.args[1]))
         raise DeclarationError(f"these need one another in a circle: {circle}") from None
-    found: list[Object] = []
+    in_order: list[Object] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
         sorter.done(*ready)
-        found += [declarations[index] for index in ready]
-    return list(_without_forward_keys(found))
+        in_order += [declarations[index] for index in ready]
+    return list(_without_forward_keys(in_order))
+
+
+def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator[int]:
+    """What provides a reference; one without a name is to all of its kind in its schema."""
+    if reference in providers:
+        yield providers[reference]
+    elif not reference.name.name:
+        for other, index in providers.items():
+            if (other.kind, other.name.schema) == (reference.kind, reference.name.schema):
+                yield index
 
 
 def _order_requires(one: Object) -> Iterator[Reference]:

@@ -132,6 +132,11 @@ class Script(Object):
         trees = [statement(text) for text in self.statements]
         if all(set(tree) <= _QUERIES for tree in trees):
             yield from references(trees)
+            # What is written to has another form in the tree.
+            targets = [
+                node["relation"] for tree in trees for node in tree.values() if "relation" in node
+            ]
+            yield from references([{"RangeVar": target} for target in targets])
         if self.unless is not None:
             yield from references(statement(self.unless))
 

@@ -311,21 +311,25 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             if column.comment:
                 yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
     kept = {one for one in current.constraints if one.name not in dropped}
+    taken = {one.name for one in (*kept, *declared.constraints)}
     for one in declared.constraints:
         if one.evolved(validated=False) in kept:
             yield _validated(name, one, current.filled)
         elif one not in kept:
-            yield from _constrained(name, one, current)
+            yield from _constrained(name, one, current, declared, taken)
 
 
-def _constrained(name: Name, one: Constraint, current: Table) -> Iterator[Statement]:
+def _constrained(
+    name: Name, one: Constraint, current: Table, declared: Table, taken: set[str | None]
+) -> Iterator[Statement]:
     online = current.filled and isinstance(one, Check | ForeignKey) and not current.partition_by
     text = one.written()
     if not online:
         scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
         yield Statement(f"ALTER TABLE {name} ADD {text}", hazards=scan, locks=name)
         return
-    named = one if one.name else one.evolved(name=_free_name(name, one, current))
+    named = one if one.name else one.evolved(name=_free_name(declared, one, taken))
+    taken.add(named.name)
     yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
     yield _validated(name, named, filled=True)
 
@@ -338,13 +342,12 @@ def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
     )
 
 
-def _free_name(table: Name, one: Constraint, current: Table) -> Exact:
+def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a constraint that a later statement has to name."""
-    taken = {other.name for other in current.constraints}
     if isinstance(one, ForeignKey):
-        return chosen_name(table.name, "_".join(one.columns), "fkey", taken)
+        return chosen_name(table.name.name, "_".join(one.columns), "fkey", taken)
     assert isinstance(one, Check)
-    return chosen_name(table.name, check_column(one, current), "check", taken)
+    return chosen_name(table.name.name, check_column(one, table), "check", taken)
 
 
 def check_column(one: Check, table: Table) -> str | None:

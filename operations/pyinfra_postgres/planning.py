@@ -1,0 +1,159 @@
+"""From declarations to a plan.
+
+Nothing here changes a server; it is asked only what the catalog can't answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, evolve
+
+from .catalog import Catalog
+from .compare import Comparison
+from .errors import DeclarationError
+from .kind import Ask, Object, difference
+from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
+from .session import ALLOW, Draft, Item, Session
+
+
+def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
+    """Add to a plan what declarations would change, and to the catalog how it will be then."""
+    catalog = session.catalog()
+    asked: dict[str, list[Any]] = {}
+
+    def ask(query: str) -> list[Any]:
+        if query not in asked:
+            asked[query] = session.ask(query)
+        return asked[query]
+
+    same = Comparison(catalog, session.send)
+    steps = [
+        Step(evolve(item, declaration=one)) if one is not item.declaration else Step(item)
+        for item in items
+        for one in item.declaration.expand(catalog)
+    ]
+    for step in steps:
+        step.look(catalog, same, ask)
+    # All comparisons that only the server can make, in one batch.
+    if same.pending and same.settle():
+        for step in steps:
+            step.look(catalog, same, ask)
+    changed = False
+    for step in steps:
+        if changed:
+            step.look(catalog, same, ask)
+        change = _change(session, step, same, catalog, draft.plan, ask)
+        if change:
+            draft.plan.changes.append(change)
+            changed = True
+    draft.items += items
+
+
+@define
+class Step:
+    """One object's way through the making of a plan."""
+
+    item: Item
+    current: Object | None = None
+    target: Object | None = None
+    error: str = ""
+
+    def look(self, catalog: Catalog, same: Comparison, ask: Ask) -> None:
+        """Find the object as it is, and as it is declared to be."""
+        one = self.item.declaration
+        self.error, self.target = "", None
+        self.current = one.find(catalog, ask)
+        try:
+            if not self.item.present:
+                self.target = one.withdrawn(self.current) if self.current else None
+            elif self.current:
+                self.target = one.aligned(self.current, same, catalog)
+            else:
+                self.target = one.completed(catalog)
+        except DeclarationError as error:
+            self.error = str(error)
+
+
+def _change(
+    session: Session, step: Step, same: Comparison, catalog: Catalog, plan: Plan, ask: Any
+) -> Change | None:
+    """What one declaration changes; the catalog is left as it will be."""
+    item, one = step.item, step.item.declaration
+    current, target = step.current, step.target
+
+    def refuse(reason: str) -> None:
+        plan.refusals.append(Refusal(item.operation, one.title, reason))
+
+    if step.error:
+        refuse(step.error)
+        return None
+    if current is None and target is None:
+        return None
+    try:
+        statements = tuple(one.diff(current, target))
+    except DeclarationError as error:
+        refuse(str(error))
+        return None
+    if not statements:
+        return None
+    if not item.present and current:
+        guards: list[Statement] = []
+        for guard in one.guarded(current, catalog, ask):
+            if isinstance(guard, Statement):
+                guards.append(guard)
+            elif not _is_allowed(session, one):
+                refuse(_with_consent(guard, one))
+        statements = (*guards, *statements)
+    if target is not None:
+        plan.gaps += [
+            Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
+        ]
+    for text, message in same.errors.items():
+        refuse(f"{message} in {text!r}")
+    same.errors.clear()
+    _refuse_losses(session, item, statements, plan)
+    change = Change(
+        item.operation,
+        one.title,
+        _action(current, target),
+        tuple(difference(current, target)),
+        # The server can't lock what the plan creates.
+        tuple(evolve(s, locks=None) if s.locks in catalog.created else s for s in statements),
+    )
+    if target is not None:
+        target.store(catalog, current)
+    elif current is not None:
+        current.erase(catalog)
+    return change
+
+
+def _action(current: Object | None, target: Object | None) -> Action:
+    if target is not None and target.runs:
+        return Action.RUN
+    if target is None or not target.exists:
+        return Action.REMOVE
+    return Action.CHANGE if current and current.exists else Action.CREATE
+
+
+def _refuse_losses(
+    session: Session, item: Item, statements: Sequence[Statement], plan: Plan
+) -> None:
+    one = item.declaration
+    losses = [statement for statement in statements if Hazard.LOSES_DATA in statement.hazards]
+    if losses and not _is_allowed(session, one):
+        reason = f"{losses[0].shown} would lose data"
+        plan.refusals.append(Refusal(item.operation, one.title, _with_consent(reason, one)))
+
+
+def _is_allowed(session: Session, one: Object) -> bool:
+    """Whether the run names it, with or without its kind and the schema `public`."""
+    kind, _, name = one.title.partition(" ")
+    short = name.removeprefix("public.")
+    return bool(session.allowed() & {name, short, f"{kind} {name}", f"{kind} {short}"})
+
+
+def _with_consent(reason: str, one: Object) -> str:
+    name = one.title.partition(" ")[2]
+    return f"{reason}; to allow it, run with --data '{ALLOW}={name}'"

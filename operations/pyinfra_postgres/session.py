@@ -1,0 +1,147 @@
+"""What the collection knows of one host in one run.
+
+pyinfra evaluates every operation twice: once while it prepares (to show what would change) and
+once while it executes. Each phase has its own catalog and its own plans, so nothing depends on a
+dry run having come before.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from attrs import Factory, define, field, frozen
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
+from pyinfra.context import ctx_host
+
+from . import catalog as catalogs
+from .catalog import Catalog
+from .command import Answer, run
+from .errors import HostError
+from .kind import Object
+from .parse import Reference
+from .plan import Plan
+
+ALLOW = "postgres_allow"
+"""The host data that names what may lose data."""
+
+
+@frozen(eq=False)
+class Block:
+    """A `pg.transaction()` in a deploy, or a single operation outside one."""
+
+    single: bool = False
+
+
+@frozen
+class Item:
+    """A declaration that an operation added to a plan."""
+
+    operation: str
+    declaration: Object
+    present: bool
+
+
+@define
+class Draft:
+    """A plan in the making, with the declarations that it can be made from again."""
+
+    plan: Plan = Factory(Plan)
+    items: list[Item] = field(factory=list)
+
+
+@define(eq=False)
+class Session:
+    """What the collection knows of one host in one run."""
+
+    host: Host
+    block: Block | None = None
+    catalogs: dict[bool, Catalog] = field(factory=dict)
+    drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
+    declared: set[Reference] = field(factory=set)
+    built_in_functions: frozenset[str] | None = None
+
+    @classmethod
+    def current(cls) -> Session:
+        """The session of the host in pyinfra's context."""
+        host = cast(Host, ctx_host.get())
+        if host not in _SESSIONS:
+            _SESSIONS[host] = cls(host)
+        return _SESSIONS[host]
+
+    @property
+    def state(self) -> State:
+        """The run."""
+        return self.host.state
+
+    @property
+    def executing(self) -> bool:
+        """Whether pyinfra has finished preparing."""
+        return bool(self.state.is_executing)
+
+    def draft(self, block: Block) -> Draft:
+        """The plan of a block in the current phase."""
+        return self.drafts.setdefault((block, self.executing), Draft())
+
+    def catalog(self) -> Catalog:
+        """The catalog as it will be, in the current phase; read when it is first needed."""
+        if self.executing not in self.catalogs:
+            self.catalogs[self.executing] = self.read_catalog()
+        return self.catalogs[self.executing]
+
+    def forget_catalog(self) -> None:
+        """Read the catalog again when it is next needed."""
+        self.catalogs.pop(self.executing, None)
+
+    def read_catalog(self) -> Catalog:
+        """The host's catalog as it is. Raises HostError."""
+        answer = run(self.host, catalogs.script())
+        if answer.failure or len(answer.rows) != 1:
+            reason = answer.failure or "the server answered with no catalog"
+            raise HostError(f"could not read the catalog: {reason}")
+        catalog = catalogs.read(answer.rows[0])
+        # It lives as long as the run: the garbage collector need not look at it again.
+        gc.freeze()
+        today = self.host.data.get("postgres_today")
+        return catalog.at(today) if today else catalog
+
+    def ask(self, query: str) -> list[Any]:
+        """The rows of a query, each a JSON value. Raises HostError."""
+        answer = run(self.host, ["BEGIN READ ONLY", *catalogs.PINS, query, "COMMIT"])
+        if answer.failure:
+            raise HostError(str(answer.failure))
+        return [json.loads(row) for row in answer.rows]
+
+    def send(self, statements: Sequence[str]) -> Answer:
+        """Run a script on the host."""
+        return run(self.host, statements)
+
+    def allowed(self) -> set[str]:
+        """What the run allows to lose data."""
+        given = self.host.data.get(ALLOW) or ()
+        names = given.split(",") if isinstance(given, str) else given
+        return {name.strip() for name in names}
+
+    def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
+        """The references of an object that nothing provides."""
+        for reference in dict.fromkeys(one.requires()):
+            if not catalog.has(reference) and not self._built_in(reference):
+                yield reference
+
+    def _built_in(self, reference: Reference) -> bool:
+        if reference.kind != "function" or reference.name.schema:
+            return False
+        if self.built_in_functions is None:
+            (names,) = self.ask(
+                "SELECT json_agg(DISTINCT proname) FROM pg_proc "
+                "WHERE pronamespace = 'pg_catalog'::regnamespace"
+            )
+            self.built_in_functions = frozenset(names)
+        return reference.name.name in self.built_in_functions
+
+
+_SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
