@@ -81,8 +81,11 @@ class Object:
         """Itself, with whatever equals the current object written as it is written there."""
         return self
 
-    def completed(self, catalog: Catalog) -> Self:
-        """Itself, with what the catalog tells of an object that does not exist yet."""
+    def completed(self, catalog: Catalog) -> Self | None:
+        """Itself, with what the catalog tells of an object that does not exist yet.
+
+        None where its absence is what is declared.
+        """
         return self
 
     def withdrawn(self, current: Self) -> Self | None:

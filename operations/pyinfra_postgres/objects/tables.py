@@ -155,8 +155,12 @@ class Table(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
-    def completed(self, catalog: Catalog) -> Self:
+    def completed(self, catalog: Catalog) -> Self | None:
         if self.columns is None:
+            on = (self.constraints, self.row_security, self.force_row_security, self.comment)
+            if not any(on) and not self.owner:
+                # What is not there has nothing that could be switched off.
+                return None
             raise DeclarationError(
                 f"{self.title} does not exist: declare its columns, so that it can be created"
             )
