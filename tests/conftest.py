@@ -60,9 +60,11 @@ def unreachable_dsn(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Iterator[Project]:
     """An empty directory to write an inventory and a deploy into, and to run pyinfra in."""
-    return Project(tmp_path)
+    project = Project(tmp_path)
+    yield project
+    project.end()
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ differs. The layers, each using only those above it:
 from .converge import transaction
 from .objects.columns import Column
 from .objects.constraints import Check, ForeignKey, PrimaryKey, Unique
+from .objects.domains import Domain, domain
 from .objects.enums import Enum, enum
 from .objects.extensions import Extension, extension
 from .objects.functions import Function, function
@@ -29,10 +30,12 @@ from .objects.policies import Policy, policy
 from .objects.roles import Role, role
 from .objects.rows import Rows, rows
 from .objects.schemas import Schema, schema
+from .objects.sequences import Sequence, sequence
 from .objects.several import objects
 from .objects.sql import Script, sql
 from .objects.tables import Table, table
 from .objects.triggers import Trigger, trigger
+from .objects.views import MaterializedView, View, materialized_view, view
 from .values import SQL
 from .verification import check, verification
 
@@ -40,12 +43,14 @@ __all__ = [
     "SQL",
     "Check",
     "Column",
+    "Domain",
     "Enum",
     "Extension",
     "ForeignKey",
     "Function",
     "Grant",
     "Index",
+    "MaterializedView",
     "Partitions",
     "Policy",
     "PrimaryKey",
@@ -53,24 +58,30 @@ __all__ = [
     "Rows",
     "Schema",
     "Script",
+    "Sequence",
     "Table",
     "Trigger",
     "Unique",
+    "View",
     "check",
+    "domain",
     "enum",
     "extension",
     "function",
     "grant",
     "index",
+    "materialized_view",
     "objects",
     "partitions",
     "policy",
     "role",
     "rows",
     "schema",
+    "sequence",
     "sql",
     "table",
     "transaction",
     "trigger",
     "verification",
+    "view",
 ]

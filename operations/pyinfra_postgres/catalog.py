@@ -7,6 +7,7 @@ operations write into it what they are going to do, and the next operation looks
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
@@ -174,14 +175,24 @@ class Catalog:
                 return (kind, name.name) in self.objects
 
 
+# A sum of hashes, so that the order in which rows are read does not matter.
+_HASH = "sum(hashtextextended(j::text, 0))::text"
+
+
 def script() -> list[str]:
-    """The statements that read the whole catalog as one row: its fingerprint and its JSON."""
-    return _script("json_build_array(md5(c::text), c)")
+    """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
+    return _script(f"json_build_array({_HASH}, json_agg(j))")
 
 
 def fingerprint_script() -> list[str]:
-    """The statements that read the catalog's fingerprint alone."""
-    return _script("md5(c::text)")
+    """The statements that read the catalog's hashes alone."""
+    return _script(f"json_build_array({_HASH})")
+
+
+def fingerprint(text: str) -> str:
+    """What tells a catalog from any other, from what either script printed."""
+    hashes = {name: section[0] for name, section in json.loads(text).items()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _script(selected: str) -> list[str]:
@@ -189,22 +200,19 @@ def _script(selected: str) -> list[str]:
     for kind in _KINDS:
         sections.update(kind.QUERIES)
     parts = ",\n".join(
-        f"'{name}', (SELECT json_agg(j) FROM ({query}) AS q(j))" for name, query in sections.items()
+        f"'{name}', (SELECT {selected} FROM ({query}) AS q(j))" for name, query in sections.items()
     )
-    return [
-        "BEGIN READ ONLY",
-        *PINS,
-        f"SELECT {selected} FROM (SELECT json_build_object({parts})) AS s(c)",
-        "COMMIT",
-    ]
+    # The size of a table and the definition of a view need their locks, if only for a moment.
+    head = ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'"]
+    return [*head, f"SELECT json_build_object({parts})", "COMMIT"]
 
 
 def read(text: str) -> Catalog:
     """The catalog from what `script` printed."""
-    fingerprint, sections = json.loads(text)
+    sections = {name: section[1] for name, section in json.loads(text).items()}
     (version, database, role, standby, today, environment) = sections["server"][0]
     catalog = Catalog(
-        fingerprint=fingerprint,
+        fingerprint=fingerprint(text),
         version=version,
         database=database,
         role=role,

@@ -22,7 +22,7 @@ from attrs import field, frozen, mutable
 
 from .catalog import PINS, Catalog
 from .command import Answer
-from .errors import DeclarationError
+from .errors import DeclarationError, HostError
 from .names import Name
 from .parse import Node, expression_references, same_expression, statements
 
@@ -38,25 +38,27 @@ _PENDING = {
     "42804": "another type",
     "42P10": "another column",
 }
+_NO_PRIVILEGE = "42501"
 _CHUNK = 150
 _CACHE_LIMIT = 4_000_000
 
 _DEPARSE = """\
-CREATE FUNCTION pg_temp.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF json
+CREATE FUNCTION NAMESPACE.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF json
 LANGUAGE plpgsql AS $deparse$
 DECLARE
   item record;
   body text;
 BEGIN
-  FOR item IN SELECT * FROM jsonb_to_recordset(items) AS x(number int, path text, body text)
+  FOR item IN SELECT * FROM jsonb_to_recordset(items)
+                       AS x(number int, path text, signature text, body text)
               ORDER BY number LOOP
     BEGIN
       PERFORM set_config('search_path', item.path, true);
-      EXECUTE 'CREATE FUNCTION pg_temp.pyinfra_postgres_probe() RETURNS void LANGUAGE sql '
-        'BEGIN ATOMIC ' || item.body || E'\\nEND';
+      EXECUTE 'CREATE FUNCTION NAMESPACE.pyinfra_postgres_probe' || item.signature
+        || ' LANGUAGE sql ' || item.body;
       PERFORM set_config('search_path', 'pg_catalog', true);
       -- Looked up by name each time: a constant would keep the first probe's oid.
-      body := pg_get_function_sqlbody(to_regproc('pg_temp.pyinfra_postgres_probe'));
+      body := pg_get_function_sqlbody(to_regproc('NAMESPACE.pyinfra_postgres_probe'));
       RAISE EXCEPTION USING ERRCODE = 'ZZ999';
     EXCEPTION
       WHEN SQLSTATE 'ZZ999' THEN
@@ -67,15 +69,28 @@ BEGIN
   END LOOP;
 END
 $deparse$"""
+# Where no temporary objects are allowed: a schema in which the role may create, rolled back too.
+_OTHER_NAMESPACE = """
+    SELECT quote_ident(n.nspname) FROM pg_namespace n
+     WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_'
+     ORDER BY n.nspname <> 'public', n.nspname LIMIT 1"""
+_NOTHING = "() RETURNS void"
 
 
 @frozen
 class Fragment:
-    """A text, and the template and search path under which it is read."""
+    """A text, and the template, function and search path in which it is read."""
 
     template: str
     text: str
     path: str
+    signature: str = ""
+    """Of the function whose whole body it is; empty for what goes into a body with others."""
+
+    @property
+    def statement(self) -> str:
+        """The template with the text in it, on lines of its own because of comments."""
+        return self.template.replace("{}", f"\n{self.text}\n")
 
 
 @frozen
@@ -86,12 +101,13 @@ class Pair:
     declared: str
     stored: str
     on: Name | None
+    signature: str
 
     def sides(self) -> tuple[Fragment, Fragment]:
         """Both sides, each under the search path that it was written for."""
         return (
-            Fragment(self.template, self.declared, "public"),
-            Fragment(self.template, self.stored, "pg_catalog"),
+            Fragment(self.template, self.declared, "public", self.signature),
+            Fragment(self.template, self.stored, "pg_catalog", self.signature),
         )
 
 
@@ -104,17 +120,28 @@ class Comparison:
     pending: set[Pair] = field(factory=set)
     errors: dict[str, str] = field(factory=dict)
     """What the server said of declared fragments that it could not read."""
+    unknown: set[str] = field(factory=set)
+    """The declared fragments that a standby can't judge; they count as equal."""
+    namespace: str = "pg_temp"
 
     def __call__(
-        self, template: str, declared: str | None, stored: str | None, on: Name | None = None
+        self,
+        template: str,
+        declared: str | None,
+        stored: str | None,
+        on: Name | None = None,
+        signature: str = "",
     ) -> bool:
         """Whether they are known to be equal; what only the server can tell waits for `settle`."""
         if declared is None or stored is None:
             return declared is stored
         if same_expression(declared, stored):
             return True
-        pair = Pair(template, declared, stored, on)
+        pair = Pair(template, declared, stored, on, signature)
         if self._key(pair) in _remembered():
+            return True
+        if self.catalog.standby:
+            self.unknown.add(declared)
             return True
         self.pending.add(pair)
         return False
@@ -132,10 +159,13 @@ class Comparison:
         # What still differs is read once more: dumping and restoring adds casts that a
         # second reading takes away.
         again: dict[int, tuple[Fragment, Fragment]] = {}
-        for index in range(len(pairs)):
+        for index, pair in enumerate(pairs):
             one, other = forms[2 * index], forms[2 * index + 1]
             if one and other and one != other:
-                again[index] = (Fragment("{}", one, ""), Fragment("{}", other, ""))
+                again[index] = (
+                    Fragment("{}", one, "pg_catalog", pair.signature),
+                    Fragment("{}", other, "pg_catalog", pair.signature),
+                )
         second = self._deparse([side for sides in again.values() for side in sides])
         second_of = {index: second[2 * place : 2 * place + 2] for place, index in enumerate(again)}
         for index in range(len(pairs)):
@@ -145,22 +175,14 @@ class Comparison:
     def _deparse(self, fragments: list[Fragment]) -> list[str | None]:
         """The server's own text of each fragment; None where it can't be read."""
         found: list[str | None] = [None] * len(fragments)
-        chunks = [
-            [index for index in range(len(fragments)) if fragments[index].path == path][
-                a : a + _CHUNK
-            ]
-            for path in sorted({fragment.path for fragment in fragments})
-            for a in range(0, len(fragments), _CHUNK)
-        ]
         failed: list[list[int]] = []
-        for chunk, (body, _, _) in self._bodies(fragments, [c for c in chunks if c]):
+        for chunk, (body, _, _) in self._bodies(fragments, list(_chunks(fragments))):
             if body is None:
                 failed += [[index] for index in chunk]
-            else:
-                for index, text in body.items():
-                    found[index] = text
-        for chunk, (body, state, message) in self._bodies(fragments, failed):
-            index = chunk[0]
+            for index, text in (body or {}).items():
+                found[index] = text
+        # One by one, so that every fragment has its own error.
+        for (index,), (body, state, message) in self._bodies(fragments, failed):
             if body is not None:
                 found[index] = body[index]
             elif state not in _PENDING and fragments[index].path == "public":
@@ -174,36 +196,38 @@ class Comparison:
             return
         nonce = f"m{secrets.token_hex(6)}"
         items = [
-            {
-                "number": number,
-                "path": fragments[chunk[0]].path or "pg_catalog",
-                "body": "".join(
-                    f"SELECT '{nonce}{index}' AS m; "
-                    + fragments[index].template.replace("{}", f"\n{fragments[index].text}\n")
-                    + ";\n"
-                    for index in chunk
-                ),
-            }
+            {"number": number, **_item([(index, fragments[index]) for index in chunk], nonce)}
             for number, chunk in enumerate(chunks)
         ]
-        payload = secrets.token_hex(4)
+        for row in map(json.loads, self._sent(items).rows):
+            number, body, state, message = row
+            chunk = chunks[number]
+            if body and fragments[chunk[0]].signature:
+                yield chunk, ({chunk[0]: body}, "", "")
+            else:
+                yield chunk, (body and dict(_unmarked(body, nonce)), state or "", message or "")
+
+    def _sent(self, items: list[dict[str, Any]]) -> Answer:
+        payload = f"$json{secrets.token_hex(4)}$"
         answer = self.send(
             [
                 "BEGIN READ WRITE",
                 *PINS,
                 "SET LOCAL lock_timeout = '2s'",
-                _DEPARSE,
-                "SELECT * FROM pg_temp.pyinfra_postgres_deparse("
-                f"$json{payload}${json.dumps(items)}$json{payload}$::jsonb)",
+                _DEPARSE.replace("NAMESPACE", self.namespace),
+                f"SELECT * FROM {self.namespace}.pyinfra_postgres_deparse("
+                f"{payload}{json.dumps(items)}{payload}::jsonb)",
                 "ROLLBACK",
             ]
         )
-        if answer.failure:
-            raise DeclarationError(f"the server could not compare definitions: {answer.failure}")
-        for row in map(json.loads, answer.rows):
-            number, body, state, message = row
-            marked = body and dict(_unmarked(body, nonce))
-            yield chunks[number], (marked, state or "", message or "")
+        if answer.failure is None:
+            return answer
+        if answer.failure.sqlstate == _NO_PRIVILEGE and self.namespace == "pg_temp":
+            others = self.send([_OTHER_NAMESPACE]).rows
+            if others:
+                self.namespace = others[0]
+                return self._sent(items)
+        raise HostError(f"the server could not compare definitions: {answer.failure}")
 
     def _key(self, pair: Pair) -> str:
         tables = {reference.name for reference in _tables(pair.declared)}
@@ -211,8 +235,32 @@ class Comparison:
             tables.add(pair.on)
         shapes = sorted(self.catalog.shape(table) for table in tables)
         parts: list[Any] = [self.catalog.version // 10000, self.catalog.environment]
-        parts += [pair.template, pair.declared, pair.stored, *shapes]
+        parts += [pair.template, pair.declared, pair.stored, pair.signature, *shapes]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
+    """Which fragments share a body: those of one search path, up to a number."""
+    sharing: dict[str, list[int]] = {}
+    for index, fragment in enumerate(fragments):
+        if fragment.signature:
+            yield [index]
+        else:
+            sharing.setdefault(fragment.path, []).append(index)
+    for indexes in sharing.values():
+        for start in range(0, len(indexes), _CHUNK):
+            yield indexes[start : start + _CHUNK]
+
+
+def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str]:
+    """A probe for the server; marks tell its fragments apart."""
+    first = chunk[0][1]
+    body = "".join(f"SELECT '{nonce}{index}' AS m; {one.statement};\n" for index, one in chunk)
+    return {
+        "path": first.path,
+        "signature": first.signature or _NOTHING,
+        "body": first.statement if first.signature else f"BEGIN ATOMIC {body}\nEND",
+    }
 
 
 def _tables(text: str) -> Iterator[Any]:

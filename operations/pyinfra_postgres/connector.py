@@ -175,8 +175,11 @@ def check_host_data(data: dict[str, Any]) -> None:
     """Refuse host data that is spelled like the collection's and is not."""
     for key in data:
         if key.startswith("postgres_") and key not in KNOWN_DATA:
-            close = difflib.get_close_matches(key, KNOWN_DATA, 1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(KNOWN_DATA)}"
+            # Compared without the prefix, which makes everything look alike.
+            names = [known.removeprefix("postgres_") for known in KNOWN_DATA]
+            close = difflib.get_close_matches(key.removeprefix("postgres_"), names, 1)
+            known = ", ".join(KNOWN_DATA)
+            hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
 
 

@@ -91,16 +91,18 @@ def converge(
     items = [Item(operation_name, one, present) for one in declarations]
     draft = session.draft(block)
     try:
-        before = len(draft.plan.changes)
-        add(session, draft, items)
+        before = draft.plan.size
+        unknown = add(session, draft, items)
     except (HostError, DeclarationError) as error:
         yield from _fail(session, [f"{operation_name}: {error}"])
         return
+    for text in sorted(unknown):
+        render.say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
     if block.single and not draft.plan.sound:
         yield from _fail(session, list(draft.plan.problems(session.declared)))
     elif block.single:
         yield from _send(session, draft)
-    elif len(draft.plan.changes) > before or not draft.plan.sound:
+    elif draft.plan.size > before:
         yield Queued()
     else:
         current_host.noop(f"{operation_name} is as declared")

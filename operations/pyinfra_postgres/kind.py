@@ -24,9 +24,17 @@ class Same(Protocol):
     """Tells whether two fragments mean the same once each is put into the template for `{}`."""
 
     def __call__(
-        self, template: str, declared: str | None, stored: str | None, on: Name | None = None
+        self,
+        template: str,
+        declared: str | None,
+        stored: str | None,
+        on: Name | None = None,
+        signature: str = "",
     ) -> bool:
-        """The answer; `on` is the table whose columns the fragments name."""
+        """The answer; `on` is the table whose columns the fragments name.
+
+        With a signature they are whole bodies of functions that have it.
+        """
 
 
 class Object:

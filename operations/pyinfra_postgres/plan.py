@@ -130,6 +130,11 @@ class Plan:
     refusals: list[Refusal] = field(factory=list)
 
     @property
+    def size(self) -> int:
+        """How much there is to do and to say."""
+        return len(self.changes) + len(self.gaps) + len(self.refusals)
+
+    @property
     def sound(self) -> bool:
         """Whether nothing stands against starting it."""
         return not self.gaps and not self.refusals

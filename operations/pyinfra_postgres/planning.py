@@ -18,8 +18,11 @@ from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
 from .session import ALLOW, Draft, Item, Session
 
 
-def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
-    """Add to a plan what declarations would change, and to the catalog how it will be then."""
+def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
+    """Add to a plan what declarations would change, and to the catalog how it will be then.
+
+    Returns the declared fragments of which a standby can't tell whether they differ.
+    """
     catalog = session.catalog()
     asked: dict[str, list[Any]] = {}
 
@@ -29,26 +32,31 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
         return asked[query]
 
     same = Comparison(catalog, session.send)
-    steps = [
-        Step(evolve(item, declaration=one)) if one is not item.declaration else Step(item)
-        for item in items
-        for one in item.declaration.expand(catalog)
-    ]
-    for step in steps:
-        step.look(catalog, same, ask)
-    # All comparisons that only the server can make, in one batch.
-    if same.pending and same.settle():
+
+    def steps_of(item: Item) -> list[Step]:
+        singles = item.declaration.expand(catalog)
+        steps = [Step(evolve(item, declaration=one)) for one in singles]
         for step in steps:
             step.look(catalog, same, ask)
-    changed = False
-    for step in steps:
-        if changed:
-            step.look(catalog, same, ask)
-        change = _change(session, step, same, catalog, draft.plan, ask)
-        if change:
-            draft.plan.changes.append(change)
-            changed = True
+        return steps
+
+    prepared = [steps_of(item) for item in items]
+    # All comparisons that only the server can make, in one batch.
+    if same.pending and same.settle():
+        prepared = [steps_of(item) for item in items]
+    before = len(draft.plan.changes)
+    for item, steps in zip(items, prepared, strict=True):
+        # What an earlier declaration changes, a later one may stand for or look at.
+        if len(draft.plan.changes) > before:
+            steps = steps_of(item)
+        for step in steps:
+            if len(draft.plan.changes) > before:
+                step.look(catalog, same, ask)
+            change = _change(session, step, same, catalog, draft.plan, ask)
+            if change:
+                draft.plan.changes.append(change)
     draft.items += items
+    return same.unknown
 
 
 @define

@@ -23,8 +23,17 @@ from .plan import Change, Plan, Stage, Statement, masked
 
 LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
-_LOCK_NOT_AVAILABLE = frozenset({"55P03", "57014", "40P01", "40001"})
+_LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
+_CANCELED = "57014"
 _REPLANS = 3
+
+# Through psql every script is a session of its own, and this is where it takes the deploy lock.
+_ALONE = f"""DO $alone$ BEGIN
+  IF NOT pg_try_advisory_xact_lock({LOCK_KEY}) THEN
+    RAISE EXCEPTION USING ERRCODE = '55P03',
+      MESSAGE = 'another deploy of this database holds the deploy lock';
+  END IF;
+END $alone$"""
 
 _HOLDER = f"""
     SELECT format('%s (pid %s%s, since %s)', coalesce(nullif(a.application_name, ''), a.usename),
@@ -59,7 +68,7 @@ class Rollout:
         """Take the deploy lock by asking again and again: a session that waits inside the server
         holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn.
         """
-        patience = float(self.host.data.get("postgres_deploy_lock_timeout", 60))
+        patience = self._number("postgres_deploy_lock_timeout", 60)
         deadline = time.monotonic() + patience
         told = False
         while True:
@@ -81,8 +90,7 @@ class Rollout:
 
     def _current(self, plan: Plan) -> Plan:
         """The plan, made anew where the catalog is no longer what it assumed."""
-        answer = self.send(catalogs.fingerprint_script())
-        if answer.rows == (self.fingerprint,):
+        if not self._changed_meanwhile():
             return plan
         render.say(self.host, "the catalog has changed since the plan was made: planning anew")
         return self._anew()
@@ -112,10 +120,12 @@ class Rollout:
         raise AssertionError("unreachable")
 
     def _changed_meanwhile(self) -> bool:
+        """Whether the catalog is another one than when the plan was made, or last asked."""
         answer = self.send(catalogs.fingerprint_script())
-        changed = not answer.failure and answer.rows != (self.fingerprint,)
-        self.fingerprint = answer.rows[0] if answer.rows else ""
-        return changed
+        if answer.failure:
+            return False
+        before, self.fingerprint = self.fingerprint, catalogs.fingerprint(answer.rows[0])
+        return before != self.fingerprint
 
     def _before(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
         for change, statement in plan.of(Stage.BEFORE):
@@ -129,13 +139,14 @@ class Rollout:
         main = plan.of(Stage.MAIN)
         if not main:
             return None
-        script, first = transaction_script(plan, self._lock_timeout())
-        attempts = int(self.host.data.get("postgres_lock_attempts", 5))
+        timeout = int(self._number("postgres_lock_timeout", 2000))
+        script, first = transaction_script(plan, timeout)
+        attempts = max(1, int(self._number("postgres_lock_attempts", 5)))
         for attempt in range(1, attempts + 1):
             failure = self.send(script).failure
             if failure is None:
                 return None
-            if failure.sqlstate not in _LOCK_NOT_AVAILABLE:
+            if not _is_lock(failure, first):
                 return *self._culprit(main, first, script, failure), failure
             blockers = self._blockers(plan)
             if attempt < attempts:
@@ -188,8 +199,13 @@ class Rollout:
         finally:
             self.send(["RESET lock_timeout", "RESET statement_timeout", "RESET search_path"])
 
-    def _lock_timeout(self) -> int:
-        return int(self.host.data.get("postgres_lock_timeout", 2000))
+    def _number(self, name: str, default: float) -> float:
+        """Host data that is a number. Raises HostError where it is none."""
+        value = self.host.data.get(name, default)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise HostError(f"{name} must be a number, not {value!r}") from None
 
     def _blockers(self, plan: Plan) -> str:
         """The sessions that hold locks on what the plan needs."""
@@ -207,6 +223,14 @@ class Rollout:
         return "; ".join(answer.rows) or "the lock's holder has gone"
 
 
+def _is_lock(failure: Failure, first: int) -> bool:
+    """Whether a transaction failed for want of a lock, and not in a statement of the plan."""
+    if failure.sqlstate == _CANCELED:
+        # By the deadline of the locks; later on somebody has canceled it, and means it.
+        return failure.index is not None and failure.index < first
+    return failure.sqlstate in _LOCK_NOT_AVAILABLE
+
+
 def transaction_script(plan: Plan, lock_timeout: int) -> tuple[list[str], int]:
     """The transaction as a script, and the index of the plan's first statement in it.
 
@@ -215,6 +239,7 @@ def transaction_script(plan: Plan, lock_timeout: int) -> tuple[list[str], int]:
     """
     head = [
         "BEGIN READ WRITE",
+        _ALONE,
         *(pin for pin in catalogs.PINS if "search_path" not in pin),
         "SET LOCAL search_path = public",
         f"SET LOCAL lock_timeout = {lock_timeout}",

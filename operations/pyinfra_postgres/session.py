@@ -30,6 +30,14 @@ ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
 
 
+_EXCLUSIVE = """
+    SELECT format('session %s (%s) holds %s', a.pid, coalesce(nullif(a.application_name, ''),
+             a.usename), l.relation::regclass)
+      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
 @frozen(eq=False)
 class Block:
     """A `pg.transaction()` in a deploy, or a single operation outside one."""
@@ -100,6 +108,9 @@ class Session:
     def read_catalog(self) -> Catalog:
         """The host's catalog as it is. Raises HostError."""
         answer = run(self.host, catalogs.script())
+        if answer.failure and answer.failure.sqlstate == "55P03":
+            holders = "; ".join(run(self.host, [_EXCLUSIVE]).rows)
+            raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")

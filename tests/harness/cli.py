@@ -91,6 +91,7 @@ class Project:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._started: list[subprocess.Popen[str]] = []
         self.write("config.py", _FAIL_FAST)
 
     def write(self, name: str, text: str) -> Path:
@@ -134,6 +135,15 @@ class Project:
 
     def start(self, *arguments: str | Path, **keywords: Any) -> subprocess.Popen[str]:
         """Start pyinfra here and do not wait for it."""
-        return start_pyinfra(
+        process = start_pyinfra(
             self.path, *(arguments or ("inventory.py", "deploy.py", "-y")), **keywords
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what a test started and, because it failed, did not wait for."""
+        for process in self._started:
+            process.kill()
+            with process:
+                pass

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -151,8 +152,12 @@ class TestServer(Server):
         return self
 
     def __exit__(self, *_: object) -> None:
+        # At once: what a shutdown would write to disk is removed anyway.
+        with contextlib.suppress(OSError):
+            os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
         self.stop()
-        shutil.rmtree(self.directory)
+        # The server may still be removing files of its own.
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, program: str, *arguments: str) -> Any:
         """Run one of the server's client programs; the result has rc, stdout and stderr."""
@@ -276,7 +281,8 @@ class Databases:
     def __call__(self, name: str | None = None, *, copy_of: Database | None = None) -> Database:
         """Create an empty database, or a copy of one that nobody is connected to."""
         name = name or f"test_{secrets.token_hex(4)}"
-        source = f' TEMPLATE "{copy_of.name}"' if copy_of else ""
+        # Copying files is twice as fast as writing them to the log.
+        source = f' TEMPLATE "{copy_of.name}" STRATEGY file_copy' if copy_of else ""
         self.server.psql("-c", f'CREATE DATABASE "{name}"{source}')
         self._made.append(name)
         return Database(self.server, name)

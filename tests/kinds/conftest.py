@@ -10,7 +10,8 @@ import pytest
 from harness import Database, Project, Run
 
 _OUTCOME = re.compile(
-    r"Starting operation: (.*?) *\n(?:(?!--> ).*\n)*?\s+\[@postgres/\w+\] (No changes|Success|Error)"
+    r"Starting operation: (.*?) *\n(?:(?!--> ).*\n)*?"
+    r"\s+\[@postgres/\w+\] (No changes|Success|Error)"
 )
 _READS = re.compile(r"BEGIN READ ONLY;|SELECT |SHOW ")
 _COMPARES = re.compile(r"BEGIN READ WRITE;.*pg_temp\..*;\nROLLBACK", re.DOTALL)
@@ -29,16 +30,18 @@ class Deploy:
         self.database = database
         self.cache = cache
         self.runs = 0
+        self.arguments: tuple[str, ...] = ()
         project.inventory({"db": database.dsn})
 
     def run(self, text: str | None = None, *arguments: str) -> Run:
         """Apply a deploy, or the last one again."""
         if text is not None:
             self.project.deploy(text)
+            self.arguments = arguments
         self.runs += 1
         # A fresh cache: the server itself has to judge every time.
         cache = {"XDG_CACHE_HOME": str(self.cache / str(self.runs))}
-        return self.project.run("inventory.py", "deploy.py", "-y", *arguments, env=cache)
+        return self.project.run("inventory.py", "deploy.py", "-y", *self.arguments, env=cache)
 
     def apply(self, text: str, *arguments: str) -> Run:
         """Apply a deploy, and see that a second run changes nothing and sends no DDL."""

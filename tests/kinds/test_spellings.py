@@ -53,6 +53,7 @@ DEFAULTS = [
     ("text", "$$dollars$$"),
     ("text", "'a' || 'b' || current_user"),
     ("text", "NULL"),
+    ("text", "(NULL)::varchar::text"),
     ("text", "slug('A')"),
     ("text", "public.slug('A')"),
     ("text", "current_setting('app.who', true)"),

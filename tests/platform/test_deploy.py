@@ -33,6 +33,7 @@ def test_a_second_deploy_changes_nothing(platform: Platform, new_database: Datab
         assert database.dump() == once
 
 
+@one_version
 def test_the_parts_show_as_the_migration_names_them(platform: Platform, copy: Database) -> None:
     output = platform("deploy", copy).succeeded().output
     parts = re.findall(r"0024 \| (\d/7 [^|\n]*[^|\n ])(?: \|.*)?\n", output)
@@ -61,6 +62,7 @@ def test_a_dry_run_shows_all_and_changes_nothing(
     assert not re.search(r"\d to (create|change|remove)|CREATE|ALTER|DROP", nothing)
 
 
+@one_version
 def test_a_dry_run_prints_the_statements_that_run_later(
     platform: Platform, new_database: Databases
 ) -> None:
@@ -94,6 +96,7 @@ def test_fixtures_are_on_staging_only(platform: Platform, new_database: Database
     assert staging.dump() == production.dump()
 
 
+@one_version
 def test_fixtures_that_are_there_stay_as_they_are(
     platform: Platform, new_database: Databases
 ) -> None:
@@ -111,6 +114,7 @@ def test_fixtures_that_are_there_stay_as_they_are(
 # Rollback.
 
 
+@one_version
 def test_rollback_withdraws_0024_and_nothing_else(
     platform: Platform, deployed: Database, copy: Database
 ) -> None:
@@ -150,6 +154,7 @@ def test_a_deploy_after_a_rollback_restores_everything(
     assert copy.dump() == deployed.dump()
 
 
+@one_version
 def test_rollback_goes_in_the_seed_documents_order(platform: Platform, copy: Database) -> None:
     with copy.watch() as seen:
         platform("rollback", copy).succeeded()
@@ -179,6 +184,7 @@ def test_a_second_rollback_changes_nothing(platform: Platform, copy: Database) -
     assert copy.dump() == once
 
 
+@one_version
 def test_rollback_of_what_was_never_deployed_changes_nothing(
     platform: Platform, database: Database
 ) -> None:
@@ -187,6 +193,7 @@ def test_rollback_of_what_was_never_deployed_changes_nothing(
     assert database.dump() == before
 
 
+@one_version
 @pytest.mark.parametrize("option", [["--dry"], ["-y"]], ids=["dry", "real"])
 def test_rollback_refuses_while_tables_hold_rows(
     platform: Platform, copy: Database, option: list[str]
@@ -200,6 +207,7 @@ def test_rollback_refuses_while_tables_hold_rows(
     assert copy.psql("SELECT count(*) FROM sync_progress") == "1"
 
 
+@one_version
 @pytest.mark.parametrize("name", ["public.sync_progress", "sync_progress", "table sync_progress"])
 def test_rollback_loses_rows_that_the_run_allows_by_name(
     platform: Platform, copy: Database, name: str

@@ -1,10 +1,10 @@
-"""The seed documents' queries, corrected where they were wrong, give the seed documents' figures."""
+"""The seed documents' queries, corrected where they were wrong, give their figures."""
 
 from __future__ import annotations
 
 from datetime import date
 
-from harness import TODAY, Database, Databases, Platform
+from harness import TODAY, Database, Databases, Platform, one_version
 
 TABLES = "('sync_preview_cache', 'sync_progress', 'sync_activity_log')"
 
@@ -210,6 +210,7 @@ def test_a_partition_is_a_month_in_utc(deployed: Database) -> None:
     ) == ("FOR VALUES FROM ('2026-02-01 00:00:00+00') TO ('2026-03-01 00:00:00+00')")
 
 
+@one_version
 def test_partitions_move_on_with_the_month(platform: Platform, copy: Database) -> None:
     before = _months(copy)
     platform("deploy", copy, postgres_today="2026-04-01").succeeded()

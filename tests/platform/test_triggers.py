@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ Session = psycopg.Connection[Any]
 
 
 def run(session: Session, sql: str) -> psycopg.Cursor[Any]:
-    return session.execute(cast(LiteralString, sql))
+    return session.execute(sql)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import catalog
 from . import (
+    domains,
     enums,
     extensions,
     functions,
@@ -13,8 +14,10 @@ from . import (
     policies,
     roles,
     schemas,
+    sequences,
     tables,
     triggers,
+    views,
 )
 
 # In the order in which they need one another's names.
@@ -23,9 +26,12 @@ catalog.register(
     schemas,
     extensions,
     enums,
+    domains,
     tables,
+    sequences,
     partitions,
     indexes,
+    views,
     functions,
     triggers,
     policies,

@@ -134,12 +134,19 @@ class Column:
         if self.collation is None:
             keeps = self.type == current.type or _COLLATABLE.match(self.type)
             return current.collation if keeps else None
-        is_own = self.collation == _TYPES_OWN and current.collation is None
-        return None if is_own else self.collation
+        if self.collation == _TYPES_OWN and current.collation is None:
+            return None
+        # Without a schema it may be one of `public` as well.
+        theirs = Name("public", self.collation.name)
+        unqualified = self.collation.schema == _TYPES_OWN.schema
+        return theirs if unqualified and current.collation == theirs else self.collation
 
 
 def _is_null(expression: str | None) -> bool:
-    return expression is not None and tree(expression).get("A_Const", {}).get("isnull", False)
+    node = None if expression is None else tree(expression)
+    while node and "TypeCast" in node:
+        node = node["TypeCast"]["arg"]
+    return bool(node and node.get("A_Const", {}).get("isnull"))
 
 
 _SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}

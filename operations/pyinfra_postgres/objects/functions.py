@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from ..acl import Acl
+from ..acl import PUBLIC, Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
@@ -170,6 +170,8 @@ class Function(Object):
     settings: dict[str, str] = field(default=None, converter=_settings, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    granted: Acl | None = field(default=None, eq=False, kw_only=True)
+    """Who may execute it: what it has to get back where it is dropped and created."""
 
     def key(self) -> Key:
         return (self.kind, *self.name, identity(self.arguments))
@@ -243,6 +245,7 @@ class Function(Object):
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
+            granted=catalog.acls.get(("FUNCTION", *current.key()[1:])),
         )
 
     @staticmethod
@@ -266,6 +269,18 @@ class Function(Object):
             yield _created(declared)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
+        if current is None and declared.granted:
+            yield from _granted_again(target, declared.granted)
+
+
+def _granted_again(target: str, acl: Acl) -> Iterator[Statement]:
+    everybody = (PUBLIC, "EXECUTE")
+    if everybody not in acl.granted:
+        yield Statement(f"REVOKE EXECUTE ON {target} FROM PUBLIC")
+    for (grantee, privilege), option in sorted(acl.granted.items()):
+        if grantee != acl.owner and (grantee, privilege) != everybody:
+            also = " WITH GRANT OPTION" if option else ""
+            yield Statement(f"GRANT {privilege} ON {target} TO {quoted(grantee)}{also}")
 
 
 def _replaceable(current: Function, declared: Function) -> bool:

@@ -119,18 +119,17 @@ class Privileges(Object):
         return evolve(self, held=frozenset(option), grantable=grantable)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        if self.exact:
+            return self
         # A privilege on the whole table covers its columns.
         wanted = {one for one in self.held if Privilege(one.name) not in current.held}
-        kept = frozenset(self.held & current.held)
-        covered = self.held - wanted
-        if self.exact:
-            return evolve(self, held=frozenset(wanted | kept | (covered & current.held)))
         return evolve(
             self, held=current.held | wanted, grantable=current.grantable | self.grantable
         )
 
     def withdrawn(self, current: Self) -> Self:
-        return evolve(current, held=current.held - self.held)
+        held = current.held - self.held
+        return evolve(current, held=held, grantable=current.grantable & held)
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         key = (self.target.kind, *self.target.name)
@@ -144,12 +143,17 @@ class Privileges(Object):
             (self.grantee, one.name): one in self.grantable for one in self.held if not one.column
         }
         catalog.acls[key] = Acl(acl.owner, granted)
-        for one in self.held:
-            if one.column:
-                column = ("COLUMN", *self.target.name, one.column)
-                before = catalog.acls.get(column, Acl())
-                own = {(self.grantee, one.name): one in self.grantable}
-                catalog.acls[column] = Acl(before.owner, before.granted | own)
+        before = current.held if current else frozenset()
+        for name in {one.column for one in self.held | before if one.column}:
+            column = ("COLUMN", *self.target.name, name)
+            acl = catalog.acls.get(column, Acl())
+            others = {key: option for key, option in acl.granted.items() if key[0] != self.grantee}
+            own = {
+                (self.grantee, one.name): one in self.grantable
+                for one in self.held
+                if one.column == name
+            }
+            catalog.acls[column] = Acl(acl.owner, others | own)
 
     @staticmethod
     def diff(current: Privileges | None, declared: Privileges | None) -> Iterator[Statement]:
@@ -158,7 +162,16 @@ class Privileges(Object):
         held = current.held if current else frozenset()
         grantable = current.grantable if current else frozenset()
         grantee = _role(declared.grantee)
-        missing = declared.held - held
+        excess = held - declared.held
+        if excess:
+            yield Statement(f"REVOKE {_listed(excess)} ON {declared.target} FROM {grantee}")
+        bare = (grantable - declared.grantable) & declared.held
+        if bare:
+            what = f"GRANT OPTION FOR {_listed(bare)}"
+            yield Statement(f"REVOKE {what} ON {declared.target} FROM {grantee}")
+        # What is revoked from a table is revoked from each of its columns.
+        gone = {one.name for one in excess if not one.column}
+        missing = declared.held - {one for one in held if not (one.column and one.name in gone)}
         plain = missing - declared.grantable
         with_option = (missing & declared.grantable) | (declared.grantable - grantable)
         if plain:
@@ -167,9 +180,6 @@ class Privileges(Object):
             yield Statement(
                 f"GRANT {_listed(with_option)} ON {declared.target} TO {grantee} WITH GRANT OPTION"
             )
-        excess = held - declared.held
-        if excess:
-            yield Statement(f"REVOKE {_listed(excess)} ON {declared.target} FROM {grantee}")
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
@@ -316,13 +326,13 @@ def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
 
 def _listed(privileges: Iterable[Privilege]) -> str:
     columns: dict[str, list[str]] = {}
+    found = []
     for one in sorted(privileges):
-        columns.setdefault(one.name, [])
         if one.column:
-            columns[one.name].append(one.column)
-    return ", ".join(
-        f"{name} ({listed(names)})" if names else name for name, names in columns.items()
-    )
+            columns.setdefault(one.name, []).append(one.column)
+        else:
+            found.append(one.name)
+    return ", ".join([*found, *(f"{name} ({listed(names)})" for name, names in columns.items())])
 
 
 def _role(role: str) -> str:

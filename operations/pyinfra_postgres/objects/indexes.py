@@ -71,6 +71,10 @@ def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
     return tuple(map(Element.parse, [columns] if isinstance(columns, str) else columns))
 
 
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 @frozen
 class Index(Object):
     """An index of a table that no constraint owns."""
@@ -82,11 +86,13 @@ class Index(Object):
     columns: tuple[Element, ...] = field(default=(), converter=_elements)
     where: str | None = field(default=None, converter=optional_expression, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
-    method: str = field(default="btree", converter=str.lower, kw_only=True)
+    method: str = field(default="btree", converter=_lower, kw_only=True)
     include: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
     nulls_not_distinct: bool = field(default=False, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     valid: bool = field(default=True, kw_only=True)
+    builder: int | None = field(default=None, eq=False, kw_only=True)
+    """The process id of the session that is building it right now."""
     online: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is built without blocking writers, outside the transaction."""
 
@@ -195,6 +201,10 @@ def _built(index: Index) -> Statement:
 
 
 def _replaced(current: Index, declared: Index) -> Iterator[Statement]:
+    if current.builder:
+        raise DeclarationError(
+            f"session {current.builder} is building it right now: run again when it has ended"
+        )
     if not declared.online:
         yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
         yield _built(declared)
@@ -281,7 +291,11 @@ QUERIES = {
                  -- Only the whole definition tells whether a collation was asked for.
                  CASE WHEN o.attrelid IS NOT NULL
                         OR i.indcollation::text !~ '^((0|100)( |$))*$'
-                      THEN pg_get_indexdef(i.indexrelid) END, d.description)
+                      THEN pg_get_indexdef(i.indexrelid) END,
+                 CASE WHEN NOT i.indisvalid
+                      THEN (SELECT min(b.pid) FROM pg_stat_progress_create_index b
+                             WHERE b.index_relid = i.indexrelid) END,
+                 d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
           LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
@@ -299,7 +313,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     classes = {oid: (name, default) for oid, name, default in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts, where, definition, remark = row
+        table, name, method, unique, valid, nulls, count, *parts = row[:-4]
+        where, definition, builder, remark = row[-4:]
         if table not in catalog.relations:
             continue
         keys, operator_classes, used, options, expressions = parts
@@ -327,6 +342,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             nulls_not_distinct=bool(nulls),
             comment=remark,
             valid=valid,
+            builder=builder,
         )
         catalog.objects[index.key()] = index
 

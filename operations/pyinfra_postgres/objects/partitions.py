@@ -19,8 +19,8 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same
-from ..names import Name, identifier, literal, parse_name, quoted
-from ..parse import Reference
+from ..names import Name, identifier, listed, literal, parse_name, quoted
+from ..parse import Reference, statement
 from ..plan import Hazard, Statement
 from .tables import guarded_drop
 
@@ -108,6 +108,8 @@ class Partition(Object):
     row_security: bool | None = None
     rest: Name | None = field(default=None, eq=False)
     """The default partition, where it may hold rows of this one."""
+    columns: tuple[str, ...] = field(default=(), eq=False)
+    """The columns of rows that move: all but the generated ones."""
     other: str = ""
     """The bound as PostgreSQL has it, where it is none of the above."""
 
@@ -174,7 +176,16 @@ class Partition(Object):
                 raise DeclarationError(f"it would overlap {one.title}, {one._bound()}")
             if one.bounds is None and not one.other and one.name in catalog.filled:
                 rest = one.name
-        return evolve(self, rest=rest)
+        parent = catalog.objects.get(("table", *self.parent))
+        columns = getattr(parent, "columns", None) or ()
+        names = tuple(column.name for column in columns if column.generated is None)
+        return evolve(self, rest=rest, columns=names)
+
+    def erase(self, catalog: Catalog) -> None:
+        catalog.remove(self)
+        table = catalog.objects.get(("table", *self.name))
+        if table:
+            table.erase(catalog)
 
     def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
         return guarded_drop(current.name, self.title, current.name in catalog.filled, ask)
@@ -211,16 +222,16 @@ def _created(declared: Partition) -> Iterator[Statement]:
 def _moved(declared: Partition) -> Iterator[Statement]:
     assert declared.rest
     assert declared.bounds
-    column = quoted(declared.key_column)
+    column, columns = quoted(declared.key_column), listed(declared.columns)
     start, end = map(literal, declared.bounds)
     yield Statement(
-        f"CREATE TABLE {declared.name} (LIKE {declared.parent} INCLUDING ALL)",
+        f"CREATE TABLE {declared.name} (LIKE {declared.parent} INCLUDING ALL EXCLUDING IDENTITY)",
         locks=declared.rest,
     )
     yield Statement(
         f"WITH moved AS (DELETE FROM {declared.rest} "
-        f"WHERE {column} >= {start} AND {column} < {end} RETURNING *) "
-        f"INSERT INTO {declared.name} SELECT * FROM moved",
+        f"WHERE {column} >= {start} AND {column} < {end} "
+        f"RETURNING {columns}) INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM moved",
         hazards=(Hazard.BLOCKS_WRITES,),
     )
     yield Statement(
@@ -285,9 +296,9 @@ class Partitions(Object):
             # The table is a gap, and every type names its partitions alike.
             return "", "timestamp with time zone"
         text = getattr(table, "partition_by", None) or ""
-        match = re.fullmatch(r"\s*RANGE\s*\((.*)\)\s*", text, re.IGNORECASE | re.DOTALL)
+        name = _range_column(text)
         for column in getattr(table, "columns", None) or ():
-            if match and match[1].strip() in {column.name, quoted(column.name)}:
+            if column.name == name:
                 if column.type in _TYPES:
                     return column.name, column.type
                 raise DeclarationError(
@@ -298,6 +309,19 @@ class Partitions(Object):
             f"{self.title}: the table must be partitioned by RANGE over one column, and is "
             f"partitioned by {text or 'nothing'}"
         )
+
+
+def _range_column(key: str) -> str | None:
+    """The column of a partition key that is a range over exactly one."""
+    if key:
+        spec = statement(f"CREATE TABLE t (c int) PARTITION BY {key}")["CreateStmt"]["partspec"]
+        match spec:
+            case {
+                "strategy": "PARTITION_STRATEGY_RANGE",
+                "partParams": [{"PartitionElem": {"name": str(name)}}],
+            }:
+                return name
+    return None
 
 
 QUERIES: dict[str, str] = {}

@@ -113,8 +113,8 @@ QUERIES = {
     "roles": """
             SELECT json_build_array(r.oid::int8, r.rolname, r.rolcanlogin, r.rolsuper,
               r.rolcreatedb, r.rolcreaterole, r.rolinherit, r.rolreplication, r.rolbypassrls,
-              r.rolconnlimit, (SELECT json_agg(m.roleid::int8) FROM pg_auth_members m
-                                WHERE m.member = r.oid), d.description)
+              r.rolconnlimit, (SELECT json_agg(m.roleid::int8 ORDER BY m.roleid)
+                                FROM pg_auth_members m WHERE m.member = r.oid), d.description)
               FROM pg_roles r LEFT JOIN pg_shdescription d
                 ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"""
 }

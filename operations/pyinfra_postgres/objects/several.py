@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 
 from attrs import evolve
@@ -26,6 +26,21 @@ def ordered(declarations: Sequence[Object]) -> list[Object]:
     Tables may reference one another in a circle: a foreign key to a table further down becomes a
     declaration of its own at the end.
     """
+    try:
+        return _sorted(declarations, lambda one: one.requires())
+    except CycleError:
+        pass
+    try:
+        return list(_without_forward_keys(_sorted(declarations, _order_requires)))
+    except CycleError as error:
+        circle = " needs ".join(declarations[index].title for index in reversed(error.args[1]))
+        raise DeclarationError(f"these need one another in a circle: {circle}") from None
+
+
+def _sorted(
+    declarations: Sequence[Object], requires: Callable[[Object], Iterator[Reference]]
+) -> list[Object]:
+    """The same, by what each requires. Raises CycleError."""
     providers: dict[Reference, int] = {}
     for index, one in enumerate(declarations):
         for reference in one.provides():
@@ -36,23 +51,19 @@ def ordered(declarations: Sequence[Object]) -> list[Object]:
     sorter: TopologicalSorter[int] = TopologicalSorter()
     for index, one in enumerate(declarations):
         needed: set[int] = set()
-        for reference in _order_requires(one):
+        for reference in requires(one):
             found = set(_matching(reference, providers))
             # What nothing here provides may come with an extension.
             unknown = not found and reference.kind in {"type", "function"}
             needed |= extensions if unknown else found
         sorter.add(index, *(needed - {index}))
-    try:
-        sorter.prepare()
-    except CycleError as error:
-        circle = " needs ".join(declarations[index].title for index in reversed(error.args[1]))
-        raise DeclarationError(f"these need one another in a circle: {circle}") from None
+    sorter.prepare()
     in_order: list[Object] = []
     while sorter.is_active():
         ready = sorted(sorter.get_ready())
         sorter.done(*ready)
         in_order += [declarations[index] for index in ready]
-    return list(_without_forward_keys(in_order))
+    return in_order
 
 
 def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator[int]:
@@ -66,6 +77,7 @@ def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator
 
 
 def _order_requires(one: Object) -> Iterator[Reference]:
+    """What it requires but for the tables of foreign keys."""
     if isinstance(one, Table):
         one = evolve(one, constraints=[c for c in one.constraints if not isinstance(c, ForeignKey)])
     return one.requires()

@@ -230,7 +230,8 @@ class Table(Object):
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)
         for key, one in list(catalog.objects.items()):
-            if getattr(one, "table", None) == self.name and key[0] != "table":
+            belongs = self.name in {getattr(one, "table", None), getattr(one, "parent", None)}
+            if belongs and key[0] != "table":
                 one.erase(catalog)
 
     def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
@@ -315,7 +316,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             if column.comment:
                 yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
     kept = {one for one in current.constraints if one.name not in dropped}
-    taken = {one.name for one in (*kept, *declared.constraints)}
+    taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     for one in declared.constraints:
         if one.evolved(validated=False) in kept:
             yield _validated(name, one, current.filled)

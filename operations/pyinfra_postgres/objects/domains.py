@@ -1,0 +1,250 @@
+"""Domains: CREATE DOMAIN, ALTER DOMAIN, DROP DOMAIN.
+
+https://www.postgresql.org/docs/current/sql-createdomain.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError
+from ..kind import (
+    Key,
+    Object,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..parse import (
+    Reference,
+    expression_references,
+    optional_expression,
+    type_name,
+    type_references,
+)
+from ..plan import Hazard, Statement
+from .constraints import Check
+
+
+def _type(text: str | None) -> str | None:
+    return None if text is None else type_name(text)
+
+
+def _checks(checks: str | Check | Iterable[str | Check]) -> tuple[Check, ...]:
+    given = [checks] if isinstance(checks, str | Check) else checks
+    return tuple(one if isinstance(one, Check) else Check(one) for one in given)
+
+
+@frozen
+class Domain(Object):
+    """A domain: a type with conditions."""
+
+    kind: ClassVar[str] = "domain"
+    acl: ClassVar[str] = "TYPE"
+
+    name: Name = field(converter=parse_name)
+    type: str | None = field(default=None, converter=_type)
+    checks: tuple[Check, ...] = field(default=(), converter=_checks, kw_only=True)
+    default: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    nullable: bool = field(default=True, kw_only=True)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"as {self.type}{'' if self.nullable else ' not null'}"
+        if self.default is not None:
+            yield f"default {self.default}"
+        for one in self.checks:
+            yield one.written() + ("" if one.validated else " NOT VALID")
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield from owner_references(self.owner)
+        if self.type:
+            yield from type_references(self.type)
+        if self.default is not None and not isinstance(self.default, Exact):
+            yield from expression_references(self.default)
+        for one in self.checks:
+            yield from one.requires()
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("type", self.name)
+
+    def completed(self, catalog: Catalog) -> Self | None:
+        if self.type is None:
+            raise DeclarationError(f"{self.title} does not exist: declare its type")
+        return self
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        changes: dict[str, Any] = {
+            "type": either(self.type, current.type),
+            "owner": either(self.owner, current.owner),
+            "comment": either(self.comment, current.comment),
+        }
+        if same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
+            changes["default"] = current.default
+        return evolve(self, checks=list(self._aligned_checks(current, same)), **changes)
+
+    def _aligned_checks(self, current: Self, same: Same) -> Iterator[Check]:
+        # VALUE reads as a column of that name.
+        template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
+        free = list(current.checks)
+        for one in sorted(self.checks, key=lambda one: one.name is None):
+            equal = [
+                other
+                for other in free
+                if one.name in {None, other.name}
+                and same(template, one.expression, other.expression)
+            ]
+            if equal:
+                free.remove(equal[0])
+                yield equal[0].evolved(validated=True)
+            else:
+                yield one
+        declared_names = {one.name for one in self.checks}
+        yield from (other for other in free if other.name not in declared_names)
+
+    @staticmethod
+    def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP a domain. Checks that are not declared stay."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP DOMAIN {current.name}")
+            return
+        target = f"DOMAIN {declared.name}"
+        if current is None:
+            yield _created(declared)
+        else:
+            yield from _altered(current, declared)
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+def _created(declared: Domain) -> Statement:
+    parts = [f"CREATE DOMAIN {declared.name} AS {declared.type}"]
+    if declared.default is not None:
+        parts.append(f"DEFAULT ({declared.default})")
+    if not declared.nullable:
+        parts.append("NOT NULL")
+    parts += [one.written() for one in declared.checks]
+    return Statement(" ".join(parts))
+
+
+def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
+    alter = f"ALTER DOMAIN {declared.name}"
+    if current.type != declared.type:
+        raise DeclarationError(
+            f"it is {current.type} and is declared as {declared.type}: PostgreSQL can't change "
+            "the type under a domain; declare another domain and change the columns to it"
+        )
+    if current.default != declared.default:
+        new = "DROP DEFAULT" if declared.default is None else f"SET DEFAULT ({declared.default})"
+        yield Statement(f"{alter} {new}")
+    if current.nullable != declared.nullable:
+        verb, hazards = ("DROP", ()) if declared.nullable else ("SET", (Hazard.SCANS,))
+        yield Statement(f"{alter} {verb} NOT NULL", hazards=hazards)
+    before = {one.name: one for one in current.checks}
+    for one in declared.checks:
+        other = before.get(one.name)
+        if other is not None and other == one:
+            continue
+        if other is not None and other.evolved(validated=True) == one:
+            yield Statement(f"{alter} VALIDATE CONSTRAINT {quoted(other.name or '')}")
+            continue
+        if other is not None:
+            yield Statement(f"{alter} DROP CONSTRAINT {quoted(other.name or '')}")
+        yield Statement(f"{alter} ADD {one.written()}", hazards=(Hazard.SCANS,))
+
+
+QUERIES = {
+    "domains": f"""
+        SELECT json_build_array(n.nspname, t.typname, format_type(t.typbasetype, t.typtypmod),
+                 t.typnotnull, pg_get_expr(t.typdefaultbin, 0), t.typowner::int8, d.description,
+                 (SELECT json_agg(json_build_array(k.conname, pg_get_expr(k.conbin, 0),
+                                                   k.convalidated) ORDER BY k.conname)
+                    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
+          FROM pg_namespace n JOIN pg_type t ON t.typnamespace = n.oid
+          LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_type'::regclass
+         WHERE {USER_SCHEMA} AND t.typtype = 'd' AND NOT EXISTS (SELECT FROM pg_depend e
+           WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for schema, name, type_, not_null, default, role, remark, checks in sections["domains"] or ():
+        domain = Domain(
+            Name(schema, name),
+            Exact(type_),
+            checks=[
+                Check(Exact(text)).evolved(name=Exact(check), validated=validated)
+                for check, text, validated in checks or ()
+            ],
+            default=None if default is None else Exact(default),
+            nullable=not not_null,
+            owner=catalog.roles[role],
+            comment=remark,
+        )
+        catalog.objects[domain.key()] = domain
+
+
+def domain(
+    domain: str,
+    type: str | None = None,
+    *,
+    checks: str | Check | Iterable[str | Check] = (),
+    default: str | None = None,
+    nullable: bool = True,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a domain.
+
+    + domain: its name
+    + type: the type under it
+    + checks: conditions on VALUE: expressions, or `pg.Check(..., name=...)`
+    + default: an expression; without one there is no default
+    + nullable: whether it may be null
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; a domain that anything uses is not removed
+
+    Checks that are not declared are left alone.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.domain("email", "text", checks="VALUE LIKE '%@%'")
+    """
+    declaration = Domain(
+        domain,
+        type,
+        checks=checks,
+        default=default,
+        nullable=nullable,
+        owner=owner,
+        comment=comment,
+    )
+    return converge(**declared([declaration], present, arguments))

@@ -1,0 +1,337 @@
+"""Views and materialized views: CREATE VIEW, CREATE MATERIALIZED VIEW and their kin.
+
+https://www.postgresql.org/docs/current/sql-createview.html
+https://www.postgresql.org/docs/current/sql-creatematerializedview.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError
+from ..kind import (
+    Key,
+    Object,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..parse import Reference, references, split_statements, statement
+from ..plan import Hazard, Statement
+from .indexes import Index
+
+
+def _query(text: str | None) -> str | None:
+    if text is None or isinstance(text, Exact):
+        return text
+    tree = statement(text)
+    if set(tree) != {"SelectStmt"} or "intoClause" in tree["SelectStmt"]:
+        raise DeclarationError("the query of a view must be one SELECT")
+    return split_statements(text)[0]
+
+
+def _check_option(text: str | None) -> str | None:
+    if text is None or text.lower() in {"local", "cascaded", "none"}:
+        return text and text.lower()
+    raise DeclarationError(f"check_option is local, cascaded or none, not {text!r}")
+
+
+@frozen
+class _Query(Object):
+    """What views of both kinds have in common."""
+
+    name: Name = field(converter=parse_name)
+    query: str | None = field(default=None, converter=_query)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    users: tuple[str, ...] = field(default=(), eq=False, kw_only=True)
+    """What depends on the stored view."""
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield from owner_references(self.owner)
+        if self.query is not None and not isinstance(self.query, Exact):
+            yield from references(statement(self.query))
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("table", self.name)
+
+    def completed(self, catalog: Catalog) -> Self | None:
+        if self.query is None:
+            raise DeclarationError(f"{self.title} does not exist: declare its query")
+        return self
+
+    def _lines(self) -> Iterator[str]:
+        for line in (self.query or "").strip("\n").split("\n"):
+            yield f"| {line}"
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def _same_query(self, current: Self, same: Same) -> str | None:
+        # The server reads both queries as the body of a function, under the path of each.
+        equal = self.query is None or same("{}", self.query, current.query)
+        return current.query if equal else self.query
+
+
+@frozen
+class View(_Query):
+    """A view."""
+
+    kind: ClassVar[str] = "view"
+    acl: ClassVar[str] = "TABLE"
+
+    security_invoker: bool | None = field(default=None, kw_only=True)
+    security_barrier: bool | None = field(default=None, kw_only=True)
+    check_option: str | None = field(default=None, converter=_check_option, kw_only=True)
+
+    def lines(self) -> Iterator[str]:
+        yield from self._lines()
+        yield from self.options()
+
+    def options(self) -> Iterator[str]:
+        """Its options, as SQL has them."""
+        for name in ("security_barrier", "security_invoker"):
+            if getattr(self, name):
+                yield f"{name}=true"
+        if self.check_option not in {None, "none"}:
+            yield f"check_option={self.check_option}"
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        return evolve(
+            self,
+            query=self._same_query(current, same),
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+            security_invoker=either(self.security_invoker, current.security_invoker),
+            security_barrier=either(self.security_barrier, current.security_barrier),
+            check_option=either(self.check_option, current.check_option),
+            users=current.users,
+        )
+
+    @staticmethod
+    def diff(current: View | None, declared: View | None) -> Iterator[Statement]:
+        """CREATE, replace in place, ALTER or DROP a view.
+
+        PostgreSQL replaces a view only where its columns stay and new ones come last; it says so
+        where they don't.
+        """
+        if declared is None:
+            assert current
+            yield Statement(f"DROP VIEW {current.name}", locks=current.name)
+            return
+        target = f"VIEW {declared.name}"
+        options = sorted(declared.options())
+        if current is None or current.query != declared.query:
+            head = f" WITH ({', '.join(options)})" if options else ""
+            yield Statement(
+                f"CREATE OR REPLACE {target}{head} AS\n{declared.query}",
+                locks=current.name if current else None,
+            )
+        elif sorted(current.options()) != options:
+            before = {one.split("=")[0] for one in current.options()}
+            gone = sorted(before - {one.split("=")[0] for one in options})
+            if gone:
+                yield Statement(f"ALTER {target} RESET ({', '.join(gone)})", locks=current.name)
+            if options:
+                yield Statement(f"ALTER {target} SET ({', '.join(options)})", locks=current.name)
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+@frozen
+class MaterializedView(_Query):
+    """A materialized view."""
+
+    kind: ClassVar[str] = "materialized_view"
+    acl: ClassVar[str] = "TABLE"
+
+    rebuilt: tuple[Statement, ...] = field(default=(), eq=False, kw_only=True)
+    """What gives a view that is made anew the indexes and privileges of the stored one."""
+
+    @property
+    def title(self) -> str:
+        return f"materialized view {self.name}"
+
+    def lines(self) -> Iterator[str]:
+        return self._lines()
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        return evolve(
+            self,
+            query=self._same_query(current, same),
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+            users=current.users,
+            rebuilt=tuple(_rebuilt(self.name, catalog)),
+        )
+
+    @staticmethod
+    def diff(
+        current: MaterializedView | None, declared: MaterializedView | None
+    ) -> Iterator[Statement]:
+        """CREATE, make anew or DROP a materialized view.
+
+        Another query makes it anew, with its indexes and privileges, unless something uses it.
+        """
+        if declared is None:
+            assert current
+            yield Statement(f"DROP MATERIALIZED VIEW {current.name}", locks=current.name)
+            return
+        target = f"MATERIALIZED VIEW {declared.name}"
+        again = current is not None and current.query != declared.query
+        if current and again:
+            if current.users:
+                raise DeclarationError(
+                    f"its query differs, and it is used by {', '.join(current.users)}: "
+                    "remove those, or declare the new query under another name"
+                )
+            yield Statement(f"DROP {target}", locks=current.name, hazards=(Hazard.BLOCKS_READS,))
+        if current is None or again:
+            yield Statement(f"CREATE {target} AS\n{declared.query}")
+            yield from declared.rebuilt
+        kept = None if again else current
+        yield from owner(target, kept, declared)
+        yield from comment(target, kept, declared)
+
+
+def _rebuilt(name: Name, catalog: Catalog) -> Iterator[Statement]:
+    for index in catalog.of(Index):
+        if index.table == name:
+            yield Statement(index.created(concurrently=False))
+            yield from comment(f"INDEX {Name(name.schema, index.name)}", None, index)
+    acl = catalog.acls.get(("TABLE", *name))
+    for (grantee, privilege), grantable in sorted(acl.granted.items()) if acl else ():
+        if acl and grantee != acl.owner:
+            role = "PUBLIC" if grantee == "public" else quoted(grantee)
+            option = " WITH GRANT OPTION" if grantable else ""
+            yield Statement(f"GRANT {privilege} ON {name} TO {role}{option}")
+
+
+QUERIES = {
+    "views": f"""
+        SELECT json_build_array(c.oid::int8, c.relkind, pg_get_viewdef(c.oid), c.reloptions,
+                 c.relowner::int8, d.description,
+                 (SELECT json_agg(DISTINCT u.ev_class::regclass::text)
+                    FROM pg_depend p JOIN pg_rewrite u ON u.oid = p.objid
+                   WHERE p.classid = 'pg_rewrite'::regclass AND p.refobjid = c.oid
+                     AND p.refclassid = 'pg_class'::regclass AND u.ev_class <> c.oid))
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
+            AND d.objsubid = 0
+         WHERE {USER_SCHEMA} AND c.relkind IN ('v', 'm') AND NOT EXISTS (SELECT FROM pg_depend e
+           WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for oid, kind, query, options, role, remark, users in sections["views"] or ():
+        stored = dict(option.split("=", 1) for option in options or ())
+        name = catalog.relations[oid]
+        text = Exact(query.strip().removesuffix(";"))
+        found: Object
+        if kind == "v":
+            found = View(
+                name,
+                text,
+                owner=catalog.roles[role],
+                comment=remark,
+                security_invoker=stored.get("security_invoker") in {"true", "on"},
+                security_barrier=stored.get("security_barrier") in {"true", "on"},
+                check_option=stored.get("check_option", "none"),
+                users=tuple(users or ()),
+            )
+        else:
+            found = MaterializedView(
+                name, text, owner=catalog.roles[role], comment=remark, users=tuple(users or ())
+            )
+        catalog.objects[found.key()] = found
+
+
+def view(
+    view: str,
+    query: str | None = None,
+    *,
+    security_invoker: bool | None = None,
+    security_barrier: bool | None = None,
+    check_option: str | None = None,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a view.
+
+    + view: its name
+    + query: its SELECT; what it names without a schema is in `public`
+    + security_invoker: whether it reads with the rights and policies of who asks (PostgreSQL 15)
+    + security_barrier: whether its conditions come before those of who asks
+    + check_option: local, cascaded or none
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; a view that another uses is not removed
+
+    PostgreSQL replaces a view in place where its columns stay and new ones come last.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.view("active_organization", "SELECT * FROM organization WHERE is_active")
+    """
+    declaration = View(
+        view,
+        query,
+        security_invoker=security_invoker,
+        security_barrier=security_barrier,
+        check_option=check_option,
+        owner=owner,
+        comment=comment,
+    )
+    return converge(**declared([declaration], present, arguments))
+
+
+def materialized_view(
+    materialized_view: str,
+    query: str | None = None,
+    *,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare a materialized view. Its indexes are declared with `pg.index`.
+
+    + materialized_view: its name
+    + query: its SELECT; what it names without a schema is in `public`
+    + owner: its owner
+    + comment: its comment, "" for none
+    + present: whether it exists; one that a view uses is not removed
+
+    Another query makes it anew, with its indexes and privileges. Its rows are not refreshed.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.materialized_view("order_totals", "SELECT state, count(*) FROM orders GROUP BY state")
+    """
+    declaration = MaterializedView(materialized_view, query, owner=owner, comment=comment)
+    return converge(**declared([declaration], present, arguments))

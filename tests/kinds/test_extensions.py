@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from harness import one_version
+from kinds.conftest import Deploy
+
+FACTS = (
+    "SELECT extname, extnamespace::regnamespace, obj_description(oid, 'pg_extension') "
+    "FROM pg_extension WHERE extname = 'vector'"
+)
+
+
+def test_an_extension_and_what_needs_it_come_in_one_run(deploy: Deploy) -> None:
+    database = deploy.database
+    deploy.apply(
+        """
+        with pg.transaction():
+            pg.extension("vector", schema="public", comment="mine")
+            pg.table("item", [pg.Column("embedding", "vector(3)"),
+                              pg.Column("many", "public.vector[]")])
+            pg.index("near", "item", ["embedding vector_cosine_ops"], method="hnsw")
+            pg.function("zero", returns="vector", body="SELECT '[0,0,0]'::vector")
+        """
+    )
+    assert database.rows(FACTS) == [("vector", "public", "mine")]
+    assert "embedding public.vector(3)" in database.dump()
+    assert "USING hnsw (embedding public.vector_cosine_ops)" in database.dump()
+    assert database.psql("SELECT zero()") == "[0,0,0]"
+
+
+@one_version
+def test_the_order_in_objects_does_not_matter(deploy: Deploy) -> None:
+    deploy.apply(
+        """
+        pg.objects([
+            pg.Table("item", [pg.Column("v", "ext.vector(3)"), pg.Column("n", "integer")]),
+            pg.Extension("vector", schema="ext"),
+            pg.Schema("ext"),
+        ])
+        """
+    )
+    assert deploy.database.rows(FACTS)[0][:2] == ("vector", "ext")
+
+
+@one_version
+def test_an_extension_moves_and_goes(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql("CREATE EXTENSION vector; CREATE SCHEMA ext; CREATE TABLE t (v vector)")
+    version = database.psql("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+    database.psql("INSERT INTO t VALUES ('[1,2]')")
+    deploy.apply("pg.extension('vector')")
+    deploy.apply(f"pg.extension('vector', schema='ext', version='{version}', comment='')")
+    assert database.rows(FACTS) == [("vector", "ext", "")]
+    assert database.psql("SELECT v FROM t") == "[1,2]"
+    assert "2BP01" in deploy.run("pg.extension('vector', present=False)").failed().output
+    database.psql("DROP TABLE t")
+    deploy.apply("pg.extension('vector', present=False)")
+    assert database.rows(FACTS) == []
+
+
+@one_version
+def test_an_extension_that_the_server_does_not_have(deploy: Deploy) -> None:
+    run = deploy.run("pg.extension('no_such_thing')").failed()
+    assert "no_such_thing" in run.output
+    assert "SQLSTATE" in run.output

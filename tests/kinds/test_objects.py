@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import secrets
+
+from harness import one_version
+from kinds.conftest import Deploy
+
+DECLARATIONS = """
+role = "{role}"
+everything = [
+    pg.Grant("SELECT", on="app.job", to="pg_monitor"),
+    pg.Policy("own", "app.job", roles=[role], using="app.owned(id)"),
+    pg.Trigger("touch", "app.job", when="BEFORE UPDATE", function="app.touch()"),
+    pg.Index("recent", "app.job", ["at DESC"], where="state <> 'done'"),
+    pg.Partitions("app.log", every="year", start="2024", default=True),
+    pg.Table("app.log", [pg.Column("at", "date"), pg.Column("job", "integer",
+             references="app.job(id)")], partition_by="RANGE (at)"),
+    pg.Table("app.job", [
+        pg.Column("id", "integer", primary_key=True, default="app.next_id()"),
+        pg.Column("state", "app.state", default="'new'::app.state"),
+        pg.Column("at", "timestamptz"),
+    ], row_security=True, owner=role),
+    pg.Function("app.touch", returns="trigger", language="plpgsql", body="BEGIN RETURN NEW; END"),
+    pg.Function("app.owned", arguments="integer", returns="boolean", body="SELECT $1 > 0"),
+    pg.Function("app.next_id", returns="integer", body="SELECT 1"),
+    pg.Enum("app.state", ["new", "done"]),
+    pg.Schema("app", owner=role),
+    pg.Role(role),
+]
+"""
+TODAY = ("--data", "postgres_today=2025-01-01")
+
+
+def test_declarations_of_every_kind_come_in_any_order(deploy: Deploy) -> None:
+    database = deploy.database
+    text = DECLARATIONS.format(role=f"r_{secrets.token_hex(3)}")
+    empty = database.dump()
+    deploy.apply(text + "pg.objects(everything)\n", *TODAY)
+    dump = database.dump()
+    for part in (
+        "CREATE POLICY own", "CREATE TRIGGER touch", "CREATE INDEX recent", "GRANT SELECT ON TABLE",
+        "app.log_2026", "CREATE TYPE app.state", "REFERENCES app.job(id)",
+    ):  # fmt: skip
+        assert part in dump
+    # The same declarations one by one find nothing to do either.
+    operations = text + "for one in reversed(everything):\n    pg.objects([one])\n"
+    deploy.project.deploy(operations)
+    deploy.unchanged()
+    deploy.apply(text + "pg.objects(everything, present=False)\n", *TODAY)
+    assert database.dump() == empty
+
+
+@one_version
+def test_what_needs_one_another_in_a_circle_is_told(deploy: Deploy) -> None:
+    run = deploy.run(
+        """
+        pg.objects([
+            pg.Table("t", [pg.Column("a", "integer", default="f()")]),
+            pg.Function("f", returns="integer", body="SELECT count(*)::integer FROM t"),
+        ])
+        """
+    ).failed()
+    assert "need one another in a circle" in run.output
+    assert deploy.database.psql("SELECT to_regclass('t')") == ""

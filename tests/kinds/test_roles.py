@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import secrets
+
+from harness import one_version
+from kinds.conftest import Deploy, outcomes
+
+ATTRIBUTES = (
+    "rolcanlogin",
+    "rolsuper",
+    "rolcreatedb",
+    "rolcreaterole",
+    "rolinherit",
+    "rolreplication",
+    "rolbypassrls",
+    "rolconnlimit",
+)
+
+
+@one_version
+def test_a_role_is_created_changed_and_removed(deploy: Deploy) -> None:
+    database = deploy.database
+    name = f"r_{secrets.token_hex(3)}"
+
+    def attributes() -> tuple[str, ...]:
+        return database.rows(
+            f"SELECT {', '.join(ATTRIBUTES)}, shobj_description(oid, 'pg_authid') "
+            f"FROM pg_roles WHERE rolname = '{name}'"
+        )[0]
+
+    def groups() -> set[str]:
+        return {
+            row[0]
+            for row in database.rows(
+                "SELECT g.rolname FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid "
+                f"JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = '{name}'"
+            )
+        }
+
+    database.psql(f"CREATE ROLE {name}_other; CREATE ROLE {name}_mine")
+    deploy.apply(f"pg.role({name!r})")
+    assert attributes() == ("f", "f", "f", "f", "t", "f", "f", "-1", "")
+
+    on = "login=True, superuser=True, createdb=True, createrole=True, inherit=False, "
+    on += "replication=True, bypassrls=True, connection_limit=5, comment='it\\'s', "
+    deploy.apply(f"pg.role({name!r}, {on} member_of='{name}_mine')")
+    assert attributes() == ("t", "t", "t", "t", "f", "t", "t", "5", "it's")
+    assert groups() == {f"{name}_mine"}
+
+    # What is not declared is left as it is, other memberships too.
+    database.psql(f"GRANT {name}_other TO {name}")
+    deploy.apply(f"pg.role({name!r}, login=False)")
+    assert attributes() == ("f", "t", "t", "t", "f", "t", "t", "5", "it's")
+    assert groups() == {f"{name}_mine", f"{name}_other"}
+
+    off = on.replace("True", "False").replace("inherit=False", "inherit=True")
+    off = off.replace("limit=5", "limit=-1").replace("it\\'s", "")
+    deploy.apply(f"pg.role({name!r}, {off})")
+    assert attributes() == ("f", "f", "f", "f", "t", "f", "f", "-1", "")
+
+    deploy.apply(f"pg.role({name!r}, present=False)")
+    assert name not in database.server.roles()
+
+
+@one_version
+def test_a_role_that_owns_something_stays(deploy: Deploy) -> None:
+    name = f"r_{secrets.token_hex(3)}"
+    deploy.database.psql(f"CREATE ROLE {name}; CREATE TABLE t (); ALTER TABLE t OWNER TO {name}")
+    run = deploy.run(f"pg.role({name!r}, present=False)").failed()
+    assert "2BP01" in run.output
+    assert outcomes(run) == {f"role {name} absent": "Error"}
+    assert name in deploy.database.server.roles()

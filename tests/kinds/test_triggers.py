@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+from harness import one_version
+from kinds.conftest import Deploy, outcomes
+
+FACTS = (
+    "SELECT tgname, pg_get_triggerdef(oid), tgenabled, obj_description(oid, 'pg_trigger') "
+    "FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname"
+)
+SETUP = """
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE FUNCTION g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TABLE t (id integer, name text); INSERT INTO t VALUES (1, 'kept');
+CREATE TRIGGER other BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f();
+"""
+
+
+@one_version
+def test_attributes_go_on_and_off(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(SETUP)
+    other = database.rows(FACTS)[0]
+    deploy.apply("pg.trigger('x', 't', when='BEFORE INSERT', function='f()')")
+    plain = "CREATE TRIGGER x BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION f()"
+    assert database.rows(FACTS) == [other, ("x", plain, "O", "")]
+    deploy.apply(
+        "pg.trigger('x', 't', when='after update of name, id', function=\"public.g('a', 2)\", "
+        "condition='NEW.id > 1', enabled=False, comment='it\\'s')"
+    )
+    changed = (
+        "CREATE TRIGGER x AFTER UPDATE OF name, id ON public.t FOR EACH ROW "
+        "WHEN ((new.id > 1)) EXECUTE FUNCTION g('a', '2')"
+    )
+    assert database.rows(FACTS) == [other, ("x", changed, "D", "it's")]
+    # Replacing a trigger switches it on; it is declared off.
+    deploy.apply("pg.trigger('x', 't', when='BEFORE INSERT', function='f()', enabled=False)")
+    assert database.rows(FACTS) == [other, ("x", plain, "D", "it's")]
+    deploy.apply("pg.trigger('x', 't', when='BEFORE INSERT', function='f()', comment='')")
+    assert database.rows(FACTS) == [other, ("x", plain, "O", "")]
+    deploy.apply("pg.trigger('x', 't', present=False)")
+    assert database.rows(FACTS) == [other]
+    assert database.psql("SELECT name FROM t") == "kept"
+
+
+# (before, declared): each pair has to be told apart.
+CHANGES = {
+    "another time": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                     "when='AFTER INSERT', function='f()'"),
+    "another event": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                      "when='BEFORE INSERT OR UPDATE', function='f()'"),
+    "another function": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                         "when='BEFORE INSERT', function='g()'"),
+    "a function in a schema": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                               "when='BEFORE INSERT', function='s.f()'"),
+    "PostgreSQL's own function": (
+        "BEFORE UPDATE ON {} FOR EACH ROW EXECUTE FUNCTION s.suppress_redundant_updates_trigger()",
+        "when='BEFORE UPDATE', function='suppress_redundant_updates_trigger()'"),
+    "an argument": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                    "when='BEFORE INSERT', function=\"f('x')\""),
+    "another level": ("BEFORE INSERT ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                      "when='BEFORE INSERT', function='f()', for_each='STATEMENT'"),
+    "other columns": ("BEFORE UPDATE OF id ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                      "when='BEFORE UPDATE OF name', function='f()'"),
+    "no columns": ("BEFORE UPDATE OF id ON {} FOR EACH ROW EXECUTE FUNCTION f()",
+                   "when='BEFORE UPDATE', function='f()'"),
+    "no condition": ("BEFORE UPDATE ON {} FOR EACH ROW WHEN (NEW.id > 1) EXECUTE FUNCTION f()",
+                     "when='BEFORE UPDATE', function='f()'"),
+    "transition tables": (
+        "AFTER UPDATE ON {} REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION f()",
+        "when='AFTER UPDATE', function='f()', for_each='STATEMENT', "
+        "referencing='NEW TABLE AS n OLD TABLE AS o'"),
+    "no transition tables": (
+        "AFTER UPDATE ON {} REFERENCING NEW TABLE AS n FOR EACH STATEMENT EXECUTE FUNCTION f()",
+        "when='AFTER UPDATE', function='f()', for_each='STATEMENT'"),
+}  # fmt: skip
+
+
+def test_every_clause_is_told_apart(deploy: Deploy) -> None:
+    database = deploy.database
+    own = "RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"
+    database.psql(
+        f"{SETUP}CREATE SCHEMA s; CREATE FUNCTION s.f() {own};"
+        f"CREATE FUNCTION s.suppress_redundant_updates_trigger() {own}"
+    )
+    lines = ""
+    # A table may be called as a clause is.
+    tables = [f"t{number}" for number in range(len(CHANGES))]
+    tables[-1] = "referencing"
+    for table, (before, declared) in zip(tables, CHANGES.values(), strict=True):
+        database.psql(f"CREATE TABLE {table} (id integer, name text)")
+        database.psql(f"CREATE TRIGGER x {before.format(table)}")
+        lines += f"    pg.trigger('x', {table!r}, {declared}, name={table!r})\n"
+    run = deploy.apply("with pg.transaction():\n" + lines)
+    seen = outcomes(run)
+    assert [name for name, table in zip(CHANGES, tables, strict=True)
+            if seen[table] != "Success"] == []  # fmt: skip

@@ -1,0 +1,209 @@
+"""Locks: waited for within bounds, tried again, and their holders named."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from harness import Database, Platform, Project, finished, one_version, until
+
+LOCK_KEY = "1886220904, 1"
+
+CHANGE = """
+    with pg.transaction():
+        pg.schema("s")
+        pg.table("t", [pg.Column("id", "integer"), pg.Column("more", "text")])
+"""
+
+
+def test_a_lock_that_stays_held_fails_with_its_holder(
+    project: Project, pair: tuple[Database, Database]
+) -> None:
+    one, two = pair
+    for database in pair:
+        database.psql("CREATE TABLE t (id integer)")
+    project.inventory(
+        {"one": one.dsn, "two": two.dsn}, postgres_lock_timeout=150, postgres_lock_attempts=2
+    )
+    project.deploy(CHANGE)
+    before = one.dump()
+    with one.holding("SELECT * FROM t") as holder:
+        output = project.run().failed().output
+        assert re.search(
+            rf"no lock after 2 tries, nothing was changed: pid {holder.info.backend_pid} "
+            r"\(postgres, idle in transaction\) holds t: SELECT \* FROM t",
+            output,
+        )
+        assert "try 1 of 2" in output
+        assert re.search("55P03|57014", output)
+        assert one.dump() == before
+    assert "more text" in two.dump()
+    assert one.sessions() == []
+    project.run().succeeded()
+    assert one.dump() == two.dump()
+
+
+def test_a_lock_that_is_released_in_time_is_taken(project: Project, database: Database) -> None:
+    database.psql("CREATE TABLE t (id integer)")
+    project.inventory({"one": database.dsn}, postgres_lock_timeout=100)
+    project.deploy(CHANGE)
+    with database.watch() as seen, database.holding("SELECT * FROM t") as holder:
+        process = project.start()
+        until(lambda: sent(database, "ADD COLUMN more") == 2)
+        holder.rollback()
+        output = finished(process).succeeded().output
+    assert "no lock, try 1 of 5: pid" in output
+    assert "more text" in database.dump()
+    assert len([one for one in seen.statements if "ADD COLUMN more" in one]) >= 2
+
+
+@one_version
+def test_a_table_that_another_session_has_locked_against_readers_does_not_hang_the_run(
+    project: Project, database: Database
+) -> None:
+    """Some of the functions that the snapshot calls open their table."""
+    database.psql("CREATE TABLE locked (id integer DEFAULT 1); CREATE VIEW v AS TABLE locked")
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.schema("s")\n')
+    with database.holding("LOCK TABLE locked"):
+        process = project.start()
+        output = finished(process, timeout=12).failed().output
+    assert "could not read the catalog: canceling statement due to lock timeout" in output
+    assert "(SQLSTATE 55P03)" in output
+
+
+def sent(database: Database, text: str) -> int:
+    """How many messages with this text the database has got."""
+    return len(
+        [
+            one
+            for one in database.server.log_entries()
+            if one.database == database.name and text in (one.statement or "")
+        ]
+    )
+
+
+@one_version
+def test_several_locks_are_taken_under_one_deadline(project: Project, database: Database) -> None:
+    """`lock_timeout` alone counts anew for each table."""
+    database.psql("CREATE TABLE t1 (); CREATE TABLE t2 (); CREATE TABLE t3 ()")
+    project.inventory({"one": database.dsn}, postgres_lock_timeout=600, postgres_lock_attempts=1)
+    project.deploy(
+        """
+        with pg.transaction():
+            for n in (3, 1, 2):
+                pg.table(f"t{n}", [pg.Column("id", "integer")])
+        """
+    )
+    with (
+        database.holding("TABLE t1") as first,
+        database.holding("TABLE t2"),
+        database.watch() as seen,
+    ):
+        process = project.start()
+        until(lambda: waiting(database))
+        started = time.monotonic()
+        time.sleep(0.4)
+        first.rollback()
+        until(lambda: not waiting(database))
+        waited = time.monotonic() - started
+        finished(process).failed()
+    assert waited < 0.9
+    (transaction,) = [one for one in seen.statements if "ADD COLUMN" in one]
+    assert "LOCK TABLE public.t1, public.t2, public.t3 IN ACCESS EXCLUSIVE MODE" in transaction
+
+
+def waiting(database: Database) -> bool:
+    return database.psql("SELECT count(*) FROM pg_locks WHERE NOT granted") != "0"
+
+
+# The deploy lock.
+
+
+def test_a_deploy_that_is_locked_out_names_the_holder(project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn}, postgres_deploy_lock_timeout=0.4)
+    project.deploy('pg.schema("s")\n')
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})") as holder:
+        pid = holder.info.backend_pid
+        output = project.run().failed().output
+    assert f"another deploy of this database holds the lock: observer (pid {pid}, since " in output
+    assert "CREATE SCHEMA" not in database.dump()
+    project.run().succeeded()
+
+
+def test_the_deploy_lock_is_held_only_while_the_plan_runs(
+    project: Project, database: Database
+) -> None:
+    project.inventory({"one": database.dsn})
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.schema("s")
+            pg.sql("SELECT pg_sleep(0.8)")
+        """
+    )
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    process = project.start()
+    until(lambda: database.psql(held) == "1")
+    finished(process).succeeded()
+    assert database.psql(held) == "0"
+
+
+@one_version
+def test_the_lock_of_one_database_is_not_that_of_another(
+    project: Project, pair: tuple[Database, Database]
+) -> None:
+    one, two = pair
+    project.inventory({"two": two.dsn}, postgres_deploy_lock_timeout=0)
+    project.deploy('pg.schema("s")\n')
+    with one.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        project.run().succeeded()
+
+
+def test_two_deploys_at_once_come_to_the_right_result(
+    platform: Platform, database: Database, project: Project
+) -> None:
+    """The second waits, then finds what the first has left, and plans anew."""
+    platform.inventory([database])
+    deploy = platform.scripts / "deploy.py"
+    both = [project.start("inventory.py", deploy, "-y") for _ in range(2)]
+    for process in both:
+        finished(process).succeeded()
+    dump = database.dump()
+    assert dump.count("CREATE TABLE public.sync_progress (") == 1
+    platform("deploy", database).succeeded()
+    assert database.dump() == dump
+
+
+def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn})
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.table("t", [pg.Column("a", "integer"), pg.Column("b", "integer")])
+            pg.table("u", [pg.Column("a", "integer")])
+        """
+    )
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        process = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock"))
+        database.psql("CREATE TABLE t (a integer)")
+    output = finished(process).succeeded().output
+    assert "waiting for the deploy of observer" in output
+    assert "the catalog has changed since the plan was made: planning anew" in output
+    assert database.psql("SELECT a, b FROM t") == ""
+    assert database.psql("SELECT a FROM u") == ""
+
+
+def test_a_plan_that_became_impossible_while_waiting_is_refused(
+    project: Project, database: Database
+) -> None:
+    database.psql("CREATE TABLE t (a integer)")
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.index("i", "t", ["a"])\n')
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        process = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock"))
+        database.psql("DROP TABLE t")
+    output = finished(process).failed().output
+    assert "index public.i needs table public.t, which does not exist" in output

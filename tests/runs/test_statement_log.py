@@ -1,0 +1,100 @@
+"""What a run sends, as the server's own log tells it."""
+
+from __future__ import annotations
+
+import re
+
+from harness import Database, Platform, Project
+
+SNAPSHOT = re.compile(r"BEGIN READ ONLY;.*SELECT json_build_array\(md5\(.*COMMIT$", re.DOTALL)
+COMPARISON = re.compile(r"BEGIN READ WRITE;.*CREATE FUNCTION pg_temp\..*ROLLBACK$", re.DOTALL)
+CHANGES = re.compile(
+    r"^\s*(CREATE|ALTER|DROP|GRANT|REVOKE|COMMENT|INSERT|UPDATE|DELETE|TRUNCATE|LOCK)\b",
+    re.MULTILINE,
+)
+
+
+def written_rows(database: Database) -> str:
+    """The newest transaction that wrote into a catalog that DDL writes into."""
+    return database.psql(
+        """SELECT max(xmin::text::bigint) FROM (
+             SELECT xmin FROM pg_class UNION ALL SELECT xmin FROM pg_proc
+             UNION ALL SELECT xmin FROM pg_attribute UNION ALL SELECT xmin FROM pg_type
+             UNION ALL SELECT xmin FROM pg_policy UNION ALL SELECT xmin FROM pg_authid
+             UNION ALL SELECT xmin FROM pg_namespace UNION ALL SELECT xmin FROM pg_depend) AS x"""
+    )
+
+
+def test_a_run_without_changes_sends_snapshots_and_comparisons_only(
+    platform: Platform, database: Database
+) -> None:
+    platform("deploy", database, sync_fixtures=True).succeeded()
+    before = written_rows(database)
+
+    # With nothing remembered: the server compares what it has rewritten.
+    platform.cache = platform.project.path / "empty"
+    with database.watch() as seen:
+        platform("deploy", database, sync_fixtures=True).succeeded()
+    compared = [one for one in seen.statements if COMPARISON.match(one)]
+    others = [one for one in seen.statements if one not in compared]
+    assert compared
+    for one in compared:
+        outside = re.sub(r"\$(json\w+|deparse)\$.*?\$\1\$", "", one, flags=re.DOTALL)
+        assert CHANGES.findall(outside) == ["CREATE"], outside
+        assert outside.count("CREATE FUNCTION pg_temp.") == 1
+    assert [one for one in others if CHANGES.search(one)] == []
+
+    # With what that run remembered: nothing but the snapshot.
+    with database.watch() as seen:
+        platform("deploy", database, sync_fixtures=True).succeeded()
+    snapshots = [one for one in seen.statements if SNAPSHOT.match(one)]
+    assert len(snapshots) == 1
+    assert [one for one in seen.statements if CHANGES.search(one) or COMPARISON.match(one)] == []
+    assert written_rows(database) == before
+
+
+def test_the_snapshot_is_one_message(project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn})
+    with database.watch() as seen:
+        project.run("inventory.py", "fact", "pyinfra_postgres.facts.Catalog").succeeded()
+    assert len(seen.statements) == 1
+    assert SNAPSHOT.match(seen.statements[0])
+
+
+def kind(message: str) -> str:
+    """What a message of a run is."""
+    if SNAPSHOT.match(message):
+        return "snapshot"
+    if COMPARISON.match(message):
+        return "comparison"
+    if re.match(r"BEGIN READ ONLY;.*SELECT md5\(c::text\) FROM.*COMMIT$", message, re.DOTALL):
+        return "fingerprint"
+    if re.match(r"BEGIN READ WRITE;.*CREATE TABLE.*COMMIT$", message, re.DOTALL):
+        return "transaction"
+    if re.match(r"BEGIN READ ONLY;.*json_agg\(DISTINCT proname\).*COMMIT$", message, re.DOTALL):
+        return "built-in functions"
+    return message
+
+
+def test_a_transaction_is_one_message_under_one_lock(
+    platform: Platform, database: Database
+) -> None:
+    with database.watch() as seen:
+        platform("deploy", database).succeeded()
+    assert [kind(one) for one in seen.statements] == [
+        "snapshot",
+        "built-in functions",
+        "SELECT pg_try_advisory_lock(1886220904, 1)",
+        "fingerprint",
+        "transaction",
+        "SELECT pg_advisory_unlock(1886220904, 1)",
+    ]
+
+
+def test_a_dry_run_writes_nothing(platform: Platform, database: Database) -> None:
+    with database.watch() as seen:
+        platform("deploy", database, "--dry", "--diff").succeeded()
+    assert [
+        one for one in seen.statements if CHANGES.search(one) and not COMPARISON.match(one)
+    ] == []
+    assert [one for one in seen.statements if "advisory" in one] == []

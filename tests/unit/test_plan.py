@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+
+from pyinfra_postgres.kind import difference, either
+from pyinfra_postgres.names import Name
+from pyinfra_postgres.objects.enums import Enum
+from pyinfra_postgres.parse import Reference
+from pyinfra_postgres.plan import Action, Change, Gap, Plan, Refusal, Stage, Statement
+
+
+def change(*statements: Statement) -> Change:
+    return Change("an operation", "a thing", Action.CHANGE, (), statements)
+
+
+def stages(plan: Plan) -> dict[str, Stage]:
+    return {statement.sql: stage for _, statement, stage in plan.staged()}
+
+
+def test_statements_run_in_the_stage_that_they_name() -> None:
+    plan = Plan([change(Statement("a"), Statement("b", stage=Stage.AFTER)), change(Statement("c"))])
+    assert stages(plan) == {"a": Stage.MAIN, "b": Stage.AFTER, "c": Stage.MAIN}
+    assert [statement.sql for _, statement in plan.of(Stage.MAIN)] == ["a", "c"]
+
+
+def test_what_publishes_a_literal_moves_before_only_where_it_is_used() -> None:
+    add = Statement("ALTER TYPE t ADD VALUE 'x'", publishes="'x'")
+    assert stages(Plan([change(add)]))[add.sql] is Stage.MAIN
+    unrelated = Statement("CREATE TABLE t (a text DEFAULT 'y')")
+    assert stages(Plan([change(add), change(unrelated)]))[add.sql] is Stage.MAIN
+    user = Statement("CREATE TABLE t (a t DEFAULT 'x')")
+    assert stages(Plan([change(add), change(user)])) == {
+        add.sql: Stage.BEFORE,
+        user.sql: Stage.MAIN,
+    }
+
+
+def test_all_that_one_change_publishes_moves_together_and_in_order() -> None:
+    one = Statement("ADD 'a'", publishes="'a'")
+    two = Statement("ADD 'b' AFTER 'a'", publishes="'b'")
+    user = Statement("SELECT 'b'")
+    plan = Plan([change(one, two), change(user)])
+    assert [statement.sql for _, statement in plan.of(Stage.BEFORE)] == [one.sql, two.sql]
+
+
+def test_locks_are_taken_in_one_order_and_only_for_the_transaction() -> None:
+    a, b, c = (Name("public", name) for name in "abc")
+    plan = Plan(
+        [
+            change(Statement("1", locks=b), Statement("2", locks=a)),
+            change(Statement("3", locks=b), Statement("4", locks=c, stage=Stage.AFTER)),
+        ]
+    )
+    assert plan.locked() == [a, b]
+
+
+@pytest.mark.parametrize(
+    ("reference", "later", "hint"),
+    [
+        (Reference("table", Name("public", "t")), False, 'pg.table("t", ...)'),
+        (Reference("table", Name("auth", "t")), False, 'pg.table("auth.t", ...)'),
+        (Reference("type", Name("auth", "t")), False, 'pg.enum("auth.t", [...])'),
+        (Reference("role", Name("", "r")), False, 'pg.role("r", ...)'),
+        (Reference("table", Name("public", "t")), True, "move that operation before"),
+    ],
+)
+def test_a_gap_says_what_would_provide_it(reference: Reference, later: bool, hint: str) -> None:
+    plan = Plan(gaps=[Gap("an operation", "table x", reference)])
+    (problem,) = plan.problems({reference} if later else set())
+    assert problem.startswith(f"table x needs {reference}, which does not exist: ")
+    assert hint in problem
+    assert not plan.sound
+
+
+def test_a_refusal_is_a_problem() -> None:
+    plan = Plan(refusals=[Refusal("an operation", "table x", "it would hurt")])
+    assert list(plan.problems(set())) == ["table x: it would hurt"]
+    assert not plan.sound
+    assert Plan().sound
+
+
+def test_a_difference_has_the_lines_of_one_side() -> None:
+    one = Enum("t", ["a", "b"], comment="x")
+    other = Enum("t", ["a", "c"], owner="me")
+    assert list(difference(one, other)) == ["- b", "- comment 'x'", "+ c", "+ owner me"]
+    assert list(difference(None, one)) == ["+ a", "+ b", "+ comment 'x'"]
+    assert list(difference(one, None)) == ["- a", "- b", "- comment 'x'"]
+    assert list(difference(one, one)) == []
+
+
+def test_what_is_not_declared_is_left_as_it_is() -> None:
+    assert either(None, "there") == "there"
+    assert either("", "there") == ""
+    assert either("new", None) == "new"
