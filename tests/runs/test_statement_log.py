@@ -6,7 +6,13 @@ import re
 
 from harness import Database, Platform, Project
 
-SNAPSHOT = re.compile(r"BEGIN READ ONLY;.*SELECT json_build_array\(md5\(.*COMMIT$", re.DOTALL)
+SNAPSHOT = re.compile(
+    r"BEGIN READ ONLY;[^()]*SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
+)
+FINGERPRINT = re.compile(
+    r"BEGIN READ ONLY;[^()]*SELECT json_build_object\(.*::text, 0\)\)::text\) FROM.*COMMIT$",
+    re.DOTALL,
+)
 COMPARISON = re.compile(r"BEGIN READ WRITE;.*CREATE FUNCTION pg_temp\..*ROLLBACK$", re.DOTALL)
 CHANGES = re.compile(
     r"^\s*(CREATE|ALTER|DROP|GRANT|REVOKE|COMMENT|INSERT|UPDATE|DELETE|TRUNCATE|LOCK)\b",
@@ -67,7 +73,7 @@ def kind(message: str) -> str:
         return "snapshot"
     if COMPARISON.match(message):
         return "comparison"
-    if re.match(r"BEGIN READ ONLY;.*SELECT md5\(c::text\) FROM.*COMMIT$", message, re.DOTALL):
+    if FINGERPRINT.match(message):
         return "fingerprint"
     if re.match(r"BEGIN READ WRITE;.*CREATE TABLE.*COMMIT$", message, re.DOTALL):
         return "transaction"
