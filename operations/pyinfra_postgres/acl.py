@@ -33,6 +33,7 @@ ALL = {
     "SEQUENCE": ("USAGE", "SELECT", "UPDATE"),
     "SCHEMA": ("USAGE", "CREATE"),
     "FUNCTION": ("EXECUTE",),
+    "PROCEDURE": ("EXECUTE",),
     "TYPE": ("USAGE",),
     "DATABASE": ("CREATE", "CONNECT", "TEMPORARY"),
 }
@@ -40,6 +41,7 @@ ALL = {
 PUBLIC = "public"
 _PUBLIC_DEFAULTS = {
     "FUNCTION": ("EXECUTE",),
+    "PROCEDURE": ("EXECUTE",),
     "TYPE": ("USAGE",),
     "DATABASE": ("CONNECT", "TEMPORARY"),
 }

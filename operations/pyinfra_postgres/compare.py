@@ -23,6 +23,7 @@ from attrs import field, frozen, mutable
 from .catalog import PINS, Catalog
 from .command import Answer
 from .errors import DeclarationError, HostError
+from .kind import Signature
 from .names import Name
 from .parse import Node, expression_references, same_expression, statements
 
@@ -50,15 +51,15 @@ DECLARE
   body text;
 BEGIN
   FOR item IN SELECT * FROM jsonb_to_recordset(items)
-                       AS x(number int, path text, signature text, body text)
+                       AS x(number int, path text, name text, signature text, body text)
               ORDER BY number LOOP
     BEGIN
       PERFORM set_config('search_path', item.path, true);
-      EXECUTE 'CREATE FUNCTION NAMESPACE.pyinfra_postgres_probe' || item.signature
-        || ' LANGUAGE sql ' || item.body;
+      EXECUTE 'CREATE FUNCTION NAMESPACE.' || item.name || item.signature || ' LANGUAGE sql '
+        || item.body;
       PERFORM set_config('search_path', 'pg_catalog', true);
       -- Looked up by name each time: a constant would keep the first probe's oid.
-      body := pg_get_function_sqlbody(to_regproc('NAMESPACE.pyinfra_postgres_probe'));
+      body := pg_get_function_sqlbody(to_regproc('NAMESPACE.' || item.name));
       RAISE EXCEPTION USING ERRCODE = 'ZZ999';
     EXCEPTION
       WHEN SQLSTATE 'ZZ999' THEN
@@ -74,7 +75,7 @@ _OTHER_NAMESPACE = """
     SELECT quote_ident(n.nspname) FROM pg_namespace n
      WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_'
      ORDER BY n.nspname <> 'public', n.nspname LIMIT 1"""
-_NOTHING = "() RETURNS void"
+_PROBE = Signature("pyinfra_postgres_probe", "() RETURNS void")
 
 
 @frozen
@@ -84,8 +85,8 @@ class Fragment:
     template: str
     text: str
     path: str
-    signature: str = ""
-    """Of the function whose whole body it is; empty for what goes into a body with others."""
+    signature: Signature | None = None
+    """Of the function whose whole body it is; None for what goes into a body with others."""
 
     @property
     def statement(self) -> str:
@@ -101,7 +102,7 @@ class Pair:
     declared: str
     stored: str
     on: Name | None
-    signature: str
+    signature: Signature | None
 
     def sides(self) -> tuple[Fragment, Fragment]:
         """Both sides, each under the search path that it was written for."""
@@ -130,7 +131,7 @@ class Comparison:
         declared: str | None,
         stored: str | None,
         on: Name | None = None,
-        signature: str = "",
+        signature: Signature | None = None,
     ) -> bool:
         """Whether they are known to be equal; what only the server can tell waits for `settle`."""
         if declared is None or stored is None:
@@ -170,7 +171,10 @@ class Comparison:
         second_of = {index: second[2 * place : 2 * place + 2] for place, index in enumerate(again)}
         for index in range(len(pairs)):
             one, other = second_of.get(index, forms[2 * index : 2 * index + 2])
-            yield bool(one and other and (one == other or _relaxed(one) == _relaxed(other)))
+            signature = pairs[index].signature
+            yield bool(one and other) and (
+                one == other or _relaxed(one or "", signature) == _relaxed(other or "", signature)
+            )
 
     def _deparse(self, fragments: list[Fragment]) -> list[str | None]:
         """The server's own text of each fragment; None where it can't be read."""
@@ -255,10 +259,12 @@ def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
 def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str]:
     """A probe for the server; marks tell its fragments apart."""
     first = chunk[0][1]
+    name, signature = first.signature or _PROBE
     body = "".join(f"SELECT '{nonce}{index}' AS m; {one.statement};\n" for index, one in chunk)
     return {
         "path": first.path,
-        "signature": first.signature or _NOTHING,
+        "name": name,
+        "signature": signature,
         "body": first.statement if first.signature else f"BEGIN ATOMIC {body}\nEND",
     }
 
@@ -283,8 +289,9 @@ def _unmarked(body: str, nonce: str) -> Iterator[tuple[int, str]]:
 # varchar without a length and then to text is the constant cast to text.
 
 
-def _relaxed(text: str) -> Any:
-    return _relax(statements(text))
+def _relaxed(text: str, signature: Signature | None) -> Any:
+    head = f"CREATE FUNCTION f() RETURNS void LANGUAGE sql {text}" if signature else text
+    return _relax(statements(head))
 
 
 def _relax(node: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, role_references
@@ -20,6 +20,13 @@ Ask: TypeAlias = Callable[[str], list[Any]]
 """Reads a query's rows from the server; used only where the catalog can't answer."""
 
 
+class Signature(NamedTuple):
+    """A function's name, and its arguments and result as CREATE FUNCTION has them."""
+
+    name: str
+    rest: str
+
+
 class Same(Protocol):
     """Tells whether two fragments mean the same once each is put into the template for `{}`."""
 
@@ -29,7 +36,7 @@ class Same(Protocol):
         declared: str | None,
         stored: str | None,
         on: Name | None = None,
-        signature: str = "",
+        signature: Signature | None = None,
     ) -> bool:
         """The answer; `on` is the table whose columns the fragments name.
 

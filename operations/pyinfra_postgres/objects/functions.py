@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
@@ -23,6 +23,7 @@ from ..kind import (
     Object,
     Row,
     Same,
+    Signature,
     comment,
     either,
     owner,
@@ -167,6 +168,8 @@ class Function(Object):
     strict: bool = field(default=False, kw_only=True)
     security_definer: bool = field(default=False, kw_only=True)
     leakproof: bool = field(default=False, kw_only=True)
+    cost: float | None = field(default=None, kw_only=True)
+    rows: float | None = field(default=None, kw_only=True)
     settings: dict[str, str] = field(default=None, converter=_settings, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
@@ -178,7 +181,13 @@ class Function(Object):
 
     @property
     def title(self) -> str:
-        return f"function {self.signature}"
+        return f"{self.kind} {self.signature}"
+
+    @property
+    def has_sql_body(self) -> bool:
+        """Whether the body is parsed when it is created: `RETURN ...` or `BEGIN ATOMIC ... END`."""
+        first = tokens(self.body)[:1] if self.language == "sql" and self.body else []
+        return bool(first) and first[0].text in {"begin", "return"}
 
     @property
     def signature(self) -> str:
@@ -186,10 +195,14 @@ class Function(Object):
         return f"{self.name}({identity(self.arguments)})"
 
     def lines(self) -> Iterator[str]:
-        yield f"({', '.join(map(_written, self.arguments))}) returns {self.returns}"
+        arguments = f"({', '.join(map(_written, self.arguments))})"
+        yield arguments if self.returns is None else f"{arguments} returns {self.returns}"
         yield f"language {self.language}"
         yield self.volatility.lower()
         yield f"parallel {self.parallel.lower()}"
+        for name in ("cost", "rows"):
+            if getattr(self, name) is not None:
+                yield f"{name} {getattr(self, name):g}"
         for name in ("strict", "security_definer", "leakproof"):
             if getattr(self, name):
                 yield name.replace("_", " ")
@@ -213,9 +226,14 @@ class Function(Object):
         # PostgreSQL looks into the bodies of SQL functions, and not into those of others.
         if self.language == "sql" and self.body and "search_path" not in self.settings:
             own = Reference("function", self.name)
-            for reference in references(list(statements(self.body))):
+            for reference in references(list(self._parsed_body())):
                 if reference not in {own, Reference("function", Name("", self.name.name))}:
                     yield reference
+
+    def _parsed_body(self) -> tuple[Node, ...]:
+        if self.has_sql_body:
+            return (statement(f"CREATE FUNCTION f() RETURNS void LANGUAGE sql {self.body}"),)
+        return statements(self.body or "")
 
     def provides(self) -> Iterator[Reference]:
         yield Reference("function", self.name)
@@ -223,7 +241,10 @@ class Function(Object):
     def completed(self, catalog: Catalog) -> Self:
         if self.body is None:
             raise DeclarationError(f"{self.title} does not exist: declare its body")
-        return evolve(self, returns=self.returns or _implied(self.arguments))
+        return evolve(self, returns=self._result())
+
+    def _result(self) -> str | None:
+        return self.returns or _implied(self.arguments)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         arguments = self.arguments
@@ -240,13 +261,29 @@ class Function(Object):
         return evolve(
             self,
             arguments=arguments,
-            returns=self.returns or _implied(self.arguments),
-            body=either(self.body, current.body),
+            returns=self._result(),
+            body=self._aligned_body(current, same),
+            cost=either(self.cost, current.cost),
+            rows=either(self.rows, current.rows),
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
-            granted=catalog.acls.get(("FUNCTION", *current.key()[1:])),
+            granted=catalog.acls.get((self.acl, *current.key()[1:])),
         )
+
+    def _aligned_body(self, current: Self, same: Same) -> str | None:
+        if self.body is None or not (self.has_sql_body and current.has_sql_body):
+            return either(self.body, current.body)
+        # Without the defaults, which are compared by themselves.
+        arguments = ", ".join(
+            _written(one._replace(default=None)) for one in self.arguments if one.mode != "table"
+        )
+        result = self._result()
+        # Of the same name, since a body may qualify its arguments with it.
+        rest = f"({arguments})" + (f" RETURNS {result}" if result else "")
+        signature = Signature(quoted(self.name.name), rest)
+        equal = same("{}", self.body, current.body, signature=signature)
+        return current.body if equal else self.body
 
     @staticmethod
     def diff(current: Function | None, declared: Function | None) -> Iterator[Statement]:
@@ -257,20 +294,37 @@ class Function(Object):
         """
         if declared is None:
             assert current
-            yield Statement(f"DROP FUNCTION {current.signature}")
+            yield Statement(f"DROP {current.acl} {current.signature}")
             return
-        target = f"FUNCTION {declared.signature}"
+        target = f"{declared.acl} {declared.signature}"
         if current is None:
             yield _created(declared)
         elif evolve(current, owner=declared.owner, comment=declared.comment) != declared:
             if not _replaceable(current, declared):
-                yield Statement(f"DROP FUNCTION {current.signature}")
+                yield Statement(f"DROP {current.acl} {current.signature}")
                 current = None
             yield _created(declared)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
         if current is None and declared.granted:
             yield from _granted_again(target, declared.granted)
+
+
+@frozen
+class Procedure(Function):
+    """A procedure."""
+
+    kind: ClassVar[str] = "procedure"
+    acl: ClassVar[str] = "PROCEDURE"
+
+    def __attrs_post_init__(self) -> None:
+        own = ("returns", "volatility", "parallel", "strict", "leakproof", "cost", "rows")
+        for name in own:
+            if getattr(self, name) != fields_dict(Function)[name].default:
+                raise DeclarationError(f"{self.title}: a procedure has no {name}")
+
+    def _result(self) -> str | None:
+        return None
 
 
 def _granted_again(target: str, acl: Acl) -> Iterator[Statement]:
@@ -315,21 +369,33 @@ def _written(one: Argument) -> str:
 
 def _created(declared: Function) -> Statement:
     arguments = ", ".join(_written(one) for one in declared.arguments if one.mode != "table")
-    parts = [f"CREATE OR REPLACE FUNCTION {declared.name}({arguments})"]
-    parts.append(f"RETURNS {declared.returns}")
-    parts.append(f"LANGUAGE {quoted(declared.language)} {declared.volatility}")
-    if declared.strict:
-        parts.append("STRICT")
-    if declared.security_definer:
-        parts.append("SECURITY DEFINER")
-    if declared.leakproof:
-        parts.append("LEAKPROOF")
-    if declared.parallel != "UNSAFE":
-        parts.append(f"PARALLEL {declared.parallel}")
+    parts = [f"CREATE OR REPLACE {declared.acl} {declared.name}({arguments})"]
+    if declared.returns is not None:
+        parts.append(f"RETURNS {declared.returns}")
+    parts.append(f"LANGUAGE {quoted(declared.language)}{''.join(_attributes(declared))}")
     for name, value in declared.settings.items():
         parts.append(f"SET {_setting_name(name)} TO {_setting(name, value)}")
+    if declared.has_sql_body:
+        return Statement("\n".join([*parts, declared.body or ""]))
     tag = _tag(declared.body or "")
     return Statement("\n".join([*parts, f"AS {tag}{declared.body}{tag}"]))
+
+
+def _attributes(declared: Function) -> Iterator[str]:
+    """What is not the default; replacing a function would reset what is left out."""
+    if not isinstance(declared, Procedure):
+        yield f" {declared.volatility}"
+    if declared.strict:
+        yield " STRICT"
+    if declared.security_definer:
+        yield " SECURITY DEFINER"
+    if declared.leakproof:
+        yield " LEAKPROOF"
+    if declared.parallel != "UNSAFE":
+        yield f" PARALLEL {declared.parallel}"
+    for name in ("cost", "rows"):
+        if getattr(declared, name) is not None:
+            yield f" {name.upper()} {getattr(declared, name):g}"
 
 
 def _tag(body: str) -> str:
@@ -368,11 +434,12 @@ QUERIES = {
         SELECT json_build_array(n.nspname, p.proname, pg_get_function_arguments(p.oid),
                  pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
                  p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::int8,
-                 p.proacl::text, d.description)
+                 p.proacl::text, d.description, p.prokind, pg_get_function_sqlbody(p.oid),
+                 p.procost, p.prorows)
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
           JOIN pg_language l ON l.oid = p.prolang
           LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
-         WHERE {USER_SCHEMA} AND p.prokind = 'f' AND NOT EXISTS (SELECT FROM pg_depend e
+         WHERE {USER_SCHEMA} AND p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
            WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"""
 }
 _STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}
@@ -383,27 +450,43 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for row in sections["functions"] or ():
         (
             schema, name, arguments, returns, language, body, volatility, parallel, strict,
-            definer, leakproof, settings, owner_id, acl, remark,
+            definer, leakproof, settings, owner_id, acl, remark, kind, sql_body, cost, rows,
         ) = row  # fmt: skip
-        function = Function(
-            Name(schema, name),
-            _stored_arguments(arguments),
-            returns=Exact(returns),
-            language=language,
-            body=body,
-            volatility=_STORED_VOLATILITY[volatility],
-            parallel=_STORED_PARALLEL[parallel],
-            strict=strict,
-            security_definer=definer,
-            leakproof=leakproof,
-            settings=dict(one.split("=", 1) for one in settings or ()),
-            owner=catalog.roles[owner_id],
-            comment=remark,
+        common: dict[str, Any] = {
+            "language": language,
+            "body": sql_body or body,
+            "security_definer": definer,
+            "settings": dict(one.split("=", 1) for one in settings or ()),
+            "owner": catalog.roles[owner_id],
+            "comment": remark,
+        }
+        found: Function
+        if kind == "p":
+            found = Procedure(Name(schema, name), _stored_arguments(arguments), **common)
+        else:
+            found = Function(
+                Name(schema, name),
+                _stored_arguments(arguments),
+                returns=Exact(returns),
+                volatility=_STORED_VOLATILITY[volatility],
+                parallel=_STORED_PARALLEL[parallel],
+                strict=strict,
+                leakproof=leakproof,
+                cost=None if cost == _default_cost(language) else cost,
+                rows=None if rows in {0, _DEFAULT_ROWS} else rows,
+                **common,
+            )
+        catalog.objects[found.key()] = found
+        catalog.acls[found.acl, schema, name, identity(found.arguments)] = Acl.read(
+            found.acl, catalog.roles[owner_id], acl, catalog.version
         )
-        catalog.objects[function.key()] = function
-        catalog.acls["FUNCTION", schema, name, identity(function.arguments)] = Acl.read(
-            "FUNCTION", catalog.roles[owner_id], acl, catalog.version
-        )
+
+
+_DEFAULT_ROWS = 1000
+
+
+def _default_cost(language: str) -> int:
+    return 1 if language in {"c", "internal"} else 100
 
 
 def _stored_arguments(text: str) -> tuple[Argument, ...]:
@@ -411,6 +494,9 @@ def _stored_arguments(text: str) -> tuple[Argument, ...]:
         one._replace(default=None if one.default is None else Exact(one.default))
         for one in parse_arguments(text)
     )
+
+
+_KINDS = {"function": Function, "procedure": Procedure}
 
 
 def function(
@@ -425,25 +511,31 @@ def function(
     strict: bool = False,
     security_definer: bool = False,
     leakproof: bool = False,
+    cost: float | None = None,
+    rows: float | None = None,
     settings: Mapping[str, object] | None = None,
+    kind: str = "function",
     owner: str | None = None,
     comment: str | None = None,
     present: bool = True,
     **global_arguments: Unpack[Arguments],
 ) -> OperationMeta:
-    """Declare a function.
+    """Declare a function, or a procedure.
 
     + function: its name
     + arguments: its arguments as in SQL, with names, types and defaults
     + returns: its return type; by default what its output arguments tell, else void
     + language: the language of its body
-    + body: its source
+    + body: its source; in SQL also `RETURN ...` or `BEGIN ATOMIC ... END`, which PostgreSQL parses
+      when it is created
     + volatility: VOLATILE, STABLE or IMMUTABLE
     + parallel: UNSAFE, RESTRICTED or SAFE
     + strict: whether it returns null where an argument is null
     + security_definer: whether it runs with its owner's rights
     + leakproof: whether it tells nothing about its arguments
+    + cost, rows: what the planner is told; what is not given is left as it is
     + settings: parameters that are set while it runs
+    + kind: function or procedure
     + owner: its owner
     + comment: its comment, "" for none
     + present: whether it exists; a function that anything uses is not removed
@@ -462,7 +554,9 @@ def function(
             settings={"search_path": ""},
         )
     """
-    declaration = Function(
+    if kind not in _KINDS:
+        raise DeclarationError(f"kind is function or procedure, not {kind!r}")
+    declaration = _KINDS[kind](
         function,
         arguments,
         returns=returns,
@@ -473,6 +567,8 @@ def function(
         strict=strict,
         security_definer=security_definer,
         leakproof=leakproof,
+        cost=cost,
+        rows=rows,
         settings=settings,
         owner=owner,
         comment=comment,

@@ -27,9 +27,13 @@ _TARGETS = {
     "OBJECT_SEQUENCE": "SEQUENCE",
     "OBJECT_SCHEMA": "SCHEMA",
     "OBJECT_FUNCTION": "FUNCTION",
+    "OBJECT_PROCEDURE": "PROCEDURE",
     "OBJECT_TYPE": "TYPE",
     "OBJECT_DATABASE": "DATABASE",
 }
+
+
+_ROUTINES = ("FUNCTION", "PROCEDURE")
 
 
 class Target(NamedTuple):
@@ -39,9 +43,9 @@ class Target(NamedTuple):
     name: tuple[str, ...]
 
     def __str__(self) -> str:
-        if self.kind == "FUNCTION":
+        if self.kind in _ROUTINES:
             schema, name, arguments = self.name
-            return f"FUNCTION {Name(schema, name)}({arguments})"
+            return f"{self.kind} {Name(schema, name)}({arguments})"
         return f"{self.kind} {'.'.join(map(quoted, self.name))}"
 
     def reference(self) -> Reference | None:
@@ -53,7 +57,7 @@ class Target(NamedTuple):
                 return Reference("schema", Name("", self.name[0]))
             case "TYPE":
                 return Reference("type", Name(*self.name))
-            case "FUNCTION":
+            case "FUNCTION" | "PROCEDURE":
                 return Reference("function", Name(self.name[0], self.name[1]))
         return None
 
@@ -295,7 +299,7 @@ def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
                 kind = "SEQUENCE" if catalog.relation_kinds.get(name) == "S" else kind
                 yield Target(kind, name)
             case {"ObjectWithArgs": function}:
-                yield _function(function, catalog)
+                yield _routine(function, kind, catalog)
             case {"List": {"items": parts}}:
                 names = [part["String"]["sval"] for part in parts]
                 yield Target(kind, Name(*names) if len(names) > 1 else Name("public", names[0]))
@@ -303,15 +307,15 @@ def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
                 yield Target(kind, (text,))
 
 
-def _function(node: Node, catalog: Catalog) -> Target:
+def _routine(node: Node, kind: str, catalog: Catalog) -> Target:
     names = [part["String"]["sval"] for part in node["objname"]]
     name = Name(names[0], names[1]) if len(names) > 1 else Name("public", names[0])
     if node.get("args_unspecified"):
-        same = [key for key in catalog.acls if key[0] == "FUNCTION" and key[1:3] == name]
+        same = [key for key in catalog.acls if key[0] == kind and key[1:3] == name]
         if len(same) == 1:
-            return Target("FUNCTION", same[0][1:])
+            return Target(kind, same[0][1:])
     arguments = ", ".join(bare_type(one["TypeName"]) for one in node.get("objargs", ()))
-    return Target("FUNCTION", (*name, arguments))
+    return Target(kind, (*name, arguments))
 
 
 def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
