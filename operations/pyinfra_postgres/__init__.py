@@ -18,7 +18,7 @@ differs. The layers, each using only those above it:
 
 from .converge import transaction
 from .objects.columns import Column
-from .objects.constraints import Check, ForeignKey, PrimaryKey, Unique
+from .objects.constraints import Check, Exclude, ForeignKey, PrimaryKey, Unique
 from .objects.domains import Domain, domain
 from .objects.enums import Enum, enum
 from .objects.extensions import Extension, extension
@@ -33,6 +33,7 @@ from .objects.schemas import Schema, schema
 from .objects.sequences import Sequence, sequence
 from .objects.several import objects
 from .objects.sql import Script, sql
+from .objects.statistics import Statistics, statistics
 from .objects.tables import Table, table
 from .objects.triggers import Trigger, trigger
 from .objects.views import MaterializedView, View, materialized_view, view
@@ -45,6 +46,7 @@ __all__ = [
     "Column",
     "Domain",
     "Enum",
+    "Exclude",
     "Extension",
     "ForeignKey",
     "Function",
@@ -59,6 +61,7 @@ __all__ = [
     "Schema",
     "Script",
     "Sequence",
+    "Statistics",
     "Table",
     "Trigger",
     "Unique",
@@ -79,6 +82,7 @@ __all__ = [
     "schema",
     "sequence",
     "sql",
+    "statistics",
     "table",
     "transaction",
     "trigger",

@@ -13,7 +13,16 @@ from attrs import asdict, field, frozen
 from ..errors import DeclarationError
 from ..kind import Same
 from ..names import Exact, Name, identifiers, listed, optional_identifier, quoted
-from ..parse import Reference, expression, expression_references, statement
+from ..parse import (
+    Reference,
+    closing,
+    expression,
+    expression_references,
+    optional_expression,
+    statement,
+    tokens,
+)
+from .indexes import Element, aligned_element
 
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
@@ -207,6 +216,130 @@ class Check(Constraint):
                 table,
             )
         )
+
+
+def _exclusion(pair: tuple[str | Element, str]) -> tuple[Element, str]:
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise DeclarationError(f"an element of Exclude is (column, operator), not {pair!r}")
+    return Element.parse(pair[0]), _operator(pair[1])
+
+
+def _exclusions(
+    elements: Iterable[tuple[str | Element, str]],
+) -> tuple[tuple[Element, str], ...]:
+    return tuple(map(_exclusion, elements))
+
+
+def _operator(text: str) -> str:
+    """An operator as PostgreSQL prints it: by its name where it is its own or in `public`."""
+    try:
+        node = statement(f"ALTER TABLE t ADD EXCLUDE (c WITH {text})")["AlterTableStmt"]
+        exclusions = node["cmds"][0]["AlterTableCmd"]["def"]["Constraint"]["exclusions"]
+        operator = exclusions[0]["List"]["items"][1]["List"]["items"]
+        names = [part["String"]["sval"] for part in operator]
+    except (DeclarationError, KeyError, IndexError):
+        raise DeclarationError(f"{text!r} is no operator") from None
+    if len(names) == 1 or names[0] in {"pg_catalog", "public"}:
+        return str(names[-1])
+    return f"OPERATOR({quoted(names[0])}.{names[1]})"
+
+
+@frozen(init=False)
+class Exclude(Constraint):
+    """An exclusion constraint: no two rows for which all operators hold.
+
+    `pg.Exclude(("room", "="), ("period", "&&"), using="gist")`
+    """
+
+    elements: tuple[tuple[Element, str], ...] = field(converter=_exclusions)
+    using: str = "gist"
+    where: str | None = field(default=None, converter=optional_expression)
+    deferrable: bool = False
+    initially_deferred: bool = False
+
+    def __init__(
+        self,
+        *elements: tuple[str, str],
+        using: str = "gist",
+        where: str | None = None,
+        name: str | None = None,
+        deferrable: bool = False,
+        initially_deferred: bool = False,
+    ) -> None:
+        self.__attrs_init__(
+            elements=elements,
+            using=using,
+            where=where,
+            deferrable=deferrable or initially_deferred,
+            initially_deferred=initially_deferred,
+            name=name,
+        )
+
+    def definition(self) -> str:
+        elements = ", ".join(f"{element} WITH {operator}" for element, operator in self.elements)
+        end = "\n" if self.where and "--" in self.where else ""
+        where = "" if self.where is None else f" WHERE ({self.where}{end})"
+        timing = _timing(self.deferrable, self.initially_deferred)
+        return f"EXCLUDE USING {self.using} ({elements}){where}{timing}"
+
+    def requires(self) -> Iterator[Reference]:
+        texts = [self.where, *(element.expression for element, _ in self.elements)]
+        for text in texts:
+            if text is not None and not isinstance(text, Exact):
+                yield from expression_references(text)
+
+    def equals(self, current: Constraint, same: Same, table: Name) -> bool:
+        if not isinstance(current, Exclude) or len(self.elements) != len(current.elements):
+            return False
+        # All of it is compared, so that every expression is in one batch.
+        elements = [
+            (aligned_element(mine, other, same, table), operator)
+            for (mine, operator), (other, _) in zip(self.elements, current.elements, strict=True)
+        ]
+        where = f"SELECT 1 FROM ONLY {table} WHERE ({{}})"
+        equal = self.evolved(
+            elements=elements,
+            where=current.where if same(where, self.where, current.where, table) else self.where,
+            name=current.name,
+            validated=current.validated,
+        )
+        return equal == current
+
+
+def stored_exclude(definition: str) -> Exclude:
+    """The exclusion constraint that pg_get_constraintdef() prints."""
+    found = tokens(definition)
+    words = [token.text for token in found]
+    # EXCLUDE USING method (element WITH operator, ...) ... [WHERE (...)] [DEFERRABLE ...]
+    opening = words.index("(")
+    end = closing(found, opening)
+    elements = []
+    start, depth, with_at = opening + 1, 0, 0
+    for place in range(opening + 1, end + 1):
+        depth += {"(": 1, ")": -1}.get(words[place], 0)
+        if words[place] == "with" and depth == 0:
+            with_at = place
+        elif (words[place] == "," and depth == 0) or place == end:
+            element = definition[found[start].start : found[with_at - 1].end]
+            operator = definition[found[with_at].end : found[place].start].strip()
+            elements.append((element, operator))
+            start = place + 1
+    rest = words[end + 1 :]
+    where = None
+    if "where" in rest:
+        opening = end + 1 + rest.index("where") + 1
+        last = closing(found, opening)
+        where = Exact(definition[found[opening].end : found[last].start].strip())
+        rest = words[last + 1 :]
+    parsed = Exclude(*elements, using=words[2], where=where)
+    return parsed.evolved(
+        elements=[
+            (one._replace(expression=Exact(one.expression)) if one.expression else one, operator)
+            for one, operator in parsed.elements
+        ],
+        deferrable="deferrable" in rest,
+        initially_deferred="deferred" in rest,
+    )
 
 
 def _given(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -143,7 +143,7 @@ class Index(Object):
         elements = self.columns
         if len(elements) == len(current.columns):
             elements = tuple(
-                _aligned(one, other, same, self.table)
+                aligned_element(one, other, same, self.table)
                 for one, other in zip(elements, current.columns, strict=True)
             )
         predicate = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
@@ -217,7 +217,7 @@ def _replaced(current: Index, declared: Index) -> Iterator[Statement]:
     yield _built(declared)
 
 
-def _aligned(declared: Element, current: Element, same: Same, table: Name) -> Element:
+def aligned_element(declared: Element, current: Element, same: Same, table: Name) -> Element:
     """A declared element, with what equals the stored one written as it is there."""
     changes: dict[str, Any] = {}
     if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):

@@ -34,7 +34,14 @@ from ..naming import chosen_name
 from ..parse import Reference, statement, tree
 from ..plan import Hazard, Stage, Statement
 from .columns import Column, changed
-from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+from .constraints import (
+    Check,
+    Constraint,
+    ForeignKey,
+    PrimaryKey,
+    Unique,
+    stored_exclude,
+)
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -411,13 +418,14 @@ QUERIES = {
         SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
                  c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,
                  c.condeferrable, c.condeferred, c.connoinherit,
-                 CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid) END,
+                 CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid)
+                                WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
                  i.indnkeyatts, i.indkey::int2[],
                  CASE WHEN i.indexrelid IS NOT NULL
                       THEN to_jsonb(i) -> 'indnullsnotdistinct' END)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
-         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c')""",
+         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')""",
 }
 
 _FOREIGN_ACTIONS = {
@@ -509,6 +517,8 @@ def _constraint(row: Row, catalog: Catalog) -> Constraint:
         found = PrimaryKey(*columns, **common)
     elif kind == "u":
         found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
+    elif kind == "x":
+        found = stored_exclude(stored)
     elif kind == "c":
         found = Check(Exact(stored), no_inherit=no_inherit)
     else:

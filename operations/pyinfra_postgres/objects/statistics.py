@@ -1,0 +1,197 @@
+"""Extended statistics: CREATE STATISTICS, ALTER STATISTICS, DROP STATISTICS.
+
+https://www.postgresql.org/docs/current/sql-createstatistics.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import USER_SCHEMA, Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError
+from ..kind import (
+    Key,
+    Object,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..parse import Reference, expression_references
+from ..plan import Statement
+from .indexes import Element
+
+_KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
+
+
+def _kinds(kinds: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if kinds is None:
+        return None
+    found = tuple(sorted({kinds} if isinstance(kinds, str) else set(kinds)))
+    for one in found:
+        if one not in _KINDS.values():
+            raise DeclarationError(f"kinds are {', '.join(_KINDS.values())}, not {one!r}")
+    return found
+
+
+def _elements(on: str | Iterable[str | Element]) -> tuple[Element, ...]:
+    elements = tuple(map(Element.parse, [on] if isinstance(on, str) else on))
+    for one in elements:
+        if one.collation or one.operator_class or one.descending or one.nulls_first:
+            raise DeclarationError(f"statistics are on columns and expressions, not on {one}")
+    return elements
+
+
+@frozen
+class Statistics(Object):
+    """Extended statistics of a table."""
+
+    kind: ClassVar[str] = "statistics"
+
+    name: Name = field(converter=parse_name)
+    table: Name = field(converter=parse_name)
+    on: tuple[Element, ...] = field(default=(), converter=_elements)
+    kinds: tuple[str, ...] | None = field(default=None, converter=_kinds, kw_only=True)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"on {', '.join(map(str, self.on))} of {self.table}"
+        if self.kinds:
+            yield f"({', '.join(self.kinds)})"
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield Reference("table", self.table)
+        yield from owner_references(self.owner)
+        for one in self.on:
+            if one.expression is not None and not isinstance(one.expression, Exact):
+                yield from expression_references(one.expression)
+
+    def completed(self, catalog: Catalog) -> Self | None:
+        if not self.on:
+            raise DeclarationError(f"{self.title} does not exist: declare what it is on")
+        return self
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        template = f"SELECT ({{}}) FROM ONLY {self.table}"
+        found = []
+        for one in self.on:
+            # Every expression is compared with every other: their order means nothing.
+            equal = [
+                other
+                for other in current.on
+                if one == other
+                or (
+                    (one.expression is not None and other.expression is not None)
+                    and same(template, one.expression, other.expression, self.table)
+                )
+            ]
+            found.append(equal[0] if equal else one)
+        matches = sorted(map(str, found)) == sorted(map(str, current.on))
+        return evolve(
+            self,
+            on=current.on if matches or not self.on else found,
+            kinds=either(self.kinds, current.kinds),
+            owner=either(self.owner, current.owner),
+            comment=either(self.comment, current.comment),
+        )
+
+    @staticmethod
+    def diff(current: Statistics | None, declared: Statistics | None) -> Iterator[Statement]:
+        """CREATE, make anew or DROP statistics; ANALYZE fills them."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP STATISTICS {current.name}")
+            return
+        target = f"STATISTICS {declared.name}"
+        if current and evolve(current, owner=declared.owner, comment=declared.comment) != declared:
+            yield Statement(f"DROP {target}")
+            current = None
+        if current is None:
+            kinds = f" ({', '.join(declared.kinds)})" if declared.kinds else ""
+            on = ", ".join(map(str, declared.on))
+            yield Statement(f"CREATE {target}{kinds} ON {on} FROM {declared.table}")
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+QUERIES = {
+    "statistics": f"""
+        SELECT json_build_array(n.nspname, s.stxname, s.stxrelid::int8, s.stxkeys::int2[],
+                 s.stxkind::text[], to_json(pg_get_statisticsobjdef_expressions(s.oid)),
+                 s.stxowner::int8, d.description)
+          FROM pg_namespace n JOIN pg_statistic_ext s ON s.stxnamespace = n.oid
+          LEFT JOIN pg_description d
+            ON d.objoid = s.oid AND d.classoid = 'pg_statistic_ext'::regclass
+         WHERE {USER_SCHEMA}"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    for schema, name, table, keys, kinds, texts, role, remark in sections["statistics"] or ():
+        columns = [_element(column=catalog.columns[table][key]) for key in keys]
+        found = Statistics(
+            Name(schema, name),
+            catalog.relations[table],
+            [*columns, *(_element(text=Exact(text)) for text in texts or ())],
+            kinds=[_KINDS[letter] for letter in kinds if letter in _KINDS],
+            owner=catalog.roles[role],
+            comment=remark,
+        )
+        catalog.objects[found.key()] = found
+
+
+def _element(column: str | None = None, text: str | None = None) -> Element:
+    return Element(column, text, (), None, False, False)
+
+
+def statistics(
+    statistics: str,
+    table: str,
+    on: str | Iterable[str] = (),
+    *,
+    kinds: str | Iterable[str] | None = None,
+    owner: str | None = None,
+    comment: str | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare extended statistics.
+
+    + statistics: their name
+    + table: the table
+    + on: columns, and expressions in parentheses, in any order
+    + kinds: ndistinct, dependencies, mcv; by default all that PostgreSQL gathers
+    + owner: their owner
+    + comment: their comment, "" for none
+    + present: whether they exist
+
+    ANALYZE of the table fills them.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.statistics("city_zip", "address", ["city", "zip"], kinds=["dependencies"])
+    """
+    declaration = Statistics(statistics, table, on, kinds=kinds, owner=owner, comment=comment)
+    return converge(**declared([declaration], present, arguments))
