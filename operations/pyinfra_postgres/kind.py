@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 from .names import Exact, Name, literal, quoted
-from .parse import Reference, role_references
+from .parse import Reference, has_own_modifiers, role_references
 from .plan import Statement
 
 if TYPE_CHECKING:
@@ -128,6 +128,16 @@ class Object:
 def either(declared: _T | None, current: _T | None) -> _T | None:
     """What is declared, or what is there where nothing is declared."""
     return current if declared is None else declared
+
+
+def aligned_type(declared: str, current: str, same: Same) -> str:
+    """A declared type, written as the stored one where it is the same.
+
+    What a modifier of a user's type means is known to that type alone.
+    """
+    if declared == current or not has_own_modifiers(declared):
+        return declared
+    return current if same("SELECT CAST(NULL AS {})", declared, current) else declared
 
 
 class Commented(Protocol):

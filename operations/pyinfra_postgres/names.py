@@ -56,6 +56,11 @@ def parse_name(text: str | Name) -> Name:
             )
 
 
+def optional_name(text: str | Name | None) -> Name | None:
+    """Read one name with or without a schema, if there is one."""
+    return None if text is None else parse_name(text)
+
+
 def split(text: str) -> list[str]:
     """Split a dotted name into its parts, folded as PostgreSQL folds them.
 

@@ -7,14 +7,14 @@ silently, so texts are sliced from their source.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from pglast.parser import ParseError, parse_sql_json, scan
 
 from .errors import DeclarationError
-from .names import Exact, Name, quoted
+from .names import Exact, Name, literal, quoted
 
 Node: TypeAlias = dict[str, Any]
 
@@ -241,7 +241,13 @@ def type_references(text: str) -> Iterator[Reference]:
         yield Reference("type", _user_type(node))
 
 
-def _type_base(node: Node) -> tuple[str | None, list[int]]:
+def has_own_modifiers(text: str) -> bool:
+    """Whether `text` is a user's type with modifiers, which only that type can compare."""
+    node = type_node(text)
+    return bool(node.get("typmods")) and _type_base(node)[0] is None
+
+
+def _type_base(node: Node) -> tuple[str | None, list[int | str]]:
     """The internal name of a built-in type (None for a user's), and the modifiers."""
     names = [part["String"]["sval"] for part in node["names"]]
     modifiers = [_modifier(item) for item in node.get("typmods", ())]
@@ -257,14 +263,24 @@ def _user_type(node: Node) -> Name:
     return Name(*names[-2:]) if len(names) > 1 else Name("public", names[0])
 
 
-def _modifier(item: Node) -> int:
-    constant = item.get("A_Const", {})
-    if "ival" not in constant:
-        raise DeclarationError("a type's modifier must be an integer")
-    return int(constant["ival"].get("ival", 0))
+def _modifier(item: Node) -> int | str:
+    """An integer, or SQL for what else PostgreSQL hands to a type: a constant or a name."""
+    match item:
+        case {"A_Const": {"ival": number}}:
+            return int(number.get("ival", 0))
+        case {"A_Const": {"fval": {"fval": str(number)}}}:
+            return number
+        case {"A_Const": {"sval": text}}:
+            return literal(text.get("sval", ""))
+        case {"ColumnRef": {"fields": [{"String": {"sval": str(name)}}]}}:
+            return quoted(name)
+    raise DeclarationError("a type's modifier must be a constant or a name")
 
 
-def _format_built_in(name: str, modifiers: list[int]) -> str:
+def _format_built_in(name: str, given: list[int | str]) -> str:
+    modifiers = [one for one in given if isinstance(one, int)]
+    if len(modifiers) < len(given):
+        raise DeclarationError(f"a modifier of {name} must be an integer")
     written = _SQL_NAMES.get(name, quoted(name) if name not in _BUILT_IN_TYPES else name)
     match name:
         case "time" | "timestamp":
@@ -283,7 +299,7 @@ def _format_built_in(name: str, modifiers: list[int]) -> str:
     return f"{written}{_parenthesised(modifiers)}"
 
 
-def _parenthesised(modifiers: list[int]) -> str:
+def _parenthesised(modifiers: Sequence[int | str]) -> str:
     return f"({','.join(map(str, modifiers))})" if modifiers else ""
 
 

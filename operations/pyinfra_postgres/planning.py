@@ -145,14 +145,23 @@ def _action(current: Object | None, target: Object | None) -> Action:
     return Action.CHANGE if current and current.exists else Action.CREATE
 
 
+_NEEDS_CONSENT = {
+    Hazard.LOSES_DATA: "would lose data",
+    Hazard.REWRITES: "would rewrite the table, and lose what the new type can't hold",
+}
+
+
 def _refuse_losses(
     session: Session, item: Item, statements: Sequence[Statement], plan: Plan
 ) -> None:
     one = item.declaration
-    losses = [statement for statement in statements if Hazard.LOSES_DATA in statement.hazards]
-    if losses and not _is_allowed(session, one):
-        reason = f"{losses[0].shown} would lose data"
-        plan.refusals.append(Refusal(item.operation, one.title, _with_consent(reason, one)))
+    if _is_allowed(session, one):
+        return
+    for statement in statements:
+        for hazard in statement.hazards:
+            if hazard in _NEEDS_CONSENT:
+                reason = _with_consent(f"{statement.shown} {_NEEDS_CONSENT[hazard]}", one)
+                plan.refusals.append(Refusal(item.operation, one.title, reason))
 
 
 def _is_allowed(session: Session, one: Object) -> bool:

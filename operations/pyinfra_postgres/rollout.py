@@ -18,7 +18,7 @@ from . import catalog as catalogs
 from . import render
 from .command import Answer, Failure
 from .errors import HostError
-from .names import literal
+from .names import Name, literal
 from .plan import Change, Plan, Stage, Statement, masked
 
 LOCK_KEY = "1886220904, 1"
@@ -116,7 +116,9 @@ class Rollout:
                 time.sleep(random.uniform(0.05, 0.3))
                 plan = self._anew()
                 continue
-            raise HostError(_explain(change, statement, failure))
+            raise HostError(
+                f"{_explain(change, statement, failure)}. Nothing of the transaction stays"
+            )
         raise AssertionError("unreachable")
 
     def _changed_meanwhile(self) -> bool:
@@ -139,22 +141,33 @@ class Rollout:
         main = plan.of(Stage.MAIN)
         if not main:
             return None
-        timeout = int(self._number("postgres_lock_timeout", 2000))
-        script, first = transaction_script(plan, timeout)
-        attempts = max(1, int(self._number("postgres_lock_attempts", 5)))
+        script, first = transaction_script(plan, self._lock_timeout())
+        failure = self._patiently(script, lambda failure: _is_lock(failure, first), plan.locked())
+        if failure is None:
+            return None
+        if _is_lock(failure, first):
+            raise HostError(
+                f"no lock after {self._attempts()} tries, nothing was changed: "
+                f"{self._blockers(plan.locked())}; {failure}"
+            )
+        return *self._culprit(main, first, script, failure), failure
+
+    def _patiently(
+        self,
+        script: Sequence[str],
+        is_lock: Callable[[Failure], bool],
+        relations: Sequence[Name],
+    ) -> Failure | None:
+        """Send a script again while it gets no lock, a bounded number of times."""
+        attempts = self._attempts()
         for attempt in range(1, attempts + 1):
             failure = self.send(script).failure
-            if failure is None:
-                return None
-            if not _is_lock(failure, first):
-                return *self._culprit(main, first, script, failure), failure
-            blockers = self._blockers(plan)
-            if attempt < attempts:
-                render.say(self.host, f"no lock, try {attempt} of {attempts}: {blockers}")
-                time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0))
-        raise HostError(
-            f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
-        )
+            if failure is None or not is_lock(failure) or attempt == attempts:
+                return failure
+            blockers = self._blockers(relations)
+            render.say(self.host, f"no lock, try {attempt} of {attempts}: {blockers}")
+            time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0))
+        raise AssertionError("unreachable")
 
     def _culprit(
         self,
@@ -180,24 +193,36 @@ class Rollout:
         after = plan.of(Stage.AFTER)
         if not after:
             return
-        # A short timeout would kill an index build that waits for an old transaction.
-        settings = [
-            "SET lock_timeout = 0",
-            "SET statement_timeout = 0",
-            "SET search_path = public",
-        ]
-        self.send(settings)
+        self.send(["SET statement_timeout = 0", "SET search_path = public"])
         try:
             for change, statement in after:
                 render.say(self.host, f"after the transaction: {statement.shown}")
-                answer = self.send([statement.sql])
-                if answer.failure:
+                if failure := self._alone(statement):
                     raise HostError(
-                        f"{_explain(change, statement, answer.failure)} The transaction before "
-                        "it is in place; the next run completes this"
+                        f"{_explain(change, statement, failure)}. The transaction before it is in "
+                        "place; the next run completes this"
                     )
         finally:
             self.send(["RESET lock_timeout", "RESET statement_timeout", "RESET search_path"])
+
+    def _alone(self, statement: Statement) -> Failure | None:
+        """Run one statement outside a transaction."""
+        if statement.locks is None:
+            # A timeout would kill an index build that waits for an old transaction.
+            self.send(["SET lock_timeout = 0"])
+            return self.send([statement.sql]).failure
+        self.send([f"SET lock_timeout = {self._lock_timeout()}"])
+        return self._patiently(
+            [statement.sql],
+            lambda failure: failure.sqlstate in _LOCK_NOT_AVAILABLE,
+            [statement.locks],
+        )
+
+    def _attempts(self) -> int:
+        return max(1, int(self._number("postgres_lock_attempts", 5)))
+
+    def _lock_timeout(self) -> int:
+        return int(self._number("postgres_lock_timeout", 2000))
 
     def _number(self, name: str, default: float) -> float:
         """Host data that is a number. Raises HostError where it is none."""
@@ -207,9 +232,9 @@ class Rollout:
         except (TypeError, ValueError):
             raise HostError(f"{name} must be a number, not {value!r}") from None
 
-    def _blockers(self, plan: Plan) -> str:
-        """The sessions that hold locks on what the plan needs."""
-        names = ", ".join(f"to_regclass({literal(str(name))})" for name in plan.locked())
+    def _blockers(self, relations: Sequence[Name]) -> str:
+        """The sessions that hold locks on relations."""
+        names = ", ".join(f"to_regclass({literal(str(name))})" for name in relations)
         if not names:
             return "a lock was not available"
         answer = self.send(
@@ -258,10 +283,7 @@ def _strong_locks(plan: Plan, deadline: int) -> Iterator[str]:
 
 
 def _explain(change: Change, statement: Statement, failure: Failure) -> str:
-    detail = f" {failure.detail}." if failure.detail else ""
+    detail = f" {failure.detail.rstrip('.')}." if failure.detail else ""
     sql = statement.shown if len(statement.shown) < 400 else f"{statement.shown[:400]}..."
-    return masked(
-        f"{change.operation} failed, and nothing of its transaction stays: {failure}.{detail} "
-        f"Statement: {sql}",
-        statement.hidden,
-    )
+    text = f"{change.operation} failed: {failure}.{detail} Statement: {sql}"
+    return masked(text, statement.hidden)

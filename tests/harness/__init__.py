@@ -3,6 +3,7 @@
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
 from harness.platform import TODAY, Platform
 from harness.servers import (
+    EVERY_LABEL,
     LABELS,
     NEWEST,
     Database,
@@ -14,6 +15,7 @@ from harness.servers import (
 )
 
 __all__ = [
+    "EVERY_LABEL",
     "LABELS",
     "NEWEST",
     "TODAY",

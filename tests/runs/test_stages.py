@@ -9,6 +9,8 @@ import pytest
 from harness import Database, Project, finished, one_version, until
 
 INDEX = 'pg.index("i", "t", ["a"])\n'
+NOT_NULL = """
+    SELECT attnotnull FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'a'"""
 
 
 @pytest.fixture
@@ -66,17 +68,17 @@ def test_a_run_that_dies_after_the_stage_before_is_completed(
         """
         with pg.transaction():
             pg.enum("status", ["a", "b"])
-            pg.table("t", [pg.Column("s", "status", default="'b'"), pg.Column("n", "integer")],
-                     constraints=[pg.Unique("n")])
+            pg.table("t", [pg.Column("s", "status", default="'b'"), pg.Column("n", "integer")])
+            pg.sql("SELECT 1 / count(*) FROM t WHERE n = 2")
         """
     )
     before = database.dump()
     output = project.run().failed().output
-    assert "23505" in output
+    assert "22012" in output
     # The label stays: it is additive, and PostgreSQL can't take it back.
     after = database.dump()
     assert after == before.replace("'a'\n", "'a',\n    'b'\n")
-    database.psql("DELETE FROM t")
+    database.psql("INSERT INTO t VALUES ('a', 2)")
     project.run().succeeded()
     assert "DEFAULT 'b'::public.status" in database.dump()
 
@@ -184,3 +186,62 @@ def test_a_constraint_on_rows_is_validated_after_the_transaction(
     assert "NOT VALID" in sent[0]
     assert sent[1] == "ALTER TABLE public.t VALIDATE CONSTRAINT c"
     assert filled.psql("SELECT convalidated FROM pg_constraint WHERE conname = 'c'") == "t"
+
+
+def test_a_key_on_rows_is_built_without_blocking_writers(
+    project: Project, filled: Database
+) -> None:
+    project.deploy('pg.table("t", [pg.Column("a", "integer", primary_key=True)])\n')
+    with filled.watch() as seen:
+        project.run().succeeded()
+    assert "CREATE UNIQUE INDEX CONCURRENTLY t_pkey ON public.t (a)" in seen.statements
+    keys = "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = 't'::regclass"
+    assert filled.psql(keys) == "t_pkey"
+    assert filled.psql(NOT_NULL) == "t"
+    dump = filled.dump()
+    project.run().succeeded()
+    assert filled.dump() == dump
+
+
+def test_a_key_that_rows_stand_against_is_completed_when_they_do_not(
+    project: Project, filled: Database
+) -> None:
+    filled.psql("INSERT INTO t VALUES (1)")
+    project.deploy('pg.table("t", [pg.Column("a", "integer", unique=True)])\n')
+    output = project.run().failed().output
+    assert "SQLSTATE 23505" in output
+    assert "the next run completes this" in output
+    assert valid(filled) == [("t_a_key", "f")]
+    filled.psql("DELETE FROM t WHERE ctid = (SELECT max(ctid) FROM t)")
+    project.run().succeeded()
+    assert valid(filled) == [("t_a_key", "t")]
+    keys = "SELECT conname FROM pg_constraint WHERE contype = 'u' AND conrelid = 't'::regclass"
+    assert filled.psql(keys) == "t_a_key"
+
+
+def test_nulls_are_taken_away_without_blocking_writers(project: Project, filled: Database) -> None:
+    project.deploy('pg.table("t", [pg.Column("a", "integer", nullable=False)])\n')
+    filled.psql("INSERT INTO t VALUES (NULL)")
+    output = project.run().failed().output
+    assert "SQLSTATE 23514" in output
+    # New nulls are refused already.
+    assert "23514" in filled.error("INSERT INTO t VALUES (NULL)")
+    filled.psql("DELETE FROM t WHERE a IS NULL")
+    with filled.watch() as seen:
+        project.run().succeeded()
+    assert "ALTER TABLE public.t VALIDATE CONSTRAINT t_a_not_null_check" in seen.statements
+    assert filled.psql(NOT_NULL) == "t"
+    checks = "SELECT count(*) FROM pg_constraint WHERE contype = 'c' AND conrelid = 't'::regclass"
+    assert filled.psql(checks) == "0"
+
+
+def test_a_constraint_that_is_not_declared_stays_not_valid(
+    project: Project, filled: Database
+) -> None:
+    filled.psql("ALTER TABLE t ADD CONSTRAINT old CHECK (a < 10) NOT VALID")
+    project.deploy('pg.table("t", [pg.Column("a", "integer"), pg.Column("b", "text")])\n')
+    project.run().succeeded()
+    assert filled.psql("SELECT convalidated FROM pg_constraint WHERE conname = 'old'") == "f"
+    dump = filled.dump()
+    project.run().succeeded()
+    assert filled.dump() == dump

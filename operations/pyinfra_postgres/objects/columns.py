@@ -6,14 +6,15 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from ..errors import DeclarationError
-from ..kind import Same, comment, either
+from ..kind import Same, aligned_type, comment, either
 from ..names import Exact, Name, identifier, literal, quoted, split
+from ..naming import joined
 from ..parse import (
     Reference,
     expression_references,
@@ -23,7 +24,7 @@ from ..parse import (
     type_name,
     type_references,
 )
-from ..plan import Hazard, Statement
+from ..plan import Hazard, Stage, Statement
 
 
 def _collation(text: str | Name | None) -> Name | None:
@@ -47,7 +48,8 @@ class Column:
     + default: an expression; without one there is no default
     + nullable: whether it may be null; columns of a primary key may not
     + identity: ALWAYS or BY DEFAULT
-    + generated: the expression of a stored generated column
+    + generated: the expression of a generated column
+    + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
     + collation: its collation, `default` for the type's own
     + comment: its comment, "" for none
     + primary_key, unique, references: short for a constraint of this column alone
@@ -59,6 +61,7 @@ class Column:
     nullable: bool = field(default=True, kw_only=True)
     identity: str | None = field(default=None, converter=_identity, kw_only=True)
     generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    virtual: bool = field(default=False, kw_only=True)
     collation: Name | None = field(default=None, converter=_collation, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     primary_key: bool = field(default=False, kw_only=True)
@@ -84,6 +87,8 @@ class Column:
             raise DeclarationError(f"column {self.name} has {' and '.join(given)}: choose one")
         if self.identity:
             object.__setattr__(self, "nullable", False)
+        if self.virtual and self.generated is None:
+            raise DeclarationError(f"column {self.name}: virtual is for a generated one")
 
     def requires(self) -> Iterator[Reference]:
         """The types and functions that it names."""
@@ -99,7 +104,8 @@ class Column:
         if self.collation:
             parts.append(f"COLLATE {_collation_sql(self.collation)}")
         if self.generated is not None:
-            parts.append(f"GENERATED ALWAYS AS ({_own_line(self.generated)}) STORED")
+            how = "VIRTUAL" if self.virtual else "STORED"
+            parts.append(f"GENERATED ALWAYS AS ({_own_line(self.generated)}) {how}")
         if self.identity:
             parts.append(f"GENERATED {self.identity} AS IDENTITY")
         if self.default is not None and not self.serial:
@@ -111,7 +117,9 @@ class Column:
 
     def aligned(self, current: Column, same: Same, table: Name) -> Column:
         """Itself, with what equals the current column written as it is there."""
+        type_ = aligned_type(self.type, current.type, same)
         changes: dict[str, Any] = {
+            "type": type_,
             "comment": either(self.comment, current.comment),
             "collation": self._collated(current),
         }
@@ -121,7 +129,7 @@ class Column:
                 changes |= {"default": current.default, "serial": False}
         elif _is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif (self.type == current.type or _widens(current.type, self.type)) and same(
+        elif (type_ == current.type or _widens(current.type, type_)) and same(
             cast, self.default, current.default
         ):
             changes["default"] = current.default
@@ -155,10 +163,15 @@ _COLLATABLE = re.compile(r"text|character|bpchar")
 _TEXTS = re.compile(r"(?:character varying|varchar)(?:\((\d+)\))?|text")
 
 
-def changed(table: Name, current: Column, declared: Column, filled: bool) -> Iterator[Statement]:
-    """The statements that turn one column into another of the same name."""
+def changed(
+    table: Name, current: Column, declared: Column, filled: bool, checks: Container[str | None]
+) -> Iterator[Statement]:
+    """The statements that turn one column into another of the same name.
+
+    `checks` holds the names of the table's constraints.
+    """
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
-    if current.generated != declared.generated:
+    if (current.generated, current.virtual) != (declared.generated, declared.virtual):
         raise DeclarationError(
             f"column {declared.name} is {_generation(current)} and is declared "
             f"{_generation(declared)}: PostgreSQL can't change that, drop the column and add it"
@@ -167,8 +180,9 @@ def changed(table: Name, current: Column, declared: Column, filled: bool) -> Ite
     if retyped:
         yield from _retyped(alter, table, current, declared, filled)
     if current.nullable and not declared.nullable:
-        scan = (Hazard.SCANS, Hazard.BLOCKS_READS) if filled else ()
-        yield Statement(f"{alter} SET NOT NULL", hazards=scan, locks=table)
+        # An identity needs it at once.
+        later = filled and declared.identity == current.identity
+        yield from _filled_in(alter, table, declared.name, later, checks)
     if current.identity != declared.identity:
         yield from _identified(alter, table, current, declared)
     if declared.serial:
@@ -184,6 +198,27 @@ def changed(table: Name, current: Column, declared: Column, filled: bool) -> Ite
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared)
+
+
+def _filled_in(
+    alter: str, table: Name, column: str, filled: bool, checks: Container[str | None]
+) -> Iterator[Statement]:
+    """Take nulls away; with rows through a check, so that nobody waits while they are read.
+
+    A run that died in between left the check, and this goes on from there.
+    """
+    if not filled:
+        yield Statement(f"{alter} SET NOT NULL", locks=table)
+        return
+    name = joined(table.name, column, "not_null_check")
+    change = f"ALTER TABLE {table}"
+    if name not in checks:
+        check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"
+        yield Statement(f"{change} ADD {check} NOT VALID", locks=table)
+    validate = f"{change} VALIDATE CONSTRAINT {quoted(name)}"
+    yield Statement(validate, stage=Stage.AFTER, hazards=(Hazard.SCANS,))
+    for last in (f"{alter} SET NOT NULL", f"{change} DROP CONSTRAINT {quoted(name)}"):
+        yield Statement(last, stage=Stage.AFTER, locks=table)
 
 
 def _retyped(
@@ -246,7 +281,8 @@ def _unsequenced(table: Name, column: str) -> str:
 
 
 def _generation(column: Column) -> str:
-    return "plain" if column.generated is None else f"generated as ({column.generated})"
+    how = " virtual" if column.virtual else ""
+    return "plain" if column.generated is None else f"generated as ({column.generated}){how}"
 
 
 def _default(text: str) -> str:

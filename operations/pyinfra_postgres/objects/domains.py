@@ -21,6 +21,7 @@ from ..kind import (
     Object,
     Row,
     Same,
+    aligned_type,
     comment,
     either,
     owner,
@@ -97,13 +98,18 @@ class Domain(Object):
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         changes: dict[str, Any] = {
-            "type": either(self.type, current.type),
+            "type": self._aligned_type(current, same),
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
         if same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
             changes["default"] = current.default
         return evolve(self, checks=list(self._aligned_checks(current, same)), **changes)
+
+    def _aligned_type(self, current: Self, same: Same) -> str | None:
+        if self.type is None or current.type is None:
+            return either(self.type, current.type)
+        return aligned_type(self.type, current.type, same)
 
     def _aligned_checks(self, current: Self, same: Same) -> Iterator[Check]:
         # VALUE reads as a column of that name.

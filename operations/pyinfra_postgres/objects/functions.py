@@ -186,8 +186,13 @@ class Function(Object):
     @property
     def has_sql_body(self) -> bool:
         """Whether the body is parsed when it is created: `RETURN ...` or `BEGIN ATOMIC ... END`."""
-        first = tokens(self.body)[:1] if self.language == "sql" and self.body else []
-        return bool(first) and first[0].text in {"begin", "return"}
+        if self.language != "sql" or not self.body:
+            return False
+        try:
+            words = [one.text for one in tokens(self.body) if not one.kind.endswith("COMMENT")]
+        except DeclarationError:
+            return False  # PostgreSQL will say what is wrong with it.
+        return words[:1] == ["return"] or words[:2] == ["begin", "atomic"]
 
     @property
     def signature(self) -> str:
@@ -372,30 +377,32 @@ def _created(declared: Function) -> Statement:
     parts = [f"CREATE OR REPLACE {declared.acl} {declared.name}({arguments})"]
     if declared.returns is not None:
         parts.append(f"RETURNS {declared.returns}")
-    parts.append(f"LANGUAGE {quoted(declared.language)}{''.join(_attributes(declared))}")
+    volatility = "" if isinstance(declared, Procedure) else f" {declared.volatility}"
+    parts.append(f"LANGUAGE {quoted(declared.language)}{volatility}")
+    parts += _attributes(declared)
     for name, value in declared.settings.items():
         parts.append(f"SET {_setting_name(name)} TO {_setting(name, value)}")
     if declared.has_sql_body:
-        return Statement("\n".join([*parts, declared.body or ""]))
+        body = declared.body or ""
+        # A comment at the end would swallow the semicolon that follows.
+        return Statement("\n".join([*parts, body, *([""] if "--" in body else [])]))
     tag = _tag(declared.body or "")
     return Statement("\n".join([*parts, f"AS {tag}{declared.body}{tag}"]))
 
 
 def _attributes(declared: Function) -> Iterator[str]:
     """What is not the default; replacing a function would reset what is left out."""
-    if not isinstance(declared, Procedure):
-        yield f" {declared.volatility}"
     if declared.strict:
-        yield " STRICT"
+        yield "STRICT"
     if declared.security_definer:
-        yield " SECURITY DEFINER"
+        yield "SECURITY DEFINER"
     if declared.leakproof:
-        yield " LEAKPROOF"
+        yield "LEAKPROOF"
     if declared.parallel != "UNSAFE":
-        yield f" PARALLEL {declared.parallel}"
+        yield f"PARALLEL {declared.parallel}"
     for name in ("cost", "rows"):
         if getattr(declared, name) is not None:
-            yield f" {name.upper()} {getattr(declared, name):g}"
+            yield f"{name.upper()} {getattr(declared, name):g}"
 
 
 def _tag(body: str) -> str:

@@ -1,11 +1,11 @@
-"""Indexes: CREATE INDEX, DROP INDEX.
+"""Indexes: CREATE INDEX, ALTER INDEX, DROP INDEX.
 
 https://www.postgresql.org/docs/current/sql-createindex.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
@@ -17,7 +17,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
+from ..names import Exact, Name, identifier, identifiers, listed, literal, parse_name, quoted
 from ..parse import Node, Reference, closing, optional_expression, references, statement, tokens
 from ..plan import Hazard, Stage, Statement
 
@@ -75,6 +75,31 @@ def _lower(text: str) -> str:
     return text.lower()
 
 
+def _parameters(given: Mapping[str, object] | None) -> dict[str, str] | None:
+    if given is None:
+        return None
+    return {name.lower(): _value(value) for name, value in sorted(given.items())}
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_SWITCHES = {"deduplicate_items", "fastupdate", "autosummarize"}
+_ON, _OFF = {"on", "true", "yes", "t", "y"}, {"off", "false", "no", "f", "n"}
+
+
+def _normal(name: str, value: str) -> object:
+    """A storage parameter's value as PostgreSQL understands the text that it keeps."""
+    word = value.strip().lower()
+    if name in _SWITCHES:
+        return True if word in _ON | {"1"} else False if word in _OFF | {"0"} else word
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
 @frozen
 class Index(Object):
     """An index of a table that no constraint owns."""
@@ -89,12 +114,15 @@ class Index(Object):
     method: str = field(default="btree", converter=_lower, kw_only=True)
     include: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
     nulls_not_distinct: bool = field(default=False, kw_only=True)
+    parameters: dict[str, str] | None = field(default=None, converter=_parameters, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     valid: bool = field(default=True, kw_only=True)
     builder: int | None = field(default=None, eq=False, kw_only=True)
     """The process id of the session that is building it right now."""
     online: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is built without blocking writers, outside the transaction."""
+    partitioned: bool = field(default=False, eq=False, kw_only=True)
+    """Whether its table is partitioned: PostgreSQL alters no parameters of such an index."""
 
     def key(self) -> Key:
         # An index is in its table's schema.
@@ -115,6 +143,8 @@ class Index(Object):
             parts.append(f"INCLUDE ({listed(self.include)})")
         if self.nulls_not_distinct:
             parts.append("NULLS NOT DISTINCT")
+        if self.parameters:
+            parts.append(f"WITH ({', '.join(_settings(self.parameters))})")
         if self.where is not None:
             parts.append(f"WHERE ({self.where})")
         return " ".join(parts)
@@ -128,9 +158,10 @@ class Index(Object):
         end = "\n" if self.where and "--" in self.where else ""
         where = f" WHERE ({self.where}{end})" if self.where is not None else ""
         elements = ", ".join(map(str, self.columns))
+        parameters = f" WITH ({', '.join(_settings(self.parameters))})" if self.parameters else ""
         return (
             f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {self.table} "
-            f"USING {self.method} ({elements}){include}{nulls}{where}"
+            f"USING {self.method} ({elements}){include}{nulls}{parameters}{where}"
         )
 
     def requires(self) -> Iterator[Reference]:
@@ -154,9 +185,22 @@ class Index(Object):
             self,
             columns=elements,
             where=where,
+            parameters=self._aligned_parameters(current),
             comment=either(self.comment, current.comment),
             online=_online(self.table, catalog),
+            partitioned=catalog.relation_kinds.get(self.table) == "p",
         )
+
+    def _aligned_parameters(self, current: Self) -> dict[str, str] | None:
+        there = current.parameters or {}
+        if self.parameters is None:
+            return current.parameters
+        return {
+            name: there[name]
+            if name in there and _normal(name, value) == _normal(name, there[name])
+            else value
+            for name, value in self.parameters.items()
+        }
 
     def completed(self, catalog: Catalog) -> Self:
         if not self.columns:
@@ -165,16 +209,18 @@ class Index(Object):
 
     @staticmethod
     def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
-        """CREATE, replace or DROP an index; on a table with rows concurrently."""
+        """CREATE, ALTER, replace or DROP an index; on a table with rows concurrently."""
         if declared is None:
             assert current
             yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
             return
         if current is None:
             yield _built(declared)
-        elif evolve(current, comment=declared.comment) != declared:
+        elif _rebuilt(current, declared):
             yield from _replaced(current, declared)
             current = None
+        else:
+            yield from _set(current, declared)
         yield from (
             evolve(one, stage=Stage.AFTER if declared.online and current is None else one.stage)
             for one in comment(f"INDEX {_full(declared)}", current, declared)
@@ -184,6 +230,31 @@ class Index(Object):
 def _online(table: Name, catalog: Catalog) -> bool:
     # PostgreSQL builds no index of a partitioned table concurrently.
     return table in catalog.filled and catalog.relation_kinds.get(table) == "r"
+
+
+def _settings(parameters: Mapping[str, str]) -> Iterator[str]:
+    for name, value in parameters.items():
+        yield f"{quoted(name)} = {literal(value)}"
+
+
+def _rebuilt(current: Index, declared: Index) -> bool:
+    """Whether it differs in what can't be altered."""
+    kept = evolve(current, comment=declared.comment)
+    if not declared.partitioned:
+        kept = evolve(kept, parameters=declared.parameters)
+    return kept != declared
+
+
+def _set(current: Index, declared: Index) -> Iterator[Statement]:
+    """Storage parameters are for what is written from now on; REINDEX applies them to the rest."""
+    before, after = current.parameters or {}, declared.parameters or {}
+    alter = f"ALTER INDEX {_full(declared)}"
+    gone = [quoted(name) for name in before if name not in after]
+    new = {name: value for name, value in after.items() if before.get(name) != value}
+    if gone:
+        yield Statement(f"{alter} RESET ({', '.join(gone)})", locks=current.table)
+    if new:
+        yield Statement(f"{alter} SET ({', '.join(_settings(new))})", locks=current.table)
 
 
 def _full(index: Index) -> str:
@@ -295,7 +366,7 @@ QUERIES = {
                  CASE WHEN NOT i.indisvalid
                       THEN (SELECT min(b.pid) FROM pg_stat_progress_create_index b
                              WHERE b.index_relid = i.indexrelid) END,
-                 d.description)
+                 c.reloptions, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
           LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
@@ -313,8 +384,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     classes = {oid: (name, default) for oid, name, default in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts = row[:-4]
-        where, definition, builder, remark = row[-4:]
+        table, name, method, unique, valid, nulls, count, *parts = row[:-5]
+        where, definition, builder, parameters, remark = row[-5:]
         if table not in catalog.relations:
             continue
         keys, operator_classes, used, options, expressions = parts
@@ -340,6 +411,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             method=method,
             include=[names[key] for key in keys[count:]],
             nulls_not_distinct=bool(nulls),
+            parameters=dict(one.split("=", 1) for one in parameters or ()),
             comment=remark,
             valid=valid,
             builder=builder,
@@ -388,6 +460,7 @@ def index(
     method: str = "btree",
     include: str | Iterable[str] = (),
     nulls_not_distinct: bool = False,
+    parameters: Mapping[str, object] | None = None,
     comment: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
@@ -402,6 +475,8 @@ def index(
     + method: the access method
     + include: further columns that it carries
     + nulls_not_distinct: whether a unique index treats nulls as equal
+    + parameters: its storage parameters, like {"fillfactor": 70}; what is not given is left as it
+      is, {} is PostgreSQL's defaults
     + comment: its comment, "" for none
     + present: whether it exists
 
@@ -428,6 +503,7 @@ def index(
         method=method,
         include=include,
         nulls_not_distinct=nulls_not_distinct,
+        parameters=parameters,
         comment=comment,
     )
     return converge(**declared([declaration], present, arguments))

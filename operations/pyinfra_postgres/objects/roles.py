@@ -15,6 +15,7 @@ from typing_extensions import Unpack
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment
 from ..names import Exact, identifier, identifiers, quoted
 from ..parse import Reference, role_references
@@ -179,4 +180,6 @@ def role(
         member_of=member_of,
         comment=comment,
     )
+    if declaration.name in {"none", "public"} or declaration.name.startswith("pg_"):
+        raise DeclarationError(f"PostgreSQL keeps the role name {declaration.name} for itself")
     return converge(**declared([declaration], present, arguments))

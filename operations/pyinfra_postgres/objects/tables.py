@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -37,11 +37,13 @@ from .columns import Column, changed
 from .constraints import (
     Check,
     Constraint,
+    Exclude,
     ForeignKey,
     PrimaryKey,
     Unique,
     stored_exclude,
 )
+from .indexes import Index
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -82,6 +84,8 @@ class Table(Object):
     comment: str | None = field(default=None, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
+    indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
+    """Its indexes that no constraint owns, and whether each is valid, where that matters."""
 
     def __attrs_post_init__(self) -> None:
         own: list[Constraint] = []
@@ -204,7 +208,16 @@ class Table(Object):
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
             filled=current.filled,
+            indexes=self._leftovers(current, catalog),
         )
+
+    def _leftovers(self, current: Self, catalog: Catalog) -> dict[str, bool]:
+        """The indexes of which one may be what an interrupted run has left of a key."""
+        if not current.filled or not any(
+            isinstance(one, PrimaryKey | Unique) for one in self.constraints
+        ):
+            return {}
+        return {one.name: one.valid for one in catalog.of(Index) if one.table == self.name}
 
     def _aligned_constraints(self, current: Self, same: Same, catalog: Catalog) -> list[Constraint]:
         free = list(current.constraints)
@@ -307,17 +320,19 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             f"{declared.partition_by}: PostgreSQL can't change that"
         )
     there = {column.name: column for column in current.columns or ()}
+    checks = {one.name for one in current.constraints}
     dropped = []
     for one in declared.constraints:
         for other in current.constraints:
-            if one.name and one.name == other.name and one != other.evolved(validated=True):
+            if one.name and one.name == other.name and not _same(one, other):
                 dropped.append(other.name)
                 yield Statement(
                     f"ALTER TABLE {name} DROP CONSTRAINT {quoted(one.name or '')}", locks=name
                 )
     for column in declared.columns or ():
         if column.name in there:
-            yield from changed(name, there[column.name], column, current.filled)
+            online = current.filled and not current.partition_by
+            yield from changed(name, there[column.name], column, online, checks)
         else:
             yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
             if column.comment:
@@ -325,25 +340,62 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     kept = {one for one in current.constraints if one.name not in dropped}
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     for one in declared.constraints:
-        if one.evolved(validated=False) in kept:
+        if one.validated and one.evolved(validated=False) in kept:
             yield _validated(name, one, current.filled)
         elif one not in kept:
             yield from _constrained(name, one, current, declared, taken)
 
 
+def _same(one: Constraint, other: Constraint) -> bool:
+    """Whether two constraints are the same, validated or not."""
+    return one.evolved(validated=True) == other.evolved(validated=True)
+
+
 def _constrained(
     name: Name, one: Constraint, current: Table, declared: Table, taken: set[str | None]
 ) -> Iterator[Statement]:
-    online = current.filled and isinstance(one, Check | ForeignKey) and not current.partition_by
-    text = one.written()
-    if not online:
+    if not current.filled or current.partition_by or isinstance(one, Exclude):
         scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
-        yield Statement(f"ALTER TABLE {name} ADD {text}", hazards=scan, locks=name)
+        yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
         return
     named = one if one.name else one.evolved(name=_free_name(declared, one, taken))
     taken.add(named.name)
-    yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
-    yield _validated(name, named, filled=True)
+    if isinstance(named, PrimaryKey | Unique):
+        yield from _indexed(name, named, declared.indexes)
+    else:
+        yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
+        yield _validated(name, named, filled=True)
+
+
+def _indexed(
+    name: Name, one: PrimaryKey | Unique, indexes: Mapping[str, bool]
+) -> Iterator[Statement]:
+    """A key on a table with rows: its index is built first, and then made the key's.
+
+    A run that died in between left the index, which is used if it is valid.
+    """
+    index = quoted(one.name or "")
+    online = (Hazard.NOT_TRANSACTIONAL,)
+    if indexes.get(one.name or "") is False:
+        full = Name(name.schema, one.name or "")
+        yield Statement(f"DROP INDEX CONCURRENTLY {full}", stage=Stage.AFTER, hazards=online)
+    if not indexes.get(one.name or ""):
+        columns = one.definition().split("(", 1)[1].partition(" DEFERRABLE")[0]
+        nulls = isinstance(one, Unique) and one.nulls_not_distinct
+        distinct = " NULLS NOT DISTINCT" if nulls else ""
+        yield Statement(
+            f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {name} ({columns}{distinct}",
+            stage=Stage.AFTER,
+            hazards=online,
+        )
+    kind = "PRIMARY KEY" if isinstance(one, PrimaryKey) else "UNIQUE"
+    timing = one.definition().partition(" DEFERRABLE")
+    yield Statement(
+        f"ALTER TABLE {name} ADD CONSTRAINT {index} {kind} USING INDEX {index}"
+        f"{timing[1]}{timing[2]}",
+        stage=Stage.AFTER,
+        locks=name,
+    )
 
 
 def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
@@ -356,6 +408,11 @@ def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
 
 def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a constraint that a later statement has to name."""
+    if isinstance(one, PrimaryKey):
+        return chosen_name(table.name.name, None, "pkey", taken)
+    if isinstance(one, Unique):
+        columns = "_".join([*one.columns, *one.include])
+        return chosen_name(table.name.name, columns, "key", taken)
     if isinstance(one, ForeignKey):
         return chosen_name(table.name.name, "_".join(one.columns), "fkey", taken)
     assert isinstance(one, Check)
@@ -495,6 +552,7 @@ def _column(row: Row, catalog: Catalog, oid: int) -> Column:
         nullable=not not_null,
         identity=_IDENTITY[identity],
         generated=Exact(stored) if generated else None,
+        virtual=generated == "v",
         collation=Name(*collation) if collation else None,
         comment=remark,
     )

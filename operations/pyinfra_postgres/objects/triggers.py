@@ -17,7 +17,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, parse_name, quoted
+from ..names import Exact, Name, identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,
     Reference,
@@ -49,10 +49,21 @@ class Trigger(Object):
     for_each: str = field(default="ROW", converter=_level, kw_only=True)
     condition: str | None = field(default=None, converter=optional_expression, kw_only=True)
     referencing: str | None = field(default=None, kw_only=True)
+    constraint: bool = field(default=False, kw_only=True)
+    deferrable: bool = field(default=False, kw_only=True)
+    initially_deferred: bool = field(default=False, kw_only=True)
+    referenced: Name | None = field(default=None, converter=optional_name, kw_only=True)
     enabled: bool = field(default=True, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        if self.initially_deferred:
+            object.__setattr__(self, "deferrable", True)
+        if not self.constraint and (self.deferrable or self.referenced):
+            raise DeclarationError(
+                f"trigger {self.name}: only a constraint trigger is deferrable or has a "
+                "referenced table"
+            )
         if self.when is not None:
             self._parsed()
 
@@ -67,6 +78,8 @@ class Trigger(Object):
         yield f"{self.when} for each {self.for_each.lower()} execute {self.function}"
         if self.referencing:
             yield f"referencing {self.referencing}"
+        if self.constraint:
+            yield f"constraint{self._timing()}"
         if self.condition is not None:
             yield f"when ({self.condition})"
         if not self.enabled:
@@ -76,7 +89,10 @@ class Trigger(Object):
 
     def sql(self, condition: str | None = None) -> str:
         """The CREATE TRIGGER statement."""
-        parts = [f"CREATE OR REPLACE TRIGGER {quoted(self.name)} {self.when} ON {self.table}"]
+        create = "CREATE CONSTRAINT" if self.constraint else "CREATE OR REPLACE"
+        parts = [
+            f"{create} TRIGGER {quoted(self.name)} {self.when} ON {self.table}{self._timing()}"
+        ]
         if self.referencing:
             parts.append(f"REFERENCING {self.referencing}")
         parts.append(f"FOR EACH {self.for_each}")
@@ -84,6 +100,12 @@ class Trigger(Object):
             end = "\n" if "--" in condition else ""
             parts.append(f"WHEN ({condition}{end})")
         return " ".join([*parts, f"EXECUTE FUNCTION {self.function}"])
+
+    def _timing(self) -> str:
+        referenced = f" FROM {self.referenced}" if self.referenced else ""
+        deferrable = " DEFERRABLE" if self.deferrable else ""
+        deferred = " INITIALLY DEFERRED" if self.initially_deferred else ""
+        return f"{referenced}{deferrable}{deferred}"
 
     def _parsed(self) -> Node:
         try:
@@ -116,6 +138,8 @@ class Trigger(Object):
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
         yield Reference("function", self._function())
+        if self.referenced:
+            yield Reference("table", self.referenced)
         if self.condition is not None and not isinstance(self.condition, Exact):
             yield from expression_references(self.condition)
 
@@ -130,15 +154,12 @@ class Trigger(Object):
         if same(template, self.condition, current.condition, self.table):
             changes["condition"] = current.condition
         if self.when is None or self._like(current):
-            changes |= {
-                name: getattr(current, name)
-                for name in ("when", "function", "for_each", "referencing")
-            }
+            changes |= {name: getattr(current, name) for name in _SHAPE}
         return evolve(self, **changes)
 
     @staticmethod
     def diff(current: Trigger | None, declared: Trigger | None) -> Iterator[Statement]:
-        """CREATE, replace in place or DROP a trigger."""
+        """CREATE, replace in place or DROP a trigger; PostgreSQL can't replace constraint ones."""
         if declared is None:
             assert current
             yield Statement(
@@ -148,7 +169,13 @@ class Trigger(Object):
         name, table = quoted(declared.name), declared.table
         if current is None:
             yield Statement(declared.sql(declared.condition))
-        elif evolve(current, enabled=declared.enabled, comment=declared.comment) != declared:
+        elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
+            pass
+        elif current.constraint or declared.constraint:
+            yield Statement(f"DROP TRIGGER {name} ON {table}", locks=table)
+            yield Statement(declared.sql(declared.condition), locks=table)
+            current = None
+        else:
             yield Statement(declared.sql(declared.condition), locks=table)
             # Replacing it has switched it on.
             current = evolve(current, enabled=True)
@@ -160,6 +187,11 @@ class Trigger(Object):
         target = f"TRIGGER {name} ON {table}"
         yield from comment(target, current, declared)
 
+
+_SHAPE = (
+    *("when", "function", "for_each", "referencing"),
+    *("constraint", "deferrable", "initially_deferred", "referenced"),
+)
 
 QUERIES = {
     "triggers": f"""
@@ -174,8 +206,6 @@ QUERIES = {
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for table, name, definition, enabled, remark in sections["triggers"] or ():
-        if definition.startswith("CREATE CONSTRAINT"):
-            continue
         trigger = Trigger(
             Exact(name),
             catalog.relations[table],
@@ -194,18 +224,30 @@ def _clauses(definition: str) -> dict[str, Any]:
     def between(first: int, last: int) -> str:
         return definition[found[first].start : found[last - 1].end]
 
-    # CREATE TRIGGER name when ON table [REFERENCING ...] FOR EACH ROW [WHEN (...)] EXECUTE ...
-    on = words.index("on", 3)
+    # CREATE [CONSTRAINT] TRIGGER name when ON table [FROM ...] [[NOT] DEFERRABLE INITIALLY ...]
+    # [REFERENCING ...] FOR EACH ROW [WHEN (...)] EXECUTE ...
+    constraint = words[1] == "constraint"
+    first = 4 if constraint else 3
+    on = words.index("on", first)
     each = next(
         place for place in range(on, len(words)) if words[place : place + 2] == ["for", "each"]
     )
     execute = len(words) - 1 - words[::-1].index("execute")
     clauses: dict[str, Any] = {
-        "when": between(3, on),
+        "when": between(first, on),
         "for_each": words[each + 2],
         "function": definition[found[execute + 2].start :],
     }
     # The table's name, always in full, is the three tokens after ON.
+    if constraint:
+        options = words[on + 4 : each]
+        clauses |= {
+            "constraint": True,
+            "deferrable": "deferrable" in options and "not" not in options,
+            "initially_deferred": "deferred" in options,
+        }
+        if options[:1] == ["from"]:
+            clauses["referenced"] = between(on + 5, on + 8)
     if words[on + 4] == "referencing":
         clauses["referencing"] = between(on + 5, each)
     if words[each + 3] == "when":
@@ -226,6 +268,10 @@ def trigger(
     for_each: str = "ROW",
     condition: str | None = None,
     referencing: str | None = None,
+    constraint: bool = False,
+    deferrable: bool = False,
+    initially_deferred: bool = False,
+    referenced: str | None = None,
     enabled: bool = True,
     comment: str | None = None,
     present: bool = True,
@@ -240,6 +286,9 @@ def trigger(
     + for_each: ROW or STATEMENT
     + condition: the expression of its WHEN clause
     + referencing: its transition tables, like `NEW TABLE AS new_rows`
+    + constraint: whether it is a constraint trigger
+    + deferrable, initially_deferred: when a constraint trigger fires
+    + referenced: the other table of a constraint trigger
     + enabled: whether it fires
     + comment: its comment, "" for none
     + present: whether it exists
@@ -263,6 +312,10 @@ def trigger(
         for_each=for_each,
         condition=condition,
         referencing=referencing,
+        constraint=constraint,
+        deferrable=deferrable,
+        initially_deferred=initially_deferred,
+        referenced=referenced,
         enabled=enabled,
         comment=comment,
     )
