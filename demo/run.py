@@ -32,7 +32,8 @@ _CHECKS = {**_CHANGES, "Success": "passed", "No changes": "passed"}
 
 # A plan's last line about a host: "1 to create, 2 to change, ..." or "same plan as ...".
 _SUMMARY = re.compile(
-    r"\d+ to (create|change|remove)\b|same plan as|(created|changed|removed|run) in \d+ ms"
+    r"\d+ to (create|change|remove)\b|same plan as|\] +no changes$"
+    r"|(created|changed|removed|run) in \d+ ms"
 )
 _RESULT = re.compile(r"\[(?P<host>[^]]+)\]\s+(?P<result>Success|No changes|Error|Skipped)")
 
@@ -94,8 +95,7 @@ def results(lines: Iterable[str], words: Mapping[str, str] = _CHANGES) -> Iterat
     for line in lines:
         if started := re.search(r"--> Starting operation: (.*)", line):
             # By deploy, or by what a check's title has before the colon.
-            name = started[1].rpartition(" | ")[0] or started[1].rpartition(": ")[0] or deploy
-            name = name or started[1]
+            name = started[1].rpartition(" | ")[0] or started[1].rpartition(": ")[0] or started[1]
             if name != deploy and counts:
                 yield _counted(deploy, counts)
                 counts.clear()
@@ -170,8 +170,8 @@ STEPS = (
         results,
     ),
     Step(
-        "Verify production",
-        (*PYINFRA, "verify.py", "--limit", "production", "-y"),
+        "Verify production, and staging again: the report then has both",
+        (*PYINFRA, "verify.py", "-y"),
         checks,
     ),
     Step(

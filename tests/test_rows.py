@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import date
 from typing import Any
 
 import pytest
@@ -111,6 +112,30 @@ def test_hidden_values_are_sent_but_not_shown() -> None:
     assert "'s3cret'" in statement.sql
     assert statement.hidden == ("s3cret",)
     assert "s3cret" not in statement.shown + "".join(rows.lines())
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ('it\'s "é"', {'it\'s "é"', "it''s \"é\"", 'it\'s \\"\\u00e9\\"'}),
+        ({"k": ["JSONSECRET"]}, {'{"k": ["JSONSECRET"]}', "JSONSECRET"}),
+        (["SECRETA", "SECRETB"], {"{SECRETA,SECRETB}", "SECRETA", "SECRETB"}),
+        (b"\x01secret", {"01736563726574"}),
+        (date(2025, 1, 2), {"2025-01-02"}),
+        (pg.SQL("crypt('SECRET')"), {"crypt('SECRET')"}),
+        (None, {"None"}),
+    ],
+)
+def test_hidden_values_are_known_in_every_written_form(value: Any, texts: set[str]) -> None:
+    (statement,) = pg.Rows.diff(None, declared({"slug": "a", "name": HiddenValue(value)}))
+    assert texts <= set(statement.hidden)
+    assert [len(text) for text in statement.hidden] == sorted(map(len, statement.hidden))[::-1]
+
+
+def test_mistakes_do_not_tell_what_is_hidden() -> None:
+    with pytest.raises(DeclarationError) as raised:
+        declared({"slug": "a", "name": HiddenValue({"s3cret": object()})})
+    assert "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +302,66 @@ def test_every_type_of_value_converges(project: Project, database: Database) -> 
     assert_no_change(project, database)
 
 
+def test_domains_cut_nothing_and_converge(project: Project, database: Database) -> None:
+    database.psql("""
+        CREATE DOMAIN code AS varchar(3); CREATE DOMAIN inner_code AS code;
+        CREATE DOMAIN tenths AS numeric(5,1); CREATE DOMAIN doc AS jsonb;
+        CREATE TABLE t (k inner_code PRIMARY KEY, c code, many code[], n tenths, d doc);
+        INSERT INTO t VALUES ('a')""")
+    project.inventory({"db": database.dsn})
+    body = """pg.rows("t", [{"k": k, "c": "abc", "many": ["abc"], "n": 1.25, "d": [1, {"x": 2}]}
+        for k in ("a", "b")], key="k", update=True)"""
+    deploy(project, body)
+    stored = ("abc", "{abc}", "1.3", '[1, {"x": 2}]')
+    assert database.rows("SELECT * FROM t ORDER BY k") == [("a", *stored), ("b", *stored)]
+    assert_no_change(project, database)
+    for row in ('{"k": "a", "c": "abcd"}', '{"k": "a", "many": ["abcd"]}', '{"k": "abcd"}'):
+        project.deploy(f'pg.rows("t", [{row}], key="k", update=True)')
+        output = project.run("inventory.py", "deploy.py", "-y").failed().output
+        assert "value too long for type character varying(3)" in output
+    assert database.rows("SELECT * FROM t ORDER BY k") == [("a", *stored), ("b", *stored)]
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "pg.objects(everything)",
+        "with pg.transaction():\n            for one in everything: pg.objects([one])",
+    ],
+)
+def test_rows_use_types_and_labels_of_the_same_plan(
+    project: Project, database: Database, end: str
+) -> None:
+    database.psql("""
+        CREATE TYPE e AS ENUM ('a'); CREATE TABLE t (e e PRIMARY KEY, es e[], mood text, c text);
+        INSERT INTO t VALUES ('a', '{a}', 'good', 'c')""")
+    project.inventory({"db": {"postgres_dsn": database.dsn, "postgres_allow": "t"}})
+    body = f"""
+        everything = [
+            pg.Enum("e", ["a", "b"]), pg.Enum("mood", ["good", "bad"]), pg.Domain("code", "text"),
+            pg.Table("t", [
+                pg.Column("e", "e", primary_key=True), pg.Column("es", "e[]"),
+                pg.Column("mood", "mood"), pg.Column("c", "code")]),
+            pg.Rows("t", [
+                {{"e": "a", "es": ["a"], "mood": "good", "c": "c"}},
+                {{"e": "b", "es": ["a", "b"], "mood": pg.SQL("'bad'::mood"), "c": "d"}},
+            ], key="e", update=True),
+        ]
+        {end}
+    """
+    project.deploy(body)
+    dry = project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().output
+    assert "INSERT INTO public.t (e, es, mood, c): 1 row" in dry
+    assert "UPDATE" not in dry
+    deploy(project, body)
+    rows = [("a", "{a}", "good", "c"), ("b", "{a,b}", "bad", "d")]
+    assert database.rows("SELECT * FROM t ORDER BY e") == rows
+    assert_no_change(project, database)
+    project.deploy('pg.rows("t", [{"e": "nothing"}], key="e")')
+    output = project.run("inventory.py", "deploy.py", "--dry").failed().output
+    assert 'invalid input value for enum e: "nothing"' in output
+
+
 def test_rows_are_only_corrected_where_they_differ(project: Project, database: Database) -> None:
     database.psql("""
         CREATE TABLE t (slug text PRIMARY KEY, name text, changes int NOT NULL DEFAULT 0);
@@ -368,7 +453,7 @@ def test_a_missing_table_is_a_gap(project: Project, database: Database) -> None:
 
 @one_version
 def test_hidden_values_are_in_no_output(project: Project, database: Database) -> None:
-    database.psql("CREATE TABLE t (k int PRIMARY KEY, v text UNIQUE, n int)")
+    database.psql("CREATE TABLE t (k int PRIMARY KEY CHECK (k > 0), v text UNIQUE, n int)")
     database.psql("INSERT INTO t VALUES (1, 's3cret', 1)")
     project.inventory({"db": database.dsn})
     body = """
@@ -385,8 +470,17 @@ def test_hidden_values_are_in_no_output(project: Project, database: Database) ->
     shown += project.run("inventory.py", "deploy.py", "-y", "--diff", "-vvv").failed().output
     assert "duplicate key" in shown
     assert "*MASKED*" in shown
-    assert "s3cret" not in shown
-    assert "nonsense" not in shown
+    # The stored value is no more to be seen than the declared one.
+    project.deploy(body.replace("KEY", "1").replace("VALUE", "1").replace("s3cret", "n3w"))
+    shown += project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().output
+    assert "- k=1, v=*STORED*" in shown
+    assert "+ k=1, v=*MASKED*" in shown
+    # PostgreSQL shortens the values of the row that it tells of.
+    project.deploy(body.replace("KEY", "-1").replace("VALUE", "1").replace("s3cret", "n3w" * 60))
+    shown += project.run("inventory.py", "deploy.py", "-y", "-vvv").failed().output
+    assert "violates check constraint" in shown
+    for secret in ("s3cret", "n3w", "nonsense"):
+        assert secret not in shown
 
 
 @one_version

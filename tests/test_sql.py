@@ -52,6 +52,30 @@ def test_statements_are_taken_as_they_are_written() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("sql", "restored"),
+    [
+        ("SET LOCAL search_path = other; ANALYZE t", ["search_path = public"]),
+        ("SET LOCAL SCHEMA 'other'", ["search_path = public"]),
+        ("SET LOCAL TIME ZONE 'CET'", ["TimeZone = 'UTC'"]),
+        ("SELECT set_config('search_path', 'other', true)", ["search_path = public"]),
+        ("DO $$ BEGIN SET LOCAL statement_timeout = 1; END $$", ["statement_timeout = 0"]),
+        (
+            "SET LOCAL jit = on; SET LOCAL DateStyle = 'SQL'",
+            ["DateStyle = 'ISO, YMD'", "jit = off"],
+        ),
+        # What the transaction has not set itself is the script's own affair.
+        ("SET LOCAL work_mem = '8MB'", []),
+        ("SELECT now() AT TIME ZONE 'CET'", []),
+    ],
+)
+def test_parameters_of_the_transaction_are_restored(sql: str, restored: list[str]) -> None:
+    statements = list(pg.Script.diff(None, pg.Script(f"{sql}; VACUUM t")))
+    after = statements[[one.sql for one in statements].index("VACUUM t") + 1 :]
+    assert [one.sql for one in after] == [f"SET LOCAL {text}" for text in restored]
+    assert all(one.stage is Stage.MAIN for one in after)
+
+
 def test_with_a_condition_it_does_not_run_every_time() -> None:
     script = pg.Script("ANALYZE t", unless="SELECT true;")
     (statement,) = pg.Script.diff(None, script)
@@ -123,6 +147,19 @@ def test_it_runs_every_time_or_until_its_condition_holds(
     assert database.psql("SELECT string_agg(n::text, ' ' ORDER BY n) FROM t") == (
         "1 1 2 2 10 100 100"
     )
+
+
+def test_what_a_script_sets_ends_with_it(project: Project, database: Database) -> None:
+    database.psql("CREATE SCHEMA other; CREATE TABLE other.t (z int); CREATE TABLE t (a int)")
+    project.inventory({"db": database.dsn})
+    project.deploy("""
+        with pg.transaction():
+            pg.sql("SET LOCAL search_path = other; INSERT INTO t (z) VALUES (1)")
+            pg.view("v", "SELECT * FROM t")
+    """)
+    project.run().succeeded()
+    assert database.psql("SELECT count(*) FROM other.t") == "1"
+    assert database.psql("SELECT attname FROM pg_attribute WHERE attrelid = 'v'::regclass") == "a"
 
 
 @one_version

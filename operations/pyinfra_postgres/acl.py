@@ -77,6 +77,14 @@ class Acl:
                     granted[key] = granted.get(key, False) or letters[index + 1 : index + 2] == "*"
         return cls(owner, granted)
 
+    def owned_by(self, owner: str) -> Acl:
+        """The list under another owner, who gets what the one before had."""
+        granted: dict[tuple[str, str], bool] = {}
+        for (grantee, privilege), option in self.granted.items():
+            key = (owner if grantee == self.owner else grantee, privilege)
+            granted[key] = granted.get(key, False) or option
+        return Acl(owner, granted)
+
 
 def _items(text: str) -> Iterator[str]:
     """The elements of an array of aclitem, as text."""

@@ -33,6 +33,8 @@ PINS = (
     "SET LOCAL client_min_messages = error",
     "SET LOCAL jit = off",
 )
+ALL_ROWS = "SET LOCAL row_security = off"
+"""Has a query fail that row security would filter: what is not seen is not gone."""
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
 # What decides how an expression's functions, operators and types resolve.
@@ -57,6 +59,7 @@ _OWN_SECTIONS = {
          WHERE {USER_SCHEMA} GROUP BY n.nspname""",
 }
 
+_RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
 _KINDS: list[ModuleType] = []
 
 
@@ -83,13 +86,16 @@ class Catalog:
     filled: set[Name] = field(factory=set)
     """The tables that take up space: those that may have rows."""
     created: set[Name] = field(factory=set)
-    """The tables that the plan creates: the server does not know them yet."""
+    """The relations and types that the plan creates: the server does not know them yet."""
+    altered: set[Name] = field(factory=set)
+    """The relations that the plan changes: the server knows them otherwise."""
     extended: set[str] = field(factory=set)
     """The schemas in which the plan creates extensions: what they hold is known only then."""
     types: set[Name] = field(factory=set)
     functions: set[Name] = field(factory=set)
-    built_in_functions: frozenset[str] | None = None
     acls: dict[Key, Acl] = field(factory=dict)
+    declared: dict[Key, list[tuple[str, Object]]] = field(factory=dict)
+    """What the run has declared of each object so far, with the operation."""
     columns: dict[int, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
 
@@ -111,19 +117,25 @@ class Catalog:
         """Write an object as it will be."""
         self.objects[one.key()] = one
         if one.acl:
-            owner = getattr(one, "owner", None) or self.role
+            owner = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
-            self.acls.setdefault(key, Acl.read(one.acl, owner, None, self.version))
+            new = Acl.read(one.acl, owner or self.role, None, self.version)
+            acl = self.acls.get(key, new)
+            self.acls[key] = acl.owned_by(owner or acl.owner)
         for reference in one.provides():
             match reference.kind:
                 case "type":
-                    self.types.add(reference.name)
+                    if reference.name not in self.types:
+                        self.types.add(reference.name)
+                        self.created.add(reference.name)
                 case "function":
                     self.functions.add(reference.name)
                 case "table":
                     if reference.name not in self.relation_kinds:
-                        self.relation_kinds[reference.name] = "r"
+                        self.relation_kinds[reference.name] = _RELKINDS.get(one.kind, "r")
                         self.created.add(reference.name)
+                    else:
+                        self.altered.add(reference.name)
 
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""
@@ -134,16 +146,31 @@ class Catalog:
                 case "type":
                     self.types.discard(reference.name)
                 case "function":
-                    self.functions.discard(reference.name)
+                    # Another one may have the same name, and other arguments.
+                    others = (key[:3] for key in self.objects if key[0] == one.kind)
+                    if one.key()[:3] not in others:
+                        self.functions.discard(reference.name)
                 case "table":
                     self.relation_kinds.pop(reference.name, None)
                     self.filled.discard(reference.name)
+                    self._remove_parts(reference.name)
+
+    def _remove_parts(self, relation: Name) -> None:
+        """What goes with a relation: its indexes, triggers, policies, and rights on columns."""
+        for key, one in list(self.objects.items()):
+            if getattr(one, "table", None) == relation and key in self.objects:
+                one.erase(self)
+        for key in [key for key in self.acls if key[0] == "COLUMN" and key[1:3] == relation]:
+            del self.acls[key]
 
     def shape(self, table: Name) -> str:
         """A table's columns and their types, as far as they decide what an expression means."""
         found = self.objects.get(("table", *table))
-        columns = getattr(found, "columns", None) or ()
-        return f"{table} {[(column.name, column.type) for column in columns]}"
+        columns = getattr(found, "columns", None)
+        if columns is not None:
+            return f"{table} {[(column.name, column.type) for column in columns]}"
+        oids = (oid for oid, name in self.relations.items() if name == table)
+        return f"{table} {list(self.columns.get(next(oids, 0), {}).values())}"
 
     def has(self, reference: Reference) -> bool:
         """Whether what is referred to exists, or is declared earlier."""
@@ -164,11 +191,7 @@ class Catalog:
                     *self.extended,
                 }
             case "function":
-                return (
-                    "public" in self.extended
-                    or Name("public", name.name) in self.functions
-                    or name.name in (self.built_in_functions or ())
-                )
+                return "public" in self.extended or Name("public", name.name) in self.functions
             case "schema":
                 return name.name.startswith("pg_") or (reference.kind, name.name) in self.objects
             case kind:

@@ -69,6 +69,9 @@ class PostgresConnector(BaseConnector):
     @override
     def connect(self) -> None:
         check_host_data(self.host.data.dict())
+        if self.data["postgres_dsn"].partition("://")[2].partition("/")[0].count("@") > 1:
+            # What follows the first @ would be taken for the host, and printed.
+            raise ConnectError("postgres_dsn: write @ in a user or password as %40")
         try:
             self.connection = psycopg.connect(self.data["postgres_dsn"], **self._defaults())
         except psycopg.ProgrammingError:
@@ -84,6 +87,8 @@ class PostgresConnector(BaseConnector):
         defaults = {
             "autocommit": True,
             "connect_timeout": CONNECT_TIMEOUT,
+            "client_encoding": "utf8",  # whatever the database's own is
+            "keepalives_idle": 30,
             "application_name": f"pyinfra-postgres {getpass.getuser()}@{platform.node()}",
         }
         return {key: value for key, value in defaults.items() if key not in given}

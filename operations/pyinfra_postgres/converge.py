@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, cast
 
+from attrs import fields
 from pyinfra import host as current_host
 from pyinfra import logger
 from pyinfra.api import operation
+from pyinfra.api.arguments import all_global_arguments
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
@@ -22,7 +25,7 @@ from pyinfra.api.state import State
 from . import render
 from .arguments import Arguments
 from .errors import DeclarationError, HostError
-from .kind import Object
+from .kind import Object, check_plain
 from .plan import Plan
 from .planning import add
 from .rollout import Rollout
@@ -37,8 +40,11 @@ def declared(
     Not a call of it, because pyinfra walks every frame between a deploy and an operation.
     """
     session = Session.current()
-    title = name or declarations[0].title
     for one in declarations:
+        check_plain(one.title, one)
+    _check_arguments(declarations[0], arguments)
+    title = name or declarations[0].title
+    for one in declarations if present else ():
         session.declared.update(one.provides())
     operation_name = arguments.get("name") or (title if present else f"{title} absent")
     return {
@@ -49,6 +55,18 @@ def declared(
         "present": present,
         "block": session.block or Block(single=True),
     }
+
+
+_KNOWN = {name for name, _ in all_global_arguments()} | set(Arguments.__annotations__)
+
+
+def _check_arguments(one: Object, arguments: Arguments) -> None:
+    for name in arguments:
+        if name not in _KNOWN:
+            own = [attribute.name for attribute in fields(cast(Any, type(one)))]
+            close = get_close_matches(name, own, 1)
+            hint = f": did you mean {close[0]}?" if close else ""
+            raise DeclarationError(f"{one.title}: there is no argument {name}{hint}")
 
 
 @contextmanager
@@ -88,8 +106,13 @@ def converge(
     """Make declarations true, or remove what they declare, with the plan of their block."""
     session = Session.current()
     _stop_if_another_host_failed(session)
+    if session.host in session.state.failed_hosts:
+        return
     items = [Item(operation_name, one, present) for one in declarations]
     draft = session.draft(block)
+    if block.single:
+        # pyinfra may try an operation again, with a plan of its own.
+        draft.plan, draft.items = Plan(), []
     try:
         before = draft.plan.size
         unknown = add(session, draft, items)
@@ -131,10 +154,15 @@ def _commit(block: Block) -> Generator[PyinfraCommand, None, None]:
 def _send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
     if not draft.plan.sound:
         return
+    shown = session.state.config.DIFF and (
+        not session.executing or not session.state.check_for_changes
+    )
     if not draft.plan.changes:
+        if shown:
+            render.say(session.host, "no changes")
         current_host.noop("nothing to change")
         return
-    if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
+    if shown:
         render.show(session.host, draft.plan)
     yield Apply(session, draft)
 

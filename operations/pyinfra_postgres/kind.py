@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeVar
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
 
+from attrs import evolve, fields
+
+from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
 from .plan import Statement
@@ -27,6 +41,10 @@ class Signature(NamedTuple):
     rest: str
 
 
+VIEW = Signature("pyinfra_postgres_probe", "")
+"""Stands for the signature of what is the whole query of a view."""
+
+
 class Same(Protocol):
     """Tells whether two fragments mean the same once each is put into the template for `{}`."""
 
@@ -40,7 +58,7 @@ class Same(Protocol):
     ) -> bool:
         """The answer; `on` is the table whose columns the fragments name.
 
-        With a signature they are whole bodies of functions that have it.
+        With a signature they are whole bodies of functions that have it, or queries of views.
         """
 
 
@@ -55,6 +73,8 @@ class Object:
     kind: ClassVar[str]
     acl: ClassVar[str] = ""
     """What privileges call it, where it has any."""
+    essence: ClassVar[str] = ""
+    """The attribute without which only what lies beside it is declared: owner, comment."""
     runs: ClassVar[bool] = False
     """Whether it is something to do, rather than something that is."""
 
@@ -103,6 +123,26 @@ class Object:
         """
         return self
 
+    @property
+    def is_beside(self) -> bool:
+        """Whether it declares only what lies beside its essence."""
+        return bool(self.essence) and not getattr(self, self.essence)
+
+    def beside(self, current: Self) -> Self:
+        """The current object with what is declared beside its essence.
+
+        Raises DeclarationError where more is declared, which would not be enough.
+        """
+        names = {attribute.name for attribute in fields(cast(Any, type(self)))}
+        identity = {name: getattr(self, name) for name in names & _IDENTITY}
+        bare = type(self)(**identity)
+        given = {name for name in names - _IDENTITY if getattr(self, name) != getattr(bare, name)}
+        if more := sorted(given - _BESIDE):
+            raise DeclarationError(f"declare its {self.essence} too, or leave out {more[0]}")
+        return cast(
+            Self, evolve(cast(Any, current), **{name: getattr(self, name) for name in given})
+        )
+
     def withdrawn(self, current: Self) -> Self | None:
         """What remains of the current object when this declaration is removed."""
         return None
@@ -123,6 +163,36 @@ class Object:
     def diff(current: Any, declared: Any) -> Iterator[Statement]:
         """The statements that turn the one into the other; None is an absent object."""
         raise NotImplementedError
+
+
+_IDENTITY = frozenset({"name", "table", "arguments"})
+_BESIDE = frozenset({"owner", "comment", "enabled"})
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "bool | None": (bool, NoneType),
+    "int": (int,),
+    "int | None": (int, NoneType),
+    "float | None": (int, float, NoneType),
+    "str": (str,),
+    "str | None": (str, NoneType),
+}
+
+
+def check_plain(what: str, one: Any) -> None:
+    """Raise DeclarationError where a plain attribute has a value of another type.
+
+    Python takes "no" for true; and a number in quotes would never equal the catalog's.
+    """
+    for attribute in fields(type(one)):
+        expected = _PLAIN.get(str(attribute.type))
+        value = getattr(one, attribute.name)
+        wrong = bool not in (expected or ()) and isinstance(value, bool)
+        if expected and (wrong or not isinstance(value, expected)):
+            names = " or ".join(_SPOKEN[type_] for type_ in expected if type_ in _SPOKEN)
+            raise DeclarationError(f"{what}: {attribute.name} is {names}, not {value!r}")
+
+
+_SPOKEN = {bool: "True or False", int: "a number", str: "text"}
 
 
 def either(declared: _T | None, current: _T | None) -> _T | None:

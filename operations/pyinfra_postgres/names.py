@@ -66,6 +66,8 @@ def split(text: str) -> list[str]:
 
     Raises DeclarationError where the text is no name, or a part is longer than 63 bytes.
     """
+    if not isinstance(text, str):
+        raise DeclarationError(f"a name is text, as in SQL, not {text!r}")
     parts: list[str] = []
     position = 0
     while match := _PART.match(text, position):

@@ -84,7 +84,7 @@ class Reference(NamedTuple):
 
     def __str__(self) -> str:
         match self.kind:
-            case "schema" | "role" | "extension":
+            case "schema" | "role":
                 return f"{self.kind} {quoted(self.name.name)}"
             case "function":
                 return f"function {str(self.name) if self.name.schema else self.name.name}()"
@@ -146,6 +146,8 @@ def expression(text: str) -> str:
     """Check that `text` is exactly one SQL expression, and return it without outer space."""
     if isinstance(text, Exact):
         return text
+    if not isinstance(text, str):
+        raise DeclarationError(f"an expression is SQL in quotes, not {text!r}")
     tree(text)
     return text.strip()
 
@@ -189,7 +191,11 @@ def type_name(text: str) -> str:
 
     Raises DeclarationError where `text` is no type.
     """
-    return text if isinstance(text, Exact) else Exact(format_type(type_node(text)))
+    if isinstance(text, Exact):
+        return text
+    if not isinstance(text, str):
+        raise DeclarationError(f"a type is SQL in quotes, not {text!r}")
+    return Exact(format_type(type_node(text)))
 
 
 def is_serial(text: str) -> str | None:
@@ -366,7 +372,7 @@ class Token(NamedTuple):
 def tokens(text: str) -> list[Token]:
     """The tokens of `text`."""
     try:
-        found = scan(text)
+        found = scan(str(text))  # It takes no subclass.
     except ParseError as error:
         raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
     return [

@@ -86,7 +86,6 @@ class Change:
     action: Action
     lines: tuple[str, ...]
     statements: tuple[Statement, ...]
-    note: str = ""
 
 
 @frozen
@@ -106,8 +105,6 @@ class Gap:
         match self.reference.kind:
             case "type":
                 return f'declare it before with pg.enum("{written}", [...]), or correct the name'
-            case "extension":
-                return "install the extension's package on the server, or choose one it has"
             case kind:
                 return f'declare it before with pg.{kind}("{written}", ...), or correct the name'
 

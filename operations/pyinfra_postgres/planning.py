@@ -5,7 +5,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import define, evolve
@@ -14,6 +14,7 @@ from .catalog import Catalog
 from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Object, difference
+from .names import Name
 from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
 from .session import ALLOW, Draft, Item, Session
 
@@ -76,6 +77,8 @@ class Step:
         try:
             if not self.item.present:
                 self.target = one.withdrawn(self.current) if self.current else None
+            elif self.current and one.is_beside:
+                self.target = one.beside(self.current)
             elif self.current:
                 self.target = one.aligned(self.current, same, catalog)
             else:
@@ -104,6 +107,9 @@ def _change(
     except DeclarationError as error:
         refuse(str(error))
         return None
+    if item.present:
+        known = catalog.declared.setdefault(one.key(), [])
+        known.append((item.operation, one))
     if not statements:
         return None
     if not item.present and current:
@@ -114,27 +120,57 @@ def _change(
             elif not _is_allowed(session, one):
                 refuse(_with_consent(guard, one))
         statements = (*guards, *statements)
-    if target is not None:
+    if target is not None and not one.is_beside:
         plan.gaps += [
             Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
         ]
-    for text, message in same.errors.items():
-        refuse(f"{message} in {text!r}")
-    same.errors.clear()
+    definition = "\n".join(one.lines())
+    for text in [text for text in same.errors if text in definition]:
+        refuse(f"{same.errors.pop(text)} in {text!r}")
     _refuse_losses(session, item, statements, plan)
     change = Change(
         item.operation,
         one.title,
         _action(current, target),
         tuple(difference(current, target)),
-        # The server can't lock what the plan creates.
-        tuple(evolve(s, locks=None) if s.locks in catalog.created else s for s in statements),
+        tuple(_fitting(statement, one, catalog) for statement in statements),
     )
     if target is not None:
         target.store(catalog, current)
+        if item.present and catalog.objects.get(one.key()) is target:
+            for operation in _contradicted(current, target, known, same, catalog):
+                refuse(f"operation {operation!r} declares it otherwise in the same run")
     elif current is not None:
         current.erase(catalog)
     return change
+
+
+def _contradicted(
+    current: Object | None,
+    target: Object,
+    known: Sequence[tuple[str, Object]],
+    same: Comparison,
+    catalog: Catalog,
+) -> Iterator[str]:
+    """The operations whose declarations of the same object held, and no longer do."""
+
+    def holds(declaration: Object, one: Object) -> bool:
+        return not tuple(declaration.diff(one, declaration.aligned(one, same, catalog)))
+
+    for operation, other in known[:-1]:
+        if current and holds(other, current) and not holds(other, target):
+            yield operation
+
+
+def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
+    """The statement as far as the server can follow it before the plan has run."""
+    if statement.locks in catalog.created or catalog.relation_kinds.get(
+        statement.locks or Name("", "")
+    ) not in {"r", "p"}:
+        statement = evolve(statement, locks=None)
+    if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):
+        statement = evolve(statement, publishes=None)
+    return statement
 
 
 def _action(current: Object | None, target: Object | None) -> Action:

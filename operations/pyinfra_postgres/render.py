@@ -61,8 +61,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     stages = {id(statement): stage for _, statement, stage in plan.staged()}
     for change in plan.changes:
         action = format_text(change.action.value, _COLOURS[change.action])
-        note = f"   {change.note}" if change.note else ""
-        yield f"{format_text(change.title, bold=True)}   {action}{note}"
+        yield f"{format_text(change.title, bold=True)}   {action}"
         # Of what is created, the statements say it all.
         for line in change.lines if change.action is not Action.CREATE else ():
             yield f"        {format_text(line, _line_colour(line))}"

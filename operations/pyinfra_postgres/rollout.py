@@ -7,6 +7,7 @@ server as one message. https://www.postgresql.org/docs/current/explicit-locking.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ LOCK_KEY = "1886220904, 1"
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _CANCELED = "57014"
 _REPLANS = 3
+_WRITABLE = ("SET default_transaction_read_only = off",)
 
 # Through psql every script is a session of its own, and this is where it takes the deploy lock.
 _ALONE = f"""DO $alone$ BEGIN
@@ -130,7 +132,10 @@ class Rollout:
         return before != self.fingerprint
 
     def _before(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
-        for change, statement in plan.of(Stage.BEFORE):
+        before = plan.of(Stage.BEFORE)
+        if before:
+            self.send(_WRITABLE)
+        for change, statement in before:
             answer = self.send([statement.sql])
             if answer.failure:
                 return change, statement, answer.failure
@@ -193,7 +198,7 @@ class Rollout:
         after = plan.of(Stage.AFTER)
         if not after:
             return
-        self.send(["SET statement_timeout = 0", "SET search_path = public"])
+        self.send([*_WRITABLE, "SET statement_timeout = 0", "SET search_path = public"])
         try:
             for change, statement in after:
                 render.say(self.host, f"after the transaction: {statement.shown}")
@@ -204,6 +209,7 @@ class Rollout:
                     )
         finally:
             self.send(["RESET lock_timeout", "RESET statement_timeout", "RESET search_path"])
+            self.send(["RESET default_transaction_read_only"])
 
     def _alone(self, statement: Statement) -> Failure | None:
         """Run one statement outside a transaction."""
@@ -228,9 +234,12 @@ class Rollout:
         """Host data that is a number. Raises HostError where it is none."""
         value = self.host.data.get(name, default)
         try:
-            return float(value)
+            number = float(value)
         except (TypeError, ValueError):
-            raise HostError(f"{name} must be a number, not {value!r}") from None
+            number = math.nan
+        if not math.isfinite(number):
+            raise HostError(f"{name} must be a number, not {value!r}")
+        return number
 
     def _blockers(self, relations: Sequence[Name]) -> str:
         """The sessions that hold locks on relations."""
@@ -267,6 +276,7 @@ def transaction_script(plan: Plan, lock_timeout: int) -> tuple[list[str], int]:
         _ALONE,
         *(pin for pin in catalogs.PINS if "search_path" not in pin),
         "SET LOCAL search_path = public",
+        catalogs.ALL_ROWS,
         f"SET LOCAL lock_timeout = {lock_timeout}",
         *_strong_locks(plan, lock_timeout),
     ]
@@ -283,7 +293,9 @@ def _strong_locks(plan: Plan, deadline: int) -> Iterator[str]:
 
 
 def _explain(change: Change, statement: Statement, failure: Failure) -> str:
-    detail = f" {failure.detail.rstrip('.')}." if failure.detail else ""
+    # The detail quotes rows, and cuts them, so that a secret in it can't be recognised.
+    shown = failure.detail if not statement.hidden else ""
+    detail = f" {shown.rstrip('.')}." if shown else ""
     sql = statement.shown if len(statement.shown) < 400 else f"{statement.shown[:400]}..."
     text = f"{change.operation} failed: {failure}.{detail} Statement: {sql}"
     return masked(text, statement.hidden)

@@ -14,6 +14,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, field, frozen
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
@@ -21,6 +22,7 @@ from pyinfra.context import ctx_host
 from . import catalog as catalogs
 from .catalog import Catalog
 from .command import Answer, run
+from .connector import check_host_data
 from .errors import HostError
 from .kind import Object
 from .parse import Reference
@@ -107,6 +109,10 @@ class Session:
 
     def read_catalog(self) -> Catalog:
         """The host's catalog as it is. Raises HostError."""
+        try:
+            check_host_data(self.host.data.dict())
+        except ConnectError as error:
+            raise HostError(str(error)) from None
         answer = run(self.host, catalogs.script())
         if answer.failure and answer.failure.sqlstate == "55P03":
             holders = "; ".join(run(self.host, [_EXCLUSIVE]).rows)
@@ -122,7 +128,8 @@ class Session:
 
     def ask(self, query: str) -> list[Any]:
         """The rows of a query, each a JSON value. Raises HostError."""
-        answer = run(self.host, ["BEGIN READ ONLY", *catalogs.PINS, query, "COMMIT"])
+        head = ["BEGIN READ ONLY", *catalogs.PINS, catalogs.ALL_ROWS]
+        answer = run(self.host, [*head, query, "COMMIT"])
         if answer.failure:
             raise HostError(str(answer.failure))
         return [json.loads(row) for row in answer.rows]

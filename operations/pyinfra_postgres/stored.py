@@ -50,7 +50,8 @@ def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
     changing = set()
     names = [one for one in wanted if one.kind in {"function", "type"}]
     if names:
-        (answers,) = ask(f"SELECT json_build_array({', '.join(map(_question, names))})")
+        questions = ", ".join(_question(one, catalog) for one in names)
+        (answers,) = ask(f"SELECT json_build_array({questions})")
         for one, answer in zip(names, answers, strict=True):
             if answer is None:
                 missing.add(one)
@@ -66,10 +67,16 @@ def _is_stored(table: Name, catalog: Catalog) -> bool:
     return {column.name for column in will_be} <= columns_of(table, catalog)
 
 
-def _question(one: Reference) -> str:
+def _question(one: Reference, catalog: Catalog) -> str:
     """Null for what is not there; for a function, else, whether it is volatile."""
     if one.kind == "type":
-        return f"to_regtype({literal(str(one.name))})::text"
+        # An enum may be there, but not yet with all its labels.
+        labels = list(getattr(catalog.objects.get(("enum", *one.name)), "labels", ()))
+        return (
+            f"(SELECT t::text FROM to_regtype({literal(str(one.name))}) AS t "
+            "WHERE ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t) "
+            f"@> CAST({literal(labels)} AS text[]))"
+        )
     schemas = [one.name.schema] if one.name.schema else ["pg_catalog", "public"]
     return (
         "(SELECT bool_or(p.provolatile = 'v') FROM pg_proc p "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -75,10 +76,10 @@ def check(what: str, value: Any) -> None:
         raise DeclarationError(f"{what}: PostgreSQL stores no null bytes in text")
     if isinstance(plain, list | tuple | dict):
         try:
-            written(plain, "jsonb")
+            written(value, "jsonb")
         except DeclarationError as error:
             # An array may hold what JSON doesn't, dates for one.
-            if isinstance(plain, dict) or not _is_written(plain):
+            if isinstance(plain, dict) or not _is_written(value):
                 raise DeclarationError(f"{what}: {error}") from None
 
 
@@ -107,6 +108,26 @@ def written(value: Any, type_: str | None = None) -> str:
     return f"CAST({text} AS {input_type(type_)})" if type_ else text
 
 
+def forms(value: Any) -> Iterator[str]:
+    """The texts in which a statement or a message may have the value, or a part of it."""
+    plain = unmasked(value)
+    if isinstance(plain, SQL):
+        yield plain.expression
+        return
+    yield str(plain)
+    if isinstance(plain, bytes):
+        yield plain.hex()
+    if isinstance(plain, str):
+        yield json.dumps(plain)[1:-1]
+    for type_ in (None, "jsonb"):
+        with suppress(DeclarationError):
+            text = written(plain, type_)
+            yield text[text.find("'") + 1 : text.rfind("'")] if "'" in text else str(plain)
+    if isinstance(plain, list | tuple | dict):
+        for part in plain.values() if isinstance(plain, dict) else plain:
+            yield from forms(part) if part is not None else ()
+
+
 def _literal(value: Any, type_: str | None) -> str:
     if isinstance(value, SQL):
         end = "\n" if "--" in value.expression else ""
@@ -133,12 +154,17 @@ def input_type(type_: str) -> str:
     return _LENGTHS.sub(lambda match: _WITHOUT_LENGTH[match[1]], type_)
 
 
+def split_array(type_: str) -> tuple[str, str]:
+    """The type of an array's elements, and the brackets; other types have none."""
+    element = type_.removesuffix("[]")
+    return element, type_[len(element) :]
+
+
 def comparable(sql: str, type_: str | None) -> str:
     """The SQL value as one that has an equality."""
     if type_ is None:
         return sql
-    base = type_.removesuffix("[]")
-    array = type_[len(base) :]
+    base, array = split_array(type_)
     if base == "json":
         return f"CAST({sql} AS jsonb{array})"
     return f"CAST({sql} AS text{array})" if base in _COMPARED_AS_TEXT else sql

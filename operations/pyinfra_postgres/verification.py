@@ -30,6 +30,7 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
+from . import render
 from .arguments import Arguments
 from .command import Answer
 from .converge import Fail
@@ -264,6 +265,7 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
             sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
             sections[section.host] = section
             write(section.report, [sections[host] for host in sorted(sections)])
+            render.say(session.host, f"report: {section.report}")
     except OSError as error:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:

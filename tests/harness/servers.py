@@ -56,7 +56,11 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 _PASSWORD_USERS = "password_users"
-_HBA = (f"local all +{_PASSWORD_USERS} scram-sha-256", "local all all trust")
+_HBA = (
+    f"local all +{_PASSWORD_USERS} scram-sha-256",
+    "local all all trust",
+    "local replication all trust",
+)
 
 
 def _binaries() -> dict[str, Path]:

@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import secrets
 
+import pytest
+
+import pyinfra_postgres as pg
 from harness import one_version
 from kinds.conftest import Deploy
+from pyinfra_postgres.kind import Object
+from pyinfra_postgres.objects.several import ordered
 
 DECLARATIONS = """
 role = "{role}"
@@ -48,6 +53,27 @@ def test_declarations_of_every_kind_come_in_any_order(deploy: Deploy) -> None:
     deploy.unchanged()
     deploy.apply(text + "pg.objects(everything, present=False)\n", *TODAY)
     assert database.dump() == empty
+
+
+A, B = pg.Table("a", [pg.Column("n", "integer")]), pg.Table("b", [pg.Column("n", "integer")])
+B_TO_A = pg.Table("b", [pg.Column("n", "integer", references="a(n)")])
+ON_A, ON_B = pg.Script("UPDATE a SET n = 1"), pg.Script("UPDATE b SET n = 1")
+IN_A = pg.Rows("a", [{"n": 1}], key="n")
+ANY = pg.Script("DROP SCHEMA IF EXISTS old")
+
+
+@pytest.mark.parametrize(
+    ("given", "order"),
+    [
+        ([A, B_TO_A, ON_B, ON_A], [A, B_TO_A, ON_B, ON_A]),
+        ([ON_B, ON_A, B_TO_A, A], [A, B_TO_A, ON_B, ON_A]),
+        ([ON_A, A, B], [A, ON_A, B]),
+        ([ANY, B, IN_A, ON_B, A], [ANY, B, A, IN_A, ON_B]),
+        ([A, IN_A, ANY, B_TO_A, ON_A], [A, IN_A, ANY, B_TO_A, ON_A]),
+    ],
+)
+def test_only_what_is_needed_earlier_moves(given: list[Object], order: list[Object]) -> None:
+    assert ordered(given) == order
 
 
 @one_version

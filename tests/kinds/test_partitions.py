@@ -155,7 +155,7 @@ def test_partitions_with_rows_are_not_removed(deploy: Deploy) -> None:
     deploy.apply(MONTHS, *TODAY)
     database.psql("INSERT INTO log VALUES (1, '2025-11-05 00:00+00')")
     absent = MONTHS.replace("default=True", "default=True, present=False")
-    assert "would lose 1 rows" in deploy.run(absent, *TODAY).failed().output
+    assert "would lose 1 row;" in deploy.run(absent, *TODAY).failed().output
     assert len(names(database)) == 4
     database.psql("TRUNCATE log")
     deploy.apply(absent, *TODAY)

@@ -226,7 +226,7 @@ def test_a_table_with_rows_is_dropped_only_by_name(deploy: Deploy) -> None:
     database.psql("CREATE TABLE t AS SELECT 1; CREATE TABLE empty (id integer)")
     deploy.apply("pg.table('empty', present=False)")
     run = deploy.run("pg.table('t', present=False)").failed()
-    assert "would lose 1 rows" in run.output
+    assert "would lose 1 row;" in run.output
     assert database.psql("SELECT count(*) FROM t") == "1"
     deploy.apply("pg.table('t', present=False)", "--data", "postgres_allow=public.t")
     assert database.psql("SELECT to_regclass('t'), to_regclass('empty')") == "|"

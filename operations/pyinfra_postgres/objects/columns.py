@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from ..errors import DeclarationError
-from ..kind import Same, aligned_type, comment, either
+from ..kind import Same, aligned_type, check_plain, comment, either
 from ..names import Exact, Name, identifier, literal, quoted, split
 from ..naming import joined
 from ..parse import (
@@ -71,6 +71,8 @@ class Column:
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.type, Exact):
+            check_plain(f"column {self.name}", self)
         base = None if isinstance(self.type, Exact) else is_serial(self.type)
         if base:
             object.__setattr__(self, "serial", True)
@@ -127,7 +129,7 @@ class Column:
         if self.serial:
             if current.default and re.match(r"nextval\('", current.default):
                 changes |= {"default": current.default, "serial": False}
-        elif _is_null(self.default) and current.default is None:
+        elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
         elif (type_ == current.type or _widens(current.type, type_)) and same(
             cast, self.default, current.default
@@ -150,7 +152,8 @@ class Column:
         return theirs if unqualified and current.collation == theirs else self.collation
 
 
-def _is_null(expression: str | None) -> bool:
+def is_null(expression: str | None) -> bool:
+    """Whether an expression is NULL, whatever it is cast to."""
     node = None if expression is None else tree(expression)
     while node and "TypeCast" in node:
         node = node["TypeCast"]["arg"]

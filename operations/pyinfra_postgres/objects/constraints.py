@@ -22,7 +22,7 @@ from ..parse import (
     statement,
     tokens,
 )
-from .indexes import Element, aligned_element
+from .indexes import Element, aligned_element, with_defaults
 
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
@@ -244,6 +244,10 @@ def _operator(text: str) -> str:
     return f"OPERATOR({quoted(names[0])}.{names[1]})"
 
 
+def _lower(text: str) -> str:
+    return text.lower()
+
+
 @frozen(init=False)
 class Exclude(Constraint):
     """An exclusion constraint: no two rows for which all operators hold.
@@ -252,7 +256,7 @@ class Exclude(Constraint):
     """
 
     elements: tuple[tuple[Element, str], ...] = field(converter=_exclusions)
-    using: str = "gist"
+    using: str = field(default="gist", converter=_lower)
     where: str | None = field(default=None, converter=optional_expression)
     deferrable: bool = False
     initially_deferred: bool = False
@@ -306,8 +310,11 @@ class Exclude(Constraint):
         return equal == current
 
 
-def stored_exclude(definition: str) -> Exclude:
-    """The exclusion constraint that pg_get_constraintdef() prints."""
+def stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:
+    """The exclusion constraint that pg_get_constraintdef() prints.
+
+    `names` has what `with_defaults` takes for each element.
+    """
     found = tokens(definition)
     words = [token.text for token in found]
     # EXCLUDE USING method (element WITH operator, ...) ... [WHERE (...)] [DEFERRABLE ...]
@@ -334,8 +341,8 @@ def stored_exclude(definition: str) -> Exclude:
     parsed = Exclude(*elements, using=words[2], where=where)
     return parsed.evolved(
         elements=[
-            (one._replace(expression=Exact(one.expression)) if one.expression else one, operator)
-            for one, operator in parsed.elements
+            (with_defaults(one, given), operator)
+            for (one, operator), given in zip(parsed.elements, names, strict=True)
         ],
         deferrable="deferrable" in rest,
         initially_deferred="deferred" in rest,

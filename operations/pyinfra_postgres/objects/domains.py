@@ -37,6 +37,7 @@ from ..parse import (
     type_references,
 )
 from ..plan import Hazard, Statement
+from .columns import is_null
 from .constraints import Check
 
 
@@ -55,6 +56,7 @@ class Domain(Object):
 
     kind: ClassVar[str] = "domain"
     acl: ClassVar[str] = "TYPE"
+    essence: ClassVar[str] = "type"
 
     name: Name = field(converter=parse_name)
     type: str | None = field(default=None, converter=_type)
@@ -93,7 +95,7 @@ class Domain(Object):
 
     def completed(self, catalog: Catalog) -> Self | None:
         if self.type is None:
-            raise DeclarationError(f"{self.title} does not exist: declare its type")
+            raise DeclarationError("it does not exist: declare its type")
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
@@ -102,7 +104,9 @@ class Domain(Object):
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
-        if same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
+        if current.default is None and is_null(self.default):
+            changes["default"] = None  # PostgreSQL does not keep it.
+        elif same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
             changes["default"] = current.default
         return evolve(self, checks=list(self._aligned_checks(current, same)), **changes)
 

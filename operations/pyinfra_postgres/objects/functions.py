@@ -157,6 +157,7 @@ class Function(Object):
 
     kind: ClassVar[str] = "function"
     acl: ClassVar[str] = "FUNCTION"
+    essence: ClassVar[str] = "body"
 
     name: Name = field(converter=parse_name)
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
@@ -188,6 +189,8 @@ class Function(Object):
         """Whether the body is parsed when it is created: `RETURN ...` or `BEGIN ATOMIC ... END`."""
         if self.language != "sql" or not self.body:
             return False
+        if isinstance(self.body, Exact):
+            return True  # As the server prints it, which is not always SQL.
         try:
             words = [one.text for one in tokens(self.body) if not one.kind.endswith("COMMENT")]
         except DeclarationError:
@@ -245,7 +248,7 @@ class Function(Object):
 
     def completed(self, catalog: Catalog) -> Self:
         if self.body is None:
-            raise DeclarationError(f"{self.title} does not exist: declare its body")
+            raise DeclarationError("it does not exist: declare its body")
         return evolve(self, returns=self._result())
 
     def _result(self) -> str | None:
@@ -283,10 +286,10 @@ class Function(Object):
         arguments = ", ".join(
             _written(one._replace(default=None)) for one in self.arguments if one.mode != "table"
         )
-        result = self._result()
+        # A procedure is read as a function, which has a result.
+        result = self._result() or _implied(self.arguments)
         # Of the same name, since a body may qualify its arguments with it.
-        rest = f"({arguments})" + (f" RETURNS {result}" if result else "")
-        signature = Signature(quoted(self.name.name), rest)
+        signature = Signature(quoted(self.name.name), f"({arguments}) RETURNS {result}")
         equal = same("{}", self.body, current.body, signature=signature)
         return current.body if equal else self.body
 
@@ -461,7 +464,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         ) = row  # fmt: skip
         common: dict[str, Any] = {
             "language": language,
-            "body": sql_body or body,
+            "body": Exact(sql_body) if sql_body else body,
             "security_definer": definer,
             "settings": dict(one.split("=", 1) for one in settings or ()),
             "owner": catalog.roles[owner_id],

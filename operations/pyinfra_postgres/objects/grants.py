@@ -250,16 +250,16 @@ class Grant(Object):
     def expand(self, catalog: Catalog) -> Iterable[Object]:
         node = self._parsed()
         kind = _TARGETS[node["objtype"]]
-        wanted = set(_privileges(node, kind, catalog.version))
         for target in _targets(node, kind, catalog):
-            for grantee in self.to:
-                yield Privileges(
-                    target,
-                    grantee,
-                    frozenset(wanted),
-                    frozenset(wanted) if self.grant_option else frozenset(),
-                    self.exact,
+            if target.kind == "DATABASE" and target.name != (catalog.database,):
+                raise DeclarationError(
+                    f"{target} is not the one that this host is connected to, "
+                    f"{quoted(catalog.database)}: declare it for a host that is"
                 )
+            wanted = frozenset(_privileges(node, target.kind, catalog.version))
+            option = wanted if self.grant_option else frozenset()
+            for grantee in self.to:
+                yield Privileges(target, grantee, wanted, option, self.exact)
 
 
 def _privileges(node: Node, kind: str, version: int) -> Iterator[Privilege]:
@@ -296,8 +296,8 @@ def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
             case {"RangeVar": relation}:
                 name = Name(relation.get("schemaname", "public"), relation["relname"])
                 # GRANT ... ON TABLE works for sequences too.
-                kind = "SEQUENCE" if catalog.relation_kinds.get(name) == "S" else kind
-                yield Target(kind, name)
+                is_sequence = catalog.relation_kinds.get(name) == "S"
+                yield Target("SEQUENCE" if is_sequence else kind, name)
             case {"ObjectWithArgs": function}:
                 yield _routine(function, kind, catalog)
             case {"List": {"items": parts}}:

@@ -35,6 +35,8 @@ class Element(NamedTuple):
     """The name of the stored operator class where it is the type's default."""
     default_collation: str | None = None
     """The name of the stored collation where it is the column's or the expression's own."""
+    class_schema: str | None = None
+    """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
 
     @classmethod
     def parse(cls, text: str | Element) -> Element:
@@ -52,6 +54,7 @@ class Element(NamedTuple):
             names[-1] if names else None,
             descending,
             descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
+            class_schema=_class_schema(names[0]) if len(names) > 1 else None,
         )
 
     def __str__(self) -> str:
@@ -59,12 +62,17 @@ class Element(NamedTuple):
         if self.collation:
             parts.append(f"COLLATE {'.'.join(map(quoted, self.collation))}")
         if self.operator_class:
-            parts.append(quoted(self.operator_class))
+            prefix = f"{quoted(self.class_schema)}." if self.class_schema else ""
+            parts.append(prefix + quoted(self.operator_class))
         if self.descending:
             parts.append("DESC")
         if self.nulls_first != self.descending:
             parts.append("NULLS FIRST" if self.nulls_first else "NULLS LAST")
         return " ".join(parts)
+
+
+def _class_schema(schema: str) -> str | None:
+    return None if schema in {"pg_catalog", "public"} else schema
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -105,6 +113,7 @@ class Index(Object):
     """An index of a table that no constraint owns."""
 
     kind: ClassVar[str] = "index"
+    essence: ClassVar[str] = "columns"
 
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)
@@ -170,6 +179,8 @@ class Index(Object):
             yield from references(statement(self.created(False)), frozenset({self.table.name}))
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        if current.table != self.table:
+            raise DeclarationError(f"an index of this name is on {current.table}")
         # All of it is compared, so that every expression is in one batch.
         elements = self.columns
         if len(elements) == len(current.columns):
@@ -204,7 +215,7 @@ class Index(Object):
 
     def completed(self, catalog: Catalog) -> Self:
         if not self.columns:
-            raise DeclarationError(f"{self.title} does not exist: declare its columns")
+            raise DeclarationError("it does not exist: declare its columns")
         return evolve(self, online=_online(self.table, catalog))
 
     @staticmethod
@@ -301,10 +312,38 @@ def aligned_element(declared: Element, current: Element, same: Same, table: Name
         None,
         current.default_class,
     }
-    if default or declared.operator_class == current.operator_class:
+    elsewhere = declared.class_schema not in {None, current.class_schema}
+    if not elsewhere and (default or declared.operator_class == current.operator_class):
         changes["operator_class"] = current.operator_class
+        changes["class_schema"] = current.class_schema
         changes["default_class"] = current.default_class
     return declared._replace(**changes)
+
+
+def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
+    """The strategy and the columns of a partition key like `RANGE (lower(name), id)`."""
+    found = [token for token in tokens(text) if not token.kind.endswith("COMMENT")]
+    end = closing(found, 1)
+    elements, depth, start = [], 0, found[1].end
+    for token in found[2 : end + 1]:
+        if (token.text == "," and depth == 0) or token is found[end]:
+            elements.append(Element.parse(text[start : token.start].strip()))
+            start = token.end
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
+    return found[0].text, tuple(elements)
+
+
+def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Element:
+    """A stored element, with the operator class and collation that are not printed.
+
+    `names` has its operator class, whether that is the default, and its collation.
+    """
+    operator_class, is_default, collation = names
+    return stored._replace(
+        expression=None if stored.expression is None else Exact(stored.expression),
+        default_class=operator_class if is_default and not stored.operator_class else None,
+        default_collation=None if stored.collation else collation,
+    )
 
 
 def _element(text: str) -> Node:
@@ -345,7 +384,8 @@ def _expression_text(text: str) -> str:
 
 QUERIES = {
     "operator_classes": """
-        SELECT json_build_array(oid::int8, opcname, opcdefault) FROM pg_opclass""",
+        SELECT json_build_array(o.oid::int8, o.opcname, o.opcdefault, n.nspname)
+          FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace""",
     "index_collations": """
         SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
          WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
@@ -381,7 +421,7 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    classes = {oid: (name, default) for oid, name, default in sections["operator_classes"]}
+    classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
         table, name, method, unique, valid, nulls, count, *parts = row[:-5]
@@ -434,10 +474,10 @@ def _stored(
     text: str | None,
     collation: tuple[str, ...],
     used_collation: str | None,
-    operator_class: tuple[str, bool],
+    operator_class: tuple[Any, ...],
     options: int,
 ) -> Element:
-    name, is_default = operator_class
+    name, is_default, schema = operator_class
     return Element(
         column,
         text,
@@ -447,6 +487,7 @@ def _stored(
         bool(options & 2),
         name if is_default else None,
         None if collation else used_collation,
+        None if is_default else _class_schema(schema),
     )
 
 

@@ -18,11 +18,13 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Row, Same
-from ..names import Name, identifier, listed, literal, parse_name, quoted
+from ..kind import Ask, Key, Object, Row, Same, either
+from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
 from ..parse import Reference, statement
 from ..plan import Hazard, Statement
-from .tables import guarded_drop
+from .constraints import Check, ForeignKey
+from .tables import Table, guarded_drop
+from .triggers import Trigger
 
 _PERIODS = ("day", "week", "month", "year")
 _TYPES = {
@@ -110,6 +112,8 @@ class Partition(Object):
     """The default partition, where it may hold rows of this one."""
     columns: tuple[str, ...] = field(default=(), eq=False)
     """The columns of rows that move: all but the generated ones."""
+    obstacle: str = field(default="", eq=False)
+    """What deleting rows from the default partition would set off, and so forbids to move them."""
     other: str = ""
     """The bound as PostgreSQL has it, where it is none of the above."""
 
@@ -179,7 +183,29 @@ class Partition(Object):
         parent = catalog.objects.get(("table", *self.parent))
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
-        return evolve(self, rest=rest, columns=names)
+        obstacle = _obstacle(rest, catalog) if rest else ""
+        return evolve(self, rest=rest, columns=names, obstacle=obstacle)
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        catalog.put(self)
+        table = catalog.objects.get(("table", *(self.name if current else self.parent)))
+        if not isinstance(table, Table):
+            return
+        if current is None:
+            # What an index makes true has a name of its own in each partition.
+            constraints = [
+                one if isinstance(one, Check | ForeignKey) else one.evolved(name=None)
+                for one in table.constraints
+            ]
+            table = Table(
+                self.name,
+                table.columns,
+                constraints=constraints,
+                row_security=False,
+                force_row_security=False,
+                owner=Exact(catalog.role),
+            )
+        catalog.put(evolve(table, row_security=either(self.row_security, table.row_security)))
 
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)
@@ -188,7 +214,9 @@ class Partition(Object):
             table.erase(catalog)
 
     def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        return guarded_drop(current.name, self.title, current.name in catalog.filled, ask)
+        table = catalog.objects.get(("table", *current.name))
+        counted = current.name in catalog.filled or getattr(table, "force_row_security", False)
+        return guarded_drop(current.name, self.title, bool(counted), ask)
 
     @staticmethod
     def diff(current: Partition | None, declared: Partition | None) -> Iterator[Statement]:
@@ -198,7 +226,10 @@ class Partition(Object):
             yield Statement(f"DROP TABLE {current.name}", locks=current.parent)
             return
         if current is None:
-            yield from _moved(declared) if declared.rest else _created(declared)
+            if declared.obstacle:
+                yield _unmoved(declared)
+            movable = declared.rest and not declared.obstacle
+            yield from _moved(declared) if movable else _created(declared)
         elif evolve(current, row_security=declared.row_security) != declared:
             raise DeclarationError(
                 f"it exists as a partition of {current.parent} {current._bound()}, and is declared "
@@ -215,22 +246,58 @@ class Partition(Object):
 
 def _created(declared: Partition) -> Iterator[Statement]:
     yield Statement(
-        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared._bound()}"
+        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared._bound()}",
+        locks=declared.parent,
     )
+
+
+def _obstacle(rest: Name, catalog: Catalog) -> str:
+    """What has to go before rows of a default partition can move: to others they are deleted."""
+    lineage = [rest]
+    while isinstance(partition := catalog.objects.get(("partition", *lineage[-1])), Partition):
+        lineage.append(partition.parent)
+    for table in catalog.of(Table):
+        for one in table.constraints:
+            if isinstance(one, ForeignKey) and one.table in lineage:
+                name = f" {quoted(one.name)}" if one.name else ""
+                return f"the foreign key{name} of {table.name}: drop it, run again, and add it"
+    for trigger in catalog.of(Trigger):
+        if trigger.table in lineage and trigger.fires_on_delete():
+            return f"{trigger.title}: disable it, run again, and enable it"
+    return ""
+
+
+def _unmoved(declared: Partition) -> Statement:
+    """Have a partition only where no rows wait for it."""
+    text = (
+        f"{declared.rest} holds rows of {declared.name}, and moving them would delete them for "
+        f"{declared.obstacle}"
+    )
+    return Statement(
+        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {declared.rest} WHERE {_waiting(declared)}) THEN "
+        f"RAISE EXCEPTION USING MESSAGE = {literal(text)}; END IF; END $guard$",
+        locks=declared.rest,
+    )
+
+
+def _waiting(declared: Partition) -> str:
+    """The condition of the rows that belong into a partition."""
+    assert declared.bounds
+    column = quoted(declared.key_column)
+    start, end = map(literal, declared.bounds)
+    return f"{column} >= {start} AND {column} < {end}"
 
 
 def _moved(declared: Partition) -> Iterator[Statement]:
     assert declared.rest
-    assert declared.bounds
-    column, columns = quoted(declared.key_column), listed(declared.columns)
-    start, end = map(literal, declared.bounds)
+    columns = listed(declared.columns)
     yield Statement(
         f"CREATE TABLE {declared.name} (LIKE {declared.parent} INCLUDING ALL EXCLUDING IDENTITY)",
         locks=declared.rest,
     )
     yield Statement(
         f"WITH moved AS (DELETE FROM {declared.rest} "
-        f"WHERE {column} >= {start} AND {column} < {end} "
+        f"WHERE {_waiting(declared)} "
         f"RETURNING {columns}) INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM moved",
         hazards=(Hazard.BLOCKS_WRITES,),
     )
@@ -378,7 +445,8 @@ def partitions(
     They are called like `sync_activity_log_2025_11`. The current period is by the server's date,
     or by the host data `postgres_today`. A partition that spans a declared period under another
     name serves as well, and older partitions are left alone. Rows that the default partition holds
-    for a new one move into it.
+    for a new one move into it; where a foreign key or a trigger would take that for a deletion,
+    the plan fails and says what to do.
 
     **Example:**
 

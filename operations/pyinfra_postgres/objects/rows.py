@@ -20,12 +20,13 @@ from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
-from ..parse import Reference
+from ..parse import Reference, type_references
 from ..plan import Hazard, Statement, masked
 from ..stored import USERS_PATH, Known, columns_of, known
-from ..values import SQL, check, comparable, shown, unmasked, written
+from ..values import SQL, check, comparable, forms, shown, split_array, written
 from .columns import Column
 from .constraints import PrimaryKey, Unique
+from .domains import Domain
 from .tables import Table
 
 Row: TypeAlias = Mapping[str, Any]
@@ -136,7 +137,9 @@ class Rows(Object):
             if self.table in catalog.relation_kinds:
                 return evolve(nothing, problem="rows are for tables that the catalog knows")
             return nothing
-        columns: dict[str, Column] = {column.name: column for column in table.columns or ()}
+        columns: dict[str, Column] = {
+            column.name: _without_domain(column, catalog) for column in table.columns or ()
+        }
         nothing = evolve(
             nothing,
             columns=columns,
@@ -150,24 +153,33 @@ class Rows(Object):
         try:
             return self._asked(nothing, catalog, ask)
         except HostError as error:
-            raise HostError(masked(str(error), _hidden(self.rows))) from None
+            # It may be because of what the same operation declares before the rows.
+            return evolve(nothing, problem=masked(str(error), _hidden(self.rows)))
 
     def _problem(self, columns: Mapping[str, Column]) -> str:
-        given = dict.fromkeys(column for row in self.rows for column in row)
-        given |= dict.fromkeys(self.key_columns)
-        for name in given:
+        for name in self._names():
             if name not in columns:
                 return f"{self.table} has no column {quoted(name)}"
             if columns[name].generated is not None:
                 return f"{self.table} computes the column {quoted(name)}: leave it out"
         return ""
 
+    def _names(self) -> Iterable[str]:
+        """The columns that are declared, each once."""
+        given = (column for row in self.rows for column in row)
+        return dict.fromkeys([*given, *self.key_columns])
+
     def _asked(self, nothing: Self, catalog: Catalog, ask: Ask) -> Self:
+        types = [nothing.columns[name].type for name in self._names()]
         server = known(
-            {one for row in self.rows for value in row.values() for one in _references(value)},
+            {
+                *(one for row in self.rows for value in row.values() for one in _references(value)),
+                *(one for type_ in types for one in type_references(type_)),
+            },
             catalog,
             ask,
         )
+        columns = {name: _as_known(one, server) for name, one in nothing.columns.items()}
         there = columns_of(self.table, catalog)
         found: dict[RowKey, tuple[Row, Sequence[str]]] = {}
         matched = 0
@@ -177,20 +189,20 @@ class Rows(Object):
             if comparison is None:
                 continue
             compared, assumed = comparison
-            answers = ask(self._comparison(nothing.columns, group, compared))
+            answers = ask(self._comparison(columns, group, compared))
             differences = {number: texts for number, _, texts in answers if number is not None}
             matched += sum(count for number, count, _ in answers if number is None)
             for number, row in enumerate(group):
                 texts = differences.get(number, ())
                 if texts is not None:
-                    stored = _stored(compared, texts) | dict.fromkeys(assumed)
+                    stored = {**_stored(row, compared, texts), **dict.fromkeys(assumed)}
                     found[self.key_of(row)] = {**row, **stored}, tuple(stored)
         return evolve(
             nothing,
             rows=_Checked(row for row, _ in found.values()),
             differing={key: different for key, (_, different) in found.items()},
             matched=matched,
-            surplus=self._surplus(nothing.columns, server, ask) if self.exact else 0,
+            surplus=self._surplus(columns, server, ask) if self.exact else 0,
         )
 
     def _compared(
@@ -397,12 +409,34 @@ def _stored_as_declared(column: str, columns: Mapping[str, Column]) -> str:
     return comparable(f"CAST({stored} AS {type_})" if type_ else stored, type_)
 
 
-def _stored(columns: Sequence[str], texts: Sequence[str | None]) -> dict[str, Exact | None]:
+def _without_domain(column: Column, catalog: Catalog) -> Column:
+    """The column with the type under its domain: a cast to the domain would cut a text."""
+    element, array = split_array(column.type)
+    for reference in type_references(element):
+        domain = catalog.objects.get(("domain", *reference.name))
+        # There is no other name for an array of arrays.
+        if isinstance(domain, Domain) and domain.type and not (array and "[]" in domain.type):
+            return _without_domain(evolve(column, type=Exact(domain.type + array)), catalog)
+    return column
+
+
+def _as_known(column: Column, server: Known) -> Column:
+    """The column as text where the server does not have its type yet, or not all its labels."""
+    element, array = split_array(column.type)
+    pending = not server.missing.isdisjoint(type_references(element))
+    return evolve(column, type=Exact(f"text{array}")) if pending else column
+
+
+def _stored(row: Row, columns: Sequence[str], texts: Sequence[str | None]) -> Row:
     """The stored values of the columns that differ; each text is marked, a null is empty."""
-    return {
+    stored = {
         column: Exact(text[1:]) if text else None
         for column, text in zip(columns, texts, strict=bool(texts))
         if text is not None
+    }
+    return {
+        column: HiddenValue(text, "*STORED*") if isinstance(row[column], HiddenValue) else text
+        for column, text in stored.items()
     }
 
 
@@ -435,7 +469,9 @@ def _keeps_unique(one: object, key: Sequence[str]) -> bool:
 
 def _hidden(rows: Iterable[Row]) -> tuple[str, ...]:
     values = (value for row in rows for value in row.values())
-    return tuple(str(unmasked(value)) for value in values if isinstance(value, HiddenValue))
+    found = {form for one in values if isinstance(one, HiddenValue) for form in forms(one)}
+    # A value may be part of another one.
+    return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 
 def _counted(count: int) -> str:

@@ -127,7 +127,7 @@ class Sequence(Object):
         return evolve(self, **undeclared)
 
     def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        (used,) = ask(f"SELECT is_called FROM {self.name}")
+        (used,) = ask(f"SELECT to_json(is_called) FROM {self.name}")
         if used:
             yield "dropping it would lose the value that it has come to"
 

@@ -48,7 +48,7 @@ def _sorted(
             if reference.kind == "function" and reference.name.schema == "public":
                 providers.setdefault(Reference("function", Name("", reference.name.name)), index)
     extensions = {i for i, one in enumerate(declarations) if isinstance(one, Extension)}
-    sorter: TopologicalSorter[int] = TopologicalSorter()
+    needs: dict[int, set[int]] = {}
     for index, one in enumerate(declarations):
         needed: set[int] = set()
         for reference in requires(one):
@@ -56,14 +56,19 @@ def _sorted(
             # What nothing here provides may come with an extension.
             unknown = not found and reference.kind in {"type", "function"}
             needed |= extensions if unknown else found
-        sorter.add(index, *(needed - {index}))
-    sorter.prepare()
-    in_order: list[Object] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready())
-        sorter.done(*ready)
-        in_order += [declarations[index] for index in ready]
-    return in_order
+        needs[index] = needed - {index}
+    TopologicalSorter(needs).prepare()
+    # Each in its turn, what it needs right before it: what needs nothing stays where it is, and
+    # no script or row overtakes what is given before it.
+    in_order: dict[int, Object] = {}
+    waiting = sorted(needs, reverse=True)
+    while waiting:
+        index = waiting[-1]
+        if ahead := needs[index] - in_order.keys():
+            waiting += sorted(ahead, reverse=True)
+        else:
+            in_order.setdefault(waiting.pop(), declarations[index])
+    return list(in_order.values())
 
 
 def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator[int]:

@@ -5,7 +5,8 @@ https://www.postgresql.org/docs/current/sql-commands.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 from attrs import field, frozen
@@ -13,7 +14,7 @@ from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
 from ..arguments import Arguments
-from ..catalog import Catalog
+from ..catalog import PINS, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object
@@ -31,6 +32,12 @@ _NEVER_IN_A_TRANSACTION = frozenset(
         *("CreateSubscriptionStmt", "AlterSubscriptionStmt", "DropSubscriptionStmt"),
     }
 )
+_SETS = re.compile(r"VariableSetStmt|set_config|DoStmt")
+# What the transaction has set, by the parameter's name.
+_OWN = {
+    pin.split()[2].lower(): pin
+    for pin in (*PINS, "SET LOCAL search_path = public", "SET LOCAL statement_timeout = 0")
+}
 _WHOLE_REINDEX = frozenset(
     {"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}
 )
@@ -167,6 +174,15 @@ class Script(Object):
             if runs_alone(statement(text)):
                 stage = Stage.AFTER
             yield Statement(text, stage=stage, hazards=hazards)
+        yield from map(Statement, _restored(declared.statements))
+
+
+def _restored(texts: Sequence[str]) -> Iterator[str]:
+    """What sets parameters for the transaction again that a script names and may have changed."""
+    trees = " ".join(repr(statement(text)) for text in texts)
+    if _SETS.search(trees):
+        words = set(re.findall(r"\w+", trees.lower()))
+        yield from (own for name, own in _OWN.items() if name in words)
 
 
 def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) -> OperationMeta:
@@ -176,6 +192,7 @@ def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) 
     + unless: a SELECT; where a row of it begins with true, the statements are not run
 
     They run in the transaction, with `public` as search path, every time unless `unless` holds.
+    What they set for it of the parameters that the collection sets itself, is set back after them.
     What PostgreSQL refuses in a transaction, like VACUUM, runs after it, with all that follows.
 
     **Example:**

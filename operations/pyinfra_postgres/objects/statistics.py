@@ -58,6 +58,7 @@ class Statistics(Object):
     """Extended statistics of a table."""
 
     kind: ClassVar[str] = "statistics"
+    essence: ClassVar[str] = "on"
 
     name: Name = field(converter=parse_name)
     table: Name = field(converter=parse_name)
@@ -88,7 +89,7 @@ class Statistics(Object):
 
     def completed(self, catalog: Catalog) -> Self | None:
         if not self.on:
-            raise DeclarationError(f"{self.title} does not exist: declare what it is on")
+            raise DeclarationError("it does not exist: declare what it is on")
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:

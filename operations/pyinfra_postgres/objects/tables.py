@@ -16,7 +16,7 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
-from ..errors import DeclarationError
+from ..errors import DeclarationError, HostError
 from ..kind import (
     Ask,
     Key,
@@ -43,13 +43,16 @@ from .constraints import (
     Unique,
     stored_exclude,
 )
-from .indexes import Index
+from .indexes import Element, Index, aligned_element, key_elements, with_defaults
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
     if columns is None:
         return None
-    found = tuple(columns)
+    found = tuple([columns] if isinstance(columns, Column) else columns)
+    for one in found:
+        if not isinstance(one, Column):
+            raise DeclarationError(f"columns are pg.Column(...), not {one!r}")
     names = [column.name for column in found]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -58,7 +61,11 @@ def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
 
 
 def _constraints(constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
-    return tuple(constraints)
+    found = tuple([constraints] if isinstance(constraints, Constraint) else constraints)
+    for one in found:
+        if not isinstance(one, Constraint):
+            raise DeclarationError(f"constraints are pg.Check(...) and its kin, not {one!r}")
+    return found
 
 
 def _partition_key(text: str | None) -> str | None:
@@ -78,6 +85,8 @@ class Table(Object):
     columns: tuple[Column, ...] | None = field(default=None, converter=_columns)
     constraints: tuple[Constraint, ...] = field(default=(), converter=_constraints, kw_only=True)
     partition_by: str | None = field(default=None, converter=_partition_key, kw_only=True)
+    partition_key: tuple[Element, ...] = field(default=(), eq=False, kw_only=True)
+    """The stored partition key's columns, with what is not printed of them."""
     row_security: bool | None = field(default=None, kw_only=True)
     force_row_security: bool | None = field(default=None, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
@@ -173,7 +182,7 @@ class Table(Object):
                 # What is not there has nothing that could be switched off.
                 return None
             raise DeclarationError(
-                f"{self.title} does not exist: declare its columns, so that it can be created"
+                "it does not exist: declare its columns, so that it can be created"
             )
         return evolve(self, constraints=[self._pointed(one, catalog) for one in self.constraints])
 
@@ -201,8 +210,9 @@ class Table(Object):
         return evolve(
             self,
             columns=columns,
-            constraints=self._aligned_constraints(current, same, catalog),
-            partition_by=self._aligned_key(current),
+            constraints=self._aligned_constraints(current, columns, same, catalog),
+            partition_by=self._aligned_key(current, same),
+            partition_key=current.partition_key,
             row_security=either(self.row_security, current.row_security),
             force_row_security=either(self.force_row_security, current.force_row_security),
             owner=either(self.owner, current.owner),
@@ -219,9 +229,12 @@ class Table(Object):
             return {}
         return {one.name: one.valid for one in catalog.of(Index) if one.table == self.name}
 
-    def _aligned_constraints(self, current: Self, same: Same, catalog: Catalog) -> list[Constraint]:
+    def _aligned_constraints(
+        self, current: Self, columns: list[Column], same: Same, catalog: Catalog
+    ) -> list[Constraint]:
         free = list(current.constraints)
         found: list[Constraint] = []
+        new: list[Constraint] = []
         # Named ones first, so that an unnamed one does not take their place.
         for one in sorted(self.constraints, key=lambda one: one.name is None):
             pointed = self._pointed(one, catalog)
@@ -234,28 +247,64 @@ class Table(Object):
                 free.remove(equal[0])
                 found.append(equal[0].evolved(validated=True))
             else:
-                found.append(pointed)
-        replaced = {one.name for one in found if one.name}
-        return [*found, *(one for one in free if one.name not in replaced)]
+                new.append(pointed)
+        free = [other for other in free if other.name not in {one.name for one in new if one.name}]
+        whole = evolve(self, columns=columns, constraints=())
+        for one in new:
+            for other in free:
+                if whole._replaces(one, other) and not self._claimed(other, same, catalog):
+                    free.remove(other)
+                    one = one.evolved(name=other.name)
+                    break
+            found.append(one)
+        return [*found, *free]
 
-    def _aligned_key(self, current: Self) -> str | None:
+    def _replaces(self, one: Constraint, other: Constraint) -> bool:
+        """Whether an unnamed constraint stands for a stored one, which has its default name.
+
+        A table has one primary key, whatever it is called.
+        """
+        if one.name or type(one) is not type(other) or isinstance(one, Exclude):
+            return False
+        if isinstance(one, PrimaryKey):
+            return True
+        # Names that are cut may be equal for other columns.
+        same_columns = getattr(one, "columns", ()) == getattr(other, "columns", ())
+        return same_columns and other.name == _free_name(self, one, set())
+
+    def _claimed(self, other: Constraint, same: Same, catalog: Catalog) -> bool:
+        """Whether an earlier operation of the run declares a stored constraint."""
+        return any(
+            one.name in {None, other.name}
+            and self._pointed(one, catalog).equals(other, same, self.name)
+            for _, declaration in catalog.declared.get(self.key(), ())
+            for one in getattr(declaration, "constraints", ())
+        )
+
+    def _aligned_key(self, current: Self, same: Same) -> str | None:
         if self.partition_by is None or current.partition_by is None:
             return either(self.partition_by, current.partition_by)
-        sql = "CREATE TABLE t (c int) PARTITION BY {}"
-        same = statement(sql.format(self.partition_by)) == statement(
-            sql.format(current.partition_by)
+        strategy, elements = key_elements(self.partition_by)
+        if len(elements) != len(current.partition_key):
+            return self.partition_by
+        aligned = tuple(
+            aligned_element(one, other, same, self.name)
+            for one, other in zip(elements, current.partition_key, strict=True)
         )
-        return current.partition_by if same else self.partition_by
+        stored = (key_elements(current.partition_by)[0], current.partition_key)
+        return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)
-        for key, one in list(catalog.objects.items()):
-            belongs = self.name in {getattr(one, "table", None), getattr(one, "parent", None)}
-            if belongs and key[0] != "table":
+        for one in list(catalog.objects.values()):
+            owned_by = getattr(getattr(one, "owned_by", None), "table", None)
+            if self.name in {getattr(one, "parent", None), owned_by}:
                 one.erase(catalog)
 
     def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        return guarded_drop(self.name, self.title, current.filled, ask)
+        # Forced row security hides rows from the table's owner.
+        counted = current.filled or bool(current.force_row_security)
+        return guarded_drop(self.name, self.title, counted, ask)
 
     @staticmethod
     def diff(current: Table | None, declared: Table | None) -> Iterator[Statement]:
@@ -281,13 +330,17 @@ class Table(Object):
         yield from comment(target, current, declared)
 
 
-def guarded_drop(name: Name, title: str, filled: bool, ask: Ask) -> Iterator[Statement | str]:
+def guarded_drop(name: Name, title: str, counted: bool, ask: Ask) -> Iterator[Statement | str]:
     """A table with rows is dropped only by name; an empty one only while it is empty."""
     rows = 0
-    if filled:
-        (rows,) = ask(f"SELECT count(*) FROM {name}")
+    if counted:
+        try:
+            (rows,) = ask(f"SELECT count(*) FROM {name}")
+        except HostError as error:
+            yield f"can't count its rows: {error}"
+            return
     if rows:
-        yield f"dropping it would lose {rows} rows"
+        yield f"dropping it would lose {rows} row{'s' if rows > 1 else ''}"
         return
     text = literal(f"{title} has rows by now")
     yield Statement(
@@ -308,7 +361,9 @@ def _created(declared: Table) -> Statement:
     elements += [one.written() for one in declared.constraints]
     body = ",\n".join(f"    {element}" for element in elements)
     inner = f"\n{body}\n" if body else ""
-    partitioned = f" PARTITION BY {declared.partition_by}" if declared.partition_by else ""
+    key = declared.partition_by or ""
+    end = "\n" if "--" in key else ""
+    partitioned = f" PARTITION BY {key}{end}" if key else ""
     return Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
 
 
@@ -343,7 +398,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         if one.validated and one.evolved(validated=False) in kept:
             yield _validated(name, one, current.filled)
         elif one not in kept:
-            yield from _constrained(name, one, current, declared, taken)
+            replaces = one.name is not None and one.name in dropped
+            yield from _constrained(name, one, current, declared, taken, replaces)
 
 
 def _same(one: Constraint, other: Constraint) -> bool:
@@ -352,9 +408,16 @@ def _same(one: Constraint, other: Constraint) -> bool:
 
 
 def _constrained(
-    name: Name, one: Constraint, current: Table, declared: Table, taken: set[str | None]
+    name: Name,
+    one: Constraint,
+    current: Table,
+    declared: Table,
+    taken: set[str | None],
+    replaces: bool,
 ) -> Iterator[Statement]:
-    if not current.filled or current.partition_by or isinstance(one, Exclude):
+    # The table is never without the key that another one replaces.
+    at_once = replaces and isinstance(one, PrimaryKey | Unique)
+    if not current.filled or current.partition_by or isinstance(one, Exclude) or at_once:
         scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
         yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
         return
@@ -440,7 +503,17 @@ def _column_names(node: Any) -> Iterator[str]:
                 yield from _column_names(value)
 
 
+# Of each key column its operator class, whether that is the default, and its collation.
+_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
+
 QUERIES = {
+    "partition_keys": f"""
+        SELECT json_build_array(p.partrelid::int8, (SELECT {_CLASSES}
+                   FROM unnest(p.partclass::oid[], p.partcollation::oid[])
+                     WITH ORDINALITY AS k(class, used, place)
+                   JOIN pg_opclass o ON o.oid = k.class
+                   LEFT JOIN pg_collation l ON l.oid = k.used))
+          FROM pg_partitioned_table p""",
     "relations": f"""
         SELECT json_build_array(c.oid::int8, n.nspname, c.relname, c.relkind, c.relowner::int8,
                  c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
@@ -479,7 +552,13 @@ QUERIES = {
                                 WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
                  i.indnkeyatts, i.indkey::int2[],
                  CASE WHEN i.indexrelid IS NOT NULL
-                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END)
+                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
+                 CASE c.contype WHEN 'x' THEN (SELECT {_CLASSES}
+                   FROM pg_index x, unnest(x.indclass::oid[], x.indcollation::oid[])
+                     WITH ORDINALITY AS k(class, used, place)
+                   JOIN pg_opclass o ON o.oid = k.class
+                   LEFT JOIN pg_collation l ON l.oid = k.used
+                  WHERE x.indexrelid = c.conindid) END)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
          WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')""",
@@ -506,6 +585,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for row in sections["constraints"] or ():
         constraints.setdefault(row[0], []).append(_constraint(row, catalog))
     filled = _filled(sections)
+    key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
         oid, _, _, kind, owner_id, acl, secured, forced, _, key, _, _, _, remark = row
         relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
@@ -519,6 +599,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 columns.get(oid, ()),
                 constraints=constraints.get(oid, ()),
                 partition_by=Exact(key) if key else None,
+                partition_key=_stored_key(key, key_classes[oid]) if key else (),
                 row_security=secured,
                 force_row_security=forced,
                 owner=owner_name,
@@ -536,6 +617,10 @@ def _filled(sections: dict[str, list[Row]]) -> set[int]:
             oid = parents[oid]
             filled.add(oid)
     return filled
+
+
+def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tuple[Element, ...]:
+    return tuple(map(with_defaults, key_elements(key)[1], names))
 
 
 def _column(row: Row, catalog: Catalog, oid: int) -> Column:
@@ -561,7 +646,7 @@ def _column(row: Row, catalog: Catalog, oid: int) -> Column:
 def _constraint(row: Row, catalog: Catalog) -> Constraint:
     (
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
-        deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls,
+        deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
@@ -576,7 +661,7 @@ def _constraint(row: Row, catalog: Catalog) -> Constraint:
     elif kind == "u":
         found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
     elif kind == "x":
-        found = stored_exclude(stored)
+        found = stored_exclude(stored, classes)
     elif kind == "c":
         found = Check(Exact(stored), no_inherit=no_inherit)
     else:
@@ -609,7 +694,8 @@ def table(
 
     + table: its name
     + columns: its columns; without them only the other arguments are declared
-    + constraints: its constraints; one without a name gets PostgreSQL's own
+    + constraints: its constraints; one without a name gets PostgreSQL's own, and replaces another
+      on the same columns that has it
     + partition_by: its partition key, like RANGE (created_at)
     + row_security, force_row_security: whether row level security is on, and for its owner too
     + owner: its owner

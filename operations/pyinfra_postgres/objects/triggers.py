@@ -36,11 +36,29 @@ def _level(text: str) -> str:
     return text.upper()
 
 
+_ENABLED: dict[bool | str, str] = {
+    True: "ENABLE",
+    False: "DISABLE",
+    "always": "ENABLE ALWAYS",
+    "replica": "ENABLE REPLICA",
+}
+_STORED: dict[str, bool | str] = {"O": True, "D": False, "A": "always", "R": "replica"}
+_ON_DELETE = 8
+"""The bit of DELETE in a trigger's events."""
+
+
+def _enabled(value: bool | str) -> bool | str:
+    if not isinstance(value, bool | str) or value not in _ENABLED:
+        raise DeclarationError(f"enabled is True, False, 'always' or 'replica', not {value!r}")
+    return value
+
+
 @frozen
 class Trigger(Object):
     """A trigger of a table."""
 
     kind: ClassVar[str] = "trigger"
+    essence: ClassVar[str] = "when"
 
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)
@@ -53,7 +71,7 @@ class Trigger(Object):
     deferrable: bool = field(default=False, kw_only=True)
     initially_deferred: bool = field(default=False, kw_only=True)
     referenced: Name | None = field(default=None, converter=optional_name, kw_only=True)
-    enabled: bool = field(default=True, kw_only=True)
+    enabled: bool | str = field(default=True, converter=_enabled, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -82,8 +100,8 @@ class Trigger(Object):
             yield f"constraint{self._timing()}"
         if self.condition is not None:
             yield f"when ({self.condition})"
-        if not self.enabled:
-            yield "disabled"
+        if self.enabled is not True:
+            yield f"enabled {self.enabled}" if self.enabled else "disabled"
         if self.comment:
             yield f"comment {self.comment!r}"
 
@@ -135,6 +153,10 @@ class Trigger(Object):
         schemas = {"": {"", "public"}, "pg_catalog": {""}}.get(schema, {schema})
         return self.shape() == current.shape() and current._function().schema in schemas
 
+    def fires_on_delete(self) -> bool:
+        """Whether a deleted row fires it in an ordinary session."""
+        return self.enabled in {True, "always"} and bool(self._parsed()["events"] & _ON_DELETE)
+
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
         yield Reference("function", self._function())
@@ -145,7 +167,7 @@ class Trigger(Object):
 
     def completed(self, catalog: Catalog) -> Self:
         if self.when is None or self.function is None:
-            raise DeclarationError(f"{self.title} does not exist: declare its when and function")
+            raise DeclarationError("it does not exist: declare its when and function")
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
@@ -168,7 +190,7 @@ class Trigger(Object):
             return
         name, table = quoted(declared.name), declared.table
         if current is None:
-            yield Statement(declared.sql(declared.condition))
+            yield Statement(declared.sql(declared.condition), locks=table)
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
             pass
         elif current.constraint or declared.constraint:
@@ -180,10 +202,8 @@ class Trigger(Object):
             # Replacing it has switched it on.
             current = evolve(current, enabled=True)
         if declared.enabled != (current.enabled if current else True):
-            verb = "ENABLE" if declared.enabled else "DISABLE"
-            yield Statement(
-                f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=table if current else None
-            )
+            verb = _ENABLED[declared.enabled]
+            yield Statement(f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=table)
         target = f"TRIGGER {name} ON {table}"
         yield from comment(target, current, declared)
 
@@ -209,7 +229,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         trigger = Trigger(
             Exact(name),
             catalog.relations[table],
-            enabled=enabled != "D",
+            enabled=_STORED[enabled],
             comment=remark,
             **_clauses(definition),
         )
@@ -272,7 +292,7 @@ def trigger(
     deferrable: bool = False,
     initially_deferred: bool = False,
     referenced: str | None = None,
-    enabled: bool = True,
+    enabled: bool | str = True,
     comment: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
@@ -289,7 +309,7 @@ def trigger(
     + constraint: whether it is a constraint trigger
     + deferrable, initially_deferred: when a constraint trigger fires
     + referenced: the other table of a constraint trigger
-    + enabled: whether it fires
+    + enabled: whether it fires: True, False, or as to replication `always` or `replica`
     + comment: its comment, "" for none
     + present: whether it exists
 

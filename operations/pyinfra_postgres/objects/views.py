@@ -18,6 +18,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import (
+    VIEW,
     Key,
     Object,
     Row,
@@ -74,7 +75,7 @@ class _Query(Object):
 
     def completed(self, catalog: Catalog) -> Self | None:
         if self.query is None:
-            raise DeclarationError(f"{self.title} does not exist: declare its query")
+            raise DeclarationError("it does not exist: declare its query")
         return self
 
     def _lines(self) -> Iterator[str]:
@@ -86,8 +87,8 @@ class _Query(Object):
             yield f"comment {self.comment!r}"
 
     def _same_query(self, current: Self, same: Same) -> str | None:
-        # The server reads both queries as the body of a function, under the path of each.
-        equal = self.query is None or same("{}", self.query, current.query)
+        # The server reads both queries as those of a view, under the path of each.
+        equal = self.query is None or same("{}", self.query, current.query, signature=VIEW)
         return current.query if equal else self.query
 
 

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import secrets
+
+from harness import one_version
+from kinds.conftest import Deploy
+
+DOMAIN = """
+    SELECT format_type(typbasetype, typtypmod), typnotnull, typdefault, typowner::regrole,
+           obj_description(t.oid, 'pg_type'),
+           (SELECT string_agg(conname || ' ' || pg_get_constraintdef(c.oid), '; ' ORDER BY conname)
+              FROM pg_constraint c WHERE contypid = t.oid AND contype = 'c')
+      FROM pg_type t WHERE typname = 'd'"""
+
+
+def test_a_domain_is_created_altered_and_removed(deploy: Deploy) -> None:
+    database, owner = deploy.database, f"o_{secrets.token_hex(3)}"
+    database.psql(f"CREATE ROLE {owner}")
+    deploy.apply("pg.domain('d', 'varchar(9)', checks=\"value in ('a', 'b')\")")
+    check = "d_check CHECK (((VALUE)::text = ANY ((ARRAY['a'::character varying, "
+    found = database.rows(DOMAIN)[0]
+    assert found[:5] == ("character varying(9)", "f", "", "postgres", "")
+    assert found[5].startswith(check)
+    database.psql("CREATE TABLE t (x d); INSERT INTO t VALUES ('a')")
+    deploy.apply(
+        f"""
+        pg.domain(
+            "d", "varchar(9)", nullable=False, default="'b'", owner="{owner}", comment="it's",
+            checks=["value in ('a', 'b')", pg.Check("value <> 'x' -- why", name="no_x")])
+        """
+    )
+    found = database.rows(DOMAIN)[0]
+    assert found[1:5] == ("t", "'b'::character varying", owner, "it's")
+    assert "no_x CHECK" in found[5]
+    # A check of the same name is replaced; those that are not declared stay.
+    deploy.apply(
+        "pg.domain('d', 'varchar(9)', checks=[pg.Check(\"value <> 'y'\", name='no_x')], comment='')"
+    )
+    found = database.rows(DOMAIN)[0]
+    assert found[1:5] == ("f", "", owner, "")
+    assert found[5].startswith(check)
+    assert "'y'" in found[5]
+    assert database.psql("SELECT * FROM t") == "a"
+    assert "t depends on" in deploy.run("pg.domain('d', present=False)").failed().output
+    database.psql("DROP TABLE t")
+    deploy.apply("pg.domain('d', present=False)")
+    assert database.rows(DOMAIN) == []
+
+
+@one_version
+def test_a_check_that_was_not_validated_is(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql("CREATE DOMAIN d AS integer; ALTER DOMAIN d ADD CONSTRAINT k CHECK (VALUE > 0) "
+                  "NOT VALID")  # fmt: skip
+    with database.watch() as seen:
+        deploy.apply("pg.domain('d', 'int', checks=pg.Check('value > 0', name='k'))")
+    changes = [one for one in seen.statements if "ALTER DOMAIN" in one]
+    assert len(changes) == 1
+    assert "VALIDATE CONSTRAINT k" in changes[0]
+
+
+@one_version
+def test_what_a_domain_can_not_become_is_refused(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql("CREATE DOMAIN d AS integer; CREATE TABLE t (x d); INSERT INTO t VALUES (1)")
+    before = database.dump()
+    for text, message in {
+        "pg.domain('d', 'bigint')": "can't change the type under a domain",
+        "pg.domain('d', 'int', checks='value > 1')": "23514",
+        "pg.domain('e')": "declare its type",
+        "pg.domain('e', 'text', checks='value > ')": "syntax error",
+    }.items():
+        assert message in deploy.run(text).failed().output
+    assert database.dump() == before
+    assert database.psql("SELECT * FROM t") == "1"
+
+
+@one_version
+def test_a_domain_comes_after_what_it_needs(deploy: Deploy) -> None:
+    deploy.apply(
+        """
+        pg.objects([
+            pg.Table("t", [pg.Column("x", "d"), pg.Column("y", "d[]")]),
+            pg.Domain("d", "mood", checks="good(value)"),
+            pg.Function("good", "a mood", returns="boolean", body="select a = 'ok'",
+                        volatility="IMMUTABLE"),
+            pg.Enum("mood", ["ok"]),
+        ])
+        """
+    )
