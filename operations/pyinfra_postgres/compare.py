@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import field, frozen, mutable
 
@@ -25,7 +25,7 @@ from .command import Answer
 from .errors import DeclarationError, HostError
 from .kind import VIEW, Signature
 from .names import Name
-from .parse import Node, expression_references, same_expression, statements, tree
+from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
 _PENDING = {
@@ -64,7 +64,9 @@ BEGIN
         EXECUTE 'CREATE FUNCTION NAMESPACE.' || item.name || item.signature || ' LANGUAGE sql '
           || item.body;
         PERFORM set_config('search_path', 'pg_catalog', true);
-        body := pg_get_function_sqlbody(to_regproc('NAMESPACE.' || item.name));
+        body := pg_get_function_sqlbody(coalesce(to_regproc('NAMESPACE.' || item.name)::oid,
+          (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = to_regnamespace('NAMESPACE')
+              AND 'pyinfra_postgres_probe' = ANY (p.proargnames))));
       END IF;
       RAISE EXCEPTION USING ERRCODE = 'ZZ999';
     EXCEPTION
@@ -81,6 +83,7 @@ _OTHER_NAMESPACE = """
     SELECT quote_ident(n.nspname) FROM pg_namespace n
      WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_'
      ORDER BY n.nspname <> 'public', n.nspname LIMIT 1"""
+_T = TypeVar("_T")
 _PROBE = Signature("pyinfra_postgres_probe", "() RETURNS void")
 
 
@@ -158,6 +161,15 @@ class Comparison:
             return True
         self.pending.add(pair)
         return False
+
+    def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
+        """The first that is equal; where there is one, the others' pairs need not be asked."""
+        before = set(self.pending)
+        for one in candidates:
+            if equal(one):
+                self.pending = before
+                return one
+        return None
 
     def settle(self) -> bool:
         """Ask the server about what is pending; whether anything turned out equal."""
@@ -242,6 +254,8 @@ class Comparison:
                 yield chunk, (body and dict(_unmarked(body, nonce)), state or "", message or "")
 
     def _sent(self, items: list[dict[str, Any]]) -> Answer:
+        if self.namespace != "pg_temp":
+            items = [{**one, "signature": _distinct(one["signature"])} for one in items]
         payload = f"$json{secrets.token_hex(4)}$"
         answer = self.send(
             [
@@ -297,6 +311,17 @@ def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str]:
         "signature": signature,
         "body": first.statement if first.signature else f"BEGIN ATOMIC {body}\nEND",
     }
+
+
+def _distinct(signature: str) -> str:
+    """A signature with one more argument: the function itself may be in the same schema."""
+    if not signature or signature == _PROBE.rest:
+        return signature
+    found = tokens(signature)
+    end = closing(found, 0)
+    comma = ", " if end > 1 else ""
+    place = found[end].start
+    return f"{signature[:place]}{comma}pyinfra_postgres_probe tid{signature[place:]}"
 
 
 def _tables(text: str) -> Iterator[Any]:

@@ -61,6 +61,9 @@ class Same(Protocol):
         With a signature they are whole bodies of functions that have it, or queries of views.
         """
 
+    def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
+        """The first that is equal; where there is one, nobody is asked about the others."""
+
 
 class Object:
     """An object as it is declared, or as the catalog has it.

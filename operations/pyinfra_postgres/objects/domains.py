@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-createdomain.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -120,15 +121,13 @@ class Domain(Object):
         template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
         free = list(current.checks)
         for one in sorted(self.checks, key=lambda one: one.name is None):
-            equal = [
-                other
-                for other in free
-                if one.name in {None, other.name}
-                and same(template, one.expression, other.expression)
-            ]
-            if equal:
-                free.remove(equal[0])
-                yield equal[0].evolved(validated=True)
+            named = [other for other in free if one.name in {None, other.name}]
+            texts = [other.expression for other in named]
+            equal = same.first(texts, partial(same, template, one.expression))
+            if equal is not None:
+                other = named[texts.index(equal)]
+                free.remove(other)
+                yield other.evolved(validated=True)
             else:
                 yield one
         declared_names = {one.name for one in self.checks}

@@ -441,15 +441,17 @@ def _normal(settings: dict[str, str]) -> dict[str, Any]:
 
 QUERIES = {
     "functions": f"""
-        SELECT json_build_array(n.nspname, p.proname, pg_get_function_arguments(p.oid),
+        SELECT json_build_array(p.nspname, p.proname, pg_get_function_arguments(p.oid),
                  pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
                  p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::int8,
                  p.proacl::text, d.description, p.prokind, pg_get_function_sqlbody(p.oid),
                  p.procost, p.prorows)
-          FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
+          -- First the few functions of users, then what belongs to each.
+          FROM (SELECT f.*, n.nspname FROM pg_namespace n JOIN pg_proc f
+                  ON f.pronamespace = n.oid WHERE {USER_SCHEMA} OFFSET 0) p
           JOIN pg_language l ON l.oid = p.prolang
           LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
-         WHERE {USER_SCHEMA} AND p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
+         WHERE p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
            WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"""
 }
 _STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}

@@ -391,9 +391,10 @@ QUERIES = {
          WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
     "indexes": f"""
         SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
-                 i.indisvalid, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts,
-                 i.indkey::int2[], i.indclass::oid[]::int8[], i.indcollation::oid[]::int8[],
-                 i.indoption::int2[],
+                 i.indisvalid,
+                 CASE WHEN i.indisunique THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
+                 i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
+                 i.indoption::text,
                  CASE WHEN i.indexprs IS NOT NULL
                       THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
                                             ORDER BY place)
@@ -428,7 +429,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         where, definition, builder, parameters, remark = row[-5:]
         if table not in catalog.relations:
             continue
-        keys, operator_classes, used, options, expressions = parts
+        keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
+        expressions = parts[4]
         names = catalog.columns.get(table, {})
         asked = _collations(definition) if definition else [()] * count
         elements = [

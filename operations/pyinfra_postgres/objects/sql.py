@@ -192,7 +192,7 @@ def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) 
     + unless: a SELECT; where a row of it begins with true, the statements are not run
 
     They run in the transaction, with `public` as search path, every time unless `unless` holds.
-    What they set for it of the parameters that the collection sets itself, is set back after them.
+    Parameters that the transaction has set itself, `search_path` for one, are set back after them.
     What PostgreSQL refuses in a transaction, like VACUUM, runs after it, with all that follows.
 
     **Example:**

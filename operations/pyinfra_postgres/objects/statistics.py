@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-createstatistics.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -97,16 +98,11 @@ class Statistics(Object):
         found = []
         for one in self.on:
             # Every expression is compared with every other: their order means nothing.
-            equal = [
-                other
-                for other in current.on
-                if one == other
-                or (
-                    (one.expression is not None and other.expression is not None)
-                    and same(template, one.expression, other.expression, self.table)
-                )
-            ]
-            found.append(equal[0] if equal else one)
+            equal = None
+            if one.expression is not None:
+                texts = [other.expression for other in current.on if other.expression is not None]
+                equal = same.first(texts, partial(same, template, one.expression, on=self.table))
+            found.append(one if equal is None else one._replace(expression=equal))
         matches = sorted(map(str, found)) == sorted(map(str, current.on))
         return evolve(
             self,

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -238,14 +239,11 @@ class Table(Object):
         # Named ones first, so that an unnamed one does not take their place.
         for one in sorted(self.constraints, key=lambda one: one.name is None):
             pointed = self._pointed(one, catalog)
-            equal = [
-                other
-                for other in free
-                if one.name in {None, other.name} and pointed.equals(other, same, self.name)
-            ]
+            named = [other for other in free if one.name in {None, other.name}]
+            equal = same.first(named, partial(pointed.equals, same=same, table=self.name))
             if equal:
-                free.remove(equal[0])
-                found.append(equal[0].evolved(validated=True))
+                free.remove(equal)
+                found.append(equal.evolved(validated=True))
             else:
                 new.append(pointed)
         free = [other for other in free if other.name not in {one.name for one in new if one.name}]
