@@ -89,6 +89,8 @@ class Catalog:
     """The relations and types that the plan creates: the server does not know them yet."""
     altered: set[Name] = field(factory=set)
     """The relations that the plan changes: the server knows them otherwise."""
+    unavailable: set[str] = field(factory=set)
+    """The extensions that were looked for, and of which the server has no files."""
     extended: set[str] = field(factory=set)
     """The schemas in which the plan creates extensions: what they hold is known only then."""
     types: set[Name] = field(factory=set)

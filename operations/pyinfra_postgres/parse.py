@@ -152,6 +152,11 @@ def expression(text: str) -> str:
     return text.strip()
 
 
+def closed(text: str) -> str:
+    """The text, ended by a line break where a comment in it could swallow what follows."""
+    return f"{text}\n" if "--" in text else text
+
+
 def optional_expression(text: str | None) -> str | None:
     """The same, if there is one."""
     return None if text is None else expression(text)

@@ -73,8 +73,9 @@ class Step:
         """Find the object as it is, and as it is declared to be."""
         one = self.item.declaration
         self.error, self.target = "", None
-        self.current = one.find(catalog, ask)
+        self.current = None
         try:
+            self.current = one.find(catalog, ask)
             if not self.item.present:
                 self.target = one.withdrawn(self.current) if self.current else None
             elif self.current and one.is_beside:

@@ -20,7 +20,7 @@ from pyinfra.api import HiddenValue
 
 from .errors import DeclarationError
 from .names import literal, quoted
-from .parse import Reference, expression, expression_references, tree
+from .parse import Reference, closed, expression, expression_references, tree
 
 _SCALARS = (str, int, float, Decimal, bool, date, time, timedelta, UUID, bytes)
 _JSON_SCALARS = (bool, int, float, Decimal)
@@ -130,8 +130,7 @@ def forms(value: Any) -> Iterator[str]:
 
 def _literal(value: Any, type_: str | None) -> str:
     if isinstance(value, SQL):
-        end = "\n" if "--" in value.expression else ""
-        return f"({value.expression}{end})"
+        return f"({closed(value.expression)})"
     if type_ in {"json", "jsonb"} and isinstance(value, (*_JSON_SCALARS, list, tuple, dict)):
         text = str(value) if isinstance(value, Decimal) else json.dumps(value)
         return literal(text)

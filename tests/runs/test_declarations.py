@@ -238,3 +238,39 @@ def test_rows_that_row_security_hides_are_not_lost(project: Project, host: Datab
     project.deploy('pg.table("own.t", present=False)\n')
     project.run().failed()
     assert host.psql("SELECT count(*) FROM own.t") == "2"
+
+
+def test_a_comment_at_the_end_of_a_fragment_swallows_nothing(
+    project: Project, host: Database
+) -> None:
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.domain("d", "int", default="5 -- five", checks="VALUE > 0 -- more than none")
+            pg.function("f", arguments="a int DEFAULT 1 -- one", returns="int",
+                        body="SELECT a -- itself")
+            pg.table("t", [pg.Column("a", "date", default="now() -- today")],
+                     partition_by="RANGE (a) -- by day")
+        """
+    )
+    project.run().succeeded()
+    assert host.psql("SELECT f()") == "1"
+    assert unchanged(project)
+
+
+def test_a_grant_in_a_schema_that_is_not_there(project: Project, host: Database) -> None:
+    host.psql("CREATE SCHEMA shop; CREATE TABLE shop.t (a int)")
+    project.deploy('pg.grant("SELECT", on="ALL TABLES IN SCHEMA shpo", to="PUBLIC")\n')
+    assert "shpo" in project.run().failed().output
+
+
+@pytest.mark.usefixtures("host")
+def test_partitions_from_long_ago(project: Project) -> None:
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.table("t", [pg.Column("a", "date")], partition_by="RANGE (a)")
+            pg.partitions("t", every="day", start="1926-10-01")
+        """
+    )
+    assert "there would be more than 10000; check its start" in project.run().failed().output

@@ -17,6 +17,7 @@ from ..names import Exact, Name, identifier, literal, quoted, split
 from ..naming import joined
 from ..parse import (
     Reference,
+    closed,
     expression_references,
     is_serial,
     optional_expression,
@@ -107,7 +108,7 @@ class Column:
             parts.append(f"COLLATE {_collation_sql(self.collation)}")
         if self.generated is not None:
             how = "VIRTUAL" if self.virtual else "STORED"
-            parts.append(f"GENERATED ALWAYS AS ({_own_line(self.generated)}) {how}")
+            parts.append(f"GENERATED ALWAYS AS ({closed(self.generated)}) {how}")
         if self.identity:
             parts.append(f"GENERATED {self.identity} AS IDENTITY")
         if self.default is not None and not self.serial:
@@ -289,18 +290,13 @@ def _generation(column: Column) -> str:
 
 
 def _default(text: str) -> str:
-    return f"({_own_line(text)})" if _needs_parentheses(text) else text
+    return f"({closed(text)})" if _needs_parentheses(text) else text
 
 
 def _needs_parentheses(text: str) -> bool:
     return not re.fullmatch(
         r"'[^'\\]*'|-?[\d.]+|\w+(\.\w+)?\(\)|true|false|CURRENT_TIMESTAMP", text
     )
-
-
-def _own_line(text: str) -> str:
-    """The text, closed by a line break where a comment in it could swallow what follows."""
-    return f"{text}\n" if "--" in text else text
 
 
 def _collation_sql(name: Name) -> str:

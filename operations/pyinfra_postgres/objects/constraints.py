@@ -15,6 +15,7 @@ from ..kind import Same
 from ..names import Exact, Name, identifiers, listed, optional_identifier, quoted
 from ..parse import (
     Reference,
+    closed,
     closing,
     expression,
     expression_references,
@@ -198,8 +199,7 @@ class Check(Constraint):
         self.__attrs_init__(expression=expression, no_inherit=no_inherit, name=name)
 
     def definition(self) -> str:
-        end = "\n" if "--" in self.expression else ""
-        return f"CHECK ({self.expression}{end})" + (" NO INHERIT" if self.no_inherit else "")
+        return f"CHECK ({closed(self.expression)})" + (" NO INHERIT" if self.no_inherit else "")
 
     def requires(self) -> Iterator[Reference]:
         if not isinstance(self.expression, Exact):
@@ -281,8 +281,7 @@ class Exclude(Constraint):
 
     def definition(self) -> str:
         elements = ", ".join(f"{element} WITH {operator}" for element, operator in self.elements)
-        end = "\n" if self.where and "--" in self.where else ""
-        where = "" if self.where is None else f" WHERE ({self.where}{end})"
+        where = "" if self.where is None else f" WHERE ({closed(self.where)})"
         timing = _timing(self.deferrable, self.initially_deferred)
         return f"EXCLUDE USING {self.using} ({elements}){where}{timing}"
 

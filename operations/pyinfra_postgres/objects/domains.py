@@ -32,6 +32,7 @@ from ..kind import (
 from ..names import Exact, Name, optional_identifier, parse_name, quoted
 from ..parse import (
     Reference,
+    closed,
     expression_references,
     optional_expression,
     type_name,
@@ -152,7 +153,7 @@ class Domain(Object):
 def _created(declared: Domain) -> Statement:
     parts = [f"CREATE DOMAIN {declared.name} AS {declared.type}"]
     if declared.default is not None:
-        parts.append(f"DEFAULT ({declared.default})")
+        parts.append(f"DEFAULT ({closed(declared.default)})")
     if not declared.nullable:
         parts.append("NOT NULL")
     parts += [one.written() for one in declared.checks]
@@ -167,7 +168,11 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             "the type under a domain; declare another domain and change the columns to it"
         )
     if current.default != declared.default:
-        new = "DROP DEFAULT" if declared.default is None else f"SET DEFAULT ({declared.default})"
+        new = (
+            "DROP DEFAULT"
+            if declared.default is None
+            else f"SET DEFAULT ({closed(declared.default)})"
+        )
         yield Statement(f"{alter} {new}")
     if current.nullable != declared.nullable:
         verb, hazards = ("DROP", ()) if declared.nullable else ("SET", (Hazard.SCANS,))

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createextension.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
@@ -15,7 +15,8 @@ from typing_extensions import Unpack
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
-from ..kind import Key, Object, Row, Same, comment, either
+from ..errors import DeclarationError
+from ..kind import Ask, Key, Object, Row, Same, comment, either
 from ..names import Exact, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
 from ..plan import Statement
@@ -47,6 +48,22 @@ class Extension(Object):
     def requires(self) -> Iterator[Reference]:
         if self.schema:
             yield schema_reference(self.schema)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        found = catalog.objects.get(self.key())
+        if found is None:
+            (available,) = ask(
+                "SELECT count(*) FROM pg_available_extensions "
+                f"WHERE name = {literal(str(self.name))}"
+            )
+            if not available:
+                catalog.unavailable.add(self.name)
+        return cast(Self | None, found)
+
+    def completed(self, catalog: Catalog) -> Self | None:
+        if self.name in catalog.unavailable:
+            raise DeclarationError("this server does not have it: install its package there")
+        return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         return evolve(

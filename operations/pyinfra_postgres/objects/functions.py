@@ -35,6 +35,7 @@ from ..parse import (
     Node,
     Reference,
     bare_type,
+    closed,
     references,
     statement,
     statements,
@@ -371,7 +372,7 @@ def _implied(arguments: tuple[Argument, ...]) -> Exact:
 def _written(one: Argument) -> str:
     mode = "" if one.mode == "in" else f"{one.mode.upper()} "
     name = f"{quoted(one.name)} " if one.name else ""
-    default = f" DEFAULT {one.default}" if one.default is not None else ""
+    default = f" DEFAULT {closed(one.default)}" if one.default is not None else ""
     return f"{mode}{name}{one.type}{default}"
 
 

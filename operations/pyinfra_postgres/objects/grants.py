@@ -287,6 +287,9 @@ def _schemas(node: Node) -> set[str]:
 def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
     if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
         schemas = _schemas(node)
+        for schema in schemas:
+            if not catalog.has(schema_reference(schema)):
+                raise DeclarationError(f"there is no schema {schema} to grant in")
         for key in sorted(catalog.acls):
             if key[0] == kind and key[1] in schemas:
                 yield Target(kind, key[1:])

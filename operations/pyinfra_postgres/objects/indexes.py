@@ -18,7 +18,16 @@ from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, listed, literal, parse_name, quoted
-from ..parse import Node, Reference, closing, optional_expression, references, statement, tokens
+from ..parse import (
+    Node,
+    Reference,
+    closed,
+    closing,
+    optional_expression,
+    references,
+    statement,
+    tokens,
+)
 from ..plan import Hazard, Stage, Statement
 
 
@@ -164,8 +173,7 @@ class Index(Object):
         how = "CONCURRENTLY " if concurrently else ""
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        end = "\n" if self.where and "--" in self.where else ""
-        where = f" WHERE ({self.where}{end})" if self.where is not None else ""
+        where = f" WHERE ({closed(self.where)})" if self.where is not None else ""
         elements = ", ".join(map(str, self.columns))
         parameters = f" WITH ({', '.join(_settings(self.parameters))})" if self.parameters else ""
         return (

@@ -26,6 +26,7 @@ from .constraints import Check, ForeignKey
 from .tables import Table, guarded_drop
 from .triggers import Trigger
 
+_MOST = 10_000
 _PERIODS = ("day", "week", "month", "year")
 _TYPES = {
     "date": "{:%Y-%m-%d}",
@@ -53,7 +54,7 @@ def _start(text: str | date) -> date:
 
 
 def _ahead(number: int) -> int:
-    if number < 0:
+    if not isinstance(number, int) or number < 0:
         raise DeclarationError(f"ahead is a number of periods, not {number}")
     return number
 
@@ -340,7 +341,14 @@ class Partitions(Object):
             last = following(last, self.every)
         if self.default:
             yield self._partition("default", None, column, type_)
+        made = 0
         while first <= last:
+            made += 1
+            if made > _MOST:
+                raise DeclarationError(
+                    f"{self.title}: from {self.start} on there would be more than {_MOST}; "
+                    "check its start"
+                )
             end = following(first, self.every)
             yield self._partition(
                 suffix(first, self.every), (write(first), write(end)), column, type_

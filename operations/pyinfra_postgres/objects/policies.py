@@ -18,7 +18,7 @@ from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, parse_name, quoted
-from ..parse import Reference, expression_references, optional_expression, role_references
+from ..parse import Reference, closed, expression_references, optional_expression, role_references
 from ..plan import Statement
 
 _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
@@ -118,8 +118,7 @@ def _role(role: str) -> str:
 def _clauses(using: str | None, check: str | None) -> Iterator[str]:
     for keyword, text in (("USING", using), ("WITH CHECK", check)):
         if text is not None:
-            end = "\n" if "--" in text else ""
-            yield f"{keyword} ({text}{end})"
+            yield f"{keyword} ({closed(text)})"
 
 
 def _created(policy: Policy) -> Statement:

@@ -32,7 +32,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, literal, optional_identifier, parse_name, quoted
 from ..naming import chosen_name
-from ..parse import Reference, statement, tree
+from ..parse import Reference, closed, statement, tree
 from ..plan import Hazard, Stage, Statement
 from .columns import Column, changed
 from .constraints import (
@@ -360,8 +360,7 @@ def _created(declared: Table) -> Statement:
     body = ",\n".join(f"    {element}" for element in elements)
     inner = f"\n{body}\n" if body else ""
     key = declared.partition_by or ""
-    end = "\n" if "--" in key else ""
-    partitioned = f" PARTITION BY {key}{end}" if key else ""
+    partitioned = f" PARTITION BY {closed(key)}" if key else ""
     return Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
 
 
@@ -559,7 +558,10 @@ QUERIES = {
                   WHERE x.indexrelid = c.conindid) END)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
-         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')""",
+         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')
+           -- A key to a partitioned table has a shadow for each partition.
+           AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND c.conrelid =
+             (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid))""",
 }
 
 _FOREIGN_ACTIONS = {

@@ -21,6 +21,7 @@ from ..names import Exact, Name, identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,
     Reference,
+    closed,
     closing,
     expression_references,
     optional_expression,
@@ -115,8 +116,7 @@ class Trigger(Object):
             parts.append(f"REFERENCING {self.referencing}")
         parts.append(f"FOR EACH {self.for_each}")
         if condition is not None:
-            end = "\n" if "--" in condition else ""
-            parts.append(f"WHEN ({condition}{end})")
+            parts.append(f"WHEN ({closed(condition)})")
         return " ".join([*parts, f"EXECUTE FUNCTION {self.function}"])
 
     def _timing(self) -> str:
