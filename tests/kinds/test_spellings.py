@@ -204,7 +204,6 @@ CHECKS = [
     "tenant>0 and(flag)",
     "(name is null) = flag",
     "name || code <> 'ab'",
-    "name IS JSON",
     "name IS NFC NORMALIZED",
 ]
 

@@ -160,17 +160,18 @@ def test_a_statement_that_fails_leaves_everything_as_it_was(
             pg.schema("s", comment="new")
             pg.enum("colour", ["red"])
             pg.table("s.new", [pg.Column("c", "colour")], comment="new")
-            pg.table("filled", [pg.Column("a", "integer")], constraints=[pg.Unique("a")],
-                     comment="changed", name="the keys of filled")
+            pg.table("filled", [pg.Column("a", "integer")], comment="changed",
+                     constraints=[pg.Exclude(("a", "="), using="btree")],
+                     name="the keys of filled")
             pg.table("s.newer", [pg.Column("c", "colour")])
         """
     )
     before, rows = one.dump(), one.rows("SELECT * FROM filled")
     output = project.run().failed().output
     assert "the keys of filled" in output
-    assert "ALTER TABLE public.filled ADD UNIQUE (a)" in output
-    assert "23505" in output
-    assert "Key (a)=(1) is duplicated" in output
+    assert "ALTER TABLE public.filled ADD EXCLUDE USING btree (a WITH =)" in output
+    assert "23P01" in output
+    assert "Key (a)=(1) conflicts with key (a)=(1)" in output
     assert one.dump() == before
     assert one.rows("SELECT * FROM filled") == rows
     assert "CREATE TABLE s.newer" in two.dump()
