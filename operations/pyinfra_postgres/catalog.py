@@ -216,7 +216,11 @@ def fingerprint_script() -> list[str]:
 
 def fingerprint(text: str) -> str:
     """What tells a catalog from any other, from what either script printed."""
-    hashes = {name: section[0] for name, section in json.loads(text).items()}
+    return _fingerprint(json.loads(text))
+
+
+def _fingerprint(sections: dict[str, list[Any]]) -> str:
+    hashes = {name: section[0] for name, section in sections.items()}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -234,10 +238,11 @@ def _script(selected: str) -> list[str]:
 
 def read(text: str) -> Catalog:
     """The catalog from what `script` printed."""
-    sections = {name: section[1] for name, section in json.loads(text).items()}
+    hashed = json.loads(text)
+    sections = {name: section[1] for name, section in hashed.items()}
     (version, database, role, standby, today, environment) = sections["server"][0]
     catalog = Catalog(
-        fingerprint=fingerprint(text),
+        fingerprint=_fingerprint(hashed),
         version=version,
         database=database,
         role=role,

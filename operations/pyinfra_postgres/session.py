@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -38,6 +39,19 @@ _EXCLUSIVE = """
       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
      WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Make many objects that live as long as the run, and have the collector leave them alone."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @frozen(eq=False)
@@ -120,9 +134,8 @@ class Session:
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
-        catalog = catalogs.read(answer.rows[0])
-        # It lives as long as the run: the garbage collector need not look at it again.
-        gc.freeze()
+        with _without_collector():
+            catalog = catalogs.read(answer.rows[0])
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
 
