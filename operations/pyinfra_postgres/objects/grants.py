@@ -250,6 +250,12 @@ class Grant(Object):
     def expand(self, catalog: Catalog) -> Iterable[Object]:
         node = self._parsed()
         kind = _TARGETS[node["objtype"]]
+        if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
+            for schema in sorted(_schemas(node)):
+                if not catalog.has(schema_reference(schema)):
+                    # It has nothing to grant on, and is a gap.
+                    nowhere = Target("SCHEMA", (schema,))
+                    yield Privileges(nowhere, self.to[0], frozenset({Privilege("USAGE")}))
         for target in _targets(node, kind, catalog):
             if target.kind == "DATABASE" and target.name != (catalog.database,):
                 raise DeclarationError(
@@ -287,9 +293,6 @@ def _schemas(node: Node) -> set[str]:
 def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
     if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
         schemas = _schemas(node)
-        for schema in schemas:
-            if not catalog.has(schema_reference(schema)):
-                raise DeclarationError(f"there is no schema {schema} to grant in")
         for key in sorted(catalog.acls):
             if key[0] == kind and key[1] in schemas:
                 yield Target(kind, key[1:])
