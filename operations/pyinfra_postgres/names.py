@@ -127,3 +127,8 @@ def listed(names: Iterable[str]) -> str:
 def literal(value: object) -> str:
     """The value as a SQL literal."""
     return sql.Literal(value).as_string().strip()
+
+
+def role_sql(role: str) -> str:
+    """A role where SQL takes PUBLIC too."""
+    return "PUBLIC" if role == "public" else quoted(role)

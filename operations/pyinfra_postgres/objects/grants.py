@@ -18,7 +18,7 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
-from ..names import Exact, Name, identifiers, listed, quoted
+from ..names import Exact, Name, identifiers, listed, quoted, role_sql
 from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
 from ..plan import Statement
 
@@ -83,7 +83,7 @@ class Privileges(Object):
 
     @property
     def title(self) -> str:
-        return f"grant on {self.target} to {_role(self.grantee)}"
+        return f"grant on {self.target} to {role_sql(self.grantee)}"
 
     @property
     def exists(self) -> bool:
@@ -165,7 +165,7 @@ class Privileges(Object):
         assert declared
         held = current.held if current else frozenset()
         grantable = current.grantable if current else frozenset()
-        grantee = _role(declared.grantee)
+        grantee = role_sql(declared.grantee)
         excess = held - declared.held
         if excess:
             yield Statement(f"REVOKE {_listed(excess)} ON {declared.target} FROM {grantee}")
@@ -207,7 +207,7 @@ class Grant(Object):
 
     @property
     def title(self) -> str:
-        return f"grant on {self.on} to {', '.join(map(_role, self.to))}"
+        return f"grant on {self.on} to {', '.join(map(role_sql, self.to))}"
 
     def key(self) -> Key:
         return (self.kind, self.on, *self.to)
@@ -343,10 +343,6 @@ def _listed(privileges: Iterable[Privilege]) -> str:
         else:
             found.append(one.name)
     return ", ".join([*found, *(f"{name} ({listed(names)})" for name, names in columns.items())])
-
-
-def _role(role: str) -> str:
-    return "PUBLIC" if role == "public" else quoted(role)
 
 
 QUERIES = {

@@ -17,7 +17,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, identifiers, parse_name, quoted
+from ..names import Exact, Name, identifier, identifiers, parse_name, quoted, role_sql
 from ..parse import Reference, closed, expression_references, optional_expression, role_references
 from ..plan import Statement
 
@@ -64,7 +64,7 @@ class Policy(Object):
 
     def lines(self) -> Iterator[str]:
         kind = "" if self.permissive else "restrictive "
-        yield f"{kind}for {self.command} to {', '.join(map(_role, self.roles))}"
+        yield f"{kind}for {self.command} to {', '.join(map(role_sql, self.roles))}"
         if self.using is not None:
             yield f"using ({self.using})"
         if self.check is not None:
@@ -111,10 +111,6 @@ def _on(policy: Policy) -> str:
     return f"{quoted(policy.name)} ON {policy.table}"
 
 
-def _role(role: str) -> str:
-    return "PUBLIC" if role == "public" else quoted(role)
-
-
 def _clauses(using: str | None, check: str | None) -> Iterator[str]:
     for keyword, text in (("USING", using), ("WITH CHECK", check)):
         if text is not None:
@@ -123,7 +119,7 @@ def _clauses(using: str | None, check: str | None) -> Iterator[str]:
 
 def _created(policy: Policy) -> Statement:
     kind = "" if policy.permissive else " AS RESTRICTIVE"
-    roles = ", ".join(map(_role, policy.roles))
+    roles = ", ".join(map(role_sql, policy.roles))
     head = f"CREATE POLICY {_on(policy)}{kind} FOR {policy.command} TO {roles}"
     return Statement(" ".join([head, *_clauses(policy.using, policy.check)]))
 
@@ -142,7 +138,7 @@ def _alterable(current: Policy, declared: Policy) -> bool:
 def _altered(current: Policy, declared: Policy) -> Statement:
     parts = [f"ALTER POLICY {_on(declared)}"]
     if current.roles != declared.roles:
-        parts.append(f"TO {', '.join(map(_role, declared.roles))}")
+        parts.append(f"TO {', '.join(map(role_sql, declared.roles))}")
     parts += _clauses(
         declared.using if declared.using != current.using else None,
         declared.check if declared.check != current.check else None,

@@ -29,7 +29,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..names import Exact, Name, optional_identifier, parse_name, quoted, role_sql
 from ..parse import Reference, references, split_statements, statement
 from ..plan import Hazard, Statement
 from .indexes import Index
@@ -221,7 +221,7 @@ def _rebuilt(name: Name, catalog: Catalog) -> Iterator[Statement]:
     acl = catalog.acls.get(("TABLE", *name))
     for (grantee, privilege), grantable in sorted(acl.granted.items()) if acl else ():
         if acl and grantee != acl.owner:
-            role = "PUBLIC" if grantee == "public" else quoted(grantee)
+            role = role_sql(grantee)
             option = " WITH GRANT OPTION" if grantable else ""
             yield Statement(f"GRANT {privilege} ON {name} TO {role}{option}")
 
