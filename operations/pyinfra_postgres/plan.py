@@ -48,6 +48,51 @@ class Action(Enum):
     RUN = "run"
 
 
+class Mode(Enum):
+    """PostgreSQL's lock modes of relations that keep other work waiting, the weakest first.
+
+    https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+    """
+
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def strength(self) -> int:
+        """Where it stands among the others."""
+        return list(Mode).index(self)
+
+    @property
+    def blocks_writers(self) -> bool:
+        """Whether INSERT, UPDATE and DELETE wait for it."""
+        return self is not Mode.SHARE_UPDATE_EXCLUSIVE
+
+
+@frozen
+class Lock:
+    """A lock that a statement takes on a relation that exists before the plan."""
+
+    relation: Name
+    mode: Mode = Mode.ACCESS_EXCLUSIVE
+
+    def __str__(self) -> str:
+        return f"{self.mode.value} on {self.relation}"
+
+
+def _locks(given: Name | Lock | tuple[Lock, ...] | None) -> tuple[Lock, ...]:
+    """A relation alone is locked against everybody."""
+    match given:
+        case None:
+            return ()
+        case Name():
+            return (Lock(given),)
+        case Lock():
+            return (given,)
+    return given
+
+
 @frozen
 class Statement:
     """One SQL statement of a plan."""
@@ -55,8 +100,8 @@ class Statement:
     sql: str
     stage: Stage = Stage.MAIN
     hazards: tuple[Hazard, ...] = ()
-    locks: Name | None = None
-    """The existing relation that it locks against writers."""
+    locks: tuple[Lock, ...] = field(default=(), converter=_locks)
+    """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
     summary: str = ""
@@ -151,9 +196,15 @@ class Plan:
         """The statements of one stage with their changes, in order."""
         return [(change, one) for change, one, when in self.staged() if when is stage]
 
-    def locked(self) -> list[Name]:
-        """The existing relations that the transaction locks, in one order on every host."""
-        return sorted({one.locks for _, one in self.of(Stage.MAIN) if one.locks})
+    def locks(self) -> list[Lock]:
+        """What the transaction locks, each relation once, in one order on every host."""
+        strongest: dict[Name, Lock] = {}
+        for _, statement in self.of(Stage.MAIN):
+            for lock in statement.locks:
+                known = strongest.setdefault(lock.relation, lock)
+                if known.mode.strength < lock.mode.strength:
+                    strongest[lock.relation] = lock
+        return [strongest[relation] for relation in sorted(strongest)]
 
     def problems(self, declared: set[Reference]) -> Iterator[str]:
         """Why it can't start, a line each; `declared` is what the whole run declares."""

@@ -14,7 +14,6 @@ from .catalog import Catalog
 from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Object, difference
-from .names import Name
 from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
 from .session import ALLOW, Draft, Item, Session
 
@@ -165,10 +164,13 @@ def _contradicted(
 
 def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
     """The statement as far as the server can follow it before the plan has run."""
-    if statement.locks in catalog.created or catalog.relation_kinds.get(
-        statement.locks or Name("", "")
-    ) not in {"r", "p"}:
-        statement = evolve(statement, locks=None)
+    locks = tuple(
+        lock
+        for lock in statement.locks
+        if lock.relation not in catalog.created
+        and catalog.relation_kinds.get(lock.relation) in {"r", "p"}
+    )
+    statement = evolve(statement, locks=locks)
     if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):
         statement = evolve(statement, publishes=None)
     return statement

@@ -70,9 +70,10 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
             sql = statement.shown.replace("\n", "\n" + " " * 12)
             yield f"    {prefix}{format_text(sql, dim=True)}"
-            if statement.hazards:
-                hazards = ", ".join(hazard.value for hazard in statement.hazards)
-                yield f"        {format_text(hazards, 'yellow')}"
+            notes = [str(lock) for lock in statement.locks]
+            notes += [hazard.value for hazard in statement.hazards]
+            if notes:
+                yield f"        {format_text(', '.join(notes), 'yellow')}"
 
 
 def _line_colour(line: str) -> str | None:

@@ -147,13 +147,14 @@ class Rollout:
         if not main:
             return None
         script, first = transaction_script(plan, self._lock_timeout())
-        failure = self._patiently(script, lambda failure: _is_lock(failure, first), plan.locked())
+        relations = [lock.relation for lock in plan.locks()]
+        failure = self._patiently(script, lambda failure: _is_lock(failure, first), relations)
         if failure is None:
             return None
         if _is_lock(failure, first):
             raise HostError(
                 f"no lock after {self._attempts()} tries, nothing was changed: "
-                f"{self._blockers(plan.locked())}; {failure}"
+                f"{self._blockers(relations)}; {failure}"
             )
         return *self._culprit(main, first, script, failure), failure
 
@@ -213,7 +214,8 @@ class Rollout:
 
     def _alone(self, statement: Statement) -> Failure | None:
         """Run one statement outside a transaction."""
-        if statement.locks is None:
+        relations = [lock.relation for lock in statement.locks if lock.mode.blocks_writers]
+        if not relations:
             # A timeout would kill an index build that waits for an old transaction.
             self.send(["SET lock_timeout = 0"])
             return self.send([statement.sql]).failure
@@ -221,7 +223,7 @@ class Rollout:
         return self._patiently(
             [statement.sql],
             lambda failure: failure.sqlstate in _LOCK_NOT_AVAILABLE,
-            [statement.locks],
+            relations,
         )
 
     def _attempts(self) -> int:
@@ -278,17 +280,24 @@ def transaction_script(plan: Plan, lock_timeout: int) -> tuple[list[str], int]:
         "SET LOCAL search_path = public",
         catalogs.ALL_ROWS,
         f"SET LOCAL lock_timeout = {lock_timeout}",
-        *_strong_locks(plan, lock_timeout),
+        *_all_locks(plan, lock_timeout),
     ]
     main = [statement.sql for _, statement in plan.of(Stage.MAIN)]
     return [*head, *main, "COMMIT"], len(head)
 
 
-def _strong_locks(plan: Plan, deadline: int) -> Iterator[str]:
-    locked = plan.locked()
-    if locked:
+def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
+    """One statement, because `statement_timeout` counts for each."""
+    locks = plan.locks()
+    if locks:
         yield f"SET LOCAL statement_timeout = {deadline}"
-        yield f"LOCK TABLE {', '.join(map(str, locked))} IN ACCESS EXCLUSIVE MODE"
+        taken = "\n".join(
+            f"BEGIN LOCK TABLE {one.relation} IN {one.mode.value} MODE;"
+            " EXCEPTION WHEN insufficient_privilege THEN NULL; END;"  # the statement itself tells
+            for one in locks
+        )
+        body = f"BEGIN\n{taken}\nEND"
+        yield f"DO {literal(body)}"
     yield "SET LOCAL statement_timeout = 0"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 import pytest
@@ -345,4 +346,7 @@ def test_existing_tables_are_locked_first(deploy: Deploy) -> None:
         ).succeeded()
     assert set(outcomes(run).values()) == {"Success", "No changes"}
     (sent,) = (one for one in seen.statements if "CREATE TRIGGER" in one or "TRIGGER x" in one)
-    assert "LOCK TABLE public.log, public.t IN ACCESS EXCLUSIVE MODE" in sent
+    assert re.findall(r"LOCK TABLE (.*?) MODE", sent) == [
+        "public.log IN ACCESS EXCLUSIVE",
+        "public.t IN SHARE ROW EXCLUSIVE",
+    ]

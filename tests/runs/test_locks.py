@@ -110,7 +110,9 @@ def test_several_locks_are_taken_under_one_deadline(project: Project, database: 
         finished(process).failed()
     assert waited < 0.9
     (transaction,) = [one for one in seen.statements if "ADD COLUMN" in one]
-    assert "LOCK TABLE public.t1, public.t2, public.t3 IN ACCESS EXCLUSIVE MODE" in transaction
+    assert re.findall(r"LOCK TABLE (.*?) MODE", transaction) == [
+        f"public.{name} IN ACCESS EXCLUSIVE" for name in ("t1", "t2", "t3")
+    ]
 
 
 def waiting(database: Database) -> bool:

@@ -73,8 +73,9 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 elements = st.builds(
-    Element, names, st.none(), st.tuples() | st.tuples(names), owners, switches, switches
-)
+    Element, names, st.none(), st.tuples() | st.tuples(names), owners, switches, switches,
+    class_schema=owners,
+)  # fmt: skip
 triggers = st.builds(
     Trigger, names, qualified,
     when=st.sampled_from(["BEFORE INSERT", "AFTER UPDATE OF a OR DELETE"]),

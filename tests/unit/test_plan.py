@@ -6,7 +6,7 @@ from pyinfra_postgres.kind import difference, either
 from pyinfra_postgres.names import Name
 from pyinfra_postgres.objects.enums import Enum
 from pyinfra_postgres.parse import Reference
-from pyinfra_postgres.plan import Action, Change, Gap, Plan, Refusal, Stage, Statement
+from pyinfra_postgres.plan import Action, Change, Gap, Lock, Plan, Refusal, Stage, Statement
 
 
 def change(*statements: Statement) -> Change:
@@ -51,7 +51,7 @@ def test_locks_are_taken_in_one_order_and_only_for_the_transaction() -> None:
             change(Statement("3", locks=b), Statement("4", locks=c, stage=Stage.AFTER)),
         ]
     )
-    assert plan.locked() == [a, b]
+    assert plan.locks() == [Lock(a), Lock(b)]
 
 
 @pytest.mark.parametrize(

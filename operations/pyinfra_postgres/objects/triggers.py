@@ -28,7 +28,7 @@ from ..parse import (
     statement,
     tokens,
 )
-from ..plan import Statement
+from ..plan import Lock, Mode, Statement
 
 
 def _level(text: str) -> str:
@@ -189,21 +189,22 @@ class Trigger(Object):
             )
             return
         name, table = quoted(declared.name), declared.table
+        lock = Lock(table, Mode.SHARE_ROW_EXCLUSIVE)
         if current is None:
-            yield Statement(declared.sql(declared.condition), locks=table)
+            yield Statement(declared.sql(declared.condition), locks=lock)
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
             pass
         elif current.constraint or declared.constraint:
             yield Statement(f"DROP TRIGGER {name} ON {table}", locks=table)
-            yield Statement(declared.sql(declared.condition), locks=table)
+            yield Statement(declared.sql(declared.condition), locks=lock)
             current = None
         else:
-            yield Statement(declared.sql(declared.condition), locks=table)
+            yield Statement(declared.sql(declared.condition), locks=lock)
             # Replacing it has switched it on.
             current = evolve(current, enabled=True)
         if declared.enabled != (current.enabled if current else True):
             verb = _ENABLED[declared.enabled]
-            yield Statement(f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=table)
+            yield Statement(f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=lock)
         target = f"TRIGGER {name} ON {table}"
         yield from comment(target, current, declared)
 
