@@ -1,0 +1,91 @@
+"""Real pyinfra runs inside this process, for tests that need hundreds of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyinfra.api import Config, Inventory, State
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operations import run_ops
+from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
+
+from pyinfra_postgres.plan import Plan
+from pyinfra_postgres.session import Session
+
+from .servers import Database
+
+Deploy = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and what it planned."""
+
+    plan: Plan
+    failed: bool
+    messages: str
+
+    def succeeded(self) -> Outcome:
+        """Return itself, or fail the test with what was said."""
+        assert not self.failed, self.messages
+        return self
+
+    def refused(self) -> Outcome:
+        """Return itself, or fail the test because the run went through."""
+        assert self.failed, f"this went through: {self.plan.changes}"
+        return self
+
+
+class _Messages(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -> Outcome:
+    """Run a deploy, given as a function, against a database; keywords are host data."""
+    name = f"@postgres/{database.name}"
+    given = {"postgres_dsn": database.dsn, **data}
+    inventory = Inventory(([name], {}), databases=([name], given))
+    state = State(inventory, Config(FAIL_PERCENT=0))
+    host = inventory.get_host(name)
+    messages = _Messages()
+    logger = logging.getLogger("pyinfra")
+    level = logger.level
+    logger.addHandler(messages)
+    logger.setLevel(logging.INFO)
+    failed = False
+    with (
+        ctx_state.use(state),
+        ctx_inventory.use(inventory),
+        ctx_config.use(state.config),
+        ctx_host.use(host),
+    ):
+        connect_all(state)
+        try:
+            deploy()
+            session = Session.current()
+            failed = host in state.failed_hosts
+            drafts = [draft for (_, executing), draft in session.drafts.items() if not executing]
+            if not dry and not failed:
+                run_ops(state)
+                failed = host in state.failed_hosts
+        except PyinfraError:
+            failed = True
+        finally:
+            disconnect_all(state)
+            logger.removeHandler(messages)
+            logger.setLevel(level)
+    plan = Plan()
+    for draft in drafts:
+        plan.changes += draft.plan.changes
+        plan.gaps += draft.plan.gaps
+        plan.refusals += draft.plan.refusals
+    return Outcome(plan, failed, "\n".join(messages.lines))
