@@ -13,11 +13,12 @@ from pyinfra_postgres.kind import Object, difference
 from pyinfra_postgres.names import Exact, Name
 from pyinfra_postgres.objects.columns import Column
 from pyinfra_postgres.objects.constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+from pyinfra_postgres.objects.elements import Element
 from pyinfra_postgres.objects.enums import Enum
 from pyinfra_postgres.objects.extensions import Extension
 from pyinfra_postgres.objects.functions import Function
 from pyinfra_postgres.objects.grants import Privilege, Privileges, Target
-from pyinfra_postgres.objects.indexes import Element, Index
+from pyinfra_postgres.objects.indexes import Index
 from pyinfra_postgres.objects.partitions import Partition
 from pyinfra_postgres.objects.policies import Policy
 from pyinfra_postgres.objects.roles import Role

@@ -16,8 +16,9 @@ from pyinfra_postgres.names import Exact
 from pyinfra_postgres.objects.columns import Column
 from pyinfra_postgres.objects.constraints import Check, Exclude
 from pyinfra_postgres.objects.domains import Domain
+from pyinfra_postgres.objects.elements import key_elements
 from pyinfra_postgres.objects.functions import Procedure
-from pyinfra_postgres.objects.indexes import Index, key_elements
+from pyinfra_postgres.objects.indexes import Index
 from pyinfra_postgres.objects.sequences import Sequence
 from pyinfra_postgres.objects.statistics import Statistics
 from pyinfra_postgres.objects.triggers import Trigger

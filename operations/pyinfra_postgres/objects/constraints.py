@@ -16,14 +16,12 @@ from ..names import Exact, Name, identifiers, listed, optional_identifier, quote
 from ..parse import (
     Reference,
     closed,
-    closing,
     expression,
     expression_references,
     optional_expression,
     statement,
-    tokens,
 )
-from .indexes import Element, aligned_element, with_defaults
+from .elements import Element, aligned_element
 
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
@@ -307,45 +305,6 @@ class Exclude(Constraint):
             validated=current.validated,
         )
         return equal == current
-
-
-def stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:
-    """The exclusion constraint that pg_get_constraintdef() prints.
-
-    `names` has what `with_defaults` takes for each element.
-    """
-    found = tokens(definition)
-    words = [token.text for token in found]
-    # EXCLUDE USING method (element WITH operator, ...) ... [WHERE (...)] [DEFERRABLE ...]
-    opening = words.index("(")
-    end = closing(found, opening)
-    elements = []
-    start, depth, with_at = opening + 1, 0, 0
-    for place in range(opening + 1, end + 1):
-        depth += {"(": 1, ")": -1}.get(words[place], 0)
-        if words[place] == "with" and depth == 0:
-            with_at = place
-        elif (words[place] == "," and depth == 0) or place == end:
-            element = definition[found[start].start : found[with_at - 1].end]
-            operator = definition[found[with_at].end : found[place].start].strip()
-            elements.append((element, operator))
-            start = place + 1
-    rest = words[end + 1 :]
-    where = None
-    if "where" in rest:
-        opening = end + 1 + rest.index("where") + 1
-        last = closing(found, opening)
-        where = Exact(definition[found[opening].end : found[last].start].strip())
-        rest = words[last + 1 :]
-    parsed = Exclude(*elements, using=words[2], where=where)
-    return parsed.evolved(
-        elements=[
-            (with_defaults(one, given), operator)
-            for (one, operator), given in zip(parsed.elements, names, strict=True)
-        ],
-        deferrable="deferrable" in rest,
-        initially_deferred="deferred" in rest,
-    )
 
 
 def _given(columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
@@ -19,69 +19,14 @@ from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, listed, literal, parse_name, quoted
 from ..parse import (
-    Node,
     Reference,
     closed,
-    closing,
     optional_expression,
     references,
     statement,
-    tokens,
 )
 from ..plan import Hazard, Stage, Statement
-
-
-class Element(NamedTuple):
-    """A column or an expression of an index, with how it is sorted."""
-
-    column: str | None
-    expression: str | None
-    collation: tuple[str, ...]
-    operator_class: str | None
-    descending: bool
-    nulls_first: bool
-    default_class: str | None = None
-    """The name of the stored operator class where it is the type's default."""
-    default_collation: str | None = None
-    """The name of the stored collation where it is the column's or the expression's own."""
-    class_schema: str | None = None
-    """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
-
-    @classmethod
-    def parse(cls, text: str | Element) -> Element:
-        """Read `updated_at DESC` or `lower(email) text_pattern_ops`."""
-        if isinstance(text, Element):
-            return text
-        node = _as_column(_element(text))
-        descending = node.get("ordering") == "SORTBY_DESC"
-        nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
-        names = [part["String"]["sval"] for part in node.get("opclass", ())]
-        return cls(
-            node.get("name"),
-            None if "name" in node else _expression_text(text),
-            _collation(node),
-            names[-1] if names else None,
-            descending,
-            descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
-            class_schema=_class_schema(names[0]) if len(names) > 1 else None,
-        )
-
-    def __str__(self) -> str:
-        parts = [quoted(self.column) if self.column else f"({self.expression})"]
-        if self.collation:
-            parts.append(f"COLLATE {'.'.join(map(quoted, self.collation))}")
-        if self.operator_class:
-            prefix = f"{quoted(self.class_schema)}." if self.class_schema else ""
-            parts.append(prefix + quoted(self.operator_class))
-        if self.descending:
-            parts.append("DESC")
-        if self.nulls_first != self.descending:
-            parts.append("NULLS FIRST" if self.nulls_first else "NULLS LAST")
-        return " ".join(parts)
-
-
-def _class_schema(schema: str) -> str | None:
-    return None if schema in {"pg_catalog", "public"} else schema
+from .elements import Element, aligned_element, class_schema_of, collation_of
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -307,89 +252,6 @@ def _replaced(current: Index, declared: Index) -> Iterator[Statement]:
     yield _built(declared)
 
 
-def aligned_element(declared: Element, current: Element, same: Same, table: Name) -> Element:
-    """A declared element, with what equals the stored one written as it is there."""
-    changes: dict[str, Any] = {}
-    if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):
-        changes["expression"] = current.expression
-    own = not current.collation and declared.collation[-1:] in {(), (current.default_collation,)}
-    if own or declared.collation[-1:] == current.collation[-1:]:
-        changes["collation"] = current.collation
-        changes["default_collation"] = current.default_collation
-    default = current.operator_class is None and declared.operator_class in {
-        None,
-        current.default_class,
-    }
-    elsewhere = declared.class_schema not in {None, current.class_schema}
-    if not elsewhere and (default or declared.operator_class == current.operator_class):
-        changes["operator_class"] = current.operator_class
-        changes["class_schema"] = current.class_schema
-        changes["default_class"] = current.default_class
-    return declared._replace(**changes)
-
-
-def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
-    """The strategy and the columns of a partition key like `RANGE (lower(name), id)`."""
-    found = [token for token in tokens(text) if not token.kind.endswith("COMMENT")]
-    end = closing(found, 1)
-    elements, depth, start = [], 0, found[1].end
-    for token in found[2 : end + 1]:
-        if (token.text == "," and depth == 0) or token is found[end]:
-            elements.append(Element.parse(text[start : token.start].strip()))
-            start = token.end
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
-    return found[0].text, tuple(elements)
-
-
-def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Element:
-    """A stored element, with the operator class and collation that are not printed.
-
-    `names` has its operator class, whether that is the default, and its collation.
-    """
-    operator_class, is_default, collation = names
-    return stored._replace(
-        expression=None if stored.expression is None else Exact(stored.expression),
-        default_class=operator_class if is_default and not stored.operator_class else None,
-        default_collation=None if stored.collation else collation,
-    )
-
-
-def _element(text: str) -> Node:
-    try:
-        found = statement(f"CREATE INDEX ON t (\n{text}\n)")["IndexStmt"]
-        (element,) = found["indexParams"]
-    except (DeclarationError, KeyError, ValueError):
-        raise DeclarationError(f"{text!r} is no index column: write it as in SQL") from None
-    if set(found) - {"relation", "accessMethod", "indexParams"}:
-        raise DeclarationError(f"{text!r} is more than an index column")
-    node: Node = element["IndexElem"]
-    return node
-
-
-def _as_column(node: Node) -> Node:
-    """An expression that is only a column, which PostgreSQL keeps as that column."""
-    match node.get("expr"):
-        case {"CollateClause": {"arg": {"ColumnRef": column}, "collname": collation}}:
-            node = {"collation": collation} | node
-        case {"ColumnRef": column}:
-            pass
-        case _:
-            return node
-    return node | {"name": column["fields"][-1]["String"]["sval"]}
-
-
-def _expression_text(text: str) -> str:
-    """The expression of an index element, without collation, operator class and order.
-
-    It is a call of a function or in parentheses, so it ends with a parenthesis.
-    """
-    found = tokens(text)
-    opening = next(place for place, token in enumerate(found) if token.text == "(")
-    end = found[closing(found, opening)].end
-    inner = text[:end].strip()
-    return inner[1:-1].strip() if opening == 0 else inner
-
-
 QUERIES = {
     "operator_classes": """
         SELECT json_build_array(o.oid::int8, o.opcname, o.opcdefault, n.nspname)
@@ -472,11 +334,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
 def _collations(definition: str) -> list[tuple[str, ...]]:
     """The collation of each element of a CREATE INDEX statement."""
     elements = statement(definition)["IndexStmt"]["indexParams"]
-    return [_collation(element["IndexElem"]) for element in elements]
-
-
-def _collation(node: Node) -> tuple[str, ...]:
-    return tuple(part["String"]["sval"] for part in node.get("collation", ()))
+    return [collation_of(element["IndexElem"]) for element in elements]
 
 
 def _stored(
@@ -497,7 +355,7 @@ def _stored(
         bool(options & 2),
         name if is_default else None,
         None if collation else used_collation,
-        None if is_default else _class_schema(schema),
+        None if is_default else class_schema_of(schema),
     )
 
 

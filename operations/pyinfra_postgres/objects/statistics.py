@@ -31,7 +31,7 @@ from ..kind import (
 from ..names import Exact, Name, optional_identifier, parse_name, quoted
 from ..parse import Reference, expression_references
 from ..plan import Statement
-from .indexes import Element
+from .elements import Element
 
 _KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 

@@ -6,7 +6,6 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -31,20 +30,13 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, literal, optional_identifier, parse_name, quoted
-from ..naming import chosen_name
-from ..parse import Reference, closed, statement, tree
-from ..plan import Hazard, Stage, Statement
+from ..parse import Reference, closed, statement
+from ..plan import Statement
+from . import stored_constraints, table_constraints
 from .columns import Column, changed
-from .constraints import (
-    Check,
-    Constraint,
-    Exclude,
-    ForeignKey,
-    PrimaryKey,
-    Unique,
-    stored_exclude,
-)
-from .indexes import Element, Index, aligned_element, key_elements, with_defaults
+from .constraints import Constraint, ForeignKey, PrimaryKey, Unique
+from .elements import Element, aligned_element, key_elements, with_defaults
+from .indexes import Index
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -185,17 +177,10 @@ class Table(Object):
             raise DeclarationError(
                 "it does not exist: declare its columns, so that it can be created"
             )
-        return evolve(self, constraints=[self._pointed(one, catalog) for one in self.constraints])
-
-    def _pointed(self, one: Constraint, catalog: Catalog) -> Constraint:
-        """A foreign key with the columns that it means where it names only a table."""
-        if not isinstance(one, ForeignKey) or one.foreign_columns:
-            return one
-        target = self if one.table == self.name else catalog.objects.get(("table", *one.table))
-        for key in getattr(target, "constraints", ()):
-            if isinstance(key, PrimaryKey):
-                return one.evolved(foreign_columns=key.columns)
-        return one
+        return evolve(
+            self,
+            constraints=[table_constraints.pointed(self, one, catalog) for one in self.constraints],
+        )
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         declared = {column.name: column for column in self.columns or ()}
@@ -211,7 +196,7 @@ class Table(Object):
         return evolve(
             self,
             columns=columns,
-            constraints=self._aligned_constraints(current, columns, same, catalog),
+            constraints=table_constraints.aligned(self, current, columns, same, catalog),
             partition_by=self._aligned_key(current, same),
             partition_key=current.partition_key,
             row_security=either(self.row_security, current.row_security),
@@ -229,55 +214,6 @@ class Table(Object):
         ):
             return {}
         return {one.name: one.valid for one in catalog.of(Index) if one.table == self.name}
-
-    def _aligned_constraints(
-        self, current: Self, columns: list[Column], same: Same, catalog: Catalog
-    ) -> list[Constraint]:
-        free = list(current.constraints)
-        found: list[Constraint] = []
-        new: list[Constraint] = []
-        # Named ones first, so that an unnamed one does not take their place.
-        for one in sorted(self.constraints, key=lambda one: one.name is None):
-            pointed = self._pointed(one, catalog)
-            named = [other for other in free if one.name in {None, other.name}]
-            equal = same.first(named, partial(pointed.equals, same=same, table=self.name))
-            if equal:
-                free.remove(equal)
-                found.append(equal.evolved(validated=True))
-            else:
-                new.append(pointed)
-        free = [other for other in free if other.name not in {one.name for one in new if one.name}]
-        whole = evolve(self, columns=columns, constraints=())
-        for one in new:
-            for other in free:
-                if whole._replaces(one, other) and not self._claimed(other, same, catalog):
-                    free.remove(other)
-                    one = one.evolved(name=other.name)
-                    break
-            found.append(one)
-        return [*found, *free]
-
-    def _replaces(self, one: Constraint, other: Constraint) -> bool:
-        """Whether an unnamed constraint stands for a stored one, which has its default name.
-
-        A table has one primary key, whatever it is called.
-        """
-        if one.name or type(one) is not type(other) or isinstance(one, Exclude):
-            return False
-        if isinstance(one, PrimaryKey):
-            return True
-        # Names that are cut may be equal for other columns.
-        same_columns = getattr(one, "columns", ()) == getattr(other, "columns", ())
-        return same_columns and other.name == _free_name(self, one, set())
-
-    def _claimed(self, other: Constraint, same: Same, catalog: Catalog) -> bool:
-        """Whether an earlier operation of the run declares a stored constraint."""
-        return any(
-            one.name in {None, other.name}
-            and self._pointed(one, catalog).equals(other, same, self.name)
-            for _, declaration in catalog.declared.get(self.key(), ())
-            for one in getattr(declaration, "constraints", ())
-        )
 
     def _aligned_key(self, current: Self, same: Same) -> str | None:
         if self.partition_by is None or current.partition_by is None:
@@ -373,14 +309,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         )
     there = {column.name: column for column in current.columns or ()}
     checks = {one.name for one in current.constraints}
-    dropped = []
-    for one in declared.constraints:
-        for other in current.constraints:
-            if one.name and one.name == other.name and not _same(one, other):
-                dropped.append(other.name)
-                yield Statement(
-                    f"ALTER TABLE {name} DROP CONSTRAINT {quoted(one.name or '')}", locks=name
-                )
+    yield from table_constraints.dropped(current, declared)
     for column in declared.columns or ():
         if column.name in there:
             online = current.filled and not current.partition_by
@@ -389,123 +318,13 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
             if column.comment:
                 yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
-    kept = {one for one in current.constraints if one.name not in dropped}
-    taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
-    for one in declared.constraints:
-        if one.validated and one.evolved(validated=False) in kept:
-            yield _validated(name, one, current.filled)
-        elif one not in kept:
-            replaces = one.name is not None and one.name in dropped
-            yield from _constrained(name, one, current, declared, taken, replaces)
+    yield from table_constraints.added(current, declared)
 
-
-def _same(one: Constraint, other: Constraint) -> bool:
-    """Whether two constraints are the same, validated or not."""
-    return one.evolved(validated=True) == other.evolved(validated=True)
-
-
-def _constrained(
-    name: Name,
-    one: Constraint,
-    current: Table,
-    declared: Table,
-    taken: set[str | None],
-    replaces: bool,
-) -> Iterator[Statement]:
-    # The table is never without the key that another one replaces.
-    at_once = replaces and isinstance(one, PrimaryKey | Unique)
-    if not current.filled or current.partition_by or isinstance(one, Exclude) or at_once:
-        scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
-        yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
-        return
-    named = one if one.name else one.evolved(name=_free_name(declared, one, taken))
-    taken.add(named.name)
-    if isinstance(named, PrimaryKey | Unique):
-        yield from _indexed(name, named, declared.indexes)
-    else:
-        yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
-        yield _validated(name, named, filled=True)
-
-
-def _indexed(
-    name: Name, one: PrimaryKey | Unique, indexes: Mapping[str, bool]
-) -> Iterator[Statement]:
-    """A key on a table with rows: its index is built first, and then made the key's.
-
-    A run that died in between left the index, which is used if it is valid.
-    """
-    index = quoted(one.name or "")
-    online = (Hazard.NOT_TRANSACTIONAL,)
-    if indexes.get(one.name or "") is False:
-        full = Name(name.schema, one.name or "")
-        yield Statement(f"DROP INDEX CONCURRENTLY {full}", stage=Stage.AFTER, hazards=online)
-    if not indexes.get(one.name or ""):
-        columns = one.definition().split("(", 1)[1].partition(" DEFERRABLE")[0]
-        nulls = isinstance(one, Unique) and one.nulls_not_distinct
-        distinct = " NULLS NOT DISTINCT" if nulls else ""
-        yield Statement(
-            f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {name} ({columns}{distinct}",
-            stage=Stage.AFTER,
-            hazards=online,
-        )
-    kind = "PRIMARY KEY" if isinstance(one, PrimaryKey) else "UNIQUE"
-    timing = one.definition().partition(" DEFERRABLE")
-    yield Statement(
-        f"ALTER TABLE {name} ADD CONSTRAINT {index} {kind} USING INDEX {index}"
-        f"{timing[1]}{timing[2]}",
-        stage=Stage.AFTER,
-        locks=name,
-    )
-
-
-def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
-    return Statement(
-        f"ALTER TABLE {name} VALIDATE CONSTRAINT {quoted(one.name or '')}",
-        stage=Stage.AFTER if filled else Stage.MAIN,
-        hazards=(Hazard.SCANS,) if filled else (),
-    )
-
-
-def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
-    """PostgreSQL's own name for a constraint that a later statement has to name."""
-    if isinstance(one, PrimaryKey):
-        return chosen_name(table.name.name, None, "pkey", taken)
-    if isinstance(one, Unique):
-        columns = "_".join([*one.columns, *one.include])
-        return chosen_name(table.name.name, columns, "key", taken)
-    if isinstance(one, ForeignKey):
-        return chosen_name(table.name.name, "_".join(one.columns), "fkey", taken)
-    assert isinstance(one, Check)
-    return chosen_name(table.name.name, check_column(one, table), "check", taken)
-
-
-def check_column(one: Check, table: Table) -> str | None:
-    """The column of a check constraint that names exactly one."""
-    names = {column.name for column in table.columns or ()}
-    used = {name for name in _column_names(tree(one.expression)) if name in names}
-    return used.pop() if len(used) == 1 else None
-
-
-def _column_names(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _column_names(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "ColumnRef":
-                yield from (
-                    part["String"]["sval"] for part in value["fields"][-1:] if "String" in part
-                )
-            else:
-                yield from _column_names(value)
-
-
-# Of each key column its operator class, whether that is the default, and its collation.
-_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
 
 QUERIES = {
+    **stored_constraints.QUERIES,
     "partition_keys": f"""
-        SELECT json_build_array(p.partrelid::int8, (SELECT {_CLASSES}
+        SELECT json_build_array(p.partrelid::int8, (SELECT {stored_constraints.KEY_CLASSES}
                    FROM unnest(p.partclass::oid[], p.partcollation::oid[])
                      WITH ORDINALITY AS k(class, used, place)
                    JOIN pg_opclass o ON o.oid = k.class
@@ -541,36 +360,8 @@ QUERIES = {
             AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
          WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0
            AND NOT a.attisdropped GROUP BY a.attrelid""",
-    "constraints": f"""
-        SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
-                 c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,
-                 c.condeferrable, c.condeferred, c.connoinherit,
-                 CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid)
-                                WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
-                 i.indnkeyatts, i.indkey::int2[],
-                 CASE WHEN i.indexrelid IS NOT NULL
-                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
-                 CASE c.contype WHEN 'x' THEN (SELECT {_CLASSES}
-                   FROM pg_index x, unnest(x.indclass::oid[], x.indcollation::oid[])
-                     WITH ORDINALITY AS k(class, used, place)
-                   JOIN pg_opclass o ON o.oid = k.class
-                   LEFT JOIN pg_collation l ON l.oid = k.used
-                  WHERE x.indexrelid = c.conindid) END)
-          FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
-          LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
-         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')
-           -- A key to a partitioned table has a shadow for each partition.
-           AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND c.conrelid =
-             (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid))""",
 }
 
-_FOREIGN_ACTIONS = {
-    "a": "NO ACTION",
-    "r": "RESTRICT",
-    "c": "CASCADE",
-    "n": "SET NULL",
-    "d": "SET DEFAULT",
-}
 _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 
 
@@ -583,7 +374,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     }
     constraints: dict[int, list[Constraint]] = {}
     for row in sections["constraints"] or ():
-        constraints.setdefault(row[0], []).append(_constraint(row, catalog))
+        constraints.setdefault(row[0], []).append(stored_constraints.stored(row, catalog))
     filled = _filled(sections)
     key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
@@ -641,40 +432,6 @@ def _column(row: Row, catalog: Catalog, oid: int) -> Column:
         collation=Name(*collation) if collation else None,
         comment=remark,
     )
-
-
-def _constraint(row: Row, catalog: Catalog) -> Constraint:
-    (
-        oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
-        deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
-    ) = row  # fmt: skip
-    names = catalog.columns.get(oid, {})
-    columns = [names[number] for number in key or () if number in names]
-    common: dict[str, Any] = {}
-    if kind in "puf":
-        common = {"deferrable": deferrable, "initially_deferred": deferred}
-    if kind in "pu":
-        common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
-    found: Constraint
-    if kind == "p":
-        found = PrimaryKey(*columns, **common)
-    elif kind == "u":
-        found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
-    elif kind == "x":
-        found = stored_exclude(stored, classes)
-    elif kind == "c":
-        found = Check(Exact(stored), no_inherit=no_inherit)
-    else:
-        target = catalog.relations[foreign]
-        found = ForeignKey(
-            *columns,
-            references=str(target),
-            on_delete=_FOREIGN_ACTIONS[on_delete],
-            on_update=_FOREIGN_ACTIONS[on_update],
-            match_full=match == "f",
-            **common,
-        ).evolved(foreign_columns=[catalog.columns[foreign][number] for number in foreign_key])
-    return found.evolved(name=Exact(name), validated=validated)
 
 
 def table(

@@ -1,0 +1,155 @@
+"""The columns and expressions of indexes, partition keys, exclusion constraints and statistics.
+
+https://www.postgresql.org/docs/current/sql-createindex.html
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..errors import DeclarationError
+from ..kind import Same
+from ..names import Exact, Name, quoted
+from ..parse import Node, closing, statement, tokens
+
+
+class Element(NamedTuple):
+    """A column or an expression of an index, with how it is sorted."""
+
+    column: str | None
+    expression: str | None
+    collation: tuple[str, ...]
+    operator_class: str | None
+    descending: bool
+    nulls_first: bool
+    default_class: str | None = None
+    """The name of the stored operator class where it is the type's default."""
+    default_collation: str | None = None
+    """The name of the stored collation where it is the column's or the expression's own."""
+    class_schema: str | None = None
+    """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
+
+    @classmethod
+    def parse(cls, text: str | Element) -> Element:
+        """Read `updated_at DESC` or `lower(email) text_pattern_ops`."""
+        if isinstance(text, Element):
+            return text
+        node = _as_column(_element(text))
+        descending = node.get("ordering") == "SORTBY_DESC"
+        nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
+        names = [part["String"]["sval"] for part in node.get("opclass", ())]
+        return cls(
+            node.get("name"),
+            None if "name" in node else _expression_text(text),
+            collation_of(node),
+            names[-1] if names else None,
+            descending,
+            descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
+            class_schema=class_schema_of(names[0]) if len(names) > 1 else None,
+        )
+
+    def __str__(self) -> str:
+        parts = [quoted(self.column) if self.column else f"({self.expression})"]
+        if self.collation:
+            parts.append(f"COLLATE {'.'.join(map(quoted, self.collation))}")
+        if self.operator_class:
+            prefix = f"{quoted(self.class_schema)}." if self.class_schema else ""
+            parts.append(prefix + quoted(self.operator_class))
+        if self.descending:
+            parts.append("DESC")
+        if self.nulls_first != self.descending:
+            parts.append("NULLS FIRST" if self.nulls_first else "NULLS LAST")
+        return " ".join(parts)
+
+
+def class_schema_of(schema: str) -> str | None:
+    """The schema of an operator class where its name needs it."""
+    return None if schema in {"pg_catalog", "public"} else schema
+
+
+def aligned_element(declared: Element, current: Element, same: Same, table: Name) -> Element:
+    """A declared element, with what equals the stored one written as it is there."""
+    changes: dict[str, Any] = {}
+    if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):
+        changes["expression"] = current.expression
+    own = not current.collation and declared.collation[-1:] in {(), (current.default_collation,)}
+    if own or declared.collation[-1:] == current.collation[-1:]:
+        changes["collation"] = current.collation
+        changes["default_collation"] = current.default_collation
+    default = current.operator_class is None and declared.operator_class in {
+        None,
+        current.default_class,
+    }
+    elsewhere = declared.class_schema not in {None, current.class_schema}
+    if not elsewhere and (default or declared.operator_class == current.operator_class):
+        changes["operator_class"] = current.operator_class
+        changes["class_schema"] = current.class_schema
+        changes["default_class"] = current.default_class
+    return declared._replace(**changes)
+
+
+def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
+    """The strategy and the columns of a partition key like `RANGE (lower(name), id)`."""
+    found = [token for token in tokens(text) if not token.kind.endswith("COMMENT")]
+    end = closing(found, 1)
+    elements, depth, start = [], 0, found[1].end
+    for token in found[2 : end + 1]:
+        if (token.text == "," and depth == 0) or token is found[end]:
+            elements.append(Element.parse(text[start : token.start].strip()))
+            start = token.end
+        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
+    return found[0].text, tuple(elements)
+
+
+def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Element:
+    """A stored element, with the operator class and collation that are not printed.
+
+    `names` has its operator class, whether that is the default, and its collation.
+    """
+    operator_class, is_default, collation = names
+    return stored._replace(
+        expression=None if stored.expression is None else Exact(stored.expression),
+        default_class=operator_class if is_default and not stored.operator_class else None,
+        default_collation=None if stored.collation else collation,
+    )
+
+
+def _element(text: str) -> Node:
+    try:
+        found = statement(f"CREATE INDEX ON t (\n{text}\n)")["IndexStmt"]
+        (element,) = found["indexParams"]
+    except (DeclarationError, KeyError, ValueError):
+        raise DeclarationError(f"{text!r} is no index column: write it as in SQL") from None
+    if set(found) - {"relation", "accessMethod", "indexParams"}:
+        raise DeclarationError(f"{text!r} is more than an index column")
+    node: Node = element["IndexElem"]
+    return node
+
+
+def _as_column(node: Node) -> Node:
+    """An expression that is only a column, which PostgreSQL keeps as that column."""
+    match node.get("expr"):
+        case {"CollateClause": {"arg": {"ColumnRef": column}, "collname": collation}}:
+            node = {"collation": collation} | node
+        case {"ColumnRef": column}:
+            pass
+        case _:
+            return node
+    return node | {"name": column["fields"][-1]["String"]["sval"]}
+
+
+def _expression_text(text: str) -> str:
+    """The expression of an index element, without collation, operator class and order.
+
+    It is a call of a function or in parentheses, so it ends with a parenthesis.
+    """
+    found = tokens(text)
+    opening = next(place for place, token in enumerate(found) if token.text == "(")
+    end = found[closing(found, opening)].end
+    inner = text[:end].strip()
+    return inner[1:-1].strip() if opening == 0 else inner
+
+
+def collation_of(node: Node) -> tuple[str, ...]:
+    """The collation that an element asks for."""
+    return tuple(part["String"]["sval"] for part in node.get("collation", ()))

@@ -1,0 +1,125 @@
+"""The constraints of tables as the catalog has them.
+
+https://www.postgresql.org/docs/current/catalog-pg-constraint.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..catalog import USER_SCHEMA, Catalog
+from ..kind import Row
+from ..names import Exact
+from ..parse import closing, tokens
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .elements import with_defaults
+
+# Of each key column its operator class, whether that is the default, and its collation.
+KEY_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
+
+QUERIES = {
+    "constraints": f"""
+        SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
+                 c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,
+                 c.condeferrable, c.condeferred, c.connoinherit,
+                 CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid)
+                                WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
+                 i.indnkeyatts, i.indkey::int2[],
+                 CASE WHEN i.indexrelid IS NOT NULL
+                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
+                 CASE c.contype WHEN 'x' THEN (SELECT {KEY_CLASSES}
+                   FROM pg_index x, unnest(x.indclass::oid[], x.indcollation::oid[])
+                     WITH ORDINALITY AS k(class, used, place)
+                   JOIN pg_opclass o ON o.oid = k.class
+                   LEFT JOIN pg_collation l ON l.oid = k.used
+                  WHERE x.indexrelid = c.conindid) END)
+          FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
+          LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
+         WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')
+           -- A key to a partitioned table has a shadow for each partition.
+           AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND c.conrelid =
+             (SELECT o.conrelid FROM pg_constraint o WHERE o.oid = c.conparentid))""",
+}
+
+_FOREIGN_ACTIONS = {
+    "a": "NO ACTION",
+    "r": "RESTRICT",
+    "c": "CASCADE",
+    "n": "SET NULL",
+    "d": "SET DEFAULT",
+}
+
+
+def stored(row: Row, catalog: Catalog) -> Constraint:
+    """The constraint of a row of the query."""
+    (
+        oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
+        deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
+    ) = row  # fmt: skip
+    names = catalog.columns.get(oid, {})
+    columns = [names[number] for number in key or () if number in names]
+    common: dict[str, Any] = {}
+    if kind in "puf":
+        common = {"deferrable": deferrable, "initially_deferred": deferred}
+    if kind in "pu":
+        common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
+    found: Constraint
+    if kind == "p":
+        found = PrimaryKey(*columns, **common)
+    elif kind == "u":
+        found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
+    elif kind == "x":
+        found = _stored_exclude(stored, classes)
+    elif kind == "c":
+        found = Check(Exact(stored), no_inherit=no_inherit)
+    else:
+        target = catalog.relations[foreign]
+        found = ForeignKey(
+            *columns,
+            references=str(target),
+            on_delete=_FOREIGN_ACTIONS[on_delete],
+            on_update=_FOREIGN_ACTIONS[on_update],
+            match_full=match == "f",
+            **common,
+        ).evolved(foreign_columns=[catalog.columns[foreign][number] for number in foreign_key])
+    return found.evolved(name=Exact(name), validated=validated)
+
+
+def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:
+    """The exclusion constraint that pg_get_constraintdef() prints.
+
+    `names` has what `with_defaults` takes for each element.
+    """
+    found = tokens(definition)
+    words = [token.text for token in found]
+    # EXCLUDE USING method (element WITH operator, ...) ... [WHERE (...)] [DEFERRABLE ...]
+    opening = words.index("(")
+    end = closing(found, opening)
+    elements = []
+    start, depth, with_at = opening + 1, 0, 0
+    for place in range(opening + 1, end + 1):
+        depth += {"(": 1, ")": -1}.get(words[place], 0)
+        if words[place] == "with" and depth == 0:
+            with_at = place
+        elif (words[place] == "," and depth == 0) or place == end:
+            element = definition[found[start].start : found[with_at - 1].end]
+            operator = definition[found[with_at].end : found[place].start].strip()
+            elements.append((element, operator))
+            start = place + 1
+    rest = words[end + 1 :]
+    where = None
+    if "where" in rest:
+        opening = end + 1 + rest.index("where") + 1
+        last = closing(found, opening)
+        where = Exact(definition[found[opening].end : found[last].start].strip())
+        rest = words[last + 1 :]
+    parsed = Exclude(*elements, using=words[2], where=where)
+    return parsed.evolved(
+        elements=[
+            (with_defaults(one, given), operator)
+            for (one, operator), given in zip(parsed.elements, names, strict=True)
+        ],
+        deferrable="deferrable" in rest,
+        initially_deferred="deferred" in rest,
+    )
