@@ -21,7 +21,7 @@ from attrs import evolve, fields
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
-from .plan import Statement
+from .plan import Lock, Mode, Statement
 
 if TYPE_CHECKING:
     from .catalog import Catalog
@@ -229,21 +229,29 @@ class Owned(Protocol):
         """The owner, None where it is not declared."""
 
 
-def comment(target: str, current: Commented | None, declared: Commented) -> Iterator[Statement]:
+def comment(
+    target: str, current: Commented | None, declared: Commented, table: Name | None = None
+) -> Iterator[Statement]:
     """The statement that sets a comment; an empty one removes it.
 
+    `table` is the one that it is about, or about a part of.
     https://www.postgresql.org/docs/current/sql-comment.html
     """
     before, after = current.comment if current else None, declared.comment
     if after is not None and after != (before or ""):
-        yield Statement(f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}")
+        yield Statement(
+            f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}",
+            locks=table and Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
+        )
 
 
-def owner(target: str, current: Owned | None, declared: Owned) -> Iterator[Statement]:
-    """The statement that changes an owner."""
+def owner(
+    target: str, current: Owned | None, declared: Owned, table: Name | None = None
+) -> Iterator[Statement]:
+    """The statement that changes an owner, of a table or of something else."""
     before, after = current.owner if current else None, declared.owner
     if after is not None and after != before:
-        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}")
+        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=table)
 
 
 def owner_references(declared: str | None) -> Iterator[Reference]:

@@ -25,7 +25,7 @@ from ..parse import (
     type_name,
     type_references,
 )
-from ..plan import Hazard, Stage, Statement
+from ..plan import Hazard, Lock, Mode, Stage, Statement
 
 
 def _collation(text: str | Name | None) -> Name | None:
@@ -201,7 +201,7 @@ def changed(
             yield Statement(f"{alter} SET DEFAULT {_default(declared.default)}", locks=table)
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
-    yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared)
+    yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared, table)
 
 
 def _filled_in(
@@ -220,7 +220,12 @@ def _filled_in(
         check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"
         yield Statement(f"{change} ADD {check} NOT VALID", locks=table)
     validate = f"{change} VALIDATE CONSTRAINT {quoted(name)}"
-    yield Statement(validate, stage=Stage.AFTER, hazards=(Hazard.SCANS,))
+    yield Statement(
+        validate,
+        stage=Stage.AFTER,
+        hazards=(Hazard.SCANS,),
+        locks=Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
+    )
     for last in (f"{alter} SET NOT NULL", f"{change} DROP CONSTRAINT {quoted(name)}"):
         yield Statement(last, stage=Stage.AFTER, locks=table)
 

@@ -102,7 +102,7 @@ class Policy(Object):
                 yield _altered(current, declared)
             else:
                 yield Statement(f"DROP POLICY {_on(current)}", locks=current.table)
-                yield evolve(_created(declared), locks=declared.table)
+                yield _created(declared)
                 current = None
         yield from comment(f"POLICY {_on(declared)}", current, declared)
 
@@ -121,7 +121,7 @@ def _created(policy: Policy) -> Statement:
     kind = "" if policy.permissive else " AS RESTRICTIVE"
     roles = ", ".join(map(role_sql, policy.roles))
     head = f"CREATE POLICY {_on(policy)}{kind} FOR {policy.command} TO {roles}"
-    return Statement(" ".join([head, *_clauses(policy.using, policy.check)]))
+    return Statement(" ".join([head, *_clauses(policy.using, policy.check)]), locks=policy.table)
 
 
 def _alterable(current: Policy, declared: Policy) -> bool:

@@ -30,7 +30,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, parse_name, quoted
 from ..parse import Reference, expression_references
-from ..plan import Statement
+from ..plan import Lock, Mode, Statement
 from .elements import Element
 
 _KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
@@ -117,18 +117,23 @@ class Statistics(Object):
         """CREATE, make anew or DROP statistics; ANALYZE fills them."""
         if declared is None:
             assert current
-            yield Statement(f"DROP STATISTICS {current.name}")
+            yield Statement(f"DROP STATISTICS {current.name}", locks=_lock(current))
             return
         target = f"STATISTICS {declared.name}"
         if current and evolve(current, owner=declared.owner, comment=declared.comment) != declared:
-            yield Statement(f"DROP {target}")
+            yield Statement(f"DROP {target}", locks=_lock(current))
             current = None
         if current is None:
             kinds = f" ({', '.join(declared.kinds)})" if declared.kinds else ""
             on = ", ".join(map(str, declared.on))
-            yield Statement(f"CREATE {target}{kinds} ON {on} FROM {declared.table}")
+            create = f"CREATE {target}{kinds} ON {on} FROM {declared.table}"
+            yield Statement(create, locks=_lock(declared))
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
+
+
+def _lock(statistics: Statistics) -> Lock:
+    return Lock(statistics.table, Mode.SHARE_UPDATE_EXCLUSIVE)
 
 
 QUERIES = {

@@ -251,7 +251,7 @@ class Table(Object):
         if current is None:
             yield _created(declared)
             for column in declared.columns or ():
-                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
+                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
         else:
             yield from _altered(current, declared)
         for what in ("row_security", "force_row_security"):
@@ -260,8 +260,8 @@ class Table(Object):
                 verb = _SWITCH[what][wanted]
                 locks = name if current else None
                 yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
-        yield from owner(target, current, declared)
-        yield from comment(target, current, declared)
+        yield from owner(target, current, declared, name)
+        yield from comment(target, current, declared, name)
 
 
 def guarded_drop(name: Name, title: str, counted: bool, ask: Ask) -> Iterator[Statement | str]:
@@ -317,7 +317,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         else:
             yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
             if column.comment:
-                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column)
+                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
     yield from table_constraints.added(current, declared)
 
 

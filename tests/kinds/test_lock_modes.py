@@ -1,0 +1,141 @@
+"""Every statement says which locks it takes: the server's own pg_locks is the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+from pyinfra_postgres.plan import Mode, Stage, Statement
+
+BEFORE = """
+    CREATE ROLE lock_owner;
+    CREATE TYPE state AS ENUM ('new', 'done');
+    CREATE TABLE parent (id integer PRIMARY KEY, code text);
+    CREATE TABLE t (
+        id integer NOT NULL, parent_id integer, name varchar(20) DEFAULT 'x', state state,
+        note text, amount numeric(8, 2),
+        CONSTRAINT t_amount_check CHECK (amount > 0));
+    ALTER TABLE t ADD CONSTRAINT t_loose CHECK (id > 0) NOT VALID;
+    CREATE TABLE child (id integer REFERENCES parent(id));
+    CREATE INDEX t_name ON t (name);
+    INSERT INTO parent VALUES (1, 'a');
+    INSERT INTO t VALUES (1, 1, 'x', 'new', 'note', 1);
+    INSERT INTO child VALUES (1);
+    CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    CREATE TRIGGER tr BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+    CREATE POLICY p ON t USING (true);
+    CREATE POLICY gone ON t USING (true);
+    CREATE VIEW v AS SELECT id FROM t;
+    CREATE MATERIALIZED VIEW m AS SELECT id FROM t;
+    CREATE STATISTICS st ON id, name FROM t;
+    CREATE SEQUENCE counter;
+    CREATE TABLE unused (id integer); INSERT INTO unused VALUES (1);
+    CREATE TABLE log (at date NOT NULL, id integer) PARTITION BY RANGE (at);
+    CREATE TABLE log_2025 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    INSERT INTO log VALUES ('2025-03-01', 1);
+"""
+FILLED = {"postgres_today": "2026-11-01"}
+
+CASES: dict[str, Callable[[], object]] = {
+    "a column is added": lambda: pg.table("t", [pg.Column("extra", "integer")]),
+    "a column is added with a comment": lambda: pg.table(
+        "t", [pg.Column("extra", "integer", comment="new")]
+    ),
+    "a default is set": lambda: pg.table("t", [pg.Column("name", "varchar(20)", default="'y'")]),
+    "a default is dropped": lambda: pg.table("t", [pg.Column("name", "varchar(20)")]),
+    "a type widens": lambda: pg.table("t", [pg.Column("name", "varchar(40)", default="'x'")]),
+    "a column is no longer nullable": lambda: pg.table(
+        "t", [pg.Column("note", "text", nullable=False)]
+    ),
+    "a column becomes nullable": lambda: pg.table("t", [pg.Column("id", "integer")]),
+    "a comment on a column": lambda: pg.table("t", [pg.Column("note", "text", comment="why")]),
+    "a comment on a table": lambda: pg.table("t", comment="why"),
+    "an owner": lambda: pg.table("t", owner="lock_owner"),
+    "row security": lambda: pg.table("t", row_security=True, force_row_security=True),
+    "an index is dropped": lambda: pg.index("t_name", "t", present=False),
+    "a comment on an index": lambda: pg.index("t_name", "t", ["name"], comment="why"),
+    "a trigger": lambda: pg.trigger("other", "t", when="AFTER INSERT", function="f()"),
+    "a trigger is replaced": lambda: pg.trigger("tr", "t", when="AFTER INSERT", function="f()"),
+    "a trigger is switched off": lambda: pg.trigger("tr", "t", enabled=False),
+    "a trigger is dropped": lambda: pg.trigger("tr", "t", present=False),
+    "a policy": lambda: pg.policy("q", "t", using="id > 1"),
+    "a policy is altered": lambda: pg.policy("p", "t", using="id > 1"),
+    "a policy is replaced": lambda: pg.policy("p", "t", command="SELECT", using="true"),
+    "a comment on a policy": lambda: pg.policy("p", "t", using="true", comment="why"),
+    "a comment on a trigger": lambda: pg.trigger("tr", "t", comment="why"),
+    "a policy is dropped": lambda: pg.policy("gone", "t", present=False),
+    "a view": lambda: pg.view("w", "SELECT id FROM t"),
+    "a view is replaced": lambda: pg.view("v", "SELECT id, note FROM t"),
+    "a materialized view": lambda: pg.materialized_view("n", "SELECT id FROM t"),
+    "statistics": lambda: pg.statistics("su", "t", ["id", "note"]),
+    "statistics are changed": lambda: pg.statistics("st", "t", ["id", "note"]),
+    "privileges": lambda: pg.grant("SELECT", on="t", to="lock_owner"),
+    "a sequence's owner column": lambda: pg.sequence("counter", owned_by="t.id"),
+    "a partition": lambda: pg.partitions("log", every="year", start="2025"),
+    "a table is dropped": lambda: pg.table("unused", present=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@one_version
+def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
+    database.psql(BEFORE)
+    allowed = {"postgres_allow": "unused,child"}
+    plan = run(database, CASES[case], dry=True, **FILLED, **allowed).plan
+    assert plan.changes
+    assert plan.sound, list(plan.problems(set()))
+    with database.connect(autocommit=True) as connection:
+        stored = relations(connection)
+        for _, statement, stage in plan.staged():
+            declared = {str(lock.relation): lock.mode for lock in statement.locks}
+            if "CONCURRENTLY" in statement.sql:
+                assert stage is Stage.AFTER
+                assert set(declared.values()) == {Mode.SHARE_UPDATE_EXCLUSIVE}, statement
+                connection.execute(statement.sql)
+            else:
+                assert declared == taken(connection, statement, stored), statement
+
+
+def relations(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, int | None]]:
+    """The tables by oid, with their names and of which they are partitions."""
+    connection.execute("SET search_path = pg_catalog")
+    return {
+        oid: (name, parent)
+        for oid, name, parent in connection.execute(
+            "SELECT c.oid::int, c.oid::regclass::text, i.inhparent::int FROM pg_class c"
+            " LEFT JOIN pg_inherits i ON i.inhrelid = c.oid"
+            " WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384"
+        )
+    }
+
+
+def taken(
+    connection: psycopg.Connection[Any],
+    statement: Statement,
+    stored: dict[int, tuple[str, int | None]],
+) -> dict[str, Mode]:
+    """What a statement locks of these tables; a partition's lock goes with its parent's."""
+    with connection.transaction():
+        connection.execute("SET LOCAL search_path = public")
+        connection.execute(statement.sql)
+        rows = connection.execute(
+            "SELECT relation::int, mode FROM pg_locks"
+            " WHERE pid = pg_backend_pid() AND locktype = 'relation'"
+        ).fetchall()
+    modes = {mode.value.title().replace(" ", "") + "Lock": mode for mode in Mode}
+    found: dict[int, Mode] = {}
+    for oid, text in rows:
+        mode = modes.get(text)
+        if mode and oid in stored and (oid not in found or found[oid].strength < mode.strength):
+            found[oid] = mode
+    return {
+        stored[oid][0]: mode
+        for oid, mode in found.items()
+        if (parent := stored[oid][1]) not in found or found[parent].strength < mode.strength
+    }
