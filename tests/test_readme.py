@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ def commands(readme: str) -> list[list[str]]:
     """The pyinfra commands of the example."""
     section = readme.split("## A deploy of your own")[1].split("\n## ")[0]
     lines = re.findall(r"^pyinfra (.*?)(?:\s+#.*)?$", section, re.MULTILINE)
-    return [line.split() for line in lines]
+    return [shlex.split(line) for line in lines]
 
 
 def test_the_example_does_what_it_says(
@@ -40,7 +42,7 @@ def test_the_example_does_what_it_says(
     project.write("inventory.py", inventory.replace("service=app", production.dsn))
     project.write("deploy.py", files(readme)["deploy.py"])
 
-    dry, limited, everything, fact = commands(readme)
+    dry, limited, everything, fact, query, setting = commands(readme)
     assert "5 to create" in project.run(*dry).succeeded().output
     # Without a terminal there is nobody to ask.
     project.run(*limited, "-y").succeeded()
@@ -49,6 +51,8 @@ def test_the_example_does_what_it_says(
     project.run(*everything).succeeded()
     assert production.dump() == staging.dump()
     assert "shop.order_state" in project.run(*fact).succeeded().stdout
+    assert "0 rows from 2 hosts" in project.run(*query).succeeded().stdout
+    assert len(json.loads(project.run(*setting).succeeded().stdout)) == 2
 
 
 def test_every_operation_is_in_the_table(readme: str) -> None:

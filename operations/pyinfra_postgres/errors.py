@@ -35,6 +35,6 @@ def _deploy_line() -> str:
         or frame.f_globals.get("__name__", "").startswith("attr")
     ):
         frame = frame.f_back
-    if frame.f_globals.get("__name__", "").startswith("pyinfra."):
+    if frame.f_globals.get("__name__", "").startswith(("pyinfra.", "pyinfra_cli.")):
         return ""
     return f"{frame.f_code.co_filename} line {frame.f_lineno}"

@@ -36,6 +36,7 @@ from .command import Answer
 from .converge import Fail
 from .errors import DeclarationError, HostError
 from .parse import closing, split_statements, statement, tokens
+from .query import json_array
 from .session import Session
 
 Rows: TypeAlias = list[tuple[Any, ...]]
@@ -306,9 +307,7 @@ def answer_query(query: str) -> str:
     main = query[found[position].start :]
     return (
         f"WITH{recursive} {members}pyinfra_postgres_answer AS (\n{main}\n)\n"
-        f"SELECT '{_MARK}' || translate(coalesce((SELECT json_agg(value ORDER BY place) "
-        "FROM json_each(row_to_json(pyinfra_postgres_answer)) "
-        "WITH ORDINALITY AS item (key, value, place))::text, '[]'), E'\\r\\n', '  ') "
+        f"SELECT '{_MARK}' || {json_array('pyinfra_postgres_answer')} "
         "FROM pyinfra_postgres_answer"
     )
 

@@ -20,6 +20,7 @@ from ..errors import DeclarationError
 from ..kind import Ask, Key, Object
 from ..parse import Node, Reference, references, split_statements, statement
 from ..plan import Hazard, Stage, Statement
+from ..query import answers_queries
 from ..stored import USERS_PATH, known
 
 _LONGEST_TITLE = 50
@@ -185,6 +186,7 @@ def _restored(texts: Sequence[str]) -> Iterator[str]:
         yield from (own for name, own in _OWN.items() if name in words)
 
 
+@answers_queries
 def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) -> OperationMeta:
     """Run SQL statements.
 
@@ -195,11 +197,17 @@ def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) 
     Parameters that the transaction has set itself, `search_path` for one, are set back after them.
     What PostgreSQL refuses in a transaction, like VACUUM, runs after it, with all that follows.
 
+    On pyinfra's command line a query prints its rows, of all hosts, and changes nothing.
+
     **Example:**
 
     .. code:: python
 
         pg.sql("ANALYZE organization")
+
+    .. code:: shell
+
+        pyinfra inventory.py pyinfra_postgres.sql "SELECT count(*) FROM organization"
     """
     return converge(**declared([Script(sql, unless=unless)], True, arguments))
 
