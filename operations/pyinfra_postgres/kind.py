@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache
 from types import NoneType
 from typing import (
     TYPE_CHECKING,
@@ -186,13 +187,19 @@ def check_plain(what: str, one: Any) -> None:
 
     Python takes "no" for true; and a number in quotes would never equal the catalog's.
     """
-    for attribute in fields(type(one)):
-        expected = _PLAIN.get(str(attribute.type))
-        value = getattr(one, attribute.name)
-        wrong = bool not in (expected or ()) and isinstance(value, bool)
-        if expected and (wrong or not isinstance(value, expected)):
+    for name, expected in _plain_attributes(cast(Hashable, type(one))):
+        value = getattr(one, name)
+        if type(value) in expected:
+            continue
+        if isinstance(value, bool) or not isinstance(value, expected):
             names = " or ".join(_SPOKEN[type_] for type_ in expected if type_ in _SPOKEN)
-            raise DeclarationError(f"{what}: {attribute.name} is {names}, not {value!r}")
+            raise DeclarationError(f"{what}: {name} is {names}, not {value!r}")
+
+
+@cache
+def _plain_attributes(one: Hashable) -> list[tuple[str, tuple[type, ...]]]:
+    types = {attribute.name: str(attribute.type) for attribute in fields(cast(Any, one))}
+    return [(name, _PLAIN[type_]) for name, type_ in types.items() if type_ in _PLAIN]
 
 
 _SPOKEN = {bool: "True or False", int: "a number", str: "text"}

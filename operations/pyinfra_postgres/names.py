@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from pglast import keywords
@@ -61,13 +62,18 @@ def optional_name(text: str | Name | None) -> Name | None:
     return None if text is None else parse_name(text)
 
 
-def split(text: str) -> list[str]:
+def split(text: str) -> tuple[str, ...]:
     """Split a dotted name into its parts, folded as PostgreSQL folds them.
 
     Raises DeclarationError where the text is no name, or a part is longer than 63 bytes.
     """
     if not isinstance(text, str):
         raise DeclarationError(f"a name is text, as in SQL, not {text!r}")
+    return _parts(text)
+
+
+@lru_cache(maxsize=65536)
+def _parts(text: str) -> tuple[str, ...]:
     parts: list[str] = []
     position = 0
     while match := _PART.match(text, position):
@@ -83,7 +89,7 @@ def split(text: str) -> list[str]:
         parts.append(part)
         position = match.end()
         if position == len(text):
-            return parts
+            return tuple(parts)
         if text[position] != ".":
             break
         position += 1

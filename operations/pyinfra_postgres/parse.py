@@ -7,7 +7,8 @@ silently, so texts are sliced from their source.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
@@ -104,17 +105,27 @@ def role_references(*roles: str | None) -> Iterator[Reference]:
             yield Reference("role", Name("", role))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)
 def statements(text: str) -> tuple[Node, ...]:
     """The parse trees of the statements in `text`, without positions.
 
     Raises DeclarationError with PostgreSQL's own message and the place.
     """
+    parsed = json.loads(_POSITION.sub("", _FIRST_POSITION.sub("{", _parsed(text))))
+    return tuple(item["stmt"] for item in parsed.get("stmts", ()))
+
+
+def _parsed(text: str) -> str:
     try:
-        parsed = json.loads(parse_sql_json(text))
+        return parse_sql_json(text)
     except ParseError as error:
         raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
-    return tuple(_without_positions(item["stmt"]) for item in parsed.get("stmts", ()))
+
+
+# Inside a string of the JSON these quotes would be escaped.
+_POSITIONS = r'"(?:(?:stmt_|name_)?location|stmt_len|(?:rexpr_)?list_(?:start|end))":-?\d+'
+_FIRST_POSITION = re.compile(rf"{{{_POSITIONS},?")
+_POSITION = re.compile(rf",{_POSITIONS}")
 
 
 def statement(text: str) -> Node:
@@ -127,10 +138,7 @@ def statement(text: str) -> Node:
 
 def split_statements(text: str) -> list[str]:
     """The statements in `text`, each sliced from it."""
-    try:
-        parsed = json.loads(parse_sql_json(text))
-    except ParseError as error:
-        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+    parsed = json.loads(_parsed(text))
     source = text.encode()
     found = []
     for item in parsed.get("stmts", ()):
@@ -148,7 +156,7 @@ def expression(text: str) -> str:
         return text
     if not isinstance(text, str):
         raise DeclarationError(f"an expression is SQL in quotes, not {text!r}")
-    tree(text)
+    expression_references(text)
     return text.strip()
 
 
@@ -162,7 +170,7 @@ def optional_expression(text: str | None) -> str | None:
     return None if text is None else expression(text)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)
 def tree(text: str) -> Node:
     """The parse tree of one expression.
 
@@ -200,6 +208,11 @@ def type_name(text: str) -> str:
         return text
     if not isinstance(text, str):
         raise DeclarationError(f"a type is SQL in quotes, not {text!r}")
+    return _formatted_type(text)
+
+
+@lru_cache(maxsize=4096)
+def _formatted_type(text: str) -> Exact:
     return Exact(format_type(type_node(text)))
 
 
@@ -245,11 +258,11 @@ def bare_type(node: Node) -> str:
     return {"bpchar": "character", '"bit"': "bit"}.get(element, element) + written[len(element) :]
 
 
-def type_references(text: str) -> Iterator[Reference]:
+@lru_cache(maxsize=4096)
+def type_references(text: str) -> tuple[Reference, ...]:
     """The type that `text` names, unless it is PostgreSQL's own."""
     node = type_node(text)
-    if _type_base(node)[0] is None:
-        yield Reference("type", _user_type(node))
+    return () if _type_base(node)[0] is not None else (Reference("type", _user_type(node)),)
 
 
 def has_own_modifiers(text: str) -> bool:
@@ -319,29 +332,56 @@ def references(node: Any, ignore: frozenset[str] = frozenset()) -> Iterator[Refe
 
     `ignore` holds relation names that are not tables: those of WITH queries.
     """
-    if isinstance(node, list | tuple):
-        for item in node:
-            yield from references(item, ignore)
-    elif isinstance(node, dict):
-        if "withClause" in node:
-            queries = node["withClause"].get("ctes", ())
-            ignore |= {query["CommonTableExpr"]["ctename"] for query in queries}
-        for key, value in node.items():
+    found: list[Reference] = []
+    if isinstance(node, dict):
+        _gather(node, ignore, found)
+    else:
+        _gather_all(node, ignore, found)
+    return iter(found)
+
+
+def _gather(node: Node, ignore: frozenset[str], found: list[Reference]) -> None:
+    if "withClause" in node:
+        queries = node["withClause"].get("ctes", ())
+        ignore |= {query["CommonTableExpr"]["ctename"] for query in queries}
+    for key, value in node.items():
+        if isinstance(value, dict):
             match key:
                 case "RangeVar":
-                    yield from _table_reference(value, ignore)
+                    found += _table_reference(value, ignore)
                 case "FuncCall":
-                    yield _function_reference(value["funcname"])
+                    found.append(_function_reference(value["funcname"]))
                 case "typeName" | "TypeName":
                     type_ = value.get("TypeName", value)
                     if _is_users(type_):
-                        yield Reference("type", _user_type(type_))
-            yield from references(value, ignore)
+                        found.append(Reference("type", _user_type(type_)))
+            _gather(value, ignore, found)
+        elif isinstance(value, list):
+            _gather_all(value, ignore, found)
 
 
-def expression_references(text: str) -> Iterator[Reference]:
-    """The tables, types and functions that an expression names."""
-    return references(tree(text))
+def _gather_all(nodes: Iterable[Any], ignore: frozenset[str], found: list[Reference]) -> None:
+    for node in nodes:
+        if isinstance(node, dict):
+            _gather(node, ignore, found)
+        elif isinstance(node, list):
+            _gather_all(node, ignore, found)
+
+
+@lru_cache(maxsize=65536)
+def expression_references(text: str) -> tuple[Reference, ...]:
+    """The tables, types and functions that an expression names.
+
+    They are kept rather than its tree, which is large and rarely needed.
+    """
+    return tuple(references(tree(text)))
+
+
+def declared_references(*texts: str | None) -> Iterator[Reference]:
+    """The same of declared expressions; what a stored one names is there."""
+    for text in texts:
+        if text is not None and not isinstance(text, Exact):
+            yield from expression_references(text)
 
 
 def _is_users(node: Node) -> bool:
@@ -394,30 +434,6 @@ def closing(found: list[Token], opening: int) -> int:
         if depth == 0:
             return index
     raise DeclarationError("unbalanced parentheses")
-
-
-def _without_positions(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            key: _without_positions(value) for key, value in node.items() if key not in _POSITIONS
-        }
-    if isinstance(node, list):
-        return [_without_positions(item) for item in node]
-    return node
-
-
-_POSITIONS = frozenset(
-    {
-        "location",
-        "list_start",
-        "list_end",
-        "rexpr_list_start",
-        "rexpr_list_end",
-        "stmt_location",
-        "stmt_len",
-        "name_location",
-    }
-)
 
 
 def _short(text: str) -> str:

@@ -54,7 +54,7 @@ class SQL:
 
     expression: str = field(converter=_value)
 
-    def references(self) -> Iterator[Reference]:
+    def references(self) -> tuple[Reference, ...]:
         """The tables, types and functions that it names."""
         return expression_references(self.expression)
 

@@ -18,7 +18,7 @@ from ..naming import joined
 from ..parse import (
     Reference,
     closed,
-    expression_references,
+    declared_references,
     is_serial,
     optional_expression,
     tree,
@@ -40,6 +40,9 @@ def _identity(text: str | None) -> str | None:
     if text is None or text in {"ALWAYS", "BY DEFAULT"}:
         return text
     raise DeclarationError(f"identity is ALWAYS or BY DEFAULT, not {text!r}")
+
+
+_KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
 @frozen
@@ -79,14 +82,9 @@ class Column:
             object.__setattr__(self, "serial", True)
             object.__setattr__(self, "nullable", False)
         object.__setattr__(self, "type", Exact(base) if base else type_name(self.type))
-        kinds = {
-            "a default": self.default,
-            "an identity": self.identity,
-            "a generated expression": self.generated,
-            "serial": self.serial or None,
-        }
-        given = [name for name, value in kinds.items() if value is not None]
-        if len(given) > 1:
+        kinds = (self.default, self.identity, self.generated, self.serial or None)
+        if kinds.count(None) < len(kinds) - 1:
+            given = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
             raise DeclarationError(f"column {self.name} has {' and '.join(given)}: choose one")
         if self.identity:
             object.__setattr__(self, "nullable", False)
@@ -96,9 +94,7 @@ class Column:
     def requires(self) -> Iterator[Reference]:
         """The types and functions that it names."""
         yield from type_references(self.type)
-        for text in (self.default, self.generated):
-            if text is not None and not isinstance(text, Exact):
-                yield from expression_references(text)
+        yield from declared_references(self.default, self.generated)
 
     def definition(self) -> str:
         """Its definition, as CREATE TABLE has it."""

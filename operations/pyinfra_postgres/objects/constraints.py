@@ -16,8 +16,8 @@ from ..names import Exact, Name, identifiers, listed, optional_identifier, quote
 from ..parse import (
     Reference,
     closed,
+    declared_references,
     expression,
-    expression_references,
     optional_expression,
     statement,
 )
@@ -200,8 +200,7 @@ class Check(Constraint):
         return f"CHECK ({closed(self.expression)})" + (" NO INHERIT" if self.no_inherit else "")
 
     def requires(self) -> Iterator[Reference]:
-        if not isinstance(self.expression, Exact):
-            yield from expression_references(self.expression)
+        return declared_references(self.expression)
 
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         return (
@@ -284,10 +283,8 @@ class Exclude(Constraint):
         return f"EXCLUDE USING {self.using} ({elements}){where}{timing}"
 
     def requires(self) -> Iterator[Reference]:
-        texts = [self.where, *(element.expression for element, _ in self.elements)]
-        for text in texts:
-            if text is not None and not isinstance(text, Exact):
-                yield from expression_references(text)
+        expressions = (element.expression for element, _ in self.elements)
+        return declared_references(self.where, *expressions)
 
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         if not isinstance(current, Exclude) or len(self.elements) != len(current.elements):

@@ -33,7 +33,7 @@ from ..names import Exact, Name, optional_identifier, parse_name, quoted
 from ..parse import (
     Reference,
     closed,
-    expression_references,
+    declared_references,
     optional_expression,
     type_name,
     type_references,
@@ -87,8 +87,7 @@ class Domain(Object):
         yield from owner_references(self.owner)
         if self.type:
             yield from type_references(self.type)
-        if self.default is not None and not isinstance(self.default, Exact):
-            yield from expression_references(self.default)
+        yield from declared_references(self.default)
         for one in self.checks:
             yield from one.requires()
 

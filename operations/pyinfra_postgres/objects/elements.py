@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import DeclarationError
@@ -29,24 +30,14 @@ class Element(NamedTuple):
     class_schema: str | None = None
     """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
 
-    @classmethod
-    def parse(cls, text: str | Element) -> Element:
+    @staticmethod
+    def parse(text: str | Element) -> Element:
         """Read `updated_at DESC` or `lower(email) text_pattern_ops`."""
         if isinstance(text, Element):
             return text
-        node = _as_column(_element(text))
-        descending = node.get("ordering") == "SORTBY_DESC"
-        nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
-        names = [part["String"]["sval"] for part in node.get("opclass", ())]
-        return cls(
-            node.get("name"),
-            None if "name" in node else _expression_text(text),
-            collation_of(node),
-            names[-1] if names else None,
-            descending,
-            descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
-            class_schema=class_schema_of(names[0]) if len(names) > 1 else None,
-        )
+        if not isinstance(text, str):
+            raise DeclarationError(f"an index column is SQL in quotes, not {text!r}")
+        return _parsed(text)
 
     def __str__(self) -> str:
         parts = [quoted(self.column) if self.column else f"({self.expression})"]
@@ -60,6 +51,23 @@ class Element(NamedTuple):
         if self.nulls_first != self.descending:
             parts.append("NULLS FIRST" if self.nulls_first else "NULLS LAST")
         return " ".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Element:
+    node = _as_column(_element(text))
+    descending = node.get("ordering") == "SORTBY_DESC"
+    nulls = node.get("nulls_ordering", "SORTBY_NULLS_DEFAULT")
+    names = [part["String"]["sval"] for part in node.get("opclass", ())]
+    return Element(
+        node.get("name"),
+        None if "name" in node else _expression_text(text),
+        collation_of(node),
+        names[-1] if names else None,
+        descending,
+        descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
+        class_schema=class_schema_of(names[0]) if len(names) > 1 else None,
+    )
 
 
 def class_schema_of(schema: str) -> str | None:

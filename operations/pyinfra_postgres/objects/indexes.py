@@ -21,8 +21,8 @@ from ..names import Exact, Name, identifier, identifiers, listed, literal, parse
 from ..parse import (
     Reference,
     closed,
+    declared_references,
     optional_expression,
-    references,
     statement,
 )
 from ..plan import Hazard, Stage, Statement
@@ -128,8 +128,7 @@ class Index(Object):
 
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
-        if not isinstance(self.where, Exact):
-            yield from references(statement(self.created(False)), frozenset({self.table.name}))
+        yield from declared_references(self.where, *(one.expression for one in self.columns))
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if current.table != self.table:

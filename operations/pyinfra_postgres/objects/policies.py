@@ -18,7 +18,7 @@ from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, identifier, identifiers, parse_name, quoted, role_sql
-from ..parse import Reference, closed, expression_references, optional_expression, role_references
+from ..parse import Reference, closed, declared_references, optional_expression, role_references
 from ..plan import Statement
 
 _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
@@ -75,9 +75,7 @@ class Policy(Object):
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
         yield from role_references(*self.roles)
-        for text in (self.using, self.check):
-            if text is not None and not isinstance(text, Exact):
-                yield from expression_references(text)
+        yield from declared_references(self.using, self.check)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         template = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"

@@ -64,7 +64,7 @@ def _sorted(
     waiting = sorted(needs, reverse=True)
     while waiting:
         index = waiting[-1]
-        if ahead := needs[index] - in_order.keys():
+        if ahead := needs[index].difference(in_order):
             waiting += sorted(ahead, reverse=True)
         else:
             in_order.setdefault(waiting.pop(), declarations[index])

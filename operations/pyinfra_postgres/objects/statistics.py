@@ -29,7 +29,7 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, parse_name, quoted
-from ..parse import Reference, expression_references
+from ..parse import Reference, declared_references
 from ..plan import Lock, Mode, Statement
 from .elements import Element
 
@@ -84,9 +84,7 @@ class Statistics(Object):
         yield from schema_of(self.name)
         yield Reference("table", self.table)
         yield from owner_references(self.owner)
-        for one in self.on:
-            if one.expression is not None and not isinstance(one.expression, Exact):
-                yield from expression_references(one.expression)
+        yield from declared_references(*(one.expression for one in self.on))
 
     def completed(self, catalog: Catalog) -> Self | None:
         if not self.on:

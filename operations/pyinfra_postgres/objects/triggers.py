@@ -23,7 +23,7 @@ from ..parse import (
     Reference,
     closed,
     closing,
-    expression_references,
+    declared_references,
     optional_expression,
     statement,
     tokens,
@@ -162,8 +162,7 @@ class Trigger(Object):
         yield Reference("function", self._function())
         if self.referenced:
             yield Reference("table", self.referenced)
-        if self.condition is not None and not isinstance(self.condition, Exact):
-            yield from expression_references(self.condition)
+        yield from declared_references(self.condition)
 
     def completed(self, catalog: Catalog) -> Self:
         if self.when is None or self.function is None:
