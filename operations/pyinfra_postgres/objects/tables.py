@@ -34,7 +34,7 @@ from ..parse import Reference, closed, statement
 from ..plan import Statement
 from . import stored_constraints, table_constraints
 from .columns import Column, changed
-from .constraints import Constraint, ForeignKey, PrimaryKey, Unique
+from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .indexes import Index
 
@@ -99,7 +99,8 @@ class Table(Object):
             if column.references:
                 own.append(ForeignKey(column.name, references=column.references))
         if own:
-            object.__setattr__(self, "constraints", (*own, *self.constraints))
+            # A column's own may be declared among the table's too.
+            object.__setattr__(self, "constraints", tuple(dict.fromkeys([*own, *self.constraints])))
         self._check_constraints()
         keyed = {
             name for one in self.constraints if isinstance(one, PrimaryKey) for name in one.columns
@@ -249,7 +250,7 @@ class Table(Object):
             return
         name, target = declared.name, f"TABLE {declared.name}"
         if current is None:
-            yield _created(declared)
+            yield from _created(declared)
             for column in declared.columns or ():
                 yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
         else:
@@ -290,14 +291,28 @@ _SWITCH = {
 }
 
 
-def _created(declared: Table) -> Statement:
+def _created(declared: Table) -> Iterator[Statement]:
+    apart = list(_merged(declared.constraints))
     elements = [column.definition() for column in declared.columns or ()]
-    elements += [one.written() for one in declared.constraints]
+    elements += [one.written() for one in declared.constraints if one not in apart]
     body = ",\n".join(f"    {element}" for element in elements)
     inner = f"\n{body}\n" if body else ""
     key = declared.partition_by or ""
     partitioned = f" PARTITION BY {closed(key)}" if key else ""
-    return Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
+    yield Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
+    for one in apart:
+        yield Statement(f"ALTER TABLE {declared.name} ADD {one.written()}")
+
+
+def _merged(constraints: Iterable[Constraint]) -> Iterator[Constraint]:
+    """Those that CREATE TABLE would leave out, because another one needs the same index."""
+    seen = set()
+    for one in sorted(constraints, key=lambda one: not isinstance(one, PrimaryKey)):
+        if isinstance(one, PrimaryKey | Unique | Exclude):
+            index = one.definition().removeprefix("PRIMARY KEY").removeprefix("UNIQUE")
+            if index in seen:
+                yield one
+            seen.add(index)
 
 
 def _altered(current: Table, declared: Table) -> Iterator[Statement]:
