@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from click import unstyle
 from pyinfra.api import Config, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
@@ -50,11 +51,14 @@ class _Messages(logging.Handler):
 
 
 def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -> Outcome:
-    """Run a deploy, given as a function, against a database; keywords are host data."""
+    """Run a deploy, given as a function, against a database; keywords are host data.
+
+    A dry run is one with `--diff`: it says what would change.
+    """
     name = f"@postgres/{database.name}"
     given = {"postgres_dsn": database.dsn, **data}
     inventory = Inventory(([name], {}), databases=([name], given))
-    state = State(inventory, Config(FAIL_PERCENT=0))
+    state = State(inventory, Config(FAIL_PERCENT=0, DIFF=dry))
     host = inventory.get_host(name)
     messages = _Messages()
     logger = logging.getLogger("pyinfra")
@@ -88,4 +92,4 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
         plan.changes += draft.plan.changes
         plan.gaps += draft.plan.gaps
         plan.refusals += draft.plan.refusals
-    return Outcome(plan, failed, "\n".join(messages.lines))
+    return Outcome(plan, failed, unstyle("\n".join(messages.lines)))
