@@ -13,6 +13,7 @@ differs. The layers, each using only those above it:
     query, tabular                 queries from the command line, and their rows
     session, planning              what is known of a host; from declarations to its plan
     rollout, render, converge      running and showing plans; the operations behind all
+    neon_api, neon                 Neon's API; its branches as hosts
     objects                        one file per kind: declaration, query, diff, operation
     verification                   checks that roll back, and their report
 """

@@ -1,6 +1,7 @@
 """What the live tests stand on: throwaway servers, real psql and pg_dump, the real pyinfra CLI."""
 
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
+from harness.neon_api import PASSWORD, TOKEN, FakeBranch, FakeNeon, FakeProject, Fault
 from harness.platform import TODAY, Platform
 from harness.servers import (
     EVERY_LABEL,
@@ -18,9 +19,15 @@ __all__ = [
     "EVERY_LABEL",
     "LABELS",
     "NEWEST",
+    "PASSWORD",
     "TODAY",
+    "TOKEN",
     "Database",
     "Databases",
+    "FakeBranch",
+    "FakeNeon",
+    "FakeProject",
+    "Fault",
     "LogEntry",
     "PasswordRole",
     "Platform",

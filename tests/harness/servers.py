@@ -323,10 +323,15 @@ class Databases:
         self._made.append(name)
         return Database(self.server, name)
 
+    def drop(self, database: Database) -> None:
+        """Drop one of them, whoever is connected to it."""
+        self._made.remove(database.name)
+        self.server.psql("-c", f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
+
     def remove(self) -> None:
         """Drop the databases, then the roles, which belong to the whole server."""
-        for name in self._made:
-            self.server.psql("-c", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        for name in list(self._made):
+            self.drop(Database(self.server, name))
         for role in self.server.roles() - self._roles:
             quoted = role.replace('"', '""')
             self.server.psql("-c", f'DROP ROLE "{quoted}"')

@@ -1,0 +1,314 @@
+"""Neon's API, as far as this package needs it.
+
+Nothing here shows the token or a connection string. https://api-docs.neon.tech/reference
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from attrs import field, frozen
+from pyinfra import logger
+
+TOKEN = "NEON_API_KEY"  # noqa: S105  (a variable's name)
+ADDRESS = "NEON_API_HOST"
+ORGANIZATION = "NEON_ORG_ID"
+
+_PUBLIC = "https://console.neon.tech/api/v2"
+_TIMEOUT = httpx.Timeout(30, connect=10)
+_ATTEMPTS = 8
+_LONGEST_DELAY = 30.0
+_PAGE = 100
+# The request was not begun: any may be sent again.
+_NOT_BEGUN = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS})
+_FOR_THE_MOMENT = _NOT_BEGUN | {
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+}
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+_IDEMPOTENT = frozenset({"GET", "DELETE"})
+_OPERATION_PATIENCE = 300.0
+_ENDED_WELL = frozenset({"finished", "skipped"})
+_ENDED_BADLY = frozenset({"failed", "error", "cancelled"})
+
+
+class NeonError(Exception):
+    """What Neon's API refused, or why it could not be asked: one line."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@frozen
+class Project:
+    """A project."""
+
+    id: str
+    name: str
+
+
+@frozen
+class Branch:
+    """A branch of a project."""
+
+    id: str
+    name: str
+    parent_id: str | None
+    default: bool
+    protected: bool
+    expires_at: str | None
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Self:
+        """The branch in an answer."""
+        return cls(
+            data["id"],
+            data["name"],
+            data.get("parent_id"),
+            bool(data.get("default")),
+            bool(data.get("protected")),
+            data.get("expires_at"),
+        )
+
+
+@frozen
+class Endpoint:
+    """The compute that a branch is reached through."""
+
+    id: str
+    branch_id: str
+    state: str
+
+
+@frozen
+class Database:
+    """A database of a branch."""
+
+    name: str
+    owner: str
+
+
+@frozen
+class Neon:
+    """A client, with timeouts, and bounded retries of what may be repeated."""
+
+    _client: httpx.Client = field(repr=False)
+    _organization: str | None = None
+    _say: Callable[[str], None] = logger.info
+    """Told of every retry."""
+    _delay: float = 0.5
+
+    @classmethod
+    @cache
+    def from_environment(cls) -> Self:
+        """The client of this run. Raises NeonError where NEON_API_KEY is not set."""
+        token = os.environ.get(TOKEN, "").strip()
+        if not token:
+            raise NeonError(f"{TOKEN} is not set: make an API key in Neon's console and export it")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            # The client library would quote it.
+            raise NeonError(f"{TOKEN} is no API key: it has characters that no key has")
+        client = httpx.Client(
+            base_url=os.environ.get(ADDRESS) or _PUBLIC,
+            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
+            timeout=_TIMEOUT,
+        )
+        return cls(client, os.environ.get(ORGANIZATION) or None)
+
+    def project(self, id: str) -> Project | None:
+        """The project of an id, if the token may see one."""
+        try:
+            found = self._ask("GET", f"/projects/{_part(id)}")["project"]
+        except NeonError as error:
+            if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+                return None
+            raise
+        return Project(found["id"], found["name"])
+
+    def projects(self, search: str | None = None) -> Iterator[Project]:
+        """The projects, or those whose name or id contains a text."""
+        organization = self._organization
+        for data in self._pages("/projects", "projects", search=search, org_id=organization):
+            yield Project(data["id"], data["name"])
+
+    def branches(self, project: Project) -> list[Branch]:
+        """The branches of a project."""
+        path = f"/projects/{_part(project.id)}/branches"
+        return [Branch.read(data) for data in self._pages(path, "branches")]
+
+    def endpoints(self, project: Project) -> list[Endpoint]:
+        """The endpoints that take writes, one for a branch at most."""
+        found = self._ask("GET", f"/projects/{_part(project.id)}/endpoints")["endpoints"]
+        return [
+            Endpoint(data["id"], data["branch_id"], data["current_state"])
+            for data in found
+            if data["type"] == "read_write" and not data.get("disabled")
+        ]
+
+    def databases(self, project_id: str, branch_id: str) -> list[Database]:
+        """The databases of a branch."""
+        path = f"/projects/{_part(project_id)}/branches/{_part(branch_id)}/databases"
+        found = self._ask("GET", path)["databases"]
+        return [Database(data["name"], data["owner_name"]) for data in found]
+
+    def roles(self, project_id: str, branch_id: str) -> list[str]:
+        """The names of a branch's roles that can connect."""
+        path = f"/projects/{_part(project_id)}/branches/{_part(branch_id)}/roles"
+        return [data["name"] for data in self._ask("GET", path)["roles"]]
+
+    def connection_uri(
+        self, project_id: str, branch_id: str, endpoint_id: str, database: str, role: str
+    ) -> str:
+        """The URI of a direct connection, with the role's password."""
+        parameters = {
+            "branch_id": branch_id,
+            "endpoint_id": endpoint_id,
+            "database_name": database,
+            "role_name": role,
+            "pooled": "false",
+        }
+        path = f"/projects/{_part(project_id)}/connection_uri"
+        return str(self._ask("GET", path, parameters)["uri"])
+
+    def create_branch(
+        self, project: Project, parent: Branch, name: str, expires_at: datetime
+    ) -> Branch:
+        """Make a branch with compute, and wait until it can be connected to."""
+        answer = self._ask(
+            "POST",
+            f"/projects/{_part(project.id)}/branches",
+            body={
+                "branch": {
+                    "parent_id": parent.id,
+                    "name": name,
+                    "expires_at": expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                },
+                "endpoints": [{"type": "read_write"}],
+            },
+        )
+        self._finish(project, answer)
+        return Branch.read(answer["branch"])
+
+    def delete_branch(self, project: Project, branch: Branch) -> None:
+        """Delete a branch, and wait until it is gone; one that is gone already is no error."""
+        path = f"/projects/{_part(project.id)}/branches/{_part(branch.id)}"
+        try:
+            self._finish(project, self._ask("DELETE", path))
+        except NeonError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    def _finish(self, project: Project, answer: dict[str, Any]) -> None:
+        """Wait until the operations that an answer names have ended."""
+        deadline = time.monotonic() + _OPERATION_PATIENCE
+        for started in answer.get("operations", ()):
+            operation, pause = started, self._delay / 2
+            while operation["status"] not in _ENDED_WELL:
+                what = f"Neon's operation {operation['action']} ({operation['id']})"
+                if operation["status"] in _ENDED_BADLY:
+                    reason = operation.get("error") or operation["status"]
+                    raise NeonError(f"{what} has failed: {reason}")
+                if time.monotonic() > deadline:
+                    raise NeonError(
+                        f"{what} is still {operation['status']} after {_OPERATION_PATIENCE:g} s"
+                    )
+                time.sleep(pause)
+                pause = min(2.0, pause * 1.5)
+                path = f"/projects/{_part(project.id)}/operations/{_part(operation['id'])}"
+                operation = self._ask("GET", path)["operation"]
+
+    def _pages(self, path: str, key: str, **given: str | None) -> Iterator[dict[str, Any]]:
+        """The items of all pages of a list."""
+        cursor: str | None = None
+        while True:
+            answer = self._ask("GET", path, {**given, "limit": str(_PAGE), "cursor": cursor})
+            yield from answer[key]
+            # Projects and branches call it differently; the last page may have one too.
+            pagination = answer.get("pagination", {})
+            before, cursor = cursor, pagination.get("cursor") or pagination.get("next")
+            if not cursor or cursor == before or not answer[key]:
+                return
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str | None] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Send a request, again where that is safe and may help. Raises NeonError."""
+        given = {key: value for key, value in (parameters or {}).items() if value is not None}
+        repeatable = method in _IDEMPOTENT
+        for attempt in range(1, _ATTEMPTS + 1):
+            response = None
+            try:
+                response = self._client.request(method, path, params=given, json=body)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                again = isinstance(error, _LOST if repeatable else _NOT_SENT)
+                reason = f"Neon's API at {self._client.base_url}: {_reason(error)}"
+                status = None
+            else:
+                if response.is_success:
+                    return _json(response)
+                again = response.status_code in (_FOR_THE_MOMENT if repeatable else _NOT_BEGUN)
+                reason, status = _refusal(response), response.status_code
+            if not again or attempt == _ATTEMPTS:
+                raise NeonError(reason, status)
+            delay = self._pause(attempt, response)
+            self._say(f"{reason}; try {attempt + 1} of {_ATTEMPTS} in {delay:.1f} s")
+            time.sleep(delay)
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int, response: httpx.Response | None) -> float:
+        """Seconds until the next try: what the server asks for, else more each time."""
+        asked = response.headers.get("Retry-After", "") if response is not None else ""
+        if asked.isdecimal():
+            return min(_LONGEST_DELAY, float(asked))
+        return min(8.0, self._delay * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+
+
+def _part(text: str) -> str:
+    """One part of a path."""
+    return quote(text, safe="")
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code == HTTPStatus.NO_CONTENT:
+        return {}
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NeonError(f"Neon's API at {response.url.host} answered with something else than JSON")
+    return found
+
+
+def _refusal(response: httpx.Response) -> str:
+    """What the API says of a request that it refuses, with what its support asks for."""
+    try:
+        said = response.json()
+        message, request = said["message"], said.get("request_id")
+    except (ValueError, KeyError, TypeError):
+        message, request = response.reason_phrase, None
+    request = request or response.headers.get("x-neon-ret-request-id")
+    place = f"HTTP {response.status_code}{f', request {request}' if request else ''}"
+    hint = f"; is {TOKEN} right?" if response.status_code == HTTPStatus.UNAUTHORIZED else ""
+    return f"Neon's API: {' '.join(str(message).split())} ({place}){hint}"
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

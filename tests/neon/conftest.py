@@ -1,0 +1,51 @@
+"""A Neon API on loopback, and what asks it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from harness import Databases, FakeNeon, FakeProject
+from pyinfra_postgres import neon as connector
+from pyinfra_postgres.neon_api import Neon
+
+
+@pytest.fixture
+def fake(new_database: Databases) -> Iterator[FakeNeon]:
+    """The API, with no projects yet."""
+    fake = FakeNeon(new_database)
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def shop(fake: FakeNeon) -> FakeProject:
+    """A project with branches on two pages."""
+    return fake.project("shop", "main", "staging", "preview/7")
+
+
+@pytest.fixture
+def retries() -> list[str]:
+    """What the client of this test told of its retries."""
+    return []
+
+
+@pytest.fixture
+def neon(fake: FakeNeon, retries: list[str]) -> Iterator[Neon]:
+    """A client that waits for next to nothing."""
+    token, address = fake.environment.values()
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=address, headers=headers) as client:
+        yield Neon(client, say=retries.append, delay=0.001)
+
+
+@pytest.fixture
+def environment(fake: FakeNeon, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """This process's environment leads to the API."""
+    for name, value in fake.environment.items():
+        monkeypatch.setenv(name, value)
+    Neon.from_environment.cache_clear()
+    connector.targets.cache_clear()
+    return monkeypatch
