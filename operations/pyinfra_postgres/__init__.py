@@ -12,13 +12,13 @@ differs. The layers, each using only those above it:
     catalog, stored, compare       the catalog in one message; exact comparison
     query, tabular                 queries from the command line, and their rows
     session, planning              what is known of a host; from declarations to its plan
-    rollout, render, converge      running and showing plans; the operations behind all
+    rollout, render, converge      running and showing plans; the operation behind all
     neon_api, neon                 Neon's API; its branches as hosts
     objects                        one file per kind: declaration, query, diff, operation
+    undeclared, transactions       what nobody declares; many operations that land together
     verification                   checks that roll back, and their report
 """
 
-from .converge import transaction
 from .objects.columns import Column
 from .objects.constraints import Check, Exclude, ForeignKey, PrimaryKey, Unique
 from .objects.domains import Domain, domain
@@ -39,6 +39,7 @@ from .objects.statistics import Statistics, statistics
 from .objects.tables import Table, table
 from .objects.triggers import Trigger, trigger
 from .objects.views import MaterializedView, View, materialized_view, view
+from .transactions import transaction
 from .values import SQL
 from .verification import check, verification
 

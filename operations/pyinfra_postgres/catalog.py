@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import field, mutable
 
@@ -68,6 +68,15 @@ def register(*kinds: ModuleType) -> None:
     _KINDS.extend(kinds)
 
 
+class Declared(NamedTuple):
+    """What one operation of the run declares of an object."""
+
+    operation: str
+    declaration: Object
+    target: Object | None = None
+    """The object as it is then; None where the operation has not had its turn."""
+
+
 @mutable
 class Catalog:
     """A database's objects by key, and what else a plan needs to know of it."""
@@ -96,8 +105,10 @@ class Catalog:
     types: set[Name] = field(factory=set)
     functions: set[Name] = field(factory=set)
     acls: dict[Key, Acl] = field(factory=dict)
-    declared: dict[Key, list[tuple[str, Object]]] = field(factory=dict)
-    """What the run has declared of each object so far, with the operation."""
+    declared: dict[Key, list[Declared]] = field(factory=dict)
+    """What the run has declared of each object so far."""
+    extension_owned: set[Name] = field(factory=set)
+    """The relations and types that came with an extension."""
     columns: dict[int, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
 

@@ -1,4 +1,4 @@
-"""The operations behind all others: adding to a host's plan, and sending it.
+"""The operation behind all others: adding to a host's plan, and sending it.
 
 Everything that a plan needs to know is in it before an operation's first `yield`, because while
 pyinfra prepares it reads no further.
@@ -7,7 +7,6 @@ pyinfra prepares it reads no further.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, cast
 
@@ -46,6 +45,7 @@ def declared(
     title = name or declarations[0].title
     for one in declarations if present else ():
         session.declared.update(one.provides())
+        session.declarations.append(one)
     operation_name = arguments.get("name") or (title if present else f"{title} absent")
     return {
         **arguments,
@@ -69,43 +69,13 @@ def _check_arguments(one: Object, arguments: Arguments) -> None:
             raise DeclarationError(f"{one.title}: there is no argument {name}{hint}")
 
 
-@contextmanager
-def transaction() -> Iterator[None]:
-    """All operations inside land on a host together, or none of them.
-
-    Nothing is sent before the block ends. Then the host's whole plan runs as one transaction in
-    one go, under one advisory lock; what PostgreSQL refuses inside a transaction runs after it.
-    A block inside a block is part of the outer one.
-
-    **Example:**
-
-    .. code:: python
-
-        with pg.transaction():
-            pg.schema("auth")
-            pg.table("auth.users", [pg.Column("id", "uuid", primary_key=True)])
-    """
-    session = Session.current()
-    if session.block:
-        yield
-        return
-    session.block = Block()
-    try:
-        yield
-        block = session.block
-    finally:
-        session.block = None
-    _check(block=block, name="plan")
-    _commit(block=block, name="transaction")
-
-
 @operation()
 def converge(
     declarations: tuple[Object, ...], present: bool, block: Block, operation_name: str
 ) -> Generator[PyinfraCommand, None, None]:
     """Make declarations true, or remove what they declare, with the plan of their block."""
     session = Session.current()
-    _stop_if_another_host_failed(session)
+    stop_if_another_host_failed(session)
     if session.host in session.state.failed_hosts:
         return
     items = [Item(operation_name, one, present) for one in declarations]
@@ -117,57 +87,36 @@ def converge(
         before = draft.plan.size
         unknown = add(session, draft, items)
     except (HostError, DeclarationError) as error:
-        yield from _fail(session, [f"{operation_name}: {error}"])
+        yield from fail(session, [f"{operation_name}: {error}"])
         return
     for text in sorted(unknown):
         render.say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
     if block.single and not draft.plan.sound:
-        yield from _fail(session, list(draft.plan.problems(session.declared)))
+        yield from fail(session, list(draft.plan.problems(session.declared)))
     elif block.single:
-        yield from _send(session, draft)
+        yield from send(session, draft)
     elif draft.plan.size > before:
         yield Queued()
     else:
         current_host.noop(f"{operation_name} is as declared")
 
 
-@operation()
-def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
-    """An operation of its own: it fails every host whose plan can't start before any starts."""
-    session = Session.current()
-    _stop_if_another_host_failed(session)
-    problems = list(session.draft(block).plan.problems(session.declared))
-    if problems:
-        yield from _fail(session, problems)
+def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
+    """Show the plan of a block, and send it."""
+    plan = draft.plan
+    if not plan.sound:
+        return
+    if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
+        render.show(session.host, plan)
+    elif plan.undeclared and session.executing and not plan.changes:
+        render.say(session.host, render.summary(plan))
+    if plan.changes:
+        yield Apply(session, draft)
     else:
-        current_host.noop("nothing stands against the plan")
-
-
-@operation()
-def _commit(block: Block) -> Generator[PyinfraCommand, None, None]:
-    """The end of a transaction: shown while preparing, sent while executing."""
-    session = Session.current()
-    _stop_if_another_host_failed(session)
-    yield from _send(session, session.draft(block))
-
-
-def _send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
-    if not draft.plan.sound:
-        return
-    shown = session.state.config.DIFF and (
-        not session.executing or not session.state.check_for_changes
-    )
-    if not draft.plan.changes:
-        if shown:
-            render.say(session.host, "no changes")
         current_host.noop("nothing to change")
-        return
-    if shown:
-        render.show(session.host, draft.plan)
-    yield Apply(session, draft)
 
 
-def _stop_if_another_host_failed(session: Session) -> None:
+def stop_if_another_host_failed(session: Session) -> None:
     """With FAIL_PERCENT 0, a host that failed while preparing stops the run before it starts."""
     state = session.state
     if session.executing and state.failed_hosts and state.config.FAIL_PERCENT == 0:
@@ -175,7 +124,7 @@ def _stop_if_another_host_failed(session: Session) -> None:
         raise PyinfraError(f"nothing more runs, because these hosts failed: {names}")
 
 
-def _fail(session: Session, messages: list[str]) -> Iterator[PyinfraCommand]:
+def fail(session: Session, messages: list[str]) -> Iterator[PyinfraCommand]:
     """Fail this host: while executing by a command, while preparing at once."""
     if session.executing:
         yield Fail(messages)
@@ -231,7 +180,7 @@ class Apply(PyinfraCommand):
 
         def planned_anew() -> Plan:
             session.forget_catalog()
-            draft = Draft()
+            draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
             add(session, draft, self.draft.items)
             return draft.plan
 

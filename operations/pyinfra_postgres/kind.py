@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
 from types import NoneType
 from typing import (
@@ -25,7 +25,7 @@ from .parse import Reference, has_own_modifiers, role_references
 from .plan import Lock, Mode, Statement
 
 if TYPE_CHECKING:
-    from .catalog import Catalog
+    from .catalog import Catalog, Declared
 
 _T = TypeVar("_T")
 
@@ -64,6 +64,14 @@ class Same(Protocol):
 
     def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
         """The first that is equal; where there is one, nobody is asked about the others."""
+
+
+class Part(NamedTuple):
+    """Something that an object holds within itself: a column, a constraint, a label."""
+
+    kind: str
+    name: str
+    definition: str
 
 
 class Object:
@@ -106,6 +114,22 @@ class Object:
 
     def provides(self) -> Iterator[Reference]:
         """What exists with it."""
+        return iter(())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it says what the object is, so that all that belongs to it can be told."""
+        return not self.is_beside
+
+    def belongs_to(self) -> Reference | None:
+        """What holds it: its table, else its schema."""
+        table, name = getattr(self, "table", None), getattr(self, "name", None)
+        if isinstance(table, Name):
+            return Reference("table", table)
+        return Reference("schema", Name("", name.schema)) if isinstance(name, Name) else None
+
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        """What the object, as the catalog has it, holds and none of its declarations names."""
         return iter(())
 
     def expand(self, catalog: Catalog) -> Iterable[Object]:

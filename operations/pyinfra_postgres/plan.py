@@ -163,6 +163,22 @@ class Refusal:
     reason: str
 
 
+@frozen
+class Undeclared:
+    """What is there, belongs to what is declared, and is declared by nobody."""
+
+    within: str
+    """The title of what it belongs to."""
+    kind: str
+    name: str
+    definition: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, for people."""
+        return f"{self.kind} {self.name}"
+
+
 @mutable
 class Plan:
     """The changes of one transaction on one host, in the order of their operations."""
@@ -170,6 +186,8 @@ class Plan:
     changes: list[Change] = field(factory=list)
     gaps: list[Gap] = field(factory=list)
     refusals: list[Refusal] = field(factory=list)
+    undeclared: list[Undeclared] = field(factory=list)
+    """What the end of the transaction found, and leaves as it is."""
 
     @property
     def size(self) -> int:

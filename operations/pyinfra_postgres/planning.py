@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import define, evolve
 
-from .catalog import Catalog
+from .catalog import Catalog, Declared
 from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Object, difference
@@ -109,7 +109,9 @@ def _change(
         return None
     if item.present:
         known = catalog.declared.setdefault(one.key(), [])
-        known.append((item.operation, one))
+        known.append(Declared(item.operation, one, target))
+        if target is not None and target.key() != one.key():
+            catalog.declared.setdefault(target.key(), []).append(known[-1])
     if not statements:
         return None
     if not item.present and current:
@@ -148,7 +150,7 @@ def _change(
 def _contradicted(
     current: Object | None,
     target: Object,
-    known: Sequence[tuple[str, Object]],
+    known: Sequence[Declared],
     same: Comparison,
     catalog: Catalog,
 ) -> Iterator[str]:
@@ -157,7 +159,7 @@ def _contradicted(
     def holds(declaration: Object, one: Object) -> bool:
         return not tuple(declaration.diff(one, declaration.aligned(one, same, catalog)))
 
-    for operation, other in known[:-1]:
+    for operation, other, _ in known[:-1]:
         if current and holds(other, current) and not holds(other, target):
             yield operation
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 from pyinfra import logger
@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 
-from .plan import Action, Plan, Stage
+from .plan import Action, Plan, Stage, Undeclared
 
 _COLOURS = {
     Action.CREATE: "green",
@@ -26,14 +26,19 @@ _PAST = {
     Action.RUN: "run",
 }
 
+_NAMED = 3
+"""How many undeclared objects the summary names."""
+_LISTED = 10
+"""How many of one kind the details list for each object."""
+
 _shown: WeakKeyDictionary[State, dict[tuple[str, ...], str]] = WeakKeyDictionary()
 
 
 def show(host: Host, plan: Plan) -> None:
     """Print a host's plan; the same plan of a second host is a line."""
-    lines = tuple(plan_lines(plan))
+    lines = (*plan_lines(plan), *undeclared_lines(plan.undeclared))
     shown = _shown.setdefault(host.state, {})
-    if first := shown.get(lines):
+    if lines and (first := shown.get(lines)):
         say(host, f"same plan as {first}")
     else:
         shown[lines] = host.name
@@ -51,9 +56,20 @@ def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
     counts = Counter(change.action for change in plan.changes)
     shown = [action for action in Action if counts[action] or action is not Action.RUN]
-    if done:
-        return ", ".join(f"{counts[action]} {_PAST[action]}" for action in shown if counts[action])
-    return ", ".join(f"{counts[action]} to {action.value}" for action in shown)
+    if not plan.changes:
+        parts = ["no changes"]
+    elif done:
+        parts = [f"{counts[action]} {_PAST[action]}" for action in shown if counts[action]]
+    else:
+        parts = [f"{counts[action]} to {action.value}" for action in shown]
+    return ", ".join([*parts, *_undeclared(plan.undeclared)])
+
+
+def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
+    names = [one.name if one.kind == "table" else one.title for one in found[:_NAMED]]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    if found:
+        yield f"{len(found)} undeclared ({', '.join([*names, *more])})"
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -74,6 +90,20 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             notes += [hazard.value for hazard in statement.hazards]
             if notes:
                 yield f"        {format_text(', '.join(notes), 'yellow')}"
+
+
+def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[str]:
+    """What is left as it is, under what it belongs to; of many of a kind the first few."""
+    within: dict[str, dict[str, list[Undeclared]]] = {}
+    for one in undeclared:
+        within.setdefault(one.within, {}).setdefault(one.kind, []).append(one)
+    for holder, kinds in within.items():
+        yield f"{format_text(holder, bold=True)}   undeclared, left as it is"
+        for kind, found in kinds.items():
+            for one in found[:_LISTED]:
+                yield f"    {one.title}   {format_text(one.definition, dim=True)}".rstrip()
+            if len(found) > _LISTED:
+                yield f"    ... and {len(found) - _LISTED} more of kind {kind}"
 
 
 def _line_colour(line: str) -> str | None:

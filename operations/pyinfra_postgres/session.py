@@ -21,11 +21,11 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
-from .catalog import Catalog
+from .catalog import Catalog, Declared
 from .command import Answer, run
 from .connector import check_host_data
 from .errors import HostError
-from .kind import Object
+from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
 
@@ -87,6 +87,11 @@ class Session:
     catalogs: dict[bool, Catalog] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declared: set[Reference] = field(factory=set)
+    """What the deploy's operations provide, as far as it has been read."""
+    declarations: list[Object] = field(factory=list)
+    """What they declare, in their order."""
+    known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
+    """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
 
     @classmethod
@@ -114,8 +119,20 @@ class Session:
     def catalog(self) -> Catalog:
         """The catalog as it will be, in the current phase; read when it is first needed."""
         if self.executing not in self.catalogs:
-            self.catalogs[self.executing] = self.read_catalog()
+            catalog = self.read_catalog()
+            catalog.declared = self.known.setdefault(self.executing, {})
+            self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
+
+    def waiting(self) -> Iterator[Object]:
+        """The declarations that have not had their turn in the current phase."""
+        had = {
+            id(item.declaration)
+            for (_, executing), draft in self.drafts.items()
+            if executing is self.executing
+            for item in draft.items
+        }
+        return (one for one in self.declarations if id(one) not in had)
 
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""

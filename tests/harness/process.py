@@ -92,4 +92,5 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
         plan.changes += draft.plan.changes
         plan.gaps += draft.plan.gaps
         plan.refusals += draft.plan.refusals
+        plan.undeclared += draft.plan.undeclared
     return Outcome(plan, failed, unstyle("\n".join(messages.lines)))

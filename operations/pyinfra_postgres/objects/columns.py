@@ -200,6 +200,11 @@ def changed(
     yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared, table)
 
 
+def not_null_check(table: Name, column: str) -> str:
+    """The name of the check through which a column with rows loses its nulls."""
+    return joined(table.name, column, "not_null_check")
+
+
 def _filled_in(
     alter: str, table: Name, column: str, filled: bool, checks: Container[str | None]
 ) -> Iterator[Statement]:
@@ -210,7 +215,7 @@ def _filled_in(
     if not filled:
         yield Statement(f"{alter} SET NOT NULL", locks=table)
         return
-    name = joined(table.name, column, "not_null_check")
+    name = not_null_check(table, column)
     change = f"ALTER TABLE {table}"
     if name not in checks:
         check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"

@@ -17,7 +17,7 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, comment, either
-from ..names import Exact, literal, optional_identifier, quoted
+from ..names import Exact, Name, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
 from ..plan import Statement
 
@@ -99,11 +99,22 @@ class Extension(Object):
 
 
 QUERIES = {
+    "extension_owned": """
+        SELECT json_build_array(n.nspname, o.name)
+          FROM pg_depend e
+          JOIN LATERAL (
+            SELECT relnamespace AS schema, relname AS name FROM pg_class
+             WHERE e.classid = 'pg_class'::regclass AND oid = e.objid
+            UNION ALL
+            SELECT typnamespace, typname FROM pg_type
+             WHERE e.classid = 'pg_type'::regclass AND oid = e.objid) o ON true
+          JOIN pg_namespace n ON n.oid = o.schema
+         WHERE e.deptype = 'e' AND e.classid IN ('pg_class'::regclass, 'pg_type'::regclass)""",
     "extensions": """
         SELECT json_build_array(e.extname, n.nspname, e.extversion, d.description)
           FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
           LEFT JOIN pg_description d
-            ON d.objoid = e.oid AND d.classoid = 'pg_extension'::regclass"""
+            ON d.objoid = e.oid AND d.classoid = 'pg_extension'::regclass""",
 }
 
 
@@ -111,6 +122,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for name, schema, version, remark in sections["extensions"] or ():
         extension = Extension(name, schema=Exact(schema), version=version, comment=remark)
         catalog.objects[extension.key()] = extension
+    names = sections["extension_owned"] or ()
+    catalog.extension_owned.update(Name(schema, name) for schema, name in names)
 
 
 def extension(

@@ -5,16 +5,16 @@ https://www.postgresql.org/docs/current/sql-grant.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from ..acl import Acl, all_privileges
+from ..acl import PUBLIC, Acl, all_privileges
 from ..arguments import Arguments
-from ..catalog import Catalog
+from ..catalog import Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
@@ -105,6 +105,10 @@ class Privileges(Object):
         yield from role_references(self.grantee)
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        return self.stored(catalog)
+
+    def stored(self, catalog: Catalog) -> Self | None:
+        """What the role may do as the catalog has it; None where there is no such object."""
         acl = catalog.acls.get((self.target.kind, *self.target.name))
         if acl is None:
             return None
@@ -184,6 +188,50 @@ class Privileges(Object):
             yield Statement(
                 f"GRANT {_listed(with_option)} ON {declared.target} TO {grantee} WITH GRANT OPTION"
             )
+
+
+# Of the platforms that people run databases on: what these roles have is the platform's.
+_PLATFORM = frozenset(
+    {
+        *("neon_superuser", "cloud_admin", "zenith_admin"),
+        *("rdsadmin", "rds_superuser", "cloudsqladmin", "cloudsqlsuperuser"),
+        *("azure_superuser", "azuresu", "azure_pg_admin", "supabase_admin"),
+    }
+)
+
+
+def undeclared_privileges(
+    one: Object, catalog: Catalog, known: Mapping[Key, Sequence[Declared]]
+) -> Iterator[tuple[Privileges, Privileges]]:
+    """What roles may do with an object and no operation of the run declares.
+
+    The privileges that are too much, and the declaration that leaves none of them. What owners and
+    PUBLIC have from the start belongs to the object.
+    """
+    target = Target(one.acl, one.key()[1:])
+    acl = catalog.acls.get((target.kind, *target.name))
+    if acl is None:
+        return
+    implicit = {*Acl.read(target.kind, acl.owner, None, catalog.version).granted}
+    if target == ("SCHEMA", ("public",)):
+        implicit.add((PUBLIC, "USAGE"))
+    columns = [one for _, one in _column_acls(target, catalog)]
+    grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted}
+    for grantee in sorted(grantees - {acl.owner} - _PLATFORM):
+        empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
+        current = empty.stored(catalog)
+        assert current
+        own = {Privilege(name) for role, name in implicit if role == grantee} & current.held
+        entries = [entry.declaration for entry in known.get(empty.key(), ())]
+        declared = [entry for entry in entries if isinstance(entry, Privileges)]
+        exact = evolve(
+            empty,
+            held=frozenset(own.union(*(each.held for each in declared))),
+            grantable=frozenset[Privilege]().union(*(each.grantable for each in declared)),
+        )
+        excess = (current.held - exact.held) | (current.grantable - exact.grantable)
+        if excess:
+            yield evolve(current, held=excess, grantable=current.grantable & excess), exact
 
 
 def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -117,6 +117,8 @@ class Partition(Object):
     """What deleting rows from the default partition would set off, and so forbids to move them."""
     other: str = ""
     """The bound as PostgreSQL has it, where it is none of the above."""
+    every: str = field(default="", eq=False)
+    """The period of the partitions that the run declares for its parent."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -144,11 +146,22 @@ class Partition(Object):
             end.replace(tzinfo=end.tzinfo or UTC),
         )
 
+    def is_one(self, every: str) -> bool:
+        """Whether it spans exactly one period."""
+        span = self.span()
+        if span is None or span[0].time() != time() or span[1].time() != time():
+            return False
+        first, end = (moment.date() for moment in span)
+        return first == floor(first, every) and end == following(first, every)
+
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.parent)
 
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
+
+    def belongs_to(self) -> Reference:
+        return Reference("table", self.parent)
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
         named = catalog.objects.get(self.key())
@@ -361,7 +374,13 @@ class Partitions(Object):
         # Its length is checked like that of any other name.
         name = identifier(f'"{self.table.name.replace(chr(34), 2 * chr(34))}_{ending}"')
         return Partition(
-            Name(self.table.schema, name), self.table, bounds, type_, column, self.row_security
+            Name(self.table.schema, name),
+            self.table,
+            bounds,
+            type_,
+            column,
+            self.row_security,
+            every=self.every,
         )
 
     def _key(self, catalog: Catalog) -> tuple[str, str]:

@@ -113,6 +113,10 @@ class Sequence(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
+    def belongs_to(self) -> Reference | None:
+        # One that a column owns is a part of the column.
+        return None if isinstance(self.owned_by, Owner) else super().belongs_to()
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         undeclared: dict[str, Any] = {
             name: getattr(current, name)

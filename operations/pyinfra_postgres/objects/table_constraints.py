@@ -37,8 +37,11 @@ def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
 
 def aligned(
     declared: Table, current: Table, columns: Sequence[Column], same: Same, catalog: Catalog
-) -> list[Constraint]:
-    """The constraints that a table has in the end, each written as the stored one it equals."""
+) -> tuple[list[Constraint], list[Constraint]]:
+    """The constraints that a table has in the end, each written as the stored one it equals.
+
+    Those that are declared, and those that are only there.
+    """
     free = list(current.constraints)
     found: list[Constraint] = []
     new: list[Constraint] = []
@@ -61,7 +64,7 @@ def aligned(
                 one = one.evolved(name=other.name)
                 break
         found.append(one)
-    return [*found, *free]
+    return found, free
 
 
 def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
@@ -83,8 +86,8 @@ def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> b
     return any(
         one.name in {None, other.name}
         and pointed(table, one, catalog).equals(other, same, table.name)
-        for _, declaration in catalog.declared.get(table.key(), ())
-        for one in getattr(declaration, "constraints", ())
+        for known in catalog.declared.get(table.key(), ())
+        for one in getattr(known.declaration, "constraints", ())
     )
 
 

@@ -14,13 +14,14 @@ from typing_extensions import Unpack
 
 from ..acl import Acl
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
 from ..kind import (
     Ask,
     Key,
     Object,
+    Part,
     Row,
     Same,
     comment,
@@ -33,7 +34,7 @@ from ..names import Exact, Name, literal, optional_identifier, parse_name, quote
 from ..parse import Reference, closed, statement
 from ..plan import Statement
 from . import stored_constraints, table_constraints
-from .columns import Column, changed
+from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .indexes import Index
@@ -88,6 +89,9 @@ class Table(Object):
     """Whether it takes up space, so that it may have rows."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
     """Its indexes that no constraint owns, and whether each is valid, where that matters."""
+
+    kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
+    """The names of its constraints that are there, and that the declaration does not have."""
 
     def __attrs_post_init__(self) -> None:
         own: list[Constraint] = []
@@ -169,6 +173,28 @@ class Table(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
+    @property
+    def is_whole(self) -> bool:
+        return self.columns is not None
+
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        tables = [one.declaration for one in known if isinstance(one.declaration, Table)]
+        columns = {column.name for table in tables for column in table.columns or ()}
+        for column in self.columns or ():
+            if column.name not in columns:
+                name = f"{self.name}.{quoted(column.name)}"
+                yield Part("column", name, column.definition())
+        targets = [one.target for one in known if isinstance(one.target, Table)]
+        if len(targets) < len(tables):
+            return  # An operation that has not had its turn may declare them.
+        # What an interrupted run has left of a NOT NULL goes with the next one.
+        leftovers = {not_null_check(self.name, name) for name in columns}
+        kept = frozenset[str | None].intersection(*(table.kept for table in targets)) - leftovers
+        for one in self.constraints:
+            if one.name in kept:
+                name = f"{self.name}.{quoted(one.name or '')}"
+                yield Part("constraint", name, one.definition())
+
     def completed(self, catalog: Catalog) -> Self | None:
         if self.columns is None:
             on = (self.constraints, self.row_security, self.force_row_security, self.comment)
@@ -194,10 +220,12 @@ class Table(Object):
         ]
         known = {column.name for column in there}
         columns += [column for name, column in declared.items() if name not in known]
+        constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         return evolve(
             self,
             columns=columns,
-            constraints=table_constraints.aligned(self, current, columns, same, catalog),
+            constraints=[*constraints, *others],
+            kept=frozenset(one.name for one in others),
             partition_by=self._aligned_key(current, same),
             partition_key=current.partition_key,
             row_security=either(self.row_security, current.row_security),
