@@ -10,6 +10,7 @@ differs. The layers, each using only those above it:
     plan, kind                     statements, changes, plans; what kinds have in common; pure
     command, connector             SQL as a pyinfra command; databases as pyinfra hosts
     catalog, stored, compare       the catalog in one message; exact comparison
+    dependents                     what uses what, and how it is made anew
     query, tabular                 queries from the command line, and their rows
     session, planning              what is known of a host; from declarations to its plan
     rollout, render, converge      running and showing plans; the operation behind all

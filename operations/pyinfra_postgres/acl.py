@@ -69,7 +69,7 @@ class Acl:
                 own[PUBLIC, privilege] = False
             return cls(owner, own)
         granted: dict[tuple[str, str], bool] = {}
-        for item in _items(text):
+        for item in array_items(text):
             grantee, letters = _grantee(item)
             for index, letter in enumerate(letters):
                 if letter != "*" and letter in _LETTERS:
@@ -86,8 +86,8 @@ class Acl:
         return Acl(owner, granted)
 
 
-def _items(text: str) -> Iterator[str]:
-    """The elements of an array of aclitem, as text."""
+def array_items(text: str) -> Iterator[str]:
+    """The elements of an array, from its text."""
     item, in_quotes, index = "", False, 1
     while index < len(text) - 1:
         letter = text[index]

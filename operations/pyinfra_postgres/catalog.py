@@ -98,6 +98,8 @@ class Catalog:
     """The relations and types that the plan creates: the server does not know them yet."""
     altered: set[Name] = field(factory=set)
     """The relations that the plan changes: the server knows them otherwise."""
+    changed: set[Key] = field(factory=set)
+    """What the plan changes: the server has it otherwise."""
     unavailable: set[str] = field(factory=set)
     """The extensions that were looked for, and of which the server has no files."""
     extended: set[str] = field(factory=set)
@@ -129,6 +131,7 @@ class Catalog:
     def put(self, one: Object) -> None:
         """Write an object as it will be."""
         self.objects[one.key()] = one
+        self.changed.add(one.key())
         if one.acl:
             owner = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
@@ -153,6 +156,7 @@ class Catalog:
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""
         self.objects.pop(one.key(), None)
+        self.changed.add(one.key())
         self.acls.pop((one.acl, *one.key()[1:]), None)
         for reference in one.provides():
             match reference.kind:

@@ -144,6 +144,13 @@ class Object:
         """Itself, with whatever equals the current object written as it is written there."""
         return self
 
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        """Itself, with what the server tells of what the change would touch.
+
+        Raises DeclarationError where that can't be.
+        """
+        return self
+
     def completed(self, catalog: Catalog) -> Self | None:
         """Itself, with what the catalog tells of an object that does not exist yet.
 

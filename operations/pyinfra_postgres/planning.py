@@ -103,6 +103,8 @@ def _change(
     if current is None and target is None:
         return None
     try:
+        if current is not None and target is not None and not one.is_beside:
+            target = target.informed(current, catalog, ask)
         statements = tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))
@@ -198,11 +200,12 @@ def _refuse_losses(
     one = item.declaration
     if _is_allowed(session, one):
         return
-    for statement in statements:
-        for hazard in statement.hazards:
-            if hazard in _NEEDS_CONSENT:
-                reason = _with_consent(f"{statement.shown} {_NEEDS_CONSENT[hazard]}", one)
-                plan.refusals.append(Refusal(item.operation, one.title, reason))
+    for hazard, what in _NEEDS_CONSENT.items():
+        found = [statement.shown for statement in statements if hazard in statement.hazards]
+        if found:
+            others = f", and {len(found) - 1} more," if found[1:] else ""
+            reason = _with_consent(f"{found[0]}{others} {what}", one)
+            plan.refusals.append(Refusal(item.operation, one.title, reason))
 
 
 def _is_allowed(session: Session, one: Object) -> bool:

@@ -67,12 +67,3 @@ def test_a_new_label_can_be_used_in_the_same_transaction(deploy: Deploy) -> None
         """
     )
     assert deploy.database.psql("INSERT INTO job DEFAULT VALUES RETURNING state") == "it's"
-
-
-@pytest.mark.parametrize("labels", [["a"], ["b", "a"], ["b"]])
-@one_version
-def test_labels_are_neither_removed_nor_reordered(deploy: Deploy, labels: list[str]) -> None:
-    deploy.database.psql("CREATE TYPE state AS ENUM ('a', 'b')")
-    run = deploy.run(f"pg.enum('state', {labels!r})").failed()
-    assert "it has the labels a, b" in run.output
-    assert deploy.database.psql(LABELS) == "a,b"

@@ -1,11 +1,12 @@
-"""Enum types: CREATE TYPE ... AS ENUM, ALTER TYPE ... ADD VALUE, RENAME VALUE, DROP TYPE.
+"""Enum types: CREATE TYPE ... AS ENUM, ALTER TYPE ... ADD VALUE, DROP TYPE.
 
+PostgreSQL removes and reorders no labels: then the type is made anew, see `enum_rebuild`.
 https://www.postgresql.org/docs/current/datatype-enum.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -17,10 +18,11 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references, schema_of
+from ..kind import Ask, Key, Object, Row, Same, comment, either, owner, owner_references, schema_of
 from ..names import MAX_BYTES, Exact, Name, literal, optional_identifier, parse_name, quoted
 from ..parse import Reference
 from ..plan import Statement
+from .enum_rebuild import Rebuild
 
 
 def _labels(labels: Iterable[str]) -> tuple[str, ...]:
@@ -34,6 +36,10 @@ def _labels(labels: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
+def _replaced(given: Mapping[str, str] | None) -> dict[str, str]:
+    return dict(given or {})
+
+
 @frozen
 class Enum(Object):
     """An enum type and its labels in order."""
@@ -45,6 +51,16 @@ class Enum(Object):
     labels: tuple[str, ...] = field(default=(), converter=_labels)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    replaced: dict[str, str] = field(default=None, converter=_replaced, eq=False, kw_only=True)
+    rebuild: Rebuild | None = field(default=None, eq=False, kw_only=True)
+    """How it is made anew, where labels are removed or reordered."""
+
+    def __attrs_post_init__(self) -> None:
+        for old, new in self.replaced.items():
+            if old in self.labels or new not in self.labels:
+                raise DeclarationError(
+                    f"replaced has a label that goes, and one that stays: not {old!r}: {new!r}"
+                )
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -70,35 +86,44 @@ class Enum(Object):
             comment=either(self.comment, current.comment),
         )
 
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        if _extends(current.labels, self.labels):
+            return self
+        found = Rebuild.of(self.name, current.labels, self.labels, self.replaced, catalog, ask)
+        return evolve(self, rebuild=found)
+
     @staticmethod
     def diff(current: Enum | None, declared: Enum | None) -> Iterator[Statement]:
-        """CREATE, extend or DROP an enum; labels are added where they are declared.
-
-        Raises DeclarationError where labels would have to be removed or reordered.
-        """
+        """CREATE, extend, make anew or DROP an enum; labels are added where they are declared."""
         if declared is None:
             assert current
             yield Statement(f"DROP TYPE {current.name}")
             return
         target = f"TYPE {declared.name}"
+        labels = ", ".join(literal(label) for label in declared.labels)
+        created = Statement(f"CREATE {target} AS ENUM ({labels})")
+        if current is not None and not _extends(current.labels, declared.labels):
+            rebuild = declared.rebuild or Rebuild(declared.name)
+            yield from rebuild.cleared()
+            yield created
+            yield from owner(target, None, declared)
+            yield from comment(target, None, declared)
+            yield from rebuild.restored()
+            return
         if current is None:
-            labels = ", ".join(literal(label) for label in declared.labels)
-            yield Statement(f"CREATE {target} AS ENUM ({labels})")
+            yield created
         else:
             yield from _added(current.labels, declared.labels, target)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
 
+def _extends(current: Sequence[str], declared: Sequence[str]) -> bool:
+    """Whether labels have only to be added."""
+    return [label for label in declared if label in current] == list(current)
+
+
 def _added(current: Sequence[str], declared: Sequence[str], target: str) -> Iterator[Statement]:
-    kept = [label for label in declared if label in current]
-    if kept != list(current):
-        removed = [label for label in current if label not in declared]
-        what = f"removed: {', '.join(removed)}" if removed else "in another order"
-        raise DeclarationError(
-            f"it has the labels {', '.join(current)}; PostgreSQL adds labels but does not remove "
-            f"or reorder them ({what})"
-        )
     for index, label in enumerate(declared):
         if label in current:
             continue
@@ -143,6 +168,7 @@ def enum(
     enum: str,
     labels: Sequence[str] = (),
     *,
+    replaced: Mapping[str, str] | None = None,
     owner: str | None = None,
     comment: str | None = None,
     present: bool = True,
@@ -152,6 +178,7 @@ def enum(
 
     + enum: its name
     + labels: its labels in order; new ones are added where they stand
+    + replaced: for rows that hold a label that goes, the one that they get: {"old": "new"}
     + owner: its owner
     + comment: its comment, "" for none
     + present: whether it exists; a type that anything uses is not removed
@@ -159,12 +186,16 @@ def enum(
     A new label can be used only once it is committed. Where the same run uses it, it is committed
     before the transaction.
 
+    Where labels are removed or in another order, the type is made anew in the transaction, with
+    the columns, domains and everything else that uses it. That rewrites their tables while nobody
+    reads or writes them, so with rows it needs permission by name. A session that has compiled a
+    PL/pgSQL function with the old type has to connect again.
+
     **Example:**
 
     .. code:: python
 
         pg.enum("sync_type", ["woocommerce", "odoo", "shopify", "custom"])
     """
-    return converge(
-        **declared([Enum(enum, labels, owner=owner, comment=comment)], present, arguments)
-    )
+    declaration = Enum(enum, labels, replaced=replaced, owner=owner, comment=comment)
+    return converge(**declared([declaration], present, arguments))

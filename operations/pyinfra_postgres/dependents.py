@@ -1,0 +1,247 @@
+"""What depends on a column, a type, a view or a function, and how it is made anew.
+
+PostgreSQL refuses to change what something depends on. What stands in the way is dropped and
+created again from the server's own definitions, in one transaction; what can't be created exactly
+as it is, is an obstacle, and the change is refused with its name.
+https://www.postgresql.org/docs/current/catalog-pg-depend.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from .acl import PUBLIC, Acl
+from .dependents_query import QUERY
+from .names import Name, literal, quoted, role_sql
+from .parse import closed
+from .plan import Hazard, Lock, Statement
+
+if TYPE_CHECKING:
+    from .catalog import Catalog
+    from .kind import Ask, Key
+
+
+@frozen
+class Dependent:
+    """An object that depends on another, with what drops it and what creates it again."""
+
+    id: str
+    kind: str
+    title: str
+    needs: frozenset[str]
+    """The ids of what it depends on."""
+    drop: tuple[Statement, ...] = ()
+    create: tuple[Statement, ...] = ()
+    obstacle: str = ""
+    """Why it can't be made anew."""
+    facts: tuple[Any, ...] = ()
+    """What else is known of it."""
+
+    @property
+    def root(self) -> bool:
+        """Whether it is what was asked about."""
+        return _ROOT in self.needs
+
+
+_ROOT = "0/0/0"
+"""What a root needs: nothing."""
+
+
+@frozen
+class Dependents:
+    """Objects in an order in which each comes after what it needs."""
+
+    all: tuple[Dependent, ...] = ()
+
+    def of_kind(self, *kinds: str) -> list[Dependent]:
+        """Those of some kinds, in order."""
+        return [one for one in self.all if one.kind in kinds]
+
+    def without(self, left_alone: Callable[[Dependent], bool]) -> Dependents:
+        """The same without what can stay, and without what depends on that alone."""
+        gone = {one.id for one in self.all if left_alone(one)}
+        return Dependents(tuple(one for one in self.all if one.id not in gone))
+
+    @property
+    def obstacles(self) -> list[str]:
+        """What can't be made anew, with the reason."""
+        return [f"{one.title} ({one.obstacle})" for one in self.all if one.obstacle]
+
+    def dropped(self) -> Iterator[Statement]:
+        """What takes them out of the way."""
+        for one in reversed(self.all):
+            yield from one.drop
+
+    def created(self) -> Iterator[Statement]:
+        """What brings them back."""
+        for one in self.all:
+            yield from one.create
+
+
+def of_type(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+    """What depends on a type, with the columns that have it and what depends on those."""
+    root = f"SELECT 'pg_type'::regclass, {_oid('regtype', name)}, 0"
+    return _found(root, catalog, ask)
+
+
+def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) -> Dependents:
+    """What depends on columns of a table, and on the same columns of its partitions."""
+    names = ", ".join(literal(str(name)) for name in columns)
+    root = f"""
+        SELECT 'pg_class'::regclass, a.attrelid, a.attnum FROM pg_attribute a
+         WHERE a.attname IN ({names}) AND a.attrelid IN (
+           WITH RECURSIVE tree(oid) AS (
+               SELECT {_oid("regclass", table)}
+             UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+           SELECT oid FROM tree)"""
+    return _found(root, catalog, ask)
+
+
+def of_relation(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+    """What depends on a view or materialized view, without itself."""
+    oid = _oid("regclass", name)
+    found = _found(f"SELECT 'pg_class'::regclass, {oid}, 0", catalog, ask)
+    return found.without(lambda one: one.root)
+
+
+def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
+    """What depends on a function, without itself; `signature` has its name and argument types."""
+    root = f"SELECT 'pg_proc'::regclass, {literal(signature)}::regprocedure::oid, 0"
+    return _found(root, catalog, ask).without(lambda one: one.root)
+
+
+def _oid(type_: str, name: Name) -> str:
+    return f"{literal(str(name))}::{type_}::oid"
+
+
+def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
+    rows = ask(QUERY.replace("ROOTS", root))
+    defaults = default_privileges(ask) if rows else ()
+    found = [_read(row, defaults, catalog) for row in rows]
+    known = {one.id: one for one in found}
+    graph = {one.id: sorted(one.needs & known.keys() - {one.id}) for one in found}
+    try:
+        order = list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = ", ".join(known[id_].title for id_ in sorted(set(error.args[1])))
+        return Dependents(
+            tuple(
+                Dependent(one.id, one.kind, one.title, one.needs, obstacle=f"a circle: {circle}")
+                for one in found
+            )
+        )
+    return Dependents(tuple(known[id_] for id_ in order))
+
+
+def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Catalog) -> Dependent:
+    id_, kind, title, needs, key, relation, drop, create, obstacle, facts = row
+    locks = tuple(Lock(Name(*name)) for name in relation or ())
+    hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
+    dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
+    created = [Statement(one, locks=locks) for one in _texts(create)]
+    if key and tuple(key) in catalog.changed:
+        planned = _as_planned(kind, tuple(key), facts, catalog)
+        if planned is None:
+            obstacle = "an earlier operation of this run changes it: declare this one before that"
+        elif dropped:
+            created = [*planned, *created[1:]]
+    if dropped and kind in _ACLS:
+        created += granted_again(_ACLS[kind], (_ACLS[kind], *key[1:]), defaults, catalog)
+    return Dependent(
+        id_, kind, title, frozenset(needs or ()), tuple(dropped), tuple(created), obstacle or "",
+        tuple(facts or ()),
+    )  # fmt: skip
+
+
+def _as_planned(
+    kind: str, key: Key, facts: Sequence[Any], catalog: Catalog
+) -> list[Statement] | None:
+    """What creates an object as the plan has it by now; None where that is not known."""
+    one: Any = catalog.objects.get(key)
+    if one is None:
+        return None
+    match kind:
+        case "policy" | "view" | "function" | "procedure":
+            return [next(iter(one.diff(None, one)))]
+        case "check" | "foreign_key" | "exclusion":
+            for constraint in one.constraints:
+                if constraint.name == facts[2]:
+                    text = f"ALTER TABLE {one.name} ADD {constraint.written()}"
+                    return [Statement(text, locks=one.name)]
+        case "default":
+            for column in one.columns:
+                if column.name == facts[2] and column.default is not None:
+                    alter = f"ALTER TABLE ONLY {one.name} ALTER COLUMN {quoted(column.name)}"
+                    text = f"{alter} SET DEFAULT ({closed(column.default)})"
+                    return [Statement(text, locks=one.name)]
+            return []
+        case "column":
+            return []
+    return None
+
+
+def _texts(found: Any) -> Iterator[str]:
+    """The texts in nested lists that also hold nothing."""
+    if isinstance(found, str):
+        yield found
+    for one in found if isinstance(found, list) else ():
+        yield from _texts(one)
+
+
+_ACLS = {
+    "view": "TABLE",
+    "materialized_view": "TABLE",
+    "function": "FUNCTION",
+    "procedure": "PROCEDURE",
+    "domain": "TYPE",
+}
+_DEFAULT_LETTERS = {"TABLE": "r", "FUNCTION": "f", "PROCEDURE": "f", "TYPE": "T"}
+
+
+def default_privileges(ask: Ask) -> list[tuple[str, str]]:
+    """Of what the role creates, by the letter of pg_default_acl, who else gets privileges."""
+    found = ask(
+        "SELECT DISTINCT json_build_array(d.defaclobjtype, coalesce(r.rolname, 'public'))::jsonb "
+        "FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) e "
+        "LEFT JOIN pg_roles r ON r.oid = e.grantee "
+        "WHERE d.defaclrole = current_user::regrole AND e.grantee <> d.defaclrole"
+    )
+    return [(letter, role) for letter, role in found]
+
+
+def granted_again(
+    kind: str, key: Key, defaults: Sequence[tuple[str, str]], catalog: Catalog
+) -> Iterator[Statement]:
+    """What gives an object that is made anew the privileges that the catalog has of it."""
+    acl = catalog.acls.get(key)
+    if acl is None:
+        return
+    name = Name(key[1], key[2])
+    target = f"{kind} {name}({key[3]})" if len(key) > 3 else f"{kind} {name}"
+    extra = {role for letter, role in defaults if letter == _DEFAULT_LETTERS[kind]} - {acl.owner}
+    usual = Acl.read(kind, acl.owner, None, catalog.version).granted
+    if any(grantee == PUBLIC and (PUBLIC, one) not in acl.granted for grantee, one in usual):
+        extra.add(PUBLIC)
+    for role in sorted(extra):
+        yield Statement(f"REVOKE ALL ON {target} FROM {role_sql(role)}")
+    yield from _grants(target, "", acl, {} if PUBLIC in extra else usual)
+    if kind == "TABLE":
+        for (of, *rest), one in sorted(catalog.acls.items()):
+            if of == "COLUMN" and rest[:2] == [*name]:
+                yield from _grants(target, f" ({quoted(rest[2])})", one, {})
+
+
+def _grants(
+    target: str, columns: str, acl: Acl, there: dict[tuple[str, str], bool]
+) -> Iterator[Statement]:
+    privileges: dict[tuple[str, bool], list[str]] = {}
+    for (grantee, privilege), option in sorted(acl.granted.items()):
+        if grantee != acl.owner and (grantee, privilege) not in there:
+            privileges.setdefault((grantee, option), []).append(privilege + columns)
+    for (grantee, option), names in privileges.items():
+        also = " WITH GRANT OPTION" if option else ""
+        yield Statement(f"GRANT {', '.join(names)} ON {target} TO {role_sql(grantee)}{also}")

@@ -1,0 +1,306 @@
+"""The query that finds what depends on an object, and how the server would create it again.
+
+Each row is [id, kind, title, the ids that it needs, its key in the catalog, the relations that it
+locks, what drops it, what creates it, why that can't be, further facts]. What the server changes
+by itself, like the indexes of a key, has no row.
+"""
+
+from __future__ import annotations
+
+
+def _remark(what: str, class_: str, oid: str, sub: str = "0") -> str:
+    """The statement that comments on an object as it is commented now."""
+    return (
+        f"(SELECT format('COMMENT ON %s IS %L', {what}, d.description) FROM pg_description d "
+        f"WHERE d.classoid = '{class_}'::regclass AND d.objoid = {oid} AND d.objsubid = {sub})"
+    )
+
+
+def _part_remark(word: str, name: str, class_: str, oid: str) -> str:
+    """The same for a part of a table."""
+    return _remark(f"format('{word} %I ON %s', {name}, {_TABLE})", class_, oid)
+
+
+def _owned(what: str, owner: str) -> str:
+    """The statement that gives an object to its owner, where the role would not be."""
+    return (
+        f"(SELECT format('ALTER %s OWNER TO %I', {what}, o.rolname) FROM pg_roles o "
+        f"WHERE o.oid = {owner} AND o.rolname <> current_user)"
+    )
+
+
+# Edges from what depends to what it depends on. A view stands for its rule, and a key or an
+# exclusion constraint for its index.
+_WALK = """
+WITH RECURSIVE walk(classid, objid, subid, refclass, refobj, refsub) AS (
+    SELECT r.classid::oid, r.objid, r.subid::int, 0::oid, 0::oid, 0
+      FROM (ROOTS) r(classid, objid, subid)
+  UNION
+    SELECT CASE WHEN r.rulename = '_RETURN' THEN 'pg_class'::regclass::oid
+                WHEN k.oid IS NOT NULL THEN 'pg_constraint'::regclass::oid ELSE d.classid END,
+           CASE WHEN r.rulename = '_RETURN' THEN r.ev_class ELSE coalesce(k.oid, d.objid) END,
+           CASE WHEN c.relkind IN ('v', 'm') THEN 0 ELSE d.objsubid END,
+           w.classid, w.objid, w.subid
+      FROM walk w
+      LEFT JOIN pg_class x ON w.classid = 'pg_class'::regclass AND x.oid = w.objid
+      JOIN pg_depend d ON d.refclassid = w.classid AND d.refobjid = w.objid
+       AND (w.subid = 0 OR d.refobjsubid = w.subid) AND d.deptype IN ('n', 'a', 'i')
+      LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+      LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
+      LEFT JOIN pg_constraint k ON d.classid = 'pg_class'::regclass AND c.relkind IN ('i', 'I')
+       AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
+     WHERE w.classid IN ('pg_type'::regclass, 'pg_proc'::regclass)
+        OR x.relkind IN ('v', 'm') OR (x.relkind IN ('r', 'p', 'f') AND w.subid > 0)
+),
+node AS (
+    SELECT classid, objid, subid, format('%s/%s/%s', classid, objid, subid) AS id,
+           pg_describe_object(classid, objid, subid) AS title,
+           json_agg(DISTINCT format('%s/%s/%s', refclass, refobj, refsub)) AS needs
+      FROM walk GROUP BY classid, objid, subid
+),
+gone AS (SELECT objid FROM node WHERE classid = 'pg_class'::regclass AND subid = 0)
+"""
+
+_DOMAIN = "format('DOMAIN %I.%I', n.nspname, t.typname)"
+_DOMAIN_CHECK = "format('CONSTRAINT %I ON DOMAIN %I.%I', k.conname, n.nspname, t.typname)"
+_STATISTICS_NAME = "format('STATISTICS %I.%I', m.nspname, s.stxname)"
+_RELATION = "json_build_array(json_build_array(n.nspname, c.relname))"
+_TABLE = "format('%I.%I', n.nspname, c.relname)"
+_OF_TABLE = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
+
+_COLUMN = f"""
+    SELECT json_build_array(node.id, 'column', node.title, node.needs,
+             json_build_array('table', n.nspname, c.relname), {_RELATION}, NULL, NULL,
+             CASE WHEN c.relkind = 'f' THEN 'of a foreign table'
+                  WHEN EXISTS (SELECT FROM pg_depend k WHERE k.classid = node.classid
+                    AND k.refclassid = node.classid AND (k.objid, k.objsubid, k.refobjid,
+                    k.refobjsubid, k.deptype) = (c.oid, node.subid, c.oid, 0, 'i'))
+                  THEN 'in the partition key'
+                  WHEN c.reloftype <> 0 THEN 'of a table of a composite type'
+                  WHEN u.attrelid IS NOT NULL THEN format('its row type is that of %s',
+                    pg_describe_object('pg_class'::regclass, u.attrelid, u.attnum)) END,
+             json_build_array(n.nspname, c.relname, c.relkind, a.attname,
+               format_type(a.atttypid, a.atttypmod), format('%s/%s/0', 'pg_type'::regclass::oid,
+               a.atttypid), a.attinhcount = 0))
+      FROM node {_OF_TABLE.format("node.objid")}
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = node.subid AND NOT a.attisdropped
+      LEFT JOIN LATERAL (
+        SELECT v.attrelid, v.attnum FROM pg_attribute v
+          JOIN pg_class s ON s.oid = v.attrelid AND s.relkind IN ('r', 'p', 'm', 'f')
+         WHERE NOT v.attisdropped AND v.atttypid IN (SELECT t.oid FROM pg_type t
+                 WHERE t.oid = c.reltype OR t.typelem = c.reltype AND c.reltype <> 0) LIMIT 1
+      ) u ON true
+     WHERE node.classid = 'pg_class'::regclass AND node.subid > 0
+       AND c.relkind IN ('r', 'p', 'f', 'c')"""
+
+_TYPE = f"""
+    SELECT json_build_array(node.id, CASE t.typtype WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum'
+               WHEN 'b' THEN 'array' WHEN 'c' THEN 'row' ELSE 'type' END, node.title, node.needs,
+             CASE t.typtype WHEN 'd' THEN json_build_array('domain', n.nspname, t.typname) END,
+             NULL, NULL, CASE t.typtype WHEN 'd' THEN json_build_array(
+               format('CREATE DOMAIN %I.%I AS %s%s%s%s', n.nspname, t.typname,
+                 format_type(t.typbasetype, t.typtypmod),
+                 (SELECT format(' COLLATE %I.%I', m.nspname, l.collname) FROM pg_collation l
+                    JOIN pg_namespace m ON m.oid = l.collnamespace JOIN pg_type b
+                      ON b.oid = t.typbasetype
+                   WHERE l.oid = t.typcollation AND t.typcollation <> b.typcollation),
+                 ' DEFAULT (' || pg_get_expr(t.typdefaultbin, 0) || ')',
+                 CASE WHEN t.typnotnull THEN coalesce((SELECT format(' CONSTRAINT %I', k.conname)
+                   FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'n'), '')
+                   || ' NOT NULL' END),
+               {_owned(_DOMAIN, "t.typowner")},
+               {_remark(_DOMAIN, "pg_type", "t.oid")},
+               (SELECT json_agg(json_build_array(format('ALTER DOMAIN %I.%I ADD CONSTRAINT %I %s',
+                     n.nspname, t.typname, k.conname, pg_get_constraintdef(k.oid)),
+                     {_remark(_DOMAIN_CHECK, "pg_constraint", "k.oid")})
+                   ORDER BY k.conname)
+                  FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')) END,
+             CASE WHEN t.typtype NOT IN ('d', 'e', 'c') AND NOT (t.typtype = 'b' AND
+               t.typsubscript = 'array_subscript_handler'::regproc) THEN 'not made anew' END,
+             json_build_array(n.nspname, t.typname, t.typtype = 'b' OR b.typsubscript =
+               'array_subscript_handler'::regproc, format('%s/%s/0', 'pg_type'::regclass::oid,
+               t.typbasetype)))
+      FROM node JOIN pg_type t ON t.oid = node.objid JOIN pg_namespace n ON n.oid = t.typnamespace
+      LEFT JOIN pg_type b ON b.oid = t.typbasetype
+     WHERE node.classid = 'pg_type'::regclass"""
+
+_DEFAULT = f"""
+    SELECT json_build_array(node.id,
+             CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated' END,
+             node.title, node.needs, json_build_array('table', n.nspname, c.relname), {_RELATION},
+             CASE a.attgenerated WHEN '' THEN json_build_array(format(
+               'ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', {_TABLE}, a.attname)) END,
+             CASE a.attgenerated WHEN '' THEN json_build_array(format(
+               'ALTER TABLE ONLY %s ALTER COLUMN %I SET DEFAULT %s', {_TABLE}, a.attname,
+               pg_get_expr(e.adbin, e.adrelid))) END,
+             CASE WHEN a.attgenerated <> '' THEN 'generated' END,
+             json_build_array(n.nspname, c.relname, a.attname))
+      FROM node JOIN pg_attrdef e ON e.oid = node.objid {_OF_TABLE.format("e.adrelid")}
+      JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+     WHERE node.classid = 'pg_attrdef'::regclass"""
+
+_CONSTRAINT = f"""
+    SELECT json_build_array(node.id, CASE k.contype WHEN 'c' THEN 'check'
+               WHEN 'f' THEN 'foreign_key' ELSE 'exclusion' END, node.title,
+             -- Of an inherited one its own definitions come before it: they are merged.
+             (SELECT json_agg(x) FROM (SELECT json_array_elements_text(node.needs) UNION ALL
+               SELECT format('%s/%s/0', node.classid, o.oid) FROM pg_inherits i
+                 JOIN pg_constraint o ON o.conrelid = i.inhrelid AND o.conname = k.conname
+                  AND o.conislocal WHERE i.inhparent = k.conrelid AND k.contype = 'c') AS y(x)),
+             json_build_array('table', n.nspname, c.relname),
+             CASE WHEN f.oid IS NULL THEN {_RELATION} ELSE json_build_array(
+               json_build_array(n.nspname, c.relname),
+               json_build_array(f.relnamespace::regnamespace::text, f.relname)) END,
+             CASE WHEN k.conislocal AND k.conparentid = 0 THEN json_build_array(format(
+               'ALTER TABLE %s DROP CONSTRAINT %I', {_TABLE}, k.conname)) END,
+             CASE WHEN k.conislocal AND k.conparentid = 0 THEN json_build_array(format(
+               'ALTER TABLE %s ADD CONSTRAINT %I %s', {_TABLE}, k.conname,
+               pg_get_constraintdef(k.oid)),
+               {_part_remark("CONSTRAINT", "k.conname", "pg_constraint", "k.oid")}) END,
+             NULL, json_build_array(n.nspname, c.relname, k.conname))
+      FROM node JOIN pg_constraint k ON k.oid = node.objid {_OF_TABLE.format("k.conrelid")}
+      LEFT JOIN pg_class f ON f.oid = k.confrelid
+     WHERE node.classid = 'pg_constraint'::regclass AND k.contype IN ('c', 'f', 'x')"""
+
+_INDEX = f"""
+    SELECT json_build_array(node.id, 'index', node.title,
+             (SELECT json_agg(x) FROM (SELECT json_array_elements_text(node.needs) UNION ALL
+               SELECT format('%s/%s/0', node.classid, h.inhparent)
+                WHERE h.inhparent IS NOT NULL) AS y(x)),
+             json_build_array('index', n.nspname, i.relname), {_RELATION},
+             CASE WHEN h.inhparent IS NULL AND c.relkind <> 'm' THEN
+               json_build_array(format('DROP INDEX %I.%I', n.nspname, i.relname)) END,
+             json_build_array(pg_get_indexdef(i.oid),
+               CASE WHEN h.inhparent IS NOT NULL THEN format(
+                 'ALTER INDEX %s ATTACH PARTITION %I.%I', h.inhparent::regclass, n.nspname,
+                 i.relname) END,
+               CASE WHEN x.indisclustered THEN format('ALTER TABLE %s CLUSTER ON %I', {_TABLE},
+                 i.relname) END,
+               {_remark("format('INDEX %I.%I', n.nspname, i.relname)", "pg_class", "i.oid")}),
+             NULL, json_build_array(n.nspname, c.relname, i.relname))
+      FROM node JOIN pg_class i ON i.oid = node.objid AND i.relkind IN ('i', 'I')
+      JOIN pg_index x ON x.indexrelid = i.oid {_OF_TABLE.format("x.indrelid")}
+      LEFT JOIN pg_inherits h ON h.inhrelid = i.oid
+     WHERE node.classid = 'pg_class'::regclass
+       -- One of columns alone the server builds anew by itself.
+       AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR c.oid IN (SELECT objid FROM gone))"""
+
+_POLICY = f"""
+    SELECT json_build_array(node.id, 'policy', node.title, node.needs,
+             json_build_array('policy', n.nspname, c.relname, p.polname), {_RELATION},
+             json_build_array(format('DROP POLICY %I ON %s', p.polname, {_TABLE})),
+             json_build_array(format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname,
+               {_TABLE}, CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+               CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                 WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+               (SELECT string_agg(coalesce(quote_ident(o.rolname), 'PUBLIC'), ', ')
+                  FROM unnest(p.polroles) AS u(oid) LEFT JOIN pg_roles o USING (oid)),
+               ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+               ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'),
+               {_part_remark("POLICY", "p.polname", "pg_policy", "p.oid")}),
+             NULL, json_build_array(n.nspname, c.relname, p.polname))
+      FROM node JOIN pg_policy p ON p.oid = node.objid {_OF_TABLE.format("p.polrelid")}
+     WHERE node.classid = 'pg_policy'::regclass"""
+
+_TRIGGER = f"""
+    SELECT json_build_array(node.id, 'trigger', node.title, node.needs,
+             json_build_array('trigger', n.nspname, c.relname, g.tgname), {_RELATION},
+             CASE WHEN c.oid NOT IN (SELECT objid FROM gone) THEN json_build_array(
+               format('DROP TRIGGER %I ON %s', g.tgname, {_TABLE})) END,
+             json_build_array(pg_get_triggerdef(g.oid),
+               CASE WHEN g.tgenabled <> 'O' THEN format('ALTER TABLE %s %s TRIGGER %I', {_TABLE},
+                 CASE g.tgenabled WHEN 'D' THEN 'DISABLE' WHEN 'A' THEN 'ENABLE ALWAYS'
+                   ELSE 'ENABLE REPLICA' END, g.tgname) END,
+               {_part_remark("TRIGGER", "g.tgname", "pg_trigger", "g.oid")}),
+             NULL, json_build_array(n.nspname, c.relname, g.tgname))
+      FROM node JOIN pg_trigger g ON g.oid = node.objid {_OF_TABLE.format("g.tgrelid")}
+     WHERE node.classid = 'pg_trigger'::regclass AND NOT g.tgisinternal AND g.tgparentid = 0"""
+
+_STATISTICS = f"""
+    SELECT json_build_array(node.id, 'statistics', node.title, node.needs,
+             json_build_array('statistics', m.nspname, s.stxname), {_RELATION},
+             CASE WHEN c.oid NOT IN (SELECT objid FROM gone) THEN json_build_array(
+               format('DROP STATISTICS %I.%I', m.nspname, s.stxname)) END,
+             json_build_array(pg_get_statisticsobjdef(s.oid),
+               (SELECT format('ALTER STATISTICS %I.%I SET STATISTICS %s', m.nspname, s.stxname,
+                  t.target) FROM (SELECT to_jsonb(s) ->> 'stxstattarget') AS t(target)
+                 WHERE t.target <> '-1'),
+               {_owned(_STATISTICS_NAME, "s.stxowner")},
+               {_remark(_STATISTICS_NAME, "pg_statistic_ext", "s.oid")}),
+             NULL, json_build_array(m.nspname, s.stxname))
+      FROM node JOIN pg_statistic_ext s ON s.oid = node.objid {_OF_TABLE.format("s.stxrelid")}
+      JOIN pg_namespace m ON m.oid = s.stxnamespace
+     WHERE node.classid = 'pg_statistic_ext'::regclass"""
+
+_WORD = "CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END"
+_KIND = "CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized_view' END"
+_VIEW = f"""
+    SELECT json_build_array(node.id, {_KIND}, node.title, node.needs,
+             json_build_array({_KIND}, n.nspname, c.relname), {_RELATION},
+             json_build_array(format('DROP %s %s', {_WORD}, {_TABLE})),
+             json_build_array(format(E'CREATE %s %s%s%s%s AS\\n%s%s', {_WORD}, {_TABLE},
+                 (SELECT format(' USING %I', am.amname) FROM pg_am am WHERE am.oid = c.relam
+                     AND am.amname <> current_setting('default_table_access_method')),
+                 ' WITH (' || (SELECT string_agg(format('%I=%L', o.option_name, o.option_value),
+                    ', ') FROM pg_options_to_table(c.reloptions) o) || ')',
+                 (SELECT format(' TABLESPACE %I', t.spcname) FROM pg_tablespace t
+                   WHERE t.oid = c.reltablespace),
+                 rtrim(pg_get_viewdef(c.oid), ';'),
+                 CASE WHEN c.relkind = 'm' AND NOT c.relispopulated
+                      THEN E'\\nWITH NO DATA' END),
+               {_owned("format('%s %s', " + _WORD + ", " + _TABLE + ")", "c.relowner")},
+               {_remark("format('%s %s', " + _WORD + ", " + _TABLE + ")", "pg_class", "c.oid")},
+               (SELECT json_agg(format('COMMENT ON COLUMN %s.%I IS %L', {_TABLE}, a.attname,
+                         d.description) ORDER BY a.attnum)
+                  FROM pg_attribute a JOIN pg_description d
+                    ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid
+                   AND d.objsubid = a.attnum WHERE a.attrelid = c.oid)),
+             CASE WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid
+                                  AND r.rulename <> '_RETURN') THEN 'it has rules'
+                  WHEN EXISTS (SELECT FROM pg_attrdef e WHERE e.adrelid = c.oid)
+                  THEN 'its columns have defaults' END,
+             json_build_array(n.nspname, c.relname))
+      FROM node {_OF_TABLE.format("node.objid")}
+     WHERE node.classid = 'pg_class'::regclass AND c.relkind IN ('v', 'm')"""
+
+_FUNCTION = """
+    SELECT json_build_array(node.id, CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
+             node.title, node.needs, json_build_array(CASE p.prokind WHEN 'p' THEN 'procedure'
+               ELSE 'function' END, n.nspname, p.proname, coalesce(i.types, '')), NULL,
+             json_build_array(format('DROP %s %s', w.word, w.signature)),
+             CASE WHEN p.prokind IN ('f', 'p') THEN json_build_array(pg_get_functiondef(p.oid),
+               OWNED, REMARK) END,
+             CASE WHEN p.prokind NOT IN ('f', 'p') THEN 'not made anew' END,
+             json_build_array(n.nspname, p.proname))
+      FROM node JOIN pg_proc p ON p.oid = node.objid
+      JOIN pg_namespace n ON n.oid = p.pronamespace
+      CROSS JOIN LATERAL (SELECT string_agg(format_type(t, NULL), ', ' ORDER BY place)
+                            FROM unnest(p.proargtypes) WITH ORDINALITY u(t, place)) i(types)
+      CROSS JOIN LATERAL (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
+                            format('%I.%I(%s)', n.nspname, p.proname, i.types)) w(word, signature)
+     WHERE node.classid = 'pg_proc'::regclass""".replace(
+    "OWNED", _owned("format('%s %s', w.word, w.signature)", "p.proowner")
+).replace("REMARK", _remark("format('%s %s', w.word, w.signature)", "pg_proc", "p.oid"))
+
+# Whatever else stands in the way.
+_OTHER = """
+    SELECT json_build_array(node.id, 'other', node.title, node.needs, NULL, NULL, NULL, NULL,
+             'not made anew', NULL)
+      FROM node LEFT JOIN pg_class c ON node.classid = 'pg_class'::regclass AND c.oid = node.objid
+     WHERE c.relkind IN ('r', 'p', 'f', 'c') AND node.subid = 0
+        OR node.classid NOT IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_attrdef'::regclass,
+             'pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
+             'pg_statistic_ext'::regclass, 'pg_proc'::regclass)"""
+_MEMBER = """
+    SELECT json_build_array(node.id || '/member', 'other', node.title, node.needs, NULL, NULL, NULL,
+             NULL, 'of the extension ' || e.extname, NULL)
+      FROM node JOIN pg_depend d ON d.classid = node.classid AND d.objid = node.objid
+       AND d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
+      JOIN pg_extension e ON e.oid = d.refobjid"""
+
+QUERY = _WALK + "\nUNION ALL\n".join(
+    (
+        *(_COLUMN, _TYPE, _DEFAULT, _CONSTRAINT, _INDEX, _POLICY, _TRIGGER, _STATISTICS),
+        *(_VIEW, _FUNCTION, _OTHER, _MEMBER),
+    )
+)
