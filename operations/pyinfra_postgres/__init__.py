@@ -8,7 +8,9 @@ differs. The layers, each using only those above it:
     names, naming, parse, acl      SQL's names, types and expressions; pure
     values                         Python values as SQL; pure
     plan, kind                     statements, changes, plans; what kinds have in common; pure
-    command, connector             SQL as a pyinfra command; databases as pyinfra hosts
+    command                        SQL as a pyinfra command
+    endpoint, connection           where a connection string leads; its session
+    connector                      databases as pyinfra hosts
     catalog, stored, compare       the catalog in one message; exact comparison
     dependents                     what uses what, and how it is made anew
     query, tabular                 queries from the command line, and their rows

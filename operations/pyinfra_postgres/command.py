@@ -31,6 +31,9 @@ _PSQL = (
 )
 _MARK = "pyinfra-postgres statement "
 _ERROR = re.compile(r"psql:<stdin>:\d+: (?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)")
+_TRANSACTION = "pyinfra-postgres transaction "
+TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
+"""In PL/pgSQL, has the server tell at once which transaction a script is in."""
 _HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
 
 
@@ -73,6 +76,8 @@ class Failure:
     index: int | None = None
     """Which of the script's statements failed."""
     detail: str = ""
+    lost: bool = False
+    """Whether the connection went away before the server could say how the script ended."""
 
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
@@ -85,19 +90,24 @@ class Answer:
 
     rows: tuple[str, ...] = ()
     failure: Failure | None = None
+    transaction: str = ""
+    """The id of its transaction, where the script told it."""
 
     def values(self) -> list[Any]:
         """The JSON that it printed, a value for each row."""
         return [json.loads(row) for row in self.rows]
 
 
-def run(host: Host, statements: Sequence[str]) -> Answer:
-    """Run a script on a host, under the arguments (sudo, ...) of the current operation."""
+def run(host: Host, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
+    """Run a script on a host, under the arguments (sudo, ...) of the current operation.
+
+    A repeatable one may run twice: it changes nothing, or nothing that outlives its connection.
+    """
     from .connector import PostgresConnector
 
     connector = host.connector
     if isinstance(connector, PostgresConnector):
-        return connector.run_script(statements)
+        return connector.run_script(statements, repeatable=repeatable)
     given = cast(dict[str, Any], host.current_op_global_arguments or {})
     arguments = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
     # On standard input, because an argument list is public on the host.
@@ -109,7 +119,14 @@ def run(host: Host, statements: Sequence[str]) -> Answer:
         **arguments,
     )
     failure = None if succeeded else psql_failure(output.stderr_lines)
-    return Answer(tuple(output.stdout_lines), failure)
+    transaction = told_transaction(output.stderr_lines)
+    return Answer(tuple(output.stdout_lines), failure, transaction)
+
+
+def told_transaction(notices: Sequence[str]) -> str:
+    """The id that TELL_TRANSACTION told, if any."""
+    told = (line.partition(_TRANSACTION)[2] for line in notices)
+    return next(filter(None, told), "")
 
 
 def psql_failure(lines: Sequence[str]) -> Failure:

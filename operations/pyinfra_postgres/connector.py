@@ -1,21 +1,17 @@
 """The `@postgres/NAME` connector: a database is a host, reached through psycopg.
 
-The connection is direct and in autocommit mode; transactions are written in the scripts that it
-runs. https://www.postgresql.org/docs/current/libpq-connect.html
+Transactions are written in the scripts that it runs.
 """
 
 from __future__ import annotations
 
 import difflib
-import getpass
-import platform
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from io import IOBase
 from typing import Any, ClassVar, NoReturn
 
-import psycopg
-from psycopg import conninfo, generators, pq
-from psycopg.abc import PQGen
+from pyinfra import logger
 from pyinfra.api import StringCommand
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.exceptions import ConnectError, InventoryError
@@ -24,15 +20,16 @@ from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
-from .command import Answer, Failure, SQLCommand
-
-CONNECT_TIMEOUT = 15
-_OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+from .command import Answer, SQLCommand
+from .connection import Connection
+from .errors import HostError
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
     "password files work too",
     "postgres_database": "database name, for hosts that run psql",
+    "postgres_connect_attempts": "how often connecting is tried, while it fails for the moment (5)",
+    "postgres_connect_delay": "seconds before the second try to connect, doubled for each more (1)",
     "postgres_lock_timeout": "milliseconds that the transaction waits for its locks (2000)",
     "postgres_lock_attempts": "how often a transaction that got no lock is tried (5)",
     "postgres_deploy_lock_timeout": "seconds to wait for another deploy of the same database (60)",
@@ -57,7 +54,7 @@ class PostgresConnector(BaseConnector):
         "postgres_dsn": DataMeta(KNOWN_DATA["postgres_dsn"], "")
     }
 
-    connection: psycopg.Connection[Any] | None = None
+    connection: Connection | None = None
 
     @staticmethod
     @override
@@ -72,68 +69,30 @@ class PostgresConnector(BaseConnector):
         if self.data["postgres_dsn"].partition("://")[2].partition("/")[0].count("@") > 1:
             # What follows the first @ would be taken for the host, and printed.
             raise ConnectError("postgres_dsn: write @ in a user or password as %40")
+        data = self.host.data.dict()
         try:
-            self.connection = psycopg.connect(self.data["postgres_dsn"], **self._defaults())
-        except psycopg.ProgrammingError:
-            # The message would quote the string, and with it the password.
-            raise ConnectError(
-                "postgres_dsn is no connection string: write a URI or libpq keywords"
-            ) from None
-        except psycopg.Error as error:
-            raise ConnectError(f"Could not connect: {_one_line(str(error))}") from None
+            attempts = int(number(data, "postgres_connect_attempts", 5))
+            delay = number(data, "postgres_connect_delay", 1)
+        except HostError as error:
+            raise ConnectError(str(error)) from None
+        name = self.host.name.removeprefix("@postgres/")
+        self.connection = Connection(
+            self.data["postgres_dsn"], name, self._say, max(1, attempts), delay
+        )
+        self.connection.open()
 
-    def _defaults(self) -> dict[str, Any]:
-        given = conninfo.conninfo_to_dict(self.data["postgres_dsn"])
-        defaults = {
-            "autocommit": True,
-            "connect_timeout": CONNECT_TIMEOUT,
-            "client_encoding": "utf8",  # whatever the database's own is
-            "keepalives_idle": 30,
-            "application_name": f"pyinfra-postgres {getpass.getuser()}@{platform.node()}",
-        }
-        return {key: value for key, value in defaults.items() if key not in given}
+    def _say(self, line: str) -> None:
+        logger.info(f"{self.host.print_prefix}{line}")
 
     @override
     def disconnect(self) -> None:
         if self.connection:
             self.connection.close()
 
-    def run_script(self, statements: Sequence[str]) -> Answer:
-        """Run a script in one message, and roll back what a failure leaves open."""
+    def run_script(self, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
+        """Run a script in one message, a repeatable one again where its connection was lost."""
         assert self.connection
-        script = ";\n".join(statements)
-        try:
-            results = self.connection.wait(_send(self.connection.pgconn, script))
-        except psycopg.Error as error:
-            return Answer(failure=Failure(_one_line(str(error)) or "the connection was lost"))
-        return self._answer(statements, results)
-
-    def _answer(self, statements: Sequence[str], results: Sequence[pq.abc.PGresult]) -> Answer:
-        assert self.connection
-        rows: list[str] = []
-        for done, result in enumerate(results):
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                if self.connection.info.transaction_status in _OPEN:
-                    self.connection.execute("ROLLBACK")
-                return Answer(tuple(rows), self._failure(statements, done, result))
-            rows += _values(result, self.connection.info.encoding)
-        return Answer(tuple(rows))
-
-    def _failure(self, statements: Sequence[str], done: int, result: pq.abc.PGresult) -> Failure:
-        def text(code: pq.DiagnosticField) -> str:
-            return (result.error_field(code) or b"").decode(errors="replace")
-
-        if not text(pq.DiagnosticField.SQLSTATE):  # not the server's word: libpq lost it
-            return Failure(_one_line(result.error_message.decode(errors="replace")))
-        place = text(pq.DiagnosticField.STATEMENT_POSITION)
-        hints = (pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.MESSAGE_HINT)
-        return Failure(
-            text(pq.DiagnosticField.MESSAGE_PRIMARY),
-            text(pq.DiagnosticField.SQLSTATE),
-            # A syntax error anywhere stops the script before its first statement.
-            _statement_at(statements, int(place)) if place and not done else done,
-            " ".join(filter(None, map(text, hints))),
-        )
+        return self.connection.run(statements, repeatable=repeatable)
 
     @override
     def run_shell_command(
@@ -188,32 +147,16 @@ def check_host_data(data: dict[str, Any]) -> None:
             raise ConnectError(f"Unknown host data {key}: {hint}")
 
 
-def _send(connection: pq.abc.PGconn, script: str) -> PQGen[list[pq.abc.PGresult]]:
-    connection.send_query(script.encode())
-    results: list[pq.abc.PGresult] = yield from generators.execute(connection)
-    return results
+def number(data: Mapping[str, Any], name: str, default: float) -> float:
+    """Host data that is a number. Raises HostError where it is none."""
+    value = data.get(name, default)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise HostError(f"{name} must be a number, not {value!r}")
+    return found
 
 
-def _values(result: pq.abc.PGresult, encoding: str) -> Iterator[str]:
-    if result.status != pq.ExecStatus.TUPLES_OK:
-        return
-    for row in range(result.ntuples):
-        columns = (result.get_value(row, column) for column in range(result.nfields))
-        yield "|".join("" if value is None else value.decode(encoding) for value in columns)
-
-
-def _statement_at(statements: Sequence[str], position: int) -> int:
-    """The index of the statement at a character of the script, counted from one."""
-    end = 0
-    for index, statement in enumerate(statements):
-        end += len(statement) + 2
-        if position <= end:
-            return index
-    return len(statements) - 1
-
-
-def _one_line(message: str) -> str:
-    return "; ".join(line.strip() for line in message.splitlines() if line.strip())
-
-
-__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data"]
+__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "number"]

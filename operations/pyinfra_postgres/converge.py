@@ -184,9 +184,9 @@ class Apply(PyinfraCommand):
             add(session, draft, self.draft.items)
             return draft.plan
 
-        rollout = Rollout(host, session.send, session.catalog().fingerprint, planned_anew)
+        fingerprint = session.catalog().fingerprint
         try:
-            done = rollout.run(self.draft.plan)
+            done = Rollout(session, fingerprint, planned_anew, self.draft.plan).run()
         except (HostError, DeclarationError) as error:
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:

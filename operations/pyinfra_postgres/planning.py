@@ -31,7 +31,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
             asked[query] = session.ask(query)
         return asked[query]
 
-    same = Comparison(catalog, session.send)
+    same = Comparison(catalog, session.read)
 
     def steps_of(item: Item) -> list[Step]:
         singles = item.declaration.expand(catalog)

@@ -3,38 +3,47 @@
 One advisory lock covers all stages. Under it the catalog is read once more: where it is not what
 the plan assumed, the plan is made anew from the same declarations. The transaction goes to the
 server as one message. https://www.postgresql.org/docs/current/explicit-locking.html
+
+A connection that is lost takes the lock with it. What became of the transaction is asked on the
+next one, under the lock, before anything is repeated.
 """
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
 
 from attrs import define
-from pyinfra.api.host import Host
 
 from . import catalog as catalogs
 from . import render
-from .command import Answer, Failure
+from .command import TELL_TRANSACTION, Failure
+from .connector import number
 from .errors import HostError
 from .names import Name, literal
-from .plan import Change, Plan, Stage, Statement, masked
+from .plan import Change, Hazard, Plan, Stage, Statement, masked
+from .session import ConnectionLostError, Session
 
 LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _CANCELED = "57014"
 _REPLANS = 3
+_LOSSES = 2
+"""How many lost connections a plan survives: a statement that crashes the server is among them."""
 _WRITABLE = ("SET default_transaction_read_only = off",)
 
 # Through psql every script is a session of its own, and this is where it takes the deploy lock.
+# Where the connection is lost, the id tells later whether the transaction was committed.
 _ALONE = f"""DO $alone$ BEGIN
   IF NOT pg_try_advisory_xact_lock({LOCK_KEY}) THEN
     RAISE EXCEPTION USING ERRCODE = '55P03',
       MESSAGE = 'another deploy of this database holds the deploy lock';
   END IF;
+  {TELL_TRANSACTION};
 END $alone$"""
 
 _HOLDER = f"""
@@ -50,23 +59,84 @@ _HOLDER = f"""
 class Rollout:
     """One plan's way to the server."""
 
-    host: Host
-    send: Callable[[Sequence[str]], Answer]
+    session: Session
     fingerprint: str
     planned_anew: Callable[[], Plan]
+    plan: Plan
+    stage: Stage | None = None
+    """What was under way last."""
+    transaction: str = ""
+    """The id of the transaction that a lost connection was in, where the server told it."""
 
-    def run(self, plan: Plan) -> str:
+    def run(self) -> str:
         """Run all stages, and return what was done. Raises HostError; the lock is given back."""
         started = time.monotonic()
         self._lock()
         try:
-            plan = self._current(plan)
-            done = self._stages(plan)
+            done = self._run()
         finally:
-            self.send([f"SELECT pg_advisory_unlock({LOCK_KEY})"])
+            if self.session.holds_lock:
+                with suppress(ConnectionLostError):
+                    self.session.send([f"SELECT pg_advisory_unlock({LOCK_KEY})"])
+                self.session.holds_lock = False
         return f"{done} in {(time.monotonic() - started) * 1000:.0f} ms"
 
-    def _lock(self) -> None:
+    def _run(self) -> str:
+        """All stages, on another connection where one is lost."""
+        rest = self._from_the_start
+        for losses in count(1):
+            try:
+                return rest()
+            except ConnectionLostError as lost:
+                self.session.holds_lock = False
+                self.transaction = lost.transaction or self.transaction
+                if losses > _LOSSES:
+                    raise HostError(
+                        f"the connection was lost {losses} times: {lost}. {self._unknown()}"
+                    ) from None
+                self._say(f"the connection was lost: {lost}")
+                rest = self._resumed
+        raise AssertionError("unreachable")
+
+    def _resumed(self) -> str:
+        """What remains to be done, by what became of the stage that was under way."""
+        # The lock comes only once the server has ended the lost session.
+        self._lock(again=True)
+        if self.stage is None or self.stage is Stage.BEFORE:
+            return self._from_the_start()
+        status = self._status() if self.stage is Stage.MAIN else None
+        if status == "committed":
+            self._say("the transaction was committed: going on after it")
+            return self._to_the_end()
+        if status == "aborted":
+            self._say("the transaction was not committed: running it again")
+            return self._from_the_start()
+        if any(
+            Hazard.NOT_IDEMPOTENT in statement.hazards
+            for change in self.plan.changes
+            for statement in change.statements
+        ):
+            raise HostError(f"the connection was lost. {self._unknown()}")
+        self._say("the catalog tells what is left: planning anew")
+        return self._stages(self._anew())
+
+    def _status(self) -> str | None:
+        """What became of the transaction, as far as the server remembers."""
+        if not self.transaction:
+            return None
+        answer = self.session.send([f"SELECT pg_xact_status({literal(self.transaction)}::xid8)"])
+        return None if answer.failure else answer.rows[0]
+
+    def _unknown(self) -> str:
+        """What a person has to know where the connection went away in the middle."""
+        if self.stage is Stage.AFTER:
+            return "The transaction is in place; the next run completes what comes after it"
+        return (
+            "The transaction is in place as a whole or not at all: run again to see and to "
+            "complete it"
+        )
+
+    def _lock(self, *, again: bool = False) -> None:
         """Take the deploy lock by asking again and again: a session that waits inside the server
         holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn.
         """
@@ -74,27 +144,39 @@ class Rollout:
         deadline = time.monotonic() + patience
         told = False
         while True:
-            answer = self.send([f"SELECT pg_try_advisory_lock({LOCK_KEY})"])
+            answer = self.session.read([f"SELECT pg_try_advisory_lock({LOCK_KEY})"])
             if answer.failure:
-                raise HostError(f"could not take the deploy lock: {answer.failure}")
+                so_far = f". {self._unknown()}" if again else ""
+                raise HostError(f"could not take the deploy lock: {answer.failure}{so_far}")
             if answer.rows == ("t",):
+                self.session.holds_lock = True
                 return
-            holder = ", ".join(self.send([_HOLDER]).rows) or "another deploy"
+            holder = ", ".join(self.session.read([_HOLDER]).rows) or "another deploy"
             if time.monotonic() >= deadline:
+                so_far = self._unknown() if again else "Nothing was changed"
                 raise HostError(
-                    f"another deploy of this database holds the lock: {holder}. Nothing was "
-                    f"changed after {patience:g} s of waiting: run again when it has ended"
+                    f"another deploy of this database holds the lock: {holder}, for more than "
+                    f"{patience:g} s. {so_far}; run again when it has ended"
                 )
             if not told:
-                render.say(self.host, f"waiting for the deploy of {holder}")
+                self._say(f"waiting for the deploy of {holder}")
                 told = True
             time.sleep(0.2)
+
+    def _from_the_start(self) -> str:
+        return self._stages(self._current(self.plan))
+
+    def _to_the_end(self) -> str:
+        self._after(self.plan)
+        return render.summary(self.plan, done=True)
 
     def _current(self, plan: Plan) -> Plan:
         """The plan, made anew where the catalog is no longer what it assumed."""
         if not self._changed_meanwhile():
             return plan
-        render.say(self.host, "the catalog has changed since the plan was made: planning anew")
+        render.say(
+            self.session.host, "the catalog has changed since the plan was made: planning anew"
+        )
         return self._anew()
 
     def _anew(self) -> Plan:
@@ -105,12 +187,12 @@ class Rollout:
 
     def _stages(self, plan: Plan) -> str:
         for attempt in range(_REPLANS):
+            self.plan = plan
             if not plan.changes:
                 return "nothing left to change"
             failed = self._before(plan) or self._main(plan)
             if failed is None:
-                self._after(plan)
-                return render.summary(plan, done=True)
+                return self._to_the_end()
             change, statement, failure = failed
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
@@ -125,24 +207,26 @@ class Rollout:
 
     def _changed_meanwhile(self) -> bool:
         """Whether the catalog is another one than when the plan was made, or last asked."""
-        answer = self.send(catalogs.fingerprint_script())
+        answer = self.session.send(catalogs.fingerprint_script())
         if answer.failure:
             return False
         before, self.fingerprint = self.fingerprint, catalogs.fingerprint(answer.rows[0])
         return before != self.fingerprint
 
     def _before(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
+        self.stage = Stage.BEFORE
         before = plan.of(Stage.BEFORE)
         if before:
-            self.send(_WRITABLE)
+            self.session.send(_WRITABLE)
         for change, statement in before:
-            answer = self.send([statement.sql])
+            answer = self.session.send([statement.sql])
             if answer.failure:
                 return change, statement, answer.failure
         return None
 
     def _main(self, plan: Plan) -> tuple[Change, Statement, Failure] | None:
         """The transaction, tried again as a whole while it gets no lock."""
+        self.stage, self.transaction = Stage.MAIN, ""
         main = plan.of(Stage.MAIN)
         if not main:
             return None
@@ -167,11 +251,11 @@ class Rollout:
         """Send a script again while it gets no lock, a bounded number of times."""
         attempts = self._attempts()
         for attempt in range(1, attempts + 1):
-            failure = self.send(script).failure
+            failure = self.session.send(script).failure
             if failure is None or not is_lock(failure) or attempt == attempts:
                 return failure
             blockers = self._blockers(relations)
-            render.say(self.host, f"no lock, try {attempt} of {attempts}: {blockers}")
+            self._say(f"no lock, try {attempt} of {attempts}: {blockers}")
             time.sleep(min(8.0, 0.25 * 2**attempt) * random.uniform(0.5, 1.0))
         raise AssertionError("unreachable")
 
@@ -196,35 +280,42 @@ class Rollout:
 
     def _after(self, plan: Plan) -> None:
         """Online work, each statement on its own; the next run completes what fails here."""
+        self.stage = Stage.AFTER
         after = plan.of(Stage.AFTER)
         if not after:
             return
-        self.send([*_WRITABLE, "SET statement_timeout = 0", "SET search_path = public"])
+        self.session.send([*_WRITABLE, "SET statement_timeout = 0", "SET search_path = public"])
         try:
             for change, statement in after:
-                render.say(self.host, f"after the transaction: {statement.shown}")
+                self._say(f"after the transaction: {statement.shown}")
                 if failure := self._alone(statement):
                     raise HostError(
                         f"{_explain(change, statement, failure)}. The transaction before it is in "
                         "place; the next run completes this"
                     )
         finally:
-            self.send(["RESET lock_timeout", "RESET statement_timeout", "RESET search_path"])
-            self.send(["RESET default_transaction_read_only"])
+            # Of a lost session nothing remains to be reset.
+            with suppress(ConnectionLostError):
+                names = ("lock_timeout", "statement_timeout", "search_path")
+                self.session.send([f"RESET {name}" for name in names])
+                self.session.send(["RESET default_transaction_read_only"])
 
     def _alone(self, statement: Statement) -> Failure | None:
         """Run one statement outside a transaction."""
         relations = [lock.relation for lock in statement.locks if lock.mode.blocks_writers]
         if not relations:
             # A timeout would kill an index build that waits for an old transaction.
-            self.send(["SET lock_timeout = 0"])
-            return self.send([statement.sql]).failure
-        self.send([f"SET lock_timeout = {self._lock_timeout()}"])
+            self.session.send(["SET lock_timeout = 0"])
+            return self.session.send([statement.sql]).failure
+        self.session.send([f"SET lock_timeout = {self._lock_timeout()}"])
         return self._patiently(
             [statement.sql],
             lambda failure: failure.sqlstate in _LOCK_NOT_AVAILABLE,
             relations,
         )
+
+    def _say(self, line: str) -> None:
+        render.say(self.session.host, line)
 
     def _attempts(self) -> int:
         return max(1, int(self._number("postgres_lock_attempts", 5)))
@@ -233,22 +324,14 @@ class Rollout:
         return int(self._number("postgres_lock_timeout", 2000))
 
     def _number(self, name: str, default: float) -> float:
-        """Host data that is a number. Raises HostError where it is none."""
-        value = self.host.data.get(name, default)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            raise HostError(f"{name} must be a number, not {value!r}")
-        return number
+        return number(self.session.host.data.dict(), name, default)
 
     def _blockers(self, relations: Sequence[Name]) -> str:
         """The sessions that hold locks on relations."""
         names = ", ".join(f"to_regclass({literal(str(name))})" for name in relations)
         if not names:
             return "a lock was not available"
-        answer = self.send(
+        answer = self.session.send(
             [
                 "SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
                 " l.relation::regclass, left(a.query, 60)) FROM pg_locks l"

@@ -22,7 +22,7 @@ from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from .catalog import Catalog, Declared
-from .command import Answer, run
+from .command import Answer, Failure, run
 from .connector import check_host_data
 from .errors import HostError
 from .kind import Key, Object
@@ -52,6 +52,14 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+class ConnectionLostError(HostError):
+    """The connection went away before the server said how a script ended."""
+
+    def __init__(self, failure: Failure, transaction: str) -> None:
+        super().__init__(str(failure))
+        self.transaction = transaction
 
 
 @frozen(eq=False)
@@ -92,6 +100,8 @@ class Session:
     """What they declare, in their order."""
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
+    holds_lock: bool = False
+    """Whether the connection holds the deploy lock."""
     built_in_functions: frozenset[str] | None = None
 
     @classmethod
@@ -144,9 +154,9 @@ class Session:
             check_host_data(self.host.data.dict())
         except ConnectError as error:
             raise HostError(str(error)) from None
-        answer = run(self.host, catalogs.script())
+        answer = self.read(catalogs.script())
         if answer.failure and answer.failure.sqlstate == "55P03":
-            holders = "; ".join(run(self.host, [_EXCLUSIVE]).rows)
+            holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
@@ -159,14 +169,27 @@ class Session:
     def ask(self, query: str) -> list[Any]:
         """The rows of a query, each a JSON value. Raises HostError."""
         head = ["BEGIN READ ONLY", *catalogs.PINS, catalogs.ALL_ROWS]
-        answer = run(self.host, [*head, query, "COMMIT"])
+        answer = self.read([*head, query, "COMMIT"])
         if answer.failure:
             raise HostError(str(answer.failure))
         return [json.loads(row) for row in answer.rows]
 
+    def read(self, statements: Sequence[str]) -> Answer:
+        """Run a script that leaves nothing behind, on a new connection where this one was lost.
+
+        Not where that would give up the deploy lock: then it raises ConnectionLostError.
+        """
+        return self._run(statements, repeatable=not self.holds_lock)
+
     def send(self, statements: Sequence[str]) -> Answer:
-        """Run a script on the host."""
-        return run(self.host, statements)
+        """Run a script on the host. Raises ConnectionLostError."""
+        return self._run(statements, repeatable=False)
+
+    def _run(self, statements: Sequence[str], *, repeatable: bool) -> Answer:
+        answer = run(self.host, statements, repeatable=repeatable)
+        if answer.failure and answer.failure.lost:
+            raise ConnectionLostError(answer.failure, answer.transaction)
+        return answer
 
     def allowed(self) -> set[str]:
         """What the run allows to lose data."""

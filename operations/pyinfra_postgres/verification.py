@@ -242,7 +242,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if not session.executing:
         return
     started = time.monotonic()
-    answer = session.send(declared.script())
+    answer = session.read(declared.script())
     outcome = declared.outcome(answer, time.monotonic() - started)
     if section:
         section.outcomes.append(outcome)

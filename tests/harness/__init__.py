@@ -3,6 +3,8 @@
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
 from harness.neon_api import PASSWORD, TOKEN, FakeBranch, FakeNeon, FakeProject, Fault
 from harness.platform import TODAY, Platform
+from harness.pooler import Pooler, needs_pgbouncer, pooler
+from harness.relay import Relay, relay, relayed
 from harness.servers import (
     EVERY_LABEL,
     LABELS,
@@ -31,12 +33,18 @@ __all__ = [
     "LogEntry",
     "PasswordRole",
     "Platform",
+    "Pooler",
     "Project",
+    "Relay",
     "Run",
     "TestServer",
     "finished",
+    "needs_pgbouncer",
     "one_version",
+    "pooler",
     "pyinfra",
+    "relay",
+    "relayed",
     "start_pyinfra",
     "until",
 ]

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -215,28 +210,6 @@ def sleeping(database: Database) -> bool:
     return any("pg_sleep" in query for _, state, query in database.sessions() if state == "active")
 
 
-def test_a_connection_that_is_cut_leaves_everything_as_it_was(
-    project: Project, pair: tuple[Database, Database]
-) -> None:
-    one, two = pair
-    project.deploy(SLOW)
-    before = one.dump()
-    process = project.start()
-    until(lambda: sleeping(one))
-    one.psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    output = finished(process).failed().output
-    assert "terminating connection due to administrator command (SQLSTATE 57P01)" in output
-    assert "SELECT pg_sleep(1.5)" in output
-    assert "@postgres/one] Error" in output
-    assert one.dump() == before
-    assert "CREATE TABLE public.u" in two.dump()
-    project.run().succeeded()
-    assert one.dump() == two.dump()
-
-
 @one_version
 def test_a_statement_that_is_canceled_is_not_tried_again(
     project: Project, pair: tuple[Database, Database]
@@ -256,90 +229,6 @@ def test_a_statement_that_is_canceled_is_not_tried_again(
     assert "Statement: SELECT pg_sleep(1.5)" in output
     assert len([one for one in seen.statements if "pg_sleep" in one]) == 1
     assert one.dump() == before
-
-
-@one_version
-def test_a_connection_that_is_cut_between_operations_is_a_clear_error(
-    project: Project, pair: tuple[Database, Database], gate: Path
-) -> None:
-    one, two = pair
-    project.deploy(
-        WAIT
-        + """
-    with pg.transaction():
-        pg.table("t", [pg.Column("id", "integer")])
-        python.call(name="wait", function=wait)
-    """
-    )
-    process = project.start()
-    until((gate / "reached").exists)
-    one.psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    (gate / "open").touch()
-    output = finished(process).failed().output
-    assert "[@postgres/one] could not take the deploy lock: " in output
-    assert "CREATE" not in one.dump()
-    assert "CREATE TABLE public.t" in two.dump()
-
-
-@contextmanager
-def fragile(database: Database, path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The database behind a relay: its DSN, and what cuts every connection through it."""
-    connections: list[socket.socket] = []
-
-    def relay(source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-
-    def accept(listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(str(database.server.socket))
-                connections.extend([client, server])
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=relay, args=pair, daemon=True).start()
-
-    def cut() -> None:
-        while connections:
-            connection = connections.pop()
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path / ".s.PGSQL.5432"))
-        listener.listen()
-        threading.Thread(target=accept, args=(listener,), daemon=True).start()
-        yield f"postgresql://postgres@/{database.name}?host={path}", cut
-        cut()
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def test_a_network_that_fails_leaves_before_or_after_and_says_so(
-    project: Project, database: Database
-) -> None:
-    """The server goes on: whether it committed can't be known from here."""
-    project.deploy(SLOW)
-    with (
-        tempfile.TemporaryDirectory(prefix="pgt-") as path,
-        fragile(database, Path(path)) as (dsn, cut),
-    ):
-        project.inventory({"one": dsn})
-        process = project.start()
-        until(lambda: sleeping(database))
-        cut()
-        output = finished(process).failed().output
-    assert "the connection was lost before the server answered" in output
-    assert "in place as a whole or not at all: run again" in output
-    assert "nothing was changed" not in output.lower()
-    project.inventory({"one": database.dsn})
-    project.run().succeeded()
-    assert "CREATE TABLE public.u" in database.dump()
 
 
 def test_a_run_that_is_killed_leaves_before_or_after(

@@ -1,0 +1,239 @@
+"""One database's session: woken, opened again where it was lost, and refused where it is shared."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import random
+import re
+import select
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import psycopg
+from attrs import define, evolve
+from psycopg import generators, pq
+from psycopg.abc import PQGen
+from pyinfra.api.exceptions import ConnectError
+
+from .command import Answer, Failure, told_transaction
+from .endpoint import endpoint, parameters
+
+CONNECT_TIMEOUT = 15
+LONGEST_DELAY = 16.0
+_OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
+
+# libpq tells no SQLSTATE of a connection that failed. What else fails fails for good: passwords,
+# names, certificates, quotas.
+_PASSES = re.compile(
+    r"the database system is (starting up|shutting down|in recovery mode|not yet accepting)"
+    r"|terminating connection due to (administrator command|unexpected postmaster exit)"
+    r"|couldn't connect to compute node"
+    r"|server closed the connection unexpectedly|SSL connection has been closed unexpectedly"
+    r"|unexpected eof while reading|connection reset by peer|broken pipe"
+    r"|connection refused|connection timed out|timeout expired"
+    r"|network is unreachable|no route to host",
+    re.IGNORECASE,
+)
+_POOL_PATIENCE = 5.0
+
+
+def passes(message: str) -> bool:
+    """Whether a connection that failed with this message may succeed in a moment."""
+    return bool(_PASSES.search(message))
+
+
+@define
+class Connection:
+    """A session with the database of a connection string."""
+
+    dsn: str
+    host: str
+    """What the run calls the database."""
+    say: Callable[[str], None]
+    attempts: int
+    delay: float
+    """Seconds before the second attempt; twice as long before each further one."""
+    session: psycopg.Connection[Any] | None = None
+
+    def open(self) -> None:
+        """Connect, within bounds and visibly. Raises ConnectError."""
+        try:
+            where = endpoint(self.dsn)
+        except psycopg.ProgrammingError:
+            # The message would quote the string, and with it the password.
+            raise ConnectError(
+                "postgres_dsn is no connection string: write a URI or libpq keywords"
+            ) from None
+        if self.session is None:
+            for notice in where.notices:
+                self.say(notice)
+        self.close()
+        changes = self._defaults() | where.changes
+        doing = f"waking {self.host}" if where.is_neon else "connecting again"
+        self.session = self._patiently(changes, doing)
+        if not where.is_neon:
+            self._refuse_a_shared_session(changes)
+
+    def _patiently(self, changes: dict[str, Any], doing: str) -> psycopg.Connection[Any]:
+        for attempt in range(1, self.attempts + 1):
+            try:
+                return psycopg.connect(self.dsn, **changes)
+            except psycopg.Error as error:
+                reason = one_line(str(error))
+                if attempt == self.attempts or not passes(reason):
+                    tries = f" after {attempt} tries" if attempt > 1 else ""
+                    raise ConnectError(f"Could not connect{tries}: {reason}") from None
+            self.say(f"{doing}, try {attempt + 1} of {self.attempts}: {reason}")
+            delay = min(LONGEST_DELAY, self.delay * 2 ** (attempt - 1))
+            time.sleep(min(LONGEST_DELAY, delay * random.uniform(1.0, 1.5)))
+        raise AssertionError("unreachable")
+
+    def _defaults(self) -> dict[str, Any]:
+        defaults = {
+            "connect_timeout": CONNECT_TIMEOUT,
+            "keepalives_idle": 30,
+            "application_name": f"pyinfra-postgres {getpass.getuser()}@{platform.node()}",
+        }
+        given = parameters(self.dsn)
+        # Scripts are sent as UTF-8, whatever the database's own encoding is.
+        always = {"autocommit": True, "client_encoding": "utf8"}
+        return always | {key: value for key, value in defaults.items() if key not in given}
+
+    def _refuse_a_shared_session(self, changes: dict[str, Any]) -> None:
+        """Raise ConnectError where a pooler gives each transaction another session.
+
+        A pooler answers with a process id of its own making. Behind one, a second client comes for
+        a moment: sessions that are the clients' own stay the same, and apart.
+        """
+        assert self.session
+        first = self.session
+        if _process(first) == first.info.backend_pid:
+            return
+        reason = "hands the sessions around among its clients"
+        try:
+            with closing(psycopg.connect(self.dsn, **changes)) as second:
+                asked = (first, first, second, first, second, second, first, second)
+                seen = {(one is first, _process(one)) for one in asked}
+        except psycopg.Error as error:
+            seen = set()
+            reason = f"gives no second session, which would tell how: {one_line(str(error))}"
+        if len(seen) != 2 or len({process for _, process in seen}) != 2:
+            self.close()
+            raise ConnectError(
+                f"this is a pooler that {reason}. A deploy needs a session of its own, for its "
+                "lock and its settings: connect to the server itself, or to a pool in session mode"
+            )
+
+    def close(self) -> None:
+        """End the session."""
+        if self.session:
+            self.session.close()
+
+    def run(self, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
+        """Run a script in one message, and roll back what a failure leaves open.
+
+        A repeatable one runs again on a new connection where this one was lost.
+        """
+        assert self.session
+        known_as_lost = self.session.closed
+        answer = self._send(statements)
+        if repeatable and answer.failure and answer.failure.lost:
+            if not known_as_lost:
+                self.say(f"the connection was lost: {answer.failure.message}")
+            try:
+                self.open()
+            except ConnectError as error:
+                return Answer(failure=Failure(error.args[0]))
+            answer = self._send(statements)
+        return answer
+
+    def _send(self, statements: Sequence[str]) -> Answer:
+        assert self.session
+        notices: list[str] = []
+
+        def heard(diagnostic: psycopg.errors.Diagnostic) -> None:
+            notices.append(diagnostic.message_primary or "")
+
+        self.session.add_notice_handler(heard)
+        try:
+            results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
+            answer = self._answer(statements, results)
+        except psycopg.Error as error:
+            said = one_line(str(error)) or "the connection was lost"
+            answer = Answer(failure=Failure(said, lost=self.session.closed))
+        finally:
+            self.session.remove_notice_handler(heard)
+        return evolve(answer, transaction=told_transaction(notices))
+
+    def _answer(self, statements: Sequence[str], results: Sequence[pq.abc.PGresult]) -> Answer:
+        assert self.session
+        rows: list[str] = []
+        for done, result in enumerate(results):
+            if result.status == pq.ExecStatus.FATAL_ERROR:
+                if self.session.info.transaction_status in _OPEN:
+                    self.session.execute("ROLLBACK")
+                failure = evolve(_failure(statements, done, result), lost=self.session.closed)
+                return Answer(tuple(rows), failure)
+            rows += _values(result, self.session.info.encoding)
+        return Answer(tuple(rows))
+
+
+def _process(session: psycopg.Connection[Any]) -> int:
+    """The server's process behind a session. Raises psycopg.Error."""
+    session.pgconn.send_query(b"SELECT pg_backend_pid()")
+    session.pgconn.flush()
+    if not select.select([session.pgconn.socket], [], [], _POOL_PATIENCE)[0]:
+        raise psycopg.OperationalError(f"no answer within {_POOL_PATIENCE:g} s")
+    (result,) = session.wait(generators.fetch_many(session.pgconn))
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
+    return int(result.get_value(0, 0) or 0)
+
+
+def _results(connection: pq.abc.PGconn, script: str) -> PQGen[list[pq.abc.PGresult]]:
+    connection.send_query(script.encode())
+    results: list[pq.abc.PGresult] = yield from generators.execute(connection)
+    return results
+
+
+def _values(result: pq.abc.PGresult, encoding: str) -> Iterator[str]:
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        return
+    for row in range(result.ntuples):
+        columns = (result.get_value(row, column) for column in range(result.nfields))
+        yield "|".join("" if value is None else value.decode(encoding) for value in columns)
+
+
+def _failure(statements: Sequence[str], done: int, result: pq.abc.PGresult) -> Failure:
+    def text(code: pq.DiagnosticField) -> str:
+        return (result.error_field(code) or b"").decode(errors="replace")
+
+    if not text(pq.DiagnosticField.SQLSTATE):  # not the server's word: libpq lost it
+        return Failure(one_line(result.error_message.decode(errors="replace")))
+    place = text(pq.DiagnosticField.STATEMENT_POSITION)
+    hints = (pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.MESSAGE_HINT)
+    return Failure(
+        text(pq.DiagnosticField.MESSAGE_PRIMARY),
+        text(pq.DiagnosticField.SQLSTATE),
+        # A syntax error anywhere stops the script before its first statement.
+        _statement_at(statements, int(place)) if place and not done else done,
+        " ".join(filter(None, map(text, hints))),
+    )
+
+
+def _statement_at(statements: Sequence[str], position: int) -> int:
+    """The index of the statement at a character of the script, counted from one."""
+    end = 0
+    for index, statement in enumerate(statements):
+        end += len(statement) + 2
+        if position <= end:
+            return index
+    return len(statements) - 1
+
+
+def one_line(message: str) -> str:
+    """A message of several lines as one."""
+    return "; ".join(line.strip() for line in message.splitlines() if line.strip())
