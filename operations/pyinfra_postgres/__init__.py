@@ -7,7 +7,7 @@ differs. The layers, each using only those above it:
 
     names, naming, parse, acl      SQL's names, types and expressions; pure
     values                         Python values as SQL; pure
-    plan, kind                     statements, changes, plans; what kinds have in common; pure
+    plan, rewrite, renames, kind   statements, plans; texts after a rename; what kinds share; pure
     command                        SQL as a pyinfra command
     endpoint, connection           where a connection string leads; its session
     connector                      databases as pyinfra hosts

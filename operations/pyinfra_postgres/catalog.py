@@ -21,6 +21,8 @@ from .errors import HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
+from .renames import Rename, followed
+from .rewrite import Column
 
 PINS = (
     "SET LOCAL search_path = pg_catalog",
@@ -60,6 +62,7 @@ _OWN_SECTIONS = {
 }
 
 _RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
+_NAMED_TARGETS = frozenset({"TABLE", "SEQUENCE", "TYPE", "COLUMN"})
 _KINDS: list[ModuleType] = []
 
 
@@ -113,6 +116,12 @@ class Catalog:
     """The relations and types that came with an extension."""
     columns: dict[int, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
+    renames: list[Rename] = field(factory=list)
+    """What the plan renames."""
+    former: dict[Key, str] = field(factory=dict)
+    """The names that operations of the run declare to be former ones, with the operation."""
+    stored: dict[Name, Name] = field(factory=dict)
+    """The relations that have other names, or columns of other names, until the plan has run."""
 
     def at(self, today: str) -> Catalog:
         """The same catalog on another day (YYYY-MM-DD)."""
@@ -152,6 +161,62 @@ class Catalog:
                         self.created.add(reference.name)
                     else:
                         self.altered.add(reference.name)
+
+    def rename(self, rename: Rename) -> None:
+        """Give something another name, and have everything follow."""
+        self.renames.append(rename)
+        for name in set(self.relation_kinds) - self.created:
+            if (another := rename.name(name)) != name:
+                self.stored[another] = self.stored.pop(name, name)
+        objects: dict[Key, Object] = {}
+        for key, one in self.objects.items():
+            now = followed(one, rename)
+            objects[now.key()] = now
+            if now.key() != key and (one.acl, *key[1:]) in self.acls:
+                self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
+        self.objects = objects
+        for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
+            kind, *parts = key
+            relation = Name(parts[0], parts[1])
+            columns = [rename.column(relation, one) for one in parts[2:]]
+            self.acls[kind, *rename.name(relation), *columns] = self.acls.pop(key)
+        for oid, numbered in self.columns.items():
+            if table := self.relations.get(oid):
+                for number, column in numbered.items():
+                    numbered[number] = Exact(rename.column(table, column))
+        self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
+        kinds = self.relation_kinds.items()
+        self.relation_kinds = {rename.name(name): kind for name, kind in kinds}
+        self.filled, self.created, self.altered, self.types = (
+            set(map(rename.name, names))
+            for names in (self.filled, self.created, self.altered, self.types)
+        )
+        for old, new in rename.things:
+            if isinstance(old, Column) and old.relation not in self.created:
+                self.stored.setdefault(old.relation, old.relation)
+            elif isinstance(new, Reference) and new.kind == "function":
+                self.functions.add(new.name)
+            elif isinstance(new, Reference) and new.kind == "schema":
+                self.functions = set(map(rename.name, self.functions))
+
+    def holds(self, key: Key) -> bool:
+        """Whether an object, or a part of one, is there."""
+        kind, *name = key
+        match kind:
+            case "column" | "constraint" | "label":
+                owners = (self.objects.get((one, *name[:2])) for one in ("table", "domain", "enum"))
+                parts = (part for one in owners if one for part in one.names())
+                return key in parts
+            case _:
+                return key in self.objects
+
+    def server_names(self) -> dict[Name, tuple[Name, tuple[str, ...]]]:
+        """Of each relation that the plan renames, its name until then, and its columns."""
+        oids = {name: oid for oid, name in self.relations.items()}
+        return {
+            name: (stored, tuple(self.columns.get(oids.get(name, 0), {}).values()))
+            for name, stored in self.stored.items()
+        }
 
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""

@@ -26,6 +26,8 @@ from .errors import DeclarationError, HostError
 from .kind import VIEW, Signature
 from .names import Name
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
+from .renames import Rename
+from .rewrite import as_stored
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
 _PENDING = {
@@ -179,7 +181,8 @@ class Comparison:
         self.verdicts |= verdicts
         equal = [pair for pair, same in verdicts.items() if same]
         # Of what the plan changes, the server's verdict is about what is there now.
-        _remember(self._key(pair) for pair in equal if not self._changing(pair))
+        if not self.catalog.renames:
+            _remember(self._key(pair) for pair in equal if not self._changing(pair))
         return bool(equal)
 
     def _changing(self, pair: Pair) -> set[Name]:
@@ -241,8 +244,9 @@ class Comparison:
         if not chunks:
             return
         nonce = f"m{secrets.token_hex(6)}"
+        known = list(map(self._with_stored_names, fragments))
         items = [
-            {"number": number, **_item([(index, fragments[index]) for index in chunk], nonce)}
+            {"number": number, **_item([(index, known[index]) for index in chunk], nonce)}
             for number, chunk in enumerate(chunks)
         ]
         for row in map(json.loads, self._sent(items).rows):
@@ -253,6 +257,18 @@ class Comparison:
             else:
                 yield chunk, (body and dict(_unmarked(body, nonce)), state or "", message or "")
 
+    def _unlocked(self) -> list[Rename]:
+        return [one for one in self.catalog.renames if one.is_unlocked]
+
+    def _with_stored_names(self, one: Fragment) -> Fragment:
+        """The fragment with the names that relations have until the plan has run."""
+        if not self.catalog.stored or (one.signature and one.signature != VIEW):
+            return one
+        names = self.catalog.server_names()
+        for rename in self._unlocked():
+            names = {new: (rename.name(old), columns) for new, (old, columns) in names.items()}
+        return Fragment("{}", as_stored(one.statement, names), one.path, one.signature)
+
     def _sent(self, items: list[dict[str, Any]]) -> Answer:
         if self.namespace != "pg_temp":
             items = [{**one, "signature": _distinct(one["signature"])} for one in items]
@@ -262,6 +278,8 @@ class Comparison:
                 "BEGIN READ WRITE",
                 *PINS,
                 "SET LOCAL lock_timeout = '2s'",
+                # Types, labels and functions get their new names here, which locks no relation.
+                *(sql.sql for one in self._unlocked() for sql in one.statements),
                 _DEPARSE.replace("NAMESPACE", self.namespace),
                 f"SELECT * FROM {self.namespace}.pyinfra_postgres_deparse("
                 f"{payload}{json.dumps(items)}{payload}::jsonb)",
@@ -340,8 +358,9 @@ def _unmarked(body: str, nonce: str) -> Iterator[tuple[int, str]]:
         yield int(index), text.strip().rstrip(";").strip()
 
 
-# Two rewrites that dump and restore, and ALTER TYPE, leave behind: a constant that was cast to
-# varchar without a length and then to text is the constant cast to text.
+# What others leave behind. Dump and restore, and ALTER TYPE: a constant that was cast to varchar
+# without a length and then to text is the constant cast to text. A rename of a column: the query of
+# an expression keeps the old name for its result, where it means nothing.
 
 
 def _relaxed(text: str, signature: Signature | None) -> Any:
@@ -357,6 +376,8 @@ def _relax(node: Any) -> Any:
         return node
     node = {key: _relax(value) for key, value in node.items()}
     match node:
+        case {"subLinkType": _, "subselect": {"SelectStmt": query}}:
+            return {**node, "subselect": _without_result_names(query)}
         case {"TypeCast": {"arg": arg, "typeName": to}} if _is_type(to, "text"):
             if _is_array(to):
                 elements = arg.get("A_ArrayExpr", {}).get("elements", [None])
@@ -368,6 +389,16 @@ def _relax(node: Any) -> Any:
             elif "A_Const" in arg:
                 return _as_text(arg)
     return node
+
+
+def _without_result_names(query: Node) -> Node:
+    """The query of an expression, whose columns nobody can name; each part of a UNION is one."""
+    query = {**query}
+    for side in ("larg", "rarg"):
+        if side in query:
+            query[side] = _without_result_names(query[side])
+    targets = [one["ResTarget"] for one in query.get("targetList", ())]
+    return {**query, "targetList": [{**target, "name": None} for target in targets]}
 
 
 def _as_text(constant: Node) -> Node:

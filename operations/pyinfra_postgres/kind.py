@@ -19,17 +19,19 @@ from typing import (
 
 from attrs import evolve, fields
 
+from . import renames
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
 from .plan import Lock, Mode, Statement
+from .renames import Rename
 
 if TYPE_CHECKING:
     from .catalog import Catalog, Declared
 
 _T = TypeVar("_T")
 
-Key: TypeAlias = tuple[str, ...]
+Key: TypeAlias = renames.Key
 Row: TypeAlias = list[Any]
 Ask: TypeAlias = Callable[[str], list[Any]]
 """Reads a query's rows from the server; used only where the catalog can't answer."""
@@ -136,6 +138,25 @@ class Object:
         """The single objects that it stands for."""
         return (self,)
 
+    @property
+    def address(self) -> str:
+        """What ALTER calls it."""
+        return f"{self.kind.upper().replace('_', ' ')} {getattr(self, 'name', '')}"
+
+    @property
+    def locked(self) -> Name | None:
+        """The relation that nobody can use while its name changes."""
+        return next((one.name for one in self.provides() if one.kind == "table"), None)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        """The renames that it declares: its own, then those of its parts."""
+        if getattr(self, "renamed_from", None) is not None:
+            yield renames.own(self)
+
+    def names(self) -> Iterator[Key]:
+        """The keys of what it declares: its own, and those of parts that can be renamed."""
+        yield self.key()
+
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
         """The object as it is now."""
         return catalog.objects.get(self.key())  # type: ignore[return-value]
@@ -201,7 +222,7 @@ class Object:
 
 
 _IDENTITY = frozenset({"name", "table", "arguments"})
-_BESIDE = frozenset({"owner", "comment", "enabled"})
+_BESIDE = frozenset({"owner", "comment", "enabled", "renamed_from"})
 _PLAIN: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
     "bool | None": (bool, NoneType),

@@ -131,6 +131,8 @@ class Change:
     action: Action
     lines: tuple[str, ...]
     statements: tuple[Statement, ...]
+    is_renamed: bool = False
+    """Whether the object, or a part of it, gets another name first."""
 
 
 @frozen
@@ -197,7 +199,7 @@ class Plan:
     @property
     def sound(self) -> bool:
         """Whether nothing stands against starting it."""
-        return not self.gaps and not self.refusals
+        return not any(self.problems(set()))
 
     def staged(self) -> Iterator[tuple[Change, Statement, Stage]]:
         """Every statement with its change and the stage in which it runs.
@@ -205,7 +207,7 @@ class Plan:
         What publishes a literal moves before the transaction where the transaction uses it.
         """
         for change in self.changes:
-            early = any(self._uses(one.publishes) for one in change.statements if one.publishes)
+            early = self._is_early(change)
             for statement in change.statements:
                 moved = early and statement.publishes
                 yield change, statement, Stage.BEFORE if moved else statement.stage
@@ -233,6 +235,17 @@ class Plan:
             )
         for refusal in self.refusals:
             yield f"{refusal.title}: {refusal.reason}"
+        for change in self.changes:
+            if change.is_renamed and self._is_early(change):
+                yield (
+                    f"{change.title}: the run uses a new label, which has to be committed before "
+                    "the transaction, and the transaction gives other names: put the rename into a "
+                    "block of its own before"
+                )
+
+    def _is_early(self, change: Change) -> bool:
+        """Whether the transaction uses what has to be committed before."""
+        return any(self._uses(one.publishes) for one in change.statements if one.publishes)
 
     def _uses(self, literal: str) -> bool:
         return any(

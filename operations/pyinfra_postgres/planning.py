@@ -13,8 +13,11 @@ from attrs import define, evolve
 from .catalog import Catalog, Declared
 from .compare import Comparison
 from .errors import DeclarationError
-from .kind import Ask, Object, difference
-from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Statement
+from .kind import Ask, Key, Object, difference
+from .parse import Reference
+from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Stage, Statement
+from .renames import Rename, spoken
+from .rewrite import as_stored
 from .session import ALLOW, Draft, Item, Session
 
 
@@ -28,7 +31,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
 
     def ask(query: str) -> list[Any]:
         if query not in asked:
-            asked[query] = session.ask(query)
+            asked[query] = session.ask(as_stored(query, catalog.server_names()))
         return asked[query]
 
     same = Comparison(catalog, session.read)
@@ -40,19 +43,20 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
             step.look(catalog, same, ask)
         return steps
 
+    renames = [tuple(_renamed(item, catalog, draft.plan)) for item in items]
     prepared = [steps_of(item) for item in items]
     # All comparisons that only the server can make, in one batch.
     if same.pending and same.settle():
         prepared = [steps_of(item) for item in items]
     before = len(draft.plan.changes)
-    for item, steps in zip(items, prepared, strict=True):
+    for item, renamed, steps in zip(items, renames, prepared, strict=True):
         # What an earlier declaration changes, a later one may stand for or look at.
         if len(draft.plan.changes) > before:
             steps = steps_of(item)
         for step in steps:
             if len(draft.plan.changes) > before:
                 step.look(catalog, same, ask)
-            change = _change(session, step, same, catalog, draft.plan, ask)
+            change = _change(session, step, renamed, same, catalog, draft.plan, ask)
             if change:
                 draft.plan.changes.append(change)
     draft.items += items
@@ -87,8 +91,66 @@ class Step:
             self.error = str(error)
 
 
+def _renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
+    """The renames that a declaration asks for and that are still to be done, done in the catalog.
+
+    They come before all else: what remains to be changed is then found under the new names.
+    """
+    one = item.declaration
+    for rename in one.renames(catalog) if item.present else ():
+        catalog.former.setdefault(rename.old, item.operation)
+        if reason := _obstacle(rename, catalog):
+            plan.refusals.append(Refusal(item.operation, one.title, reason))
+        elif catalog.holds(rename.old):
+            catalog.rename(rename)
+            yield rename
+
+
+def _obstacle(rename: Rename, catalog: Catalog) -> str:
+    """Why something can't have another name."""
+    old, new = spoken(rename.old), spoken(rename.new)
+    for known in catalog.declared.values():
+        for operation, other, _ in known:
+            if rename.old in other.names():
+                return f"operation {operation!r} declares {old}, its former name, in the same run"
+    is_old, is_new = catalog.holds(rename.old), catalog.holds(rename.new)
+    if is_old and is_new:
+        return (
+            f"{old} and {new} are both there: move what is needed into {new} and drop {old}, or "
+            "leave the former name out"
+        )
+    for _, name in rename.things if is_old else ():
+        if isinstance(name, Reference) and name.kind in {"table", "type"} and catalog.has(name):
+            return f"{old} can't become {new}: something else has that name"
+    if not is_old and not is_new and (elsewhere := _elsewhere(rename, catalog)):
+        there = spoken(elsewhere)
+        return f"{old}, its former name, does not exist, but {there} does: name its schema"
+    return ""
+
+
+def _elsewhere(rename: Rename, catalog: Catalog) -> Key | None:
+    """What has the former name in the schema of the new one, where that is another schema."""
+    kind, schema, name = (*rename.old, "", "")[:3]
+    here = (kind, rename.new[1], name, *rename.old[3:])
+    return here if schema != rename.new[1] and catalog.holds(here) else None
+
+
+def _unanswered(_query: str) -> list[Any]:
+    """Asks nobody: what the server would tell has the names that the plan changes first."""
+    raise DeclarationError(
+        "this run gives something another name first, and what depends on it has to be read after "
+        "that: put the renames into a block of their own before"
+    )
+
+
 def _change(
-    session: Session, step: Step, same: Comparison, catalog: Catalog, plan: Plan, ask: Any
+    session: Session,
+    step: Step,
+    renamed: Sequence[Rename],
+    same: Comparison,
+    catalog: Catalog,
+    plan: Plan,
+    ask: Any,
 ) -> Change | None:
     """What one declaration changes; the catalog is left as it will be."""
     item, one = step.item, step.item.declaration
@@ -104,7 +166,7 @@ def _change(
         return None
     try:
         if current is not None and target is not None and not one.is_beside:
-            target = target.informed(current, catalog, ask)
+            target = target.informed(current, catalog, _unanswered if catalog.renames else ask)
         statements = tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))
@@ -114,6 +176,10 @@ def _change(
         known.append(Declared(item.operation, one, target))
         if target is not None and target.key() != one.key():
             catalog.declared.setdefault(target.key(), []).append(known[-1])
+        for key in one.names() if catalog.former else ():
+            if key in catalog.former:
+                refuse(f"operation {catalog.former[key]!r} gives {spoken(key)} another name")
+    statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
     if not statements:
         return None
     if not item.present and current:
@@ -136,8 +202,9 @@ def _change(
         item.operation,
         one.title,
         _action(current, target),
-        tuple(difference(current, target)),
+        (*(line for rename in renamed for line in rename.lines()), *difference(current, target)),
         tuple(_fitting(statement, one, catalog) for statement in statements),
+        bool(renamed),
     )
     if target is not None:
         target.store(catalog, current)
@@ -168,8 +235,10 @@ def _contradicted(
 
 def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
     """The statement as far as the server can follow it before the plan has run."""
+    # They are taken at the start, before any rename.
+    names = catalog.stored if statement.stage is not Stage.AFTER else {}
     locks = tuple(
-        lock
+        evolve(lock, relation=names.get(lock.relation, lock.relation))
         for lock in statement.locks
         if lock.relation not in catalog.created
         and catalog.relation_kinds.get(lock.relation) in {"r", "p"}

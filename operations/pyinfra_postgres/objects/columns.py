@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 
 from ..errors import DeclarationError
 from ..kind import Same, aligned_type, check_plain, comment, either
-from ..names import Exact, Name, identifier, literal, quoted, split
+from ..names import Exact, Name, identifier, literal, optional_identifier, quoted, split
 from ..naming import joined
 from ..parse import (
     Reference,
@@ -56,6 +56,7 @@ class Column:
     + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
     + collation: its collation, `default` for the type's own
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + primary_key, unique, references: short for a constraint of this column alone
     """
 
@@ -71,6 +72,9 @@ class Column:
     primary_key: bool = field(default=False, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
     references: str | None = field(default=None, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
     serial: bool = field(default=False, kw_only=True)
     """Whether it was declared as serial: an integer with a sequence of its own."""
 

@@ -31,7 +31,14 @@ class Constraint:
     """What constraints have in common."""
 
     name: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
     validated: bool = field(default=True, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if self.renamed_from and not self.name:
+            raise DeclarationError(f"renamed_from={self.renamed_from!r} is for one with a name")
 
     def evolved(self, **changes: Any) -> Self:
         """A copy with other values."""
@@ -79,6 +86,7 @@ class PrimaryKey(Constraint):
         self,
         *columns: str,
         name: str | None = None,
+        renamed_from: str | None = None,
         include: Iterable[str] = (),
         deferrable: bool = False,
         initially_deferred: bool = False,
@@ -89,6 +97,7 @@ class PrimaryKey(Constraint):
             deferrable=deferrable or initially_deferred,
             initially_deferred=initially_deferred,
             name=name,
+            renamed_from=renamed_from,
         )
 
     def definition(self) -> str:
@@ -111,6 +120,7 @@ class Unique(Constraint):
         self,
         *columns: str,
         name: str | None = None,
+        renamed_from: str | None = None,
         nulls_not_distinct: bool = False,
         include: Iterable[str] = (),
         deferrable: bool = False,
@@ -123,6 +133,7 @@ class Unique(Constraint):
             deferrable=deferrable or initially_deferred,
             initially_deferred=initially_deferred,
             name=name,
+            renamed_from=renamed_from,
         )
 
     def definition(self) -> str:
@@ -150,6 +161,7 @@ class ForeignKey(Constraint):
         *columns: str,
         references: str,
         name: str | None = None,
+        renamed_from: str | None = None,
         on_delete: str = "NO ACTION",
         on_update: str = "NO ACTION",
         match_full: bool = False,
@@ -167,6 +179,7 @@ class ForeignKey(Constraint):
             deferrable=deferrable or initially_deferred,
             initially_deferred=initially_deferred,
             name=name,
+            renamed_from=renamed_from,
         )
 
     def definition(self) -> str:
@@ -192,9 +205,16 @@ class Check(Constraint):
     no_inherit: bool = False
 
     def __init__(
-        self, expression: str, *, name: str | None = None, no_inherit: bool = False
+        self,
+        expression: str,
+        *,
+        name: str | None = None,
+        renamed_from: str | None = None,
+        no_inherit: bool = False,
     ) -> None:
-        self.__attrs_init__(expression=expression, no_inherit=no_inherit, name=name)
+        self.__attrs_init__(
+            expression=expression, no_inherit=no_inherit, name=name, renamed_from=renamed_from
+        )
 
     def definition(self) -> str:
         return f"CHECK ({closed(self.expression)})" + (" NO INHERIT" if self.no_inherit else "")
@@ -264,6 +284,7 @@ class Exclude(Constraint):
         using: str = "gist",
         where: str | None = None,
         name: str | None = None,
+        renamed_from: str | None = None,
         deferrable: bool = False,
         initially_deferred: bool = False,
     ) -> None:
@@ -274,6 +295,7 @@ class Exclude(Constraint):
             deferrable=deferrable or initially_deferred,
             initially_deferred=initially_deferred,
             name=name,
+            renamed_from=renamed_from,
         )
 
     def definition(self) -> str:

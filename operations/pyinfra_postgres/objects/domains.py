@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import renames
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
@@ -29,7 +30,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
     Reference,
     closed,
@@ -39,6 +40,7 @@ from ..parse import (
     type_references,
 )
 from ..plan import Hazard, Statement
+from ..renames import Rename
 from .columns import is_null
 from .constraints import Check
 
@@ -67,9 +69,22 @@ class Domain(Object):
     nullable: bool = field(default=True, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
 
     def key(self) -> Key:
         return (self.kind, *self.name)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        yield from Object.renames(self, catalog)
+        for one in self.checks:
+            if one.name and one.renamed_from:
+                yield renames.constraint(self, one.renamed_from, one.name)
+
+    def names(self) -> Iterator[Key]:
+        yield self.key()
+        for one in self.checks:
+            if one.name:
+                yield ("constraint", *self.name, one.name)
 
     def lines(self) -> Iterator[str]:
         yield f"as {self.type}{'' if self.nullable else ' not null'}"
@@ -229,6 +244,7 @@ def domain(
     nullable: bool = True,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -241,6 +257,7 @@ def domain(
     + nullable: whether it may be null
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a domain that anything uses is not removed
 
     Checks that are not declared are left alone.
@@ -259,5 +276,6 @@ def domain(
         nullable=nullable,
         owner=owner,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

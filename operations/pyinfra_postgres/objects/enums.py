@@ -13,15 +13,26 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import renames
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, comment, either, owner, owner_references, schema_of
-from ..names import MAX_BYTES, Exact, Name, literal, optional_identifier, parse_name, quoted
+from ..names import (
+    MAX_BYTES,
+    Exact,
+    Name,
+    literal,
+    optional_identifier,
+    optional_name,
+    parse_name,
+    quoted,
+)
 from ..parse import Reference
 from ..plan import Statement
+from ..renames import Rename
 from .enum_rebuild import Rebuild
 
 
@@ -55,12 +66,35 @@ class Enum(Object):
     rebuild: Rebuild | None = field(default=None, eq=False, kw_only=True)
     """How it is made anew, where labels are removed or reordered."""
 
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+    renamed: Mapping[str, str] = field(factory=dict, eq=False, kw_only=True)
+    """The labels that had other names: the former name, and the label."""
+
     def __attrs_post_init__(self) -> None:
         for old, new in self.replaced.items():
             if old in self.labels or new not in self.labels:
                 raise DeclarationError(
                     f"replaced has a label that goes, and one that stays: not {old!r}: {new!r}"
                 )
+        for old, new in self.renamed.items():
+            if old in self.labels or new not in self.labels:
+                raise DeclarationError(
+                    f"renamed has a former label, and the one that it is now: not {old!r}: {new!r}"
+                )
+
+    @property
+    def address(self) -> str:
+        return f"TYPE {self.name}"
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        yield from Object.renames(self, catalog)
+        for old, new in self.renamed.items():
+            yield renames.label(self.name, old, new)
+
+    def names(self) -> Iterator[Key]:
+        yield self.key()
+        for label in self.labels:
+            yield ("label", *self.name, label)
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -169,8 +203,10 @@ def enum(
     labels: Sequence[str] = (),
     *,
     replaced: Mapping[str, str] | None = None,
+    renamed: Mapping[str, str] | None = None,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -179,8 +215,10 @@ def enum(
     + enum: its name
     + labels: its labels in order; new ones are added where they stand
     + replaced: for rows that hold a label that goes, the one that they get: {"old": "new"}
+    + renamed: its labels that had other names, like {"finished": "done"}
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a type that anything uses is not removed
 
     A new label can be used only once it is committed. Where the same run uses it, it is committed
@@ -197,5 +235,13 @@ def enum(
 
         pg.enum("sync_type", ["woocommerce", "odoo", "shopify", "custom"])
     """
-    declaration = Enum(enum, labels, replaced=replaced, owner=owner, comment=comment)
+    declaration = Enum(
+        enum,
+        labels,
+        replaced=replaced,
+        renamed=renamed or {},
+        owner=owner,
+        comment=comment,
+        renamed_from=renamed_from,
+    )
     return converge(**declared([declaration], present, arguments))

@@ -30,7 +30,16 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, identifier, literal, optional_identifier, parse_name, quoted
+from ..names import (
+    Exact,
+    Name,
+    identifier,
+    literal,
+    optional_identifier,
+    optional_name,
+    parse_name,
+    quoted,
+)
 from ..parse import (
     Node,
     Reference,
@@ -175,6 +184,7 @@ class Function(Object):
     settings: dict[str, str] = field(default=None, converter=_settings, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     granted: Acl | None = field(default=None, eq=False, kw_only=True)
     """Who may execute it: what it has to get back where it is dropped and created."""
 
@@ -184,6 +194,10 @@ class Function(Object):
     @property
     def title(self) -> str:
         return f"{self.kind} {self.signature}"
+
+    @property
+    def address(self) -> str:
+        return f"{self.acl} {self.signature}"
 
     @property
     def has_sql_body(self) -> bool:
@@ -530,6 +544,7 @@ def function(
     kind: str = "function",
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **global_arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -551,6 +566,7 @@ def function(
     + kind: function or procedure
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a function that anything uses is not removed
 
     **Example:**
@@ -585,5 +601,6 @@ def function(
         settings=settings,
         owner=owner,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, global_arguments))

@@ -17,7 +17,17 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, identifiers, listed, literal, parse_name, quoted
+from ..names import (
+    Exact,
+    Name,
+    identifier,
+    identifiers,
+    listed,
+    literal,
+    optional_identifier,
+    parse_name,
+    quoted,
+)
 from ..parse import (
     Reference,
     closed,
@@ -79,6 +89,9 @@ class Index(Object):
     nulls_not_distinct: bool = field(default=False, kw_only=True)
     parameters: dict[str, str] | None = field(default=None, converter=_parameters, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
     valid: bool = field(default=True, kw_only=True)
     builder: int | None = field(default=None, eq=False, kw_only=True)
     """The process id of the session that is building it right now."""
@@ -86,6 +99,10 @@ class Index(Object):
     """Whether it is built without blocking writers, outside the transaction."""
     partitioned: bool = field(default=False, eq=False, kw_only=True)
     """Whether its table is partitioned: PostgreSQL alters no parameters of such an index."""
+
+    @property
+    def address(self) -> str:
+        return f"INDEX {_full(self)}"
 
     def key(self) -> Key:
         # An index is in its table's schema.
@@ -370,6 +387,7 @@ def index(
     nulls_not_distinct: bool = False,
     parameters: Mapping[str, object] | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -386,6 +404,7 @@ def index(
     + parameters: its storage parameters, like {"fillfactor": 70}; what is not given is left as it
       is, {} is PostgreSQL's defaults
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists
 
     On a table with rows it is built concurrently after the transaction; one that an interrupted
@@ -413,5 +432,6 @@ def index(
         nulls_not_distinct=nulls_not_distinct,
         parameters=parameters,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

@@ -17,7 +17,16 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, identifiers, parse_name, quoted, role_sql
+from ..names import (
+    Exact,
+    Name,
+    identifier,
+    identifiers,
+    optional_identifier,
+    parse_name,
+    quoted,
+    role_sql,
+)
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
 from ..plan import Statement
 
@@ -48,6 +57,9 @@ class Policy(Object):
     check: str | None = field(default=None, converter=optional_expression, kw_only=True)
     permissive: bool = field(default=True, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.command == "INSERT" and self.using is not None:
@@ -58,6 +70,14 @@ class Policy(Object):
     @property
     def title(self) -> str:
         return f"policy {quoted(self.name)} on {self.table}"
+
+    @property
+    def address(self) -> str:
+        return f"POLICY {quoted(self.name)} ON {self.table}"
+
+    @property
+    def locked(self) -> Name:
+        return self.table
 
     def key(self) -> Key:
         return (self.kind, *self.table, self.name)
@@ -182,6 +202,7 @@ def policy(
     check: str | None = None,
     permissive: bool = True,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -195,6 +216,7 @@ def policy(
     + check: which rows may be written
     + permissive: False for a restrictive policy
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists
 
     **Example:**
@@ -218,5 +240,6 @@ def policy(
         check=check,
         permissive=permissive,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

@@ -32,9 +32,16 @@ class Schema(Object):
     name: Exact = field(converter=identifier)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
 
     def key(self) -> Key:
         return (self.kind, self.name)
+
+    @property
+    def address(self) -> str:
+        return f"SCHEMA {quoted(self.name)}"
 
     def lines(self) -> Iterator[str]:
         if self.owner:
@@ -92,6 +99,7 @@ def schema(
     *,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -100,6 +108,7 @@ def schema(
     + schema: its name
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a schema that holds anything is not removed
 
     **Example:**
@@ -108,4 +117,5 @@ def schema(
 
         pg.schema("auth", comment="Identity")
     """
-    return converge(**declared([Schema(schema, owner=owner, comment=comment)], present, arguments))
+    declaration = Schema(schema, owner=owner, comment=comment, renamed_from=renamed_from)
+    return converge(**declared([declaration], present, arguments))

@@ -27,7 +27,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, parse_name, quoted, split
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted, split
 from ..parse import Reference, type_name
 from ..plan import Hazard, Statement
 
@@ -85,6 +85,7 @@ class Sequence(Object):
     owned_by: Owner | str | None = field(default=None, converter=_owned_by, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -234,6 +235,7 @@ def sequence(
     owned_by: str | None = None,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -245,6 +247,7 @@ def sequence(
     + owned_by: the column that it goes away with, like `orders.number`, or `none`
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; one that has been used is removed only where the run allows it
 
     The value that it has come to is not declared, and is never changed.
@@ -267,5 +270,6 @@ def sequence(
         owned_by=owned_by,
         owner=owner,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

@@ -28,7 +28,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, parse_name, quoted
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, declared_references
 from ..plan import Lock, Mode, Statement
 from .elements import Element
@@ -67,6 +67,7 @@ class Statistics(Object):
     kinds: tuple[str, ...] | None = field(default=None, converter=_kinds, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -172,6 +173,7 @@ def statistics(
     kinds: str | Iterable[str] | None = None,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -183,6 +185,7 @@ def statistics(
     + kinds: ndistinct, dependencies, mcv; by default all that PostgreSQL gathers
     + owner: their owner
     + comment: their comment, "" for none
+    + renamed_from: their former name
     + present: whether they exist
 
     ANALYZE of the table fills them.
@@ -193,5 +196,7 @@ def statistics(
 
         pg.statistics("city_zip", "address", ["city", "zip"], kinds=["dependencies"])
     """
-    declaration = Statistics(statistics, table, on, kinds=kinds, owner=owner, comment=comment)
+    declaration = Statistics(
+        statistics, table, on, kinds=kinds, owner=owner, comment=comment, renamed_from=renamed_from
+    )
     return converge(**declared([declaration], present, arguments))

@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import renames
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
@@ -30,9 +31,10 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, literal, optional_identifier, parse_name, quoted
+from ..names import Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
 from ..plan import Statement
+from ..renames import Rename
 from . import stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
@@ -85,6 +87,7 @@ class Table(Object):
     force_row_security: bool | None = field(default=None, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
@@ -142,6 +145,25 @@ class Table(Object):
 
     def key(self) -> Key:
         return (self.kind, *self.name)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        for own in Object.renames(self, catalog):
+            yield evolve(own, things=(*own.things, *_moved_sequences(own, catalog)))
+        for column in self.columns or ():
+            if column.renamed_from:
+                tables = (self.name, *_inheriting(self.name, catalog))
+                yield renames.column(tables, column.renamed_from, column.name)
+        for one in self.constraints:
+            if one.name and one.renamed_from:
+                yield renames.constraint(self, one.renamed_from, one.name)
+
+    def names(self) -> Iterator[Key]:
+        yield self.key()
+        for column in self.columns or ():
+            yield ("column", *self.name, column.name)
+        for one in self.constraints:
+            if one.name:
+                yield ("constraint", *self.name, one.name)
 
     def lines(self) -> Iterator[str]:
         for column in self.columns or ():
@@ -291,6 +313,27 @@ class Table(Object):
                 yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
         yield from owner(target, current, declared, name)
         yield from comment(target, current, declared, name)
+
+
+def _inheriting(table: Name, catalog: Catalog) -> Iterator[Name]:
+    """The partitions of a table, and theirs: their columns have the same names."""
+    for one in catalog.objects.values():
+        if getattr(one, "parent", None) == table:
+            _, *name = one.key()
+            yield Name(*name)
+            yield from _inheriting(Name(*name), catalog)
+
+
+def _moved_sequences(rename: Rename, catalog: Catalog) -> Iterator[tuple[Reference, Reference]]:
+    """The sequences that follow a table into another schema, before and after."""
+    old, new = Name(*rename.old[1:]), Name(*rename.new[1:])
+    for one in catalog.objects.values() if old.schema != new.schema else ():
+        if getattr(getattr(one, "owned_by", None), "table", None) == old:
+            _, schema, name = one.key()
+            yield (
+                Reference("table", Name(schema, name)),
+                Reference("table", Name(new.schema, name)),
+            )
 
 
 def guarded_drop(name: Name, title: str, counted: bool, ask: Ask) -> Iterator[Statement | str]:
@@ -487,6 +530,7 @@ def table(
     force_row_security: bool | None = None,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -500,6 +544,7 @@ def table(
     + row_security, force_row_security: whether row level security is on, and for its owner too
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a table with rows is removed only where the run allows it
 
     Columns and constraints that are not declared are left alone.
@@ -525,5 +570,6 @@ def table(
         force_row_security=force_row_security,
         owner=owner,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

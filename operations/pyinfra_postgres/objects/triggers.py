@@ -17,7 +17,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,
     Reference,
@@ -74,6 +74,9 @@ class Trigger(Object):
     referenced: Name | None = field(default=None, converter=optional_name, kw_only=True)
     enabled: bool | str = field(default=True, converter=_enabled, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.initially_deferred:
@@ -89,6 +92,14 @@ class Trigger(Object):
     @property
     def title(self) -> str:
         return f"trigger {quoted(self.name)} on {self.table}"
+
+    @property
+    def address(self) -> str:
+        return f"TRIGGER {quoted(self.name)} ON {self.table}"
+
+    @property
+    def locked(self) -> Name:
+        return self.table
 
     def key(self) -> Key:
         return (self.kind, *self.table, self.name)
@@ -294,6 +305,7 @@ def trigger(
     referenced: str | None = None,
     enabled: bool | str = True,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -311,6 +323,7 @@ def trigger(
     + referenced: the other table of a constraint trigger
     + enabled: whether it fires: True, False, or as to replication `always` or `replica`
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists
 
     **Example:**
@@ -338,5 +351,6 @@ def trigger(
         referenced=referenced,
         enabled=enabled,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))

@@ -29,7 +29,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, parse_name, quoted, role_sql
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted, role_sql
 from ..parse import Reference, references, split_statements, statement
 from ..plan import Hazard, Statement
 from .indexes import Index
@@ -58,6 +58,7 @@ class _Query(Object):
     query: str | None = field(default=None, converter=_query)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     users: tuple[str, ...] = field(default=(), eq=False, kw_only=True)
     """What depends on the stored view."""
 
@@ -275,6 +276,7 @@ def view(
     check_option: str | None = None,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -287,6 +289,7 @@ def view(
     + check_option: local, cascaded or none
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; a view that another uses is not removed
 
     PostgreSQL replaces a view in place where its columns stay and new ones come last.
@@ -305,6 +308,7 @@ def view(
         check_option=check_option,
         owner=owner,
         comment=comment,
+        renamed_from=renamed_from,
     )
     return converge(**declared([declaration], present, arguments))
 
@@ -315,6 +319,7 @@ def materialized_view(
     *,
     owner: str | None = None,
     comment: str | None = None,
+    renamed_from: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -324,6 +329,7 @@ def materialized_view(
     + query: its SELECT; what it names without a schema is in `public`
     + owner: its owner
     + comment: its comment, "" for none
+    + renamed_from: its former name
     + present: whether it exists; one that a view uses is not removed
 
     Another query makes it anew, with its indexes and privileges. Its rows are not refreshed.
@@ -334,5 +340,7 @@ def materialized_view(
 
         pg.materialized_view("order_totals", "SELECT state, count(*) FROM orders GROUP BY state")
     """
-    declaration = MaterializedView(materialized_view, query, owner=owner, comment=comment)
+    declaration = MaterializedView(
+        materialized_view, query, owner=owner, comment=comment, renamed_from=renamed_from
+    )
     return converge(**declared([declaration], present, arguments))
