@@ -114,6 +114,10 @@ class Catalog:
     """What the run has declared of each object so far."""
     extension_owned: set[Name] = field(factory=set)
     """The relations and types that came with an extension."""
+    named: set[Key] = field(factory=set)
+    """What the operations so far declare, and the one that is being planned."""
+    key_indexes: set[Name] = field(factory=set)
+    """The indexes that constraints own."""
     columns: dict[int, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
     renames: list[Rename] = field(factory=list)
@@ -136,6 +140,24 @@ class Catalog:
     def of(self, kind: type[Any]) -> Iterator[Any]:
         """All objects of one class."""
         return (one for one in self.objects.values() if isinstance(one, kind))
+
+    def is_declared(self, key: Key) -> bool:
+        """Whether the run declares an object, as far as is known."""
+        return key in self.declared or key in self.named
+
+    def has_relation(self, name: Name) -> bool:
+        """Whether a table, view, sequence or index has the name."""
+        return (
+            name in self.relation_kinds
+            or name in self.key_indexes
+            or ("index", *name) in self.objects
+        )
+
+    def names_in(self, schema: str) -> set[str | None]:
+        """The names that the relations of a schema have."""
+        indexes = {Name(*key[1:]) for key in self.objects if key[0] == "index"}
+        names = self.relation_kinds.keys() | self.key_indexes | indexes
+        return {name.name for name in names if name.schema == schema}
 
     def put(self, one: Object) -> None:
         """Write an object as it will be."""

@@ -172,7 +172,11 @@ class Object:
         """
         return self
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def twin(self, catalog: Catalog, same: Same) -> Self | None:
+        """What is the same under another name, which nothing declares, where it does not exist."""
+        return None
+
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         """Itself, with what the catalog tells of an object that does not exist yet.
 
         None where its absence is what is declared.

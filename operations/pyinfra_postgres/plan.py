@@ -7,12 +7,12 @@ it can't start.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 
 from attrs import field, frozen, mutable
 
-from .names import Name
+from .names import Name, literal
 from .parse import Reference
 
 
@@ -113,6 +113,14 @@ class Statement:
     def shown(self) -> str:
         """What a person reads."""
         return self.summary or self.sql
+
+
+def together(statements: Iterable[str], locks: tuple[Lock, ...] = ()) -> Statement:
+    """Several statements after the transaction, all of them or none."""
+    texts = list(statements)
+    body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
+    summary = "; ".join(texts)
+    return Statement(f"DO {literal(body)}", stage=Stage.AFTER, locks=locks, summary=summary)
 
 
 def masked(text: str, hidden: tuple[str, ...]) -> str:

@@ -48,6 +48,9 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     # All comparisons that only the server can make, in one batch.
     if same.pending and same.settle():
         prepared = [steps_of(item) for item in items]
+    catalog.named.update(
+        key for steps in prepared for step in steps for key in step.item.declaration.names()
+    )
     before = len(draft.plan.changes)
     for item, renamed, steps in zip(items, renames, prepared, strict=True):
         # What an earlier declaration changes, a later one may stand for or look at.
@@ -79,6 +82,8 @@ class Step:
         self.current = None
         try:
             self.current = one.find(catalog, ask)
+            if self.current is None and self.item.present:
+                self.current = one.twin(catalog, same)
             if not self.item.present:
                 self.target = one.withdrawn(self.current) if self.current else None
             elif self.current and one.is_beside:
@@ -86,7 +91,7 @@ class Step:
             elif self.current:
                 self.target = one.aligned(self.current, same, catalog)
             else:
-                self.target = one.completed(catalog)
+                self.target = one.completed(catalog, same)
         except DeclarationError as error:
             self.error = str(error)
 
@@ -241,7 +246,11 @@ def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
         evolve(lock, relation=names.get(lock.relation, lock.relation))
         for lock in statement.locks
         if lock.relation not in catalog.created
-        and catalog.relation_kinds.get(lock.relation) in {"r", "p"}
+        # Of what waits for the transaction's locks; an index can't be locked ahead.
+        and (
+            catalog.relation_kinds.get(lock.relation) in {"r", "p"}
+            or statement.stage is Stage.AFTER
+        )
     )
     statement = evolve(statement, locks=locks)
     if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):

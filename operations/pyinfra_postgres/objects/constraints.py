@@ -35,6 +35,12 @@ class Constraint:
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     validated: bool = field(default=True, kw_only=True)
+    inherited: bool = field(default=False, eq=False, kw_only=True)
+    """Whether the table has it from the one that it is a part of."""
+    index: str | None = field(default=None, eq=False, kw_only=True)
+    """The name of the index on which a foreign key stands."""
+    remark: str | None = field(default=None, eq=False, kw_only=True)
+    """Its comment."""
 
     def __attrs_post_init__(self) -> None:
         if self.renamed_from and not self.name:

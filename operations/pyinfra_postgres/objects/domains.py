@@ -109,7 +109,7 @@ class Domain(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("type", self.name)
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.type is None:
             raise DeclarationError("it does not exist: declare its type")
         return self

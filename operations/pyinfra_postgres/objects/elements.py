@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import DeclarationError
 from ..kind import Same
 from ..names import Exact, Name, quoted
-from ..parse import Node, closing, statement, tokens
+from ..parse import Node, closing, statement, tokens, tree
 
 
 class Element(NamedTuple):
@@ -38,6 +38,18 @@ class Element(NamedTuple):
         if not isinstance(text, str):
             raise DeclarationError(f"an index column is SQL in quotes, not {text!r}")
         return _parsed(text)
+
+    @property
+    def label(self) -> str:
+        """What PostgreSQL calls it in the default name of an index."""
+        if self.column is not None:
+            return self.column
+        node = tree(self.expression or "")
+        return (
+            str(node["FuncCall"]["funcname"][-1]["String"]["sval"])
+            if "FuncCall" in node
+            else "expr"
+        )
 
     def __str__(self) -> str:
         parts = [quoted(self.column) if self.column else f"({self.expression})"]

@@ -60,7 +60,7 @@ class Extension(Object):
                 catalog.unavailable.add(self.name)
         return cast(Self | None, found)
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.name in catalog.unavailable:
             raise DeclarationError("this server does not have it: install its package there")
         return self

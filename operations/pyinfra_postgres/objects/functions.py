@@ -261,7 +261,7 @@ class Function(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("function", self.name)
 
-    def completed(self, catalog: Catalog) -> Self:
+    def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.body is None:
             raise DeclarationError("it does not exist: declare its body")
         return evolve(self, returns=self._result())

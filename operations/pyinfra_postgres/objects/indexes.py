@@ -6,17 +6,17 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment, either
+from ..kind import Ask, Key, Object, Same, comment, either
 from ..names import (
     Exact,
     Name,
@@ -33,10 +33,11 @@ from ..parse import (
     closed,
     declared_references,
     optional_expression,
-    statement,
 )
-from ..plan import Hazard, Stage, Statement
-from .elements import Element, aligned_element, class_schema_of, collation_of
+from ..plan import Stage, Statement
+from . import index_builds
+from .elements import Element, aligned_element
+from .index_builds import Swap
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -95,18 +96,43 @@ class Index(Object):
     valid: bool = field(default=True, kw_only=True)
     builder: int | None = field(default=None, eq=False, kw_only=True)
     """The process id of the session that is building it right now."""
-    online: bool = field(default=False, eq=False, kw_only=True)
-    """Whether it is built without blocking writers, outside the transaction."""
+    parent: Name | None = field(default=None, eq=False, kw_only=True)
+    """The partitioned table's index that it is a part of."""
+    replica_identity: bool = field(default=False, eq=False, kw_only=True)
+    clustered: bool = field(default=False, eq=False, kw_only=True)
+    filled: bool = field(default=False, eq=False, kw_only=True)
+    """Whether its table may have rows."""
     partitioned: bool = field(default=False, eq=False, kw_only=True)
     """Whether its table is partitioned: PostgreSQL alters no parameters of such an index."""
+    online: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it is built without blocking writers."""
+    built: Index | None = field(default=None, eq=False, kw_only=True)
+    """What is there of it already."""
+    parts: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
+    """What is built in its table's partitions."""
+    swap: Swap | None = field(default=None, eq=False, kw_only=True)
+    """How it takes the name of the stored index, which differs."""
+    left: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
+    """What is to be dropped, because it has taken the name of these."""
+    later: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it is there, or as it is declared, only after the transaction."""
+
+    @property
+    def full(self) -> Name:
+        """Its name with the schema, which is its table's."""
+        return Name(self.table.schema, self.name)
 
     @property
     def address(self) -> str:
-        return f"INDEX {_full(self)}"
+        return f"INDEX {self.full}"
 
     def key(self) -> Key:
         # An index is in its table's schema.
         return (self.kind, self.table.schema, self.name)
+
+    def belongs_to(self) -> Reference | None:
+        # A part of a partitioned table's index goes with that one.
+        return None if self.parent else super().belongs_to()
 
     def lines(self) -> Iterator[str]:
         yield self._definition()
@@ -133,13 +159,15 @@ class Index(Object):
         """The CREATE INDEX statement."""
         unique = "UNIQUE " if self.unique else ""
         how = "CONCURRENTLY " if concurrently else ""
+        # The partitions follow one by one.
+        only = "ONLY " if self.online and self.partitioned else ""
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
         where = f" WHERE ({closed(self.where)})" if self.where is not None else ""
         elements = ", ".join(map(str, self.columns))
         parameters = f" WITH ({', '.join(_settings(self.parameters))})" if self.parameters else ""
         return (
-            f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {self.table} "
+            f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {only}{self.table} "
             f"USING {self.method} ({elements}){include}{nulls}{parameters}{where}"
         )
 
@@ -147,9 +175,35 @@ class Index(Object):
         yield Reference("table", self.table)
         yield from declared_references(self.where, *(one.expression for one in self.columns))
 
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        current = super().find(catalog, ask)
+        return current.placed(catalog) if current else None
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
+        found = self.written_as(current, same).placed(catalog)
+        if rebuilt(evolve(current, name=self.name), found):
+            swap = index_builds.swap(current, found, catalog, same)
+            new = evolve(found, name=swap.successor, built=swap.there)
+            found = evolve(found, swap=swap, parts=new.parted(catalog, same).parts)
+        elif not current.valid:
+            found = evolve(found, built=evolve(current, valid=True)).parted(catalog, same)
+        changed = found.swap is not None or not current.valid
+        return evolve(
+            found,
+            later=current.later or (found.online and changed),
+            left=index_builds.left(found, catalog),
+        )
+
+    def parted(self, catalog: Catalog, same: Same) -> Self:
+        """Itself, with what is built in its table's partitions."""
+        if not self.online or not self.partitioned:
+            return self
+        return evolve(self, parts=index_builds.parts(self, catalog, same))
+
+    def written_as(self, current: Index, same: Same) -> Self:
+        """Itself, with what equals the stored index written as it is there."""
         # All of it is compared, so that every expression is in one batch.
         elements = self.columns
         if len(elements) == len(current.columns):
@@ -167,11 +221,37 @@ class Index(Object):
             where=where,
             parameters=self._aligned_parameters(current),
             comment=either(self.comment, current.comment),
-            online=_online(self.table, catalog),
-            partitioned=catalog.relation_kinds.get(self.table) == "p",
         )
 
-    def _aligned_parameters(self, current: Self) -> dict[str, str] | None:
+    def equals(self, current: Index, same: Same) -> bool:
+        """Whether a stored index is the same but for its name, and for whether it is valid."""
+        return not rebuilt(
+            evolve(current, name=self.name, valid=True), self.written_as(current, same)
+        )
+
+    def placed(self, catalog: Catalog) -> Self:
+        """Itself, with what its table decides of how it is built."""
+        kind = catalog.relation_kinds.get(self.table)
+        filled = self.table in catalog.filled
+        return evolve(
+            self,
+            filled=filled,
+            partitioned=kind == "p",
+            online=filled and (kind == "r" or (kind == "p" and _of_tables(self.table, catalog))),
+        )
+
+    def twin(self, catalog: Catalog, same: Same) -> Self | None:
+        if not self.columns or self.table in catalog.created:
+            return None
+        others = [
+            one
+            for one in catalog.of(Index)
+            if one.table == self.table and one.valid and not one.parent
+        ]
+        free = [one for one in others if not catalog.is_declared(one.key())]
+        return same.first(free, lambda one: self.equals(one, same))
+
+    def _aligned_parameters(self, current: Index) -> dict[str, str] | None:
         there = current.parameters or {}
         if self.parameters is None:
             return current.parameters
@@ -182,45 +262,56 @@ class Index(Object):
             for name, value in self.parameters.items()
         }
 
-    def completed(self, catalog: Catalog) -> Self:
+    def completed(self, catalog: Catalog, same: Same) -> Self:
         if not self.columns:
             raise DeclarationError("it does not exist: declare its columns")
-        return evolve(self, online=_online(self.table, catalog))
+        found = self.placed(catalog)
+        return evolve(found, later=found.online).parted(catalog, same)
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        renamed = current if current and current.key() != self.key() else None
+        for gone in (*self.left, renamed, self.swap.there if self.swap else None):
+            if gone is not None:
+                catalog.remove(gone)
+        for one in self.parts:
+            catalog.put(one)
+        catalog.put(self)
 
     @staticmethod
     def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
         """CREATE, ALTER, replace or DROP an index; on a table with rows concurrently."""
         if declared is None:
             assert current
-            yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
+            if current.parent:
+                raise DeclarationError(f"it is a part of the index {current.parent}: drop that")
+            concurrently = current.online and not current.partitioned
+            yield index_builds.dropped(current, concurrently)
             return
+        if current and current.name != declared.name:
+            yield Statement(f"ALTER INDEX {current.full} RENAME TO {quoted(declared.name)}")
+            current = evolve(current, name=declared.name)
         if current is None:
-            yield _built(declared)
-        elif _rebuilt(current, declared):
-            yield from _replaced(current, declared)
-            current = None
+            yield from index_builds.built(declared)
+            for one in comment(f"INDEX {declared.full}", None, declared):
+                concurrent = declared.online and not declared.partitioned
+                yield evolve(one, stage=Stage.AFTER if concurrent else Stage.MAIN)
+        elif rebuilt(current, declared):
+            yield from index_builds.replaced(current, declared)
         else:
             yield from _set(current, declared)
-        yield from (
-            evolve(one, stage=Stage.AFTER if declared.online and current is None else one.stage)
-            for one in comment(f"INDEX {_full(declared)}", current, declared)
-        )
+            yield from comment(f"INDEX {declared.full}", current, declared)
+            yield from index_builds.built(declared) if not current.valid else ()
+        for old in declared.left:
+            yield index_builds.dropped(old, concurrently=True)
 
 
-def _online(table: Name, catalog: Catalog) -> bool:
-    # PostgreSQL builds no index of a partitioned table concurrently.
-    return table in catalog.filled and catalog.relation_kinds.get(table) == "r"
-
-
-def _settings(parameters: Mapping[str, str]) -> Iterator[str]:
-    for name, value in parameters.items():
-        yield f"{quoted(name)} = {literal(value)}"
-
-
-def _rebuilt(current: Index, declared: Index) -> bool:
+def rebuilt(current: Index, declared: Index) -> bool:
     """Whether it differs in what can't be altered."""
     kept = evolve(current, comment=declared.comment)
-    if not declared.partitioned:
+    if declared.partitioned:
+        # Its partitions' parts may be missing yet.
+        kept = evolve(kept, valid=True)
+    else:
         kept = evolve(kept, parameters=declared.parameters)
     return kept != declared
 
@@ -228,151 +319,29 @@ def _rebuilt(current: Index, declared: Index) -> bool:
 def _set(current: Index, declared: Index) -> Iterator[Statement]:
     """Storage parameters are for what is written from now on; REINDEX applies them to the rest."""
     before, after = current.parameters or {}, declared.parameters or {}
-    alter = f"ALTER INDEX {_full(declared)}"
+    alter = f"ALTER INDEX {declared.full}"
     gone = [quoted(name) for name in before if name not in after]
     new = {name: value for name, value in after.items() if before.get(name) != value}
     if gone:
-        yield Statement(f"{alter} RESET ({', '.join(gone)})", locks=current.table)
+        yield Statement(f"{alter} RESET ({', '.join(gone)})")
     if new:
-        yield Statement(f"{alter} SET ({', '.join(_settings(new))})", locks=current.table)
+        yield Statement(f"{alter} SET ({', '.join(_settings(new))})")
 
 
-def _full(index: Index) -> str:
-    return str(Name(index.table.schema, index.name))
+def _of_tables(table: Name, catalog: Catalog) -> bool:
+    """Whether all partitions are ordinary tables, at all levels."""
+    for key, one in catalog.objects.items():
+        if key[0] == "partition" and getattr(one, "parent", None) == table:
+            name = Name(*key[1:])
+            kind = catalog.relation_kinds.get(name)
+            if kind != "r" and not (kind == "p" and _of_tables(name, catalog)):
+                return False
+    return True
 
 
-def _built(index: Index) -> Statement:
-    if index.online:
-        return Statement(
-            index.created(concurrently=True),
-            stage=Stage.AFTER,
-            hazards=(Hazard.NOT_TRANSACTIONAL,),
-        )
-    return Statement(index.created(concurrently=False), locks=None)
-
-
-def _replaced(current: Index, declared: Index) -> Iterator[Statement]:
-    if current.builder:
-        raise DeclarationError(
-            f"session {current.builder} is building it right now: run again when it has ended"
-        )
-    if not declared.online:
-        yield Statement(f"DROP INDEX {_full(current)}", locks=current.table)
-        yield _built(declared)
-        return
-    yield Statement(
-        f"DROP INDEX CONCURRENTLY IF EXISTS {_full(current)}",
-        stage=Stage.AFTER,
-        hazards=(Hazard.NOT_TRANSACTIONAL,),
-    )
-    yield _built(declared)
-
-
-QUERIES = {
-    "operator_classes": """
-        SELECT json_build_array(o.oid::int8, o.opcname, o.opcdefault, n.nspname)
-          FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace""",
-    "index_collations": """
-        SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
-         WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
-    "indexes": f"""
-        SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
-                 i.indisvalid,
-                 CASE WHEN i.indisunique THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
-                 i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
-                 i.indoption::text,
-                 CASE WHEN i.indexprs IS NOT NULL
-                      THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
-                                            ORDER BY place)
-                              FROM generate_series(1, i.indnkeyatts) AS place) END,
-                 pg_get_expr(i.indpred, i.indrelid),
-                 -- Only the whole definition tells whether a collation was asked for.
-                 CASE WHEN o.attrelid IS NOT NULL
-                        OR i.indcollation::text !~ '^((0|100)( |$))*$'
-                      THEN pg_get_indexdef(i.indexrelid) END,
-                 CASE WHEN NOT i.indisvalid
-                      THEN (SELECT min(b.pid) FROM pg_stat_progress_create_index b
-                             WHERE b.index_relid = i.indexrelid) END,
-                 c.reloptions, d.description)
-          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
-          JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
-          LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
-                      WHERE attnum > 0 AND attcollation NOT IN (0, 100)) o
-            ON o.attrelid = i.indrelid
-          LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
-            AND d.objsubid = 0
-         WHERE {USER_SCHEMA}
-           AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid
-                             AND o.contype IN ('p', 'u', 'x'))""",
-}
-
-
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
-    collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
-    for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts = row[:-5]
-        where, definition, builder, parameters, remark = row[-5:]
-        if table not in catalog.relations:
-            continue
-        keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
-        expressions = parts[4]
-        names = catalog.columns.get(table, {})
-        asked = _collations(definition) if definition else [()] * count
-        elements = [
-            _stored(
-                names.get(keys[place]),
-                expressions[place] if keys[place] == 0 else None,
-                asked[place],
-                collations.get(used[place]),
-                classes[operator_classes[place]],
-                options[place],
-            )
-            for place in range(count)
-        ]
-        index = Index(
-            Exact(name),
-            catalog.relations[table],
-            elements,
-            where=None if where is None else Exact(where),
-            unique=unique,
-            method=method,
-            include=[names[key] for key in keys[count:]],
-            nulls_not_distinct=bool(nulls),
-            parameters=dict(one.split("=", 1) for one in parameters or ()),
-            comment=remark,
-            valid=valid,
-            builder=builder,
-        )
-        catalog.objects[index.key()] = index
-
-
-def _collations(definition: str) -> list[tuple[str, ...]]:
-    """The collation of each element of a CREATE INDEX statement."""
-    elements = statement(definition)["IndexStmt"]["indexParams"]
-    return [collation_of(element["IndexElem"]) for element in elements]
-
-
-def _stored(
-    column: str | None,
-    text: str | None,
-    collation: tuple[str, ...],
-    used_collation: str | None,
-    operator_class: tuple[Any, ...],
-    options: int,
-) -> Element:
-    name, is_default, schema = operator_class
-    return Element(
-        column,
-        text,
-        collation,
-        None if is_default else name,
-        bool(options & 1),
-        bool(options & 2),
-        name if is_default else None,
-        None if collation else used_collation,
-        None if is_default else class_schema_of(schema),
-    )
+def _settings(parameters: Mapping[str, str]) -> Iterator[str]:
+    for name, value in parameters.items():
+        yield f"{quoted(name)} = {literal(value)}"
 
 
 def index(

@@ -180,7 +180,7 @@ class Partition(Object):
         secured = current.row_security if self.row_security is None else self.row_security
         return evolve(current, row_security=secured)
 
-    def completed(self, catalog: Catalog) -> Self:
+    def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.name in catalog.relation_kinds:
             raise DeclarationError(
                 f"{self.name} exists and is no partition of {self.parent}: rename it or attach it"

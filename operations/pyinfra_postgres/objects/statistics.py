@@ -87,7 +87,7 @@ class Statistics(Object):
         yield from owner_references(self.owner)
         yield from declared_references(*(one.expression for one in self.on))
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if not self.on:
             raise DeclarationError("it does not exist: declare what it is on")
         return self

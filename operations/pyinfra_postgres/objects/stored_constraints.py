@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
-from ..names import Exact
+from ..names import Exact, Name
 from ..parse import closing, tokens
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .elements import with_defaults
@@ -33,9 +33,13 @@ QUERIES = {
                      WITH ORDINALITY AS k(class, used, place)
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used
-                  WHERE x.indexrelid = c.conindid) END)
+                  WHERE x.indexrelid = c.conindid) END,
+                 c.coninhcount > 0, f.relname, d.description, i.indisvalid)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
+          LEFT JOIN pg_class f ON f.oid = c.conindid AND c.contype = 'f'
+          LEFT JOIN pg_description d
+            ON d.objoid = c.oid AND d.classoid = 'pg_constraint'::regclass
          WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')
            -- A key to a partitioned table has a shadow for each partition.
            AND NOT (c.contype = 'f' AND c.conparentid <> 0 AND c.conrelid =
@@ -56,6 +60,7 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     (
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
         deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
+        inherited, index, remark, index_valid,
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
@@ -64,6 +69,8 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
         common = {"deferrable": deferrable, "initially_deferred": deferred}
     if kind in "pu":
         common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
+    if kind in "pux":
+        catalog.key_indexes.add(Name(catalog.relations[oid].schema, name))
     found: Constraint
     if kind == "p":
         found = PrimaryKey(*columns, **common)
@@ -83,7 +90,14 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
             match_full=match == "f",
             **common,
         ).evolved(foreign_columns=[catalog.columns[foreign][number] for number in foreign_key])
-    return found.evolved(name=Exact(name), validated=validated)
+    # A key of a partitioned table lacks an index as long as one of its partitions does.
+    return found.evolved(
+        name=Exact(name),
+        validated=validated and index_valid is not False,
+        inherited=inherited,
+        index=index,
+        remark=remark,
+    )
 
 
 def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:

@@ -217,7 +217,7 @@ class Table(Object):
                 name = f"{self.name}.{quoted(one.name or '')}"
                 yield Part("constraint", name, one.definition())
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.columns is None:
             on = (self.constraints, self.row_security, self.force_row_security, self.comment)
             if not any(on) and not self.owner:

@@ -175,7 +175,7 @@ class Trigger(Object):
             yield Reference("table", self.referenced)
         yield from declared_references(self.condition)
 
-    def completed(self, catalog: Catalog) -> Self:
+    def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.when is None or self.function is None:
             raise DeclarationError("it does not exist: declare its when and function")
         return self

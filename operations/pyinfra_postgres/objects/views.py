@@ -74,7 +74,7 @@ class _Query(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
-    def completed(self, catalog: Catalog) -> Self | None:
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.query is None:
             raise DeclarationError("it does not exist: declare its query")
         return self

@@ -1,0 +1,267 @@
+"""How an index comes to be where there are rows and traffic.
+
+It is built concurrently, of a partitioned table partition by partition, and one that differs is
+swapped for the new one. Each statement leaves a state from which the next run goes on.
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from ..catalog import Catalog
+from ..errors import DeclarationError
+from ..kind import Same, comment
+from ..names import Exact, Name, literal, quoted
+from ..naming import chosen_name, joined
+from ..plan import Hazard, Lock, Mode, Stage, Statement, together
+from . import foreign_keys
+from .foreign_keys import Dependent
+
+if TYPE_CHECKING:
+    from .indexes import Index
+
+_ONLINE = (Hazard.NOT_TRANSACTIONAL,)
+_CLUSTERABLE = frozenset({"btree", "gist"})
+
+
+@frozen
+class Swap:
+    """How one index takes another's name."""
+
+    successor: Exact
+    """The name under which it is built."""
+    predecessor: Exact
+    """The name that the old index gets until it is dropped."""
+    there: Index | None = None
+    """What an interrupted run has built under the successor's name."""
+    dependents: tuple[Dependent, ...] = ()
+    """The foreign keys that stand on the old index."""
+    identifies: bool = False
+    """Whether the new index can be a replica identity."""
+
+    @classmethod
+    def of(cls, index: Index) -> Swap:
+        """A swap where nothing is in its way."""
+        return cls(Exact(joined(index.name, None, "new")), Exact(joined(index.name, None, "old")))
+
+
+def built(index: Index) -> Iterator[Statement]:
+    """Build an index, from wherever an interrupted run has stopped."""
+    if index.built is None or not index.built.valid:
+        yield from _created(index)
+    for part in index.parts:
+        there = part.built
+        if there is None or not there.valid:
+            yield from _created(part)
+        if there is None or there.parent != part.parent:
+            in_use = there is not None or (part.online and not part.partitioned)
+            yield attached(part.full, part.parent, in_use)
+
+
+def attached(part: Name, whole: Name | None, in_use: bool) -> Statement:
+    """Make a partition's index part of its table's index."""
+    return Statement(
+        f"ALTER INDEX {whole} ATTACH PARTITION {part}",
+        stage=Stage.AFTER if in_use else Stage.MAIN,
+        locks=part,
+    )
+
+
+def _created(index: Index) -> Iterator[Statement]:
+    if index.built:
+        yield dropped(index.built, concurrently=index.online and not index.partitioned)
+    if index.online and not index.partitioned:
+        yield Statement(
+            index.created(concurrently=True),
+            stage=Stage.AFTER,
+            hazards=_ONLINE,
+            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
+        )
+    else:
+        scans = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if index.filled and not index.online else ()
+        yield Statement(
+            index.created(concurrently=False),
+            hazards=scans,
+            locks=Lock(index.table, Mode.SHARE),
+        )
+
+
+def dropped(index: Index, concurrently: bool) -> Statement:
+    """Drop an index, unless a session is building it right now, which that would kill."""
+    if index.builder:
+        raise DeclarationError(
+            f"session {index.builder} is building {index.full} right now: run again when it has "
+            "ended"
+        )
+    if concurrently:
+        return Statement(
+            f"DROP INDEX CONCURRENTLY IF EXISTS {index.full}",
+            stage=Stage.AFTER,
+            hazards=_ONLINE,
+            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
+        )
+    return Statement(f"DROP INDEX {index.full}", locks=index.table)
+
+
+def replaced(current: Index, declared: Index) -> Iterator[Statement]:
+    """Have another index under the same name; what is INVALID serves no query and just goes."""
+    swap = declared.swap or Swap.of(declared)
+    marks = list(_marks(current, declared, swap))
+    dependents = swap.dependents
+    if not declared.online or not (current.valid or declared.partitioned):
+        drop = dropped(current, concurrently=declared.online)
+        if not dependents:
+            yield drop
+            yield from built(declared)
+            remark = comment(f"INDEX {declared.full}", None, declared)
+            yield from (evolve(one, stage=drop.stage) for one in remark)
+            yield from (Statement(one, stage=drop.stage, locks=declared.table) for one in marks)
+            return
+        texts = [f"DROP INDEX {current.full}", declared.created(concurrently=False), *marks]
+        texts += [one.sql for one in comment(f"INDEX {declared.full}", None, declared)]
+        yield from foreign_keys.around(declared.table, texts, dependents, Stage.MAIN)
+        return
+    new = evolve(declared, name=swap.successor, built=swap.there)
+    yield from built(new)
+    for one in comment(f"INDEX {new.full}", swap.there, new):
+        yield evolve(one, stage=Stage.AFTER)
+    rename = f"ALTER INDEX {new.full} RENAME TO {quoted(declared.name)}"
+    if declared.partitioned or dependents:
+        # Nothing of a partitioned table is dropped concurrently, and a foreign key that comes
+        # back would take the old index again.
+        texts = [f"DROP INDEX {current.full}", rename, *marks]
+        yield from foreign_keys.around(declared.table, texts, dependents, Stage.AFTER)
+        return
+    old = Name(declared.table.schema, swap.predecessor)
+    texts = [
+        f"ALTER INDEX {current.full} RENAME TO {quoted(old.name)}",
+        rename,
+        f"COMMENT ON INDEX {old} IS {literal(mark(declared))}",
+        *marks,
+    ]
+    yield together(texts, (Lock(declared.table),) if current.replica_identity else ())
+    yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
+
+
+def _marks(current: Index, declared: Index, swap: Swap) -> Iterator[str]:
+    """What a table has said of its index, said of the new one."""
+    table = current.table
+    if current.replica_identity:
+        if not swap.identifies:
+            raise DeclarationError(
+                f"it is the replica identity of {table}, and as declared it can't be: that takes "
+                "a unique index of NOT NULL columns without a predicate. Give the table another "
+                f"first: ALTER TABLE {table} REPLICA IDENTITY ..."
+            )
+        yield f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {quoted(declared.name)}"
+    if current.clustered:
+        if declared.where is not None or declared.method not in _CLUSTERABLE:
+            raise DeclarationError(
+                f"{table} is clustered on it, and can't be on what is declared: first "
+                f"ALTER TABLE {table} SET WITHOUT CLUSTER"
+            )
+        yield f"ALTER TABLE {table} CLUSTER ON {quoted(declared.name)}"
+
+
+def mark(index: Index) -> str:
+    """The comment on an index that has given its name to another."""
+    return f"replaced by {index.full}, to be dropped"
+
+
+def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
+    """How a declared index takes the name of a stored one that differs."""
+    name, there = _aside(
+        declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
+    )
+    if there and declared.partitioned and declared.equals(there, same):
+        there = evolve(there, valid=True)
+    old, _ = _aside(declared, catalog, "old", lambda _: False)
+    columns = [one.column for one in declared.columns if one.column is not None]
+    whole = declared.unique and declared.where is None and len(columns) == len(declared.columns)
+    moved: tuple[Dependent, ...] = ()
+    if current.unique:
+        stored = [one.column or "" for one in current.columns]
+        moved = foreign_keys.dependents(current.table, current.name, stored, catalog)
+        foreign_keys.check(moved, columns if whole else ())
+    table = catalog.objects.get(("table", *declared.table))
+    filled = {one.name for one in getattr(table, "columns", None) or () if not one.nullable}
+    return Swap(name, old, there, moved, whole and set(columns) <= filled)
+
+
+def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
+    """The indexes whose name this one has taken, where a run died before it dropped them."""
+    found: list[Index] = []
+    while True:
+        _, one = _aside(
+            index, catalog, "old", lambda one: one not in found and one.comment == mark(index)
+        )
+        if one is None:
+            return tuple(found)
+        found.append(one)
+
+
+def _aside(
+    index: Index, catalog: Catalog, label: str, ours: Callable[[Index], bool]
+) -> tuple[Exact, Index | None]:
+    """The first name for an index that is free, or has an index of the table that is ours."""
+    schema = index.table.schema
+    for number in count():
+        name = Exact(joined(index.name, None, f"{label}{number or ''}"))
+        there = catalog.objects.get((index.kind, schema, name))
+        if there is None and not catalog.has_relation(Name(schema, name)):
+            return name, None
+        if isinstance(there, type(index)) and there.table == index.table and ours(there):
+            return name, there
+    raise AssertionError("unreachable")
+
+
+def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
+    """The partitions' parts of an index, each before the parts that it has in turn."""
+    partitions: dict[Name, list[Name]] = {}
+    for key, one in catalog.objects.items():
+        if key[0] == "partition":
+            partitions.setdefault(one.parent, []).append(Name(*key[1:]))  # type: ignore[attr-defined]
+    indexes: dict[Name, list[Index]] = {}
+    for other in catalog.of(type(index)):
+        indexes.setdefault(other.table, []).append(other)
+    taken: dict[str, set[str | None]] = {}
+
+    def below(whole: Index) -> Iterator[Index]:
+        for table in partitions.get(whole.table, ()):
+            part = evolve(whole, table=table, comment=None, parent=whole.full, parts=(), built=None)
+            part = part.placed(catalog)
+            if part.partitioned:
+                # Its parts may have rows, or come to have them.
+                part = evolve(part, online=True)
+            there = _there(part, indexes.get(table, ()), same)
+            if there and part.partitioned:
+                there = evolve(there, valid=True)
+            if table.schema not in taken:
+                taken[table.schema] = catalog.names_in(table.schema)
+            name = there.name if there else _default_name(part, taken[table.schema])
+            taken[table.schema].add(name)
+            part = evolve(part, name=name, built=there)
+            yield part
+            if part.partitioned:
+                yield from below(part)
+
+    return tuple(below(index))
+
+
+def _there(part: Index, candidates: Iterable[Index], same: Same) -> Index | None:
+    """The index of a partition that is this part of its table's, or can become it."""
+    free = [one for one in candidates if one.parent in {None, part.parent}]
+    # Attached ones first, and an invalid one only where there is nothing else.
+    free.sort(key=lambda one: (one.parent is None, not one.valid))
+    return same.first(free, lambda one: part.equals(one, same))
+
+
+def _default_name(part: Index, taken: set[str | None]) -> Exact:
+    """The name that PostgreSQL gives to it."""
+    columns = "_".join([*(element.label for element in part.columns), *part.include])
+    return chosen_name(part.table.name, columns, "idx", taken)

@@ -1,0 +1,129 @@
+"""The indexes of tables as the catalog has them.
+
+https://www.postgresql.org/docs/current/catalog-pg-index.html
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..catalog import USER_SCHEMA, Catalog
+from ..kind import Row
+from ..names import Exact, Name
+from ..parse import statement
+from .elements import Element, class_schema_of, collation_of
+from .indexes import Index
+
+QUERIES = {
+    "operator_classes": """
+        SELECT json_build_array(o.oid::int8, o.opcname, o.opcdefault, n.nspname)
+          FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace""",
+    "index_collations": """
+        SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
+         WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
+    "indexes": f"""
+        SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
+                 i.indisvalid,
+                 CASE WHEN i.indisunique THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
+                 i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
+                 i.indoption::text,
+                 CASE WHEN i.indexprs IS NOT NULL
+                      THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
+                                            ORDER BY place)
+                              FROM generate_series(1, i.indnkeyatts) AS place) END,
+                 pg_get_expr(i.indpred, i.indrelid),
+                 -- Only the whole definition tells whether a collation was asked for.
+                 CASE WHEN o.attrelid IS NOT NULL
+                        OR i.indcollation::text !~ '^((0|100)( |$))*$'
+                      THEN pg_get_indexdef(i.indexrelid) END,
+                 CASE WHEN NOT i.indisvalid
+                      THEN (SELECT min(b.pid) FROM pg_stat_progress_create_index b
+                             WHERE b.index_relid = i.indexrelid) END,
+                 c.reloptions, d.description, i.indisreplident, i.indisclustered,
+                 CASE WHEN c.relispartition
+                      THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
+                              JOIN pg_class o ON o.oid = h.inhparent
+                              JOIN pg_namespace w ON w.oid = o.relnamespace
+                             WHERE h.inhrelid = c.oid) END)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
+          LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
+                      WHERE attnum > 0 AND attcollation NOT IN (0, 100)) o
+            ON o.attrelid = i.indrelid
+          LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
+            AND d.objsubid = 0
+         WHERE {USER_SCHEMA}
+           AND NOT EXISTS (SELECT FROM pg_constraint o WHERE o.conindid = i.indexrelid
+                             AND o.contype IN ('p', 'u', 'x'))""",
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+    classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
+    collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
+    for row in sections["indexes"] or ():
+        table, name, method, unique, valid, nulls, count, *parts = row[:-8]
+        where, definition, builder, parameters, remark, identity, clustered, parent = row[-8:]
+        if table not in catalog.relations:
+            continue
+        keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
+        expressions = parts[4]
+        names = catalog.columns.get(table, {})
+        asked = _collations(definition) if definition else [()] * count
+        elements = [
+            _stored(
+                names.get(keys[place]),
+                expressions[place] if keys[place] == 0 else None,
+                asked[place],
+                collations.get(used[place]),
+                classes[operator_classes[place]],
+                options[place],
+            )
+            for place in range(count)
+        ]
+        index = Index(
+            Exact(name),
+            catalog.relations[table],
+            elements,
+            where=None if where is None else Exact(where),
+            unique=unique,
+            method=method,
+            include=[names[key] for key in keys[count:]],
+            nulls_not_distinct=bool(nulls),
+            parameters=dict(one.split("=", 1) for one in parameters or ()),
+            comment=remark,
+            valid=valid,
+            builder=builder,
+            replica_identity=identity,
+            clustered=clustered,
+            parent=Name(*parent) if parent else None,
+        )
+        catalog.objects[index.key()] = index
+
+
+def _collations(definition: str) -> list[tuple[str, ...]]:
+    """The collation of each element of a CREATE INDEX statement."""
+    elements = statement(definition)["IndexStmt"]["indexParams"]
+    return [collation_of(element["IndexElem"]) for element in elements]
+
+
+def _stored(
+    column: str | None,
+    text: str | None,
+    collation: tuple[str, ...],
+    used_collation: str | None,
+    operator_class: tuple[Any, ...],
+    options: int,
+) -> Element:
+    name, is_default, schema = operator_class
+    return Element(
+        column,
+        text,
+        collation,
+        None if is_default else name,
+        bool(options & 1),
+        bool(options & 2),
+        name if is_default else None,
+        None if collation else used_collation,
+        None if is_default else class_schema_of(schema),
+    )

@@ -1,0 +1,264 @@
+"""Changes of tables with rows, in steps: from wherever a run died, the next one completes them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, Databases, one_version
+from harness.process import run
+from pyinfra_postgres.plan import Stage
+
+INDEXES = """
+    SELECT c.relname::text, i.indisvalid, i.indisreplident, i.indisclustered,
+           regexp_replace(pg_get_indexdef(i.indexrelid), '.* USING ', ''),
+           obj_description(i.indexrelid, 'pg_class')
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+      JOIN pg_class t ON t.oid = i.indrelid
+     WHERE t.relnamespace = 'public'::regnamespace ORDER BY 1"""
+PARTS = """
+    SELECT c.relname, i.indisvalid, coalesce(h.inhparent::regclass::text, '')
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+      LEFT JOIN pg_inherits h ON h.inhrelid = i.indexrelid
+      JOIN pg_class t ON t.oid = i.indrelid
+     WHERE t.relnamespace = 'public'::regnamespace ORDER BY 1"""
+FOREIGN = """
+    SELECT conname::text, convalidated, false, false,
+           conrelid::regclass || ' by ' || conindid::regclass, obj_description(oid, 'pg_constraint')
+      FROM pg_constraint WHERE contype = 'f' AND conparentid = 0 ORDER BY 1"""
+BOTH = f"SELECT * FROM ({INDEXES}) AS i UNION ALL SELECT * FROM ({FOREIGN}) AS f ORDER BY 1"
+ROWS = "CREATE TABLE t (a integer NOT NULL, b integer, c text);" + (
+    "INSERT INTO t SELECT n, n, n FROM generate_series(1, 100) AS n;"
+)
+PARTITIONED = """
+    CREATE TABLE t (a integer NOT NULL, b integer NOT NULL) PARTITION BY LIST (a);
+    CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+    CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2) PARTITION BY LIST (b);
+    CREATE TABLE t21 PARTITION OF t2 FOR VALUES IN (1);
+    CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3);
+    INSERT INTO t VALUES (1, 1), (2, 1);
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is there, what is declared, and what then is there."""
+
+    before: str
+    deploy: Callable[[], object]
+    question: str
+    answer: list[tuple[str, ...]]
+
+
+def block(*operations: Callable[[], object]) -> Callable[[], object]:
+    """Operations in one transaction."""
+
+    def deploy() -> None:
+        with pg.transaction():
+            for operation in operations:
+                operation()
+
+    return deploy
+
+
+CASES = {
+    "an index is swapped": Case(
+        ROWS + "CREATE INDEX i ON t (b); COMMENT ON INDEX i IS 'mine'",
+        lambda: pg.index("i", "t", ["b DESC"]),
+        INDEXES,
+        [("i", "t", "f", "f", "btree (b DESC)", "mine")],
+    ),
+    "an index that the table is clustered on": Case(
+        ROWS + "CREATE INDEX i ON t (b); ALTER TABLE t CLUSTER ON i",
+        lambda: pg.index("i", "t", ["b", "a"]),
+        INDEXES,
+        [("i", "t", "f", "t", "btree (b, a)", "")],
+    ),
+    "a unique index that is the replica identity, with a foreign key on it": Case(
+        ROWS
+        + """CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t REPLICA IDENTITY USING INDEX i;
+             CREATE TABLE child (a integer CONSTRAINT f REFERENCES t (a) ON DELETE CASCADE);
+             INSERT INTO child VALUES (1); COMMENT ON CONSTRAINT f ON child IS 'kept'""",
+        block(
+            lambda: pg.index("i", "t", ["a"], unique=True, include=["b"]),
+            lambda: pg.table(
+                "child",
+                constraints=[pg.ForeignKey("a", references="t(a)", on_delete="CASCADE", name="f")],
+            ),
+        ),
+        BOTH,
+        [
+            ("f", "t", "f", "f", "child by i", "kept"),
+            ("i", "t", "t", "f", "btree (a) INCLUDE (b)", ""),
+        ],
+    ),
+    "an index of a partitioned table": Case(
+        PARTITIONED + "CREATE INDEX mine ON t1 ((a + b))",
+        lambda: pg.index("i", "t", ["(a+b)"]),
+        PARTS,
+        [
+            ("i", "t", ""),
+            ("mine", "t", "i"),
+            ("t21_expr_idx", "t", "t2_expr_idx"),
+            ("t2_expr_idx", "t", "i"),
+            ("t3_expr_idx", "t", "i"),
+        ],
+    ),
+    "an index of a partitioned table is swapped": Case(
+        PARTITIONED + "CREATE INDEX i ON t (a)",
+        lambda: pg.index("i", "t", ["b"]),
+        PARTS,
+        [
+            ("i", "t", ""),
+            ("t1_b_idx", "t", "i"),
+            ("t21_b_idx", "t", "t2_b_idx"),
+            ("t2_b_idx", "t", "i"),
+            ("t3_b_idx", "t", "i"),
+        ],
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Verdicts of equality that no other run has made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+@one_version
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_change_in_steps_is_completed_from_wherever_it_died(
+    case: Case, database: Database, new_database: Databases
+) -> None:
+    database.psql(case.before)
+    rows = "SELECT * FROM t ORDER BY a"
+    before = database.rows(rows)
+    plan = run(database, case.deploy, dry=True).succeeded().plan
+    main = [one.sql for _, one in plan.of(Stage.MAIN)]
+    after = [one.sql for _, one in plan.of(Stage.AFTER)]
+    assert after
+    for count in range(len(after) + 1):
+        copy = new_database(copy_of=database)
+        copy.psql(";\n".join(["BEGIN", *main, "COMMIT"]))
+        copy.psql(";\n".join(after[:count]))
+        if count and "CONCURRENTLY" in after[count - 1] and "CREATE" in after[count - 1]:
+            # As a build leaves it that is killed on its way.
+            copy.psql(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = (SELECT max(indexrelid) "
+                "FROM pg_index)"
+            )
+        run(copy, case.deploy).succeeded()
+        assert copy.rows(case.question) == case.answer, after[:count]
+        assert run(copy, case.deploy).succeeded().plan.changes == [], after[:count]
+        assert copy.rows(rows) == before
+
+
+@contextmanager
+def writing(database: Database, statement: str) -> Iterator[list[str]]:
+    """Send a statement again and again; the SQLSTATEs of what the server said."""
+    said: list[str] = []
+    ended = threading.Event()
+
+    def write() -> None:
+        with database.connect(autocommit=True) as session:
+            while not ended.is_set():
+                try:
+                    session.execute(statement)
+                    said.append("00000")
+                except psycopg.Error as error:
+                    said.append(error.sqlstate or "")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield said
+    finally:
+        ended.set()
+        thread.join()
+
+
+@one_version
+def test_a_rule_holds_at_every_moment_of_a_swap(database: Database) -> None:
+    database.psql(ROWS + "CREATE UNIQUE INDEX i ON t (a)")
+    with writing(database, "INSERT INTO t VALUES (1)") as said:
+        run(database, lambda: pg.index("i", "t", ["a"], unique=True, include=["c"])).succeeded()
+    assert set(said) == {"23505"}
+    assert database.rows(INDEXES) == [("i", "t", "f", "f", "btree (a) INCLUDE (c)", "")]
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("before", "declared", "reason"),
+    [
+        (
+            "CREATE UNIQUE INDEX i ON t (a); CREATE TABLE child (a integer REFERENCES t (a))",
+            lambda: pg.index("i", "t", ["b"], unique=True),
+            "foreign keys stand on it, and can't stand on what is declared: child_a_fkey of",
+        ),
+        (
+            "CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t REPLICA IDENTITY USING INDEX i",
+            lambda: pg.index("i", "t", ["a"]),
+            "it is the replica identity of public.t",
+        ),
+        (
+            "CREATE INDEX i ON t (a); ALTER TABLE t CLUSTER ON i",
+            lambda: pg.index("i", "t", ["a"], where="b > 0"),
+            "public.t is clustered on it",
+        ),
+    ],
+)
+def test_a_swap_that_would_lose_what_hangs_on_the_index_is_refused(
+    before: str, declared: Callable[[], object], reason: str, database: Database
+) -> None:
+    database.psql(ROWS + before)
+    dump = database.dump()
+    assert reason in run(database, declared).refused().messages
+    assert database.dump() == dump
+
+
+@one_version
+def test_a_valid_index_in_the_way_of_a_swap_is_left_alone(database: Database) -> None:
+    database.psql(
+        ROWS + "CREATE INDEX i ON t (b); CREATE INDEX i_new ON t (c); CREATE INDEX i_old ON t (a)"
+    )
+    run(database, lambda: pg.index("i", "t", ["b DESC"])).succeeded()
+    assert [row[0::4] for row in database.rows(INDEXES)] == [
+        ("i", "btree (b DESC)"),
+        ("i_new", "btree (c)"),
+        ("i_old", "btree (a)"),
+    ]
+
+
+@one_version
+def test_an_equal_index_under_another_name_is_renamed(database: Database) -> None:
+    database.psql(
+        ROWS + "CREATE INDEX theirs ON t (lower(c)) WHERE c <> ''; CREATE INDEX other ON t (b)"
+    )
+    declared = block(
+        lambda: pg.index("mine", "t", ["lower( c )"], where="c<>''"),
+        lambda: pg.index("other", "t", ["b"]),
+        lambda: pg.index("twin_of_other", "t", ["b"]),
+    )
+    plan = run(database, declared).succeeded().plan
+    assert [one.sql for _, one in plan.of(Stage.MAIN)] == [
+        "ALTER INDEX public.theirs RENAME TO mine"
+    ]
+    assert [row[0] for row in database.rows(INDEXES)] == ["mine", "other", "twin_of_other"]
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_an_index_of_a_table_with_rows_is_dropped_concurrently(database: Database) -> None:
+    database.psql(ROWS + "CREATE INDEX i ON t (b)")
+    plan = run(database, lambda: pg.index("i", "t", present=False)).succeeded().plan
+    assert [one.sql for _, one in plan.of(Stage.AFTER)] == [
+        "DROP INDEX CONCURRENTLY IF EXISTS public.i"
+    ]
+    assert database.rows(INDEXES) == []
