@@ -93,7 +93,7 @@ class Server:
             self._create()
         self._write("local.conf", "".join(f"{k} = {_quoted(v)}\n" for k, v in self._all_settings()))
         self._write("pg_hba.conf", "".join(f"{line}\n" for line in self.hba))
-        self._own(self._socket_directory(create=True))
+        self.own(self._socket_directory(create=True))
         self._forget_the_dead()
         log_starts = self.log.stat().st_size if self.log.exists() else 0
         try:
@@ -136,7 +136,7 @@ class Server:
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.rmtree(self.data, ignore_errors=True)
         unfinished.mkdir(mode=0o700, parents=True)
-        self._own(unfinished)
+        self.own(unfinished)
         self._run(
             *("initdb", "-D", unfinished, "-U", "postgres", "--auth=trust"),
             *("--encoding=UTF8", "--no-locale", "--no-instructions", *self.initdb),
@@ -190,9 +190,10 @@ class Server:
 
     def _write(self, name: str, text: str) -> None:
         (self.data / name).write_text(text)
-        self._own(self.data / name)
+        self.own(self.data / name)
 
-    def _own(self, path: Path) -> None:
+    def own(self, path: Path) -> None:
+        """Have a file belong to the account that the server runs as."""
         if os.geteuid() == 0:
             os.chown(path, *_account())
 

@@ -75,7 +75,7 @@ class PostgresConnector(BaseConnector):
             delay = number(data, "postgres_connect_delay", 1)
         except HostError as error:
             raise ConnectError(str(error)) from None
-        name = self.host.name.removeprefix("@postgres/")
+        name = self.host.name.partition("/")[2]
         self.connection = Connection(
             self.data["postgres_dsn"], name, self._say, max(1, attempts), delay
         )

@@ -98,7 +98,7 @@ class Standby(Server):
 
     def __init__(self, primary: TestServer, data: Path) -> None:
         super().__init__(primary.binaries, data, settings={"hot_standby": "on"})
-        self._own(data.parent)
+        self.own(data.parent)
         self._run(
             *("pg_basebackup", "-d", primary.dsn(), "-D", data, "-R", "-X", "stream"),
             *("-c", "fast", "--no-sync"),

@@ -3,7 +3,7 @@
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
 from harness.neon_api import PASSWORD, TOKEN, FakeBranch, FakeNeon, FakeProject, Fault
 from harness.platform import TODAY, Platform
-from harness.pooler import Pooler, needs_pgbouncer, pooler
+from harness.pooler import Pooler, needs_neon, needs_pgbouncer, pooler
 from harness.relay import Relay, relay, relayed
 from harness.servers import (
     EVERY_LABEL,
@@ -39,6 +39,7 @@ __all__ = [
     "Run",
     "TestServer",
     "finished",
+    "needs_neon",
     "needs_pgbouncer",
     "one_version",
     "pooler",

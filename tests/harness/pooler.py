@@ -22,6 +22,10 @@ _PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sb
 needs_pgbouncer = pytest.mark.skipif(
     _PROGRAM is None, reason="no pgbouncer here: install Debian's package pgbouncer"
 )
+needs_neon = pytest.mark.skipif(
+    _PROGRAM is None or shutil.which("openssl") is None,
+    reason="no pgbouncer or no openssl here: install Debian's packages of these names",
+)
 PORT = 6432
 
 
@@ -36,6 +40,10 @@ class Pooler:
     def dsn(self, database: Database) -> str:
         """The URI of a database through the pooler, as superuser."""
         return f"postgresql://postgres@/{database.name}?host={self.directory}&port={PORT}"
+
+    def logins(self) -> int:
+        """How many clients it has had."""
+        return self.log.read_text().count("login attempt")
 
     @contextlib.contextmanager
     def session(self, database: Database) -> Iterator[psycopg.Connection[Any]]:

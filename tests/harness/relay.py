@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from harness.servers import Database, TestServer
 
@@ -17,9 +18,10 @@ _READY = b"Z\0\0\0\5I"
 class Relay:
     """Passes on what clients and servers say, each pair on threads of its own."""
 
-    def __init__(
-        self, listener: socket.socket, route: Callable[[socket.socket], socket.socket]
-    ) -> None:
+    Route: TypeAlias = Callable[[socket.socket], socket.socket]
+    """Connects a client to a server."""
+
+    def __init__(self, listener: socket.socket, route: Route) -> None:
         self.listener = listener
         self.route = route
         self.asleep = 0
