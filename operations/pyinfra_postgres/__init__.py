@@ -17,6 +17,7 @@ differs. The layers, each using only those above it:
     session, planning              what is known of a host; from declarations to its plan
     rollout, render, converge      running and showing plans; the operation behind all
     neon_api, neon                 Neon's API; its branches as hosts
+    rehearsal, cli                 deploys on a copy of a branch
     objects                        one file per kind: declaration, query, diff, operation
     undeclared, transactions       what nobody declares; many operations that land together
     verification                   checks that roll back, and their report

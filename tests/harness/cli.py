@@ -62,11 +62,14 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 def start_pyinfra(
-    cwd: Path, *arguments: str | Path, env: Mapping[str, str] | None = None
+    cwd: Path,
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    module: str = "pyinfra",
 ) -> subprocess.Popen[str]:
-    """Start pyinfra and do not wait for it."""
+    """Start pyinfra, or the program of another module, and do not wait for it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pyinfra", *map(str, arguments)],
+        [sys.executable, "-m", module, *map(str, arguments)],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

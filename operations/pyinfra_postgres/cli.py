@@ -1,0 +1,86 @@
+"""The command `pyinfra-postgres`: what is around pyinfra's own runs."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+import click
+from attrs import evolve
+
+from .neon_api import Neon, NeonError
+from .rehearsal import Rehearsal, Result
+
+_PREFIX = "@neon/"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """PostgreSQL objects as pyinfra operations: what is around pyinfra's own runs."""
+
+
+@main.command()
+@click.argument("inventory", metavar="@neon/PROJECT[/BRANCH]")
+@click.argument(
+    "scripts", metavar="DEPLOY.py...", nargs=-1, required=True, type=click.Path(exists=True)
+)
+@click.option("--data", multiple=True, help="Host data, key=value, as pyinfra takes it.")
+@click.option("--group-data", multiple=True, help="Directory of group data, as pyinfra takes it.")
+@click.option("--diff", is_flag=True, help="Show the plans.")
+@click.option("-v", "verbosity", count=True, help="As pyinfra takes it.")
+@click.option(
+    "--expires-after",
+    type=click.IntRange(1, 720),
+    default=24,
+    show_default=True,
+    metavar="HOURS",
+    help="When Neon deletes the copy though this command was killed.",
+)
+def rehearse(
+    inventory: str,
+    scripts: tuple[str, ...],
+    data: tuple[str, ...],
+    group_data: tuple[str, ...],
+    diff: bool,
+    verbosity: int,
+    expires_after: int,
+) -> None:
+    r"""Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
+
+    Without BRANCH the project's default branch is copied. The scripts run one after another, until
+    one fails; its exit code is this command's. Neon's API key is in NEON_API_KEY.
+
+    \b
+    pyinfra-postgres rehearse @neon/my-project deploy.py verify.py
+    """
+    if not inventory.removeprefix(_PREFIX) or not inventory.startswith(_PREFIX):
+        raise click.BadParameter("write @neon/PROJECT or @neon/PROJECT/BRANCH")
+    options = [f"--data={one}" for one in data]
+    options += [f"--group-data={one}" for one in group_data]
+    options += ["--diff"] * diff + ["-v"] * verbosity
+    results: list[Result] = []
+    whole = False
+    try:
+        rehearsal = Rehearsal.of(
+            evolve(Neon.from_environment(), say=_say),
+            inventory.removeprefix(_PREFIX),
+            _say,
+            timedelta(hours=expires_after),
+        )
+        results = rehearsal.results
+        rehearsal.run(scripts, options)
+        whole = True
+    except NeonError as error:
+        _say(click.style(str(error), "red"))
+    for result in results:
+        click.echo(str(result))
+    failed = next((result.code for result in results if result.code), 0)
+    sys.exit(failed or int(not whole))
+
+
+def _say(message: str) -> None:
+    click.echo(f"--> {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()
