@@ -12,11 +12,13 @@ from functools import cache
 from typing import Any
 
 from attrs import frozen
+from psycopg import conninfo
 from pyinfra import logger
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from typing_extensions import override
 
 from .connector import PostgresConnector
+from .endpoint import endpoint
 from .neon_api import Branch, Endpoint, Neon, NeonError, Project
 
 REHEARSAL = "rehearsal-"
@@ -75,7 +77,7 @@ class NeonConnector(PostgresConnector):
     def connect(self) -> None:
         try:
             # Of the connector, not of the host: no debug output shows it.
-            self.data["postgres_dsn"] = self._uri()
+            self.data["postgres_dsn"] = verified(self._uri())
         except NeonError as error:
             raise ConnectError(str(error)) from None
         super().connect()
@@ -93,6 +95,14 @@ class NeonConnector(PostgresConnector):
         if role is not None:
             role = _choice("role", neon.roles(project, branch), role)
         return neon.connection_uri(project, branch, endpoint, database, role or databases[database])
+
+
+def verified(uri: str) -> str:
+    """The URI without the API's `sslmode=require`, which would leave the server unverified."""
+    given = conninfo.conninfo_to_dict(uri)
+    without = {key: value for key, value in given.items() if key != "sslmode"}
+    verifying = conninfo.make_conninfo("", **without)
+    return verifying if endpoint(verifying).is_neon else uri
 
 
 def _choice(kind: str, names: Iterable[str], given: str | None) -> str:

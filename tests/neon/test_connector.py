@@ -10,7 +10,8 @@ import pytest
 from pyinfra.api.exceptions import InventoryError
 
 from harness import FakeNeon, FakeProject, Fault, Project, Run, one_version
-from pyinfra_postgres.neon import NeonConnector
+from pyinfra_postgres.endpoint import endpoint
+from pyinfra_postgres.neon import NeonConnector, verified
 
 pytestmark = one_version
 DEPLOY = 'pg.schema("s")\n'
@@ -89,6 +90,15 @@ def test_what_is_not_there(fake: FakeNeon, shop: FakeProject, name: str, message
         groups(name)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("server")
+def test_the_server_has_to_prove_who_it_is() -> None:
+    uri = "postgresql://u:p@ep-a-b-1.aws.neon.tech/db?sslmode=require&channel_binding=require"
+    assert endpoint(verified(uri)).changes["sslmode"] == "verify-full"
+    assert "channel_binding=require" in verified(uri)
+    elsewhere = "postgresql://u:p@db.example/db?sslmode=require"
+    assert verified(elsewhere) == elsewhere
 
 
 @pytest.mark.usefixtures("server")

@@ -132,24 +132,23 @@ def test_a_signal_ends_it_without_a_trace(
 
 
 def test_what_a_kill_leaves_is_named_by_the_next(
-    production: FakeProject, project: Project, start: Any, copies: list[FakeBranch]
+    production: FakeProject, fake: FakeNeon, start: Any
 ) -> None:
-    project.deploy(SLOW, name="slow.py")
-    killed = start("slow.py")
-    until(asleep(copies))
-    killed.kill()
-    # pyinfra itself goes on, on a database that is going away.
-    left = copies[0]
-    left.databases["app"].psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
-    )
-    finished(killed)
-    assert names(production) == ["main", left.name]
+    started: list[subprocess.Popen[str]] = []
+
+    def kill(_: FakeBranch) -> None:
+        until(lambda: started)
+        started[0].kill()
+
+    fake.on_create = kill
+    started.append(start("deploy.py"))
+    finished(started[0])
+    main, left = production.branches
+    fake.on_create = lambda _: None
     run = finished(start("deploy.py")).succeeded()
     assert f"{left.name}, expires at {left.expires_at}" in run.stderr
     assert f"neonctl branches delete {left.id} --project-id {production.id}" in run.stderr
-    assert names(production) == ["main", left.name]
+    assert production.branches == [main, left]
 
 
 def test_a_branch_that_nobody_told_of_goes_away_too(
