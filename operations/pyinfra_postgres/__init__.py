@@ -24,7 +24,7 @@ differs. The layers, each using only those above it:
 """
 
 from .objects.columns import Column
-from .objects.constraints import Check, Exclude, ForeignKey, PrimaryKey, Unique
+from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .objects.domains import Domain, domain
 from .objects.enums import Enum, enum
 from .objects.extensions import Extension, extension
@@ -51,6 +51,7 @@ __all__ = [
     "SQL",
     "Check",
     "Column",
+    "Constraint",
     "Domain",
     "Enum",
     "Exclude",

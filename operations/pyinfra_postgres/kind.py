@@ -23,7 +23,7 @@ from . import renames
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
-from .plan import Lock, Mode, Statement
+from .plan import Lock, Loss, Mode, Statement
 from .renames import Rename
 
 if TYPE_CHECKING:
@@ -215,8 +215,10 @@ class Object:
         """Remove itself, with what goes with it, from the catalog as it will be."""
         catalog.remove(self)
 
-    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        """Before a removal: statements that guard it, or a sentence that refuses it."""
+    def guarded(
+        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
+    ) -> Iterator[Statement | Loss]:
+        """What a change loses, and the statements that see before it that it loses nothing."""
         return iter(())
 
     @staticmethod

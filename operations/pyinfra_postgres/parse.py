@@ -384,6 +384,21 @@ def declared_references(*texts: str | None) -> Iterator[Reference]:
             yield from expression_references(text)
 
 
+def column_names(node: Any) -> Iterator[str]:
+    """The names of the columns that a parse tree mentions."""
+    if isinstance(node, list):
+        for item in node:
+            yield from column_names(item)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key == "ColumnRef":
+                yield from (
+                    part["String"]["sval"] for part in value["fields"][-1:] if "String" in part
+                )
+            else:
+                yield from column_names(value)
+
+
 def _is_users(node: Node) -> bool:
     names = [part["String"]["sval"] for part in node["names"]]
     return names[0] != "pg_catalog" and not (len(names) == 1 and names[0] in _BUILT_IN_TYPES)

@@ -104,6 +104,11 @@ class Statement:
     """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    late: bool = False
+    """Whether it runs after the others of its stage, when nothing declared uses any more what it
+    drops."""
+    also: tuple[str, ...] = ()
+    """What PostgreSQL drops with it."""
     summary: str = ""
     """What a person reads instead, where it is long or holds what must not be shown."""
     hidden: tuple[str, ...] = ()
@@ -174,6 +179,15 @@ class Refusal:
 
 
 @frozen
+class Loss:
+    """What a change would lose, unless the run allows it by name."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+@frozen
 class Undeclared:
     """What is there, belongs to what is declared, and is declared by nobody."""
 
@@ -222,7 +236,8 @@ class Plan:
 
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
         """The statements of one stage with their changes, in order."""
-        return [(change, one) for change, one, when in self.staged() if when is stage]
+        found = [(change, one) for change, one, when in self.staged() if when is stage]
+        return sorted(found, key=lambda pair: pair[1].late)
 
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""

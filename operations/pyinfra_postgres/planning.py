@@ -187,13 +187,13 @@ def _change(
     statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
     if not statements:
         return None
-    if not item.present and current:
+    if current:
         guards: list[Statement] = []
-        for guard in one.guarded(current, catalog, ask):
+        for guard in one.guarded(current, target, catalog, ask):
             if isinstance(guard, Statement):
                 guards.append(guard)
-            elif not _is_allowed(session, one):
-                refuse(_with_consent(guard, one))
+            elif not _is_allowed(session, guard.kind, guard.name):
+                refuse(_with_consent(guard.reason, guard.name))
         statements = (*guards, *statements)
     if target is not None and not one.is_beside:
         plan.gaps += [
@@ -275,24 +275,22 @@ _NEEDS_CONSENT = {
 def _refuse_losses(
     session: Session, item: Item, statements: Sequence[Statement], plan: Plan
 ) -> None:
-    one = item.declaration
-    if _is_allowed(session, one):
+    kind, _, name = item.declaration.title.partition(" ")
+    if _is_allowed(session, kind, name):
         return
     for hazard, what in _NEEDS_CONSENT.items():
         found = [statement.shown for statement in statements if hazard in statement.hazards]
         if found:
             others = f", and {len(found) - 1} more," if found[1:] else ""
-            reason = _with_consent(f"{found[0]}{others} {what}", one)
-            plan.refusals.append(Refusal(item.operation, one.title, reason))
+            reason = _with_consent(f"{found[0]}{others} {what}", name)
+            plan.refusals.append(Refusal(item.operation, item.declaration.title, reason))
 
 
-def _is_allowed(session: Session, one: Object) -> bool:
+def _is_allowed(session: Session, kind: str, name: str) -> bool:
     """Whether the run names it, with or without its kind and the schema `public`."""
-    kind, _, name = one.title.partition(" ")
     short = name.removeprefix("public.")
     return bool(session.allowed() & {name, short, f"{kind} {name}", f"{kind} {short}"})
 
 
-def _with_consent(reason: str, one: Object) -> str:
-    name = one.title.partition(" ")[2]
+def _with_consent(reason: str, name: str) -> str:
     return f"{reason}; to allow it, run with --data '{ALLOW}={name}'"

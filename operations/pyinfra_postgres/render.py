@@ -88,6 +88,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             yield f"    {prefix}{format_text(sql, dim=True)}"
             notes = [str(lock) for lock in statement.locks]
             notes += [hazard.value for hazard in statement.hazards]
+            notes += [f"drops {what} with it" for what in statement.also]
             if notes:
                 yield f"        {format_text(', '.join(notes), 'yellow')}"
 

@@ -58,10 +58,11 @@ class Column:
     + comment: its comment, "" for none
     + renamed_from: its former name
     + primary_key, unique, references: short for a constraint of this column alone
+    + present: whether it exists; for one that is to go its name is enough
     """
 
     name: Exact = field(converter=identifier)
-    type: str = field()
+    type: str = field(default="")
     default: str | None = field(default=None, converter=optional_expression, kw_only=True)
     nullable: bool = field(default=True, kw_only=True)
     identity: str | None = field(default=None, converter=_identity, kw_only=True)
@@ -75,10 +76,15 @@ class Column:
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
+    present: bool = field(default=True, kw_only=True)
     serial: bool = field(default=False, kw_only=True)
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
     def __attrs_post_init__(self) -> None:
+        if not self.present:
+            return
+        if not self.type:
+            raise DeclarationError(f"column {self.name} needs a type")
         if not isinstance(self.type, Exact):
             check_plain(f"column {self.name}", self)
         base = None if isinstance(self.type, Exact) else is_serial(self.type)

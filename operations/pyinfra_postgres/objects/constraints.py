@@ -28,13 +28,17 @@ _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
 @frozen
 class Constraint:
-    """What constraints have in common."""
+    """What constraints have in common.
+
+    By itself it is one that is to go, whatever it says: `pg.Constraint(name="c", present=False)`.
+    """
 
     name: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     validated: bool = field(default=True, kw_only=True)
+    present: bool = field(default=True, eq=False, kw_only=True)
     inherited: bool = field(default=False, eq=False, kw_only=True)
     """Whether the table has it from the one that it is a part of."""
     index: str | None = field(default=None, eq=False, kw_only=True)
@@ -43,6 +47,11 @@ class Constraint:
     """Its comment."""
 
     def __attrs_post_init__(self) -> None:
+        if type(self) is Constraint and (self.present or self.name is None):
+            raise DeclarationError(
+                "a constraint is pg.Check(...) or one of its kin; "
+                "pg.Constraint(name=..., present=False) takes one away"
+            )
         if self.renamed_from and not self.name:
             raise DeclarationError(f"renamed_from={self.renamed_from!r} is for one with a name")
 
@@ -96,6 +105,7 @@ class PrimaryKey(Constraint):
         include: Iterable[str] = (),
         deferrable: bool = False,
         initially_deferred: bool = False,
+        present: bool = True,
     ) -> None:
         self.__attrs_init__(
             columns=_given(columns),
@@ -104,6 +114,7 @@ class PrimaryKey(Constraint):
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
+            present=present,
         )
 
     def definition(self) -> str:
@@ -131,6 +142,7 @@ class Unique(Constraint):
         include: Iterable[str] = (),
         deferrable: bool = False,
         initially_deferred: bool = False,
+        present: bool = True,
     ) -> None:
         self.__attrs_init__(
             columns=_given(columns),
@@ -140,6 +152,7 @@ class Unique(Constraint):
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
+            present=present,
         )
 
     def definition(self) -> str:
@@ -173,6 +186,7 @@ class ForeignKey(Constraint):
         match_full: bool = False,
         deferrable: bool = False,
         initially_deferred: bool = False,
+        present: bool = True,
     ) -> None:
         table, foreign_columns = _target(references)
         self.__attrs_init__(
@@ -186,6 +200,7 @@ class ForeignKey(Constraint):
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
+            present=present,
         )
 
     def definition(self) -> str:
@@ -217,9 +232,14 @@ class Check(Constraint):
         name: str | None = None,
         renamed_from: str | None = None,
         no_inherit: bool = False,
+        present: bool = True,
     ) -> None:
         self.__attrs_init__(
-            expression=expression, no_inherit=no_inherit, name=name, renamed_from=renamed_from
+            expression=expression,
+            no_inherit=no_inherit,
+            name=name,
+            renamed_from=renamed_from,
+            present=present,
         )
 
     def definition(self) -> str:
@@ -293,6 +313,7 @@ class Exclude(Constraint):
         renamed_from: str | None = None,
         deferrable: bool = False,
         initially_deferred: bool = False,
+        present: bool = True,
     ) -> None:
         self.__attrs_init__(
             elements=elements,
@@ -302,6 +323,7 @@ class Exclude(Constraint):
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
+            present=present,
         )
 
     def definition(self) -> str:

@@ -42,16 +42,29 @@ from ..parse import (
 from ..plan import Hazard, Statement
 from ..renames import Rename
 from .columns import is_null
-from .constraints import Check
+from .constraints import Check, Constraint
 
 
 def _type(text: str | None) -> str | None:
     return None if text is None else type_name(text)
 
 
-def _checks(checks: str | Check | Iterable[str | Check]) -> tuple[Check, ...]:
-    given = [checks] if isinstance(checks, str | Check) else checks
-    return tuple(one if isinstance(one, Check) else Check(one) for one in given)
+_Checks = str | Constraint | Iterable[str | Constraint]
+
+
+def _checks(checks: _Checks) -> tuple[Check, ...]:
+    return tuple(map(_check, [checks] if isinstance(checks, str | Constraint) else checks))
+
+
+def _check(given: str | Constraint) -> Check:
+    match given:
+        case Check():
+            return given
+        case Constraint(present=False):
+            return Check("true", name=given.name, present=False)
+        case str():
+            return Check(given)
+    raise DeclarationError(f"a domain has checks, and no {given.written()}")
 
 
 @frozen
@@ -112,7 +125,7 @@ class Domain(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.type is None:
             raise DeclarationError("it does not exist: declare its type")
-        return self
+        return evolve(self, checks=[one for one in self.checks if one.present])
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         changes: dict[str, Any] = {
@@ -134,8 +147,19 @@ class Domain(Object):
     def _aligned_checks(self, current: Self, same: Same) -> Iterator[Check]:
         # VALUE reads as a column of that name.
         template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
-        free = list(current.checks)
-        for one in sorted(self.checks, key=lambda one: one.name is None):
+        absent = [one for one in self.checks if not one.present]
+        free = [
+            other
+            for other in current.checks
+            if not any(
+                one.name == other.name
+                if one.name
+                else same(template, one.expression, other.expression)
+                for one in absent
+            )
+        ]
+        present = [one for one in self.checks if one.present]
+        for one in sorted(present, key=lambda one: one.name is None):
             named = [other for other in free if one.name in {None, other.name}]
             texts = [other.expression for other in named]
             equal = same.first(texts, partial(same, template, one.expression))
@@ -145,7 +169,7 @@ class Domain(Object):
                 yield other.evolved(validated=True)
             else:
                 yield one
-        declared_names = {one.name for one in self.checks}
+        declared_names = {one.name for one in present}
         yield from (other for other in free if other.name not in declared_names)
 
     @staticmethod
@@ -192,6 +216,8 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
         verb, hazards = ("DROP", ()) if declared.nullable else ("SET", (Hazard.SCANS,))
         yield Statement(f"{alter} {verb} NOT NULL", hazards=hazards)
     before = {one.name: one for one in current.checks}
+    for name in sorted(set(map(str, before)) - {str(one.name) for one in declared.checks}):
+        yield Statement(f"{alter} DROP CONSTRAINT {quoted(name)}")
     for one in declared.checks:
         other = before.get(one.name)
         if other is not None and other == one:
@@ -239,7 +265,7 @@ def domain(
     domain: str,
     type: str | None = None,
     *,
-    checks: str | Check | Iterable[str | Check] = (),
+    checks: _Checks = (),
     default: str | None = None,
     nullable: bool = True,
     owner: str | None = None,
@@ -252,7 +278,8 @@ def domain(
 
     + domain: its name
     + type: the type under it
-    + checks: conditions on VALUE: expressions, or `pg.Check(..., name=...)`
+    + checks: conditions on VALUE: expressions, or `pg.Check(..., name=...)`; with `present=False`
+      those that are to go
     + default: an expression; without one there is no default
     + nullable: whether it may be null
     + owner: its owner

@@ -21,9 +21,10 @@ from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, either
 from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
 from ..parse import Reference, statement
-from ..plan import Hazard, Statement
+from ..plan import Hazard, Loss, Statement
 from .constraints import Check, ForeignKey
-from .tables import Table, guarded_drop
+from .dropped_columns import guarded_drop
+from .tables import Table
 from .triggers import Trigger
 
 _MOST = 10_000
@@ -227,10 +228,13 @@ class Partition(Object):
         if table:
             table.erase(catalog)
 
-    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        table = catalog.objects.get(("table", *current.name))
-        counted = current.name in catalog.filled or getattr(table, "force_row_security", False)
-        return guarded_drop(current.name, self.title, bool(counted), ask)
+    def guarded(
+        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
+    ) -> Iterator[Statement | Loss]:
+        if target is None:
+            table = catalog.objects.get(("table", *current.name))
+            counted = current.name in catalog.filled or getattr(table, "force_row_security", False)
+            yield from guarded_drop(self.kind, current.name, bool(counted), catalog, ask)
 
     @staticmethod
     def diff(current: Partition | None, declared: Partition | None) -> Iterator[Statement]:

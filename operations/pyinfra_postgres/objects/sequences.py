@@ -29,7 +29,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted, split
 from ..parse import Reference, type_name
-from ..plan import Hazard, Statement
+from ..plan import Hazard, Loss, Statement
 
 _RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _NONE = "none"
@@ -131,10 +131,14 @@ class Sequence(Object):
                     undeclared[name] = bound(self.type, current.increment or 1)
         return evolve(self, **undeclared)
 
-    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
-        (used,) = ask(f"SELECT to_json(is_called) FROM {self.name}")
-        if used:
-            yield "dropping it would lose the value that it has come to"
+    def guarded(
+        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
+    ) -> Iterator[Statement | Loss]:
+        if target is None:
+            (used,) = ask(f"SELECT to_json(is_called) FROM {self.name}")
+            if used:
+                what = "dropping it would lose the value that it has come to"
+                yield Loss(self.kind, str(self.name), what)
 
     @staticmethod
     def diff(current: Sequence | None, declared: Sequence | None) -> Iterator[Statement]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -15,8 +15,8 @@ from ..catalog import Catalog
 from ..kind import Same
 from ..names import Exact, Name, quoted
 from ..naming import chosen_name
-from ..parse import tree
-from ..plan import Hazard, Stage, Statement
+from ..parse import column_names, tree
+from ..plan import Hazard, Lock, Stage, Statement
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 
@@ -42,7 +42,7 @@ def aligned(
 
     Those that are declared, and those that are only there.
     """
-    free = list(current.constraints)
+    free = [one for one in current.constraints if not _absent(declared, one, same, catalog)]
     found: list[Constraint] = []
     new: list[Constraint] = []
     # Named ones first, so that an unnamed one does not take their place.
@@ -65,6 +65,17 @@ def aligned(
                 break
         found.append(one)
     return found, free
+
+
+def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
+    """Whether a stored constraint is declared not to be there."""
+    return any(
+        one.name == other.name
+        if one.name
+        else pointed(table, one, catalog).equals(other, same, table.name)
+        for one in table.absent
+        if isinstance(one, Constraint)
+    )
 
 
 def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
@@ -92,11 +103,15 @@ def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> b
 
 
 def dropped(current: Table, declared: Table) -> Iterator[Statement]:
-    """Drop what another constraint of the same name replaces."""
-    for name in sorted(_replaced(current, declared)):
-        yield Statement(
-            f"ALTER TABLE {declared.name} DROP CONSTRAINT {quoted(name)}", locks=declared.name
-        )
+    """Drop what is to go, and what another constraint of the same name replaces."""
+    names = {one.name for one in declared.constraints}
+    replaced = _replaced(current, declared)
+    for one in sorted(current.constraints, key=lambda one: one.name or ""):
+        if one.name and (one.name in replaced or one.name not in names):
+            drop = f"ALTER TABLE {declared.name} DROP CONSTRAINT {quoted(one.name)}"
+            # A foreign key has triggers on the other table.
+            tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
+            yield Statement(drop, locks=tuple(map(Lock, sorted(tables))))
 
 
 def _replaced(current: Table, declared: Table) -> set[str]:
@@ -204,19 +219,5 @@ def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
 def check_column(one: Check, table: Table) -> str | None:
     """The column of a check constraint that names exactly one."""
     names = {column.name for column in table.columns or ()}
-    used = {name for name in _column_names(tree(one.expression)) if name in names}
+    used = {name for name in column_names(tree(one.expression)) if name in names}
     return used.pop() if len(used) == 1 else None
-
-
-def _column_names(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _column_names(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "ColumnRef":
-                yield from (
-                    part["String"]["sval"] for part in value["fields"][-1:] if "String" in part
-                )
-            else:
-                yield from _column_names(value)

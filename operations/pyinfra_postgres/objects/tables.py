@@ -17,7 +17,7 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
-from ..errors import DeclarationError, HostError
+from ..errors import DeclarationError
 from ..kind import (
     Ask,
     Key,
@@ -31,13 +31,14 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
-from ..plan import Statement
+from ..plan import Loss, Statement
 from ..renames import Rename
 from . import stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .dropped_columns import going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .indexes import Index
 
@@ -92,11 +93,15 @@ class Table(Object):
     """Whether it takes up space, so that it may have rows."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
     """Its indexes that no constraint owns, and whether each is valid, where that matters."""
-
+    absent: tuple[Column | Constraint, ...] = field(default=(), kw_only=True)
+    """The columns and constraints that are declared not to be there."""
+    gone: tuple[Object, ...] = field(default=(), eq=False, kw_only=True)
+    """The indexes, statistics and sequences that go with its columns."""
     kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its constraints that are there, and that the declaration does not have."""
 
     def __attrs_post_init__(self) -> None:
+        self._set_absent_apart()
         own: list[Constraint] = []
         for column in self.columns or ():
             if column.primary_key:
@@ -126,6 +131,17 @@ class Table(Object):
                 for column in self.columns
             )
             object.__setattr__(self, "columns", columns)
+
+    def _set_absent_apart(self) -> None:
+        everything: tuple[Column | Constraint, ...] = (*(self.columns or ()), *self.constraints)
+        absent = [one for one in everything if not one.present]
+        if absent:
+            columns = tuple(one for one in self.columns or () if one.present)
+            constraints = tuple(one for one in self.constraints if one.present)
+            # Who only takes columns away says nothing of the others.
+            object.__setattr__(self, "columns", columns or None)
+            object.__setattr__(self, "constraints", constraints)
+            object.__setattr__(self, "absent", (*self.absent, *absent))
 
     def _check_constraints(self) -> None:
         known = {column.name for column in self.columns or ()}
@@ -234,20 +250,26 @@ class Table(Object):
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         declared = {column.name: column for column in self.columns or ()}
         there = current.columns or ()
+        absent = {one.name for one in self.absent if isinstance(one, Column)}
         columns = [
             declared[column.name].aligned(column, same, self.name)
             if column.name in declared
             else column
             for column in there
+            if column.name not in absent
         ]
         known = {column.name for column in there}
+        dropped = absent & known
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
+        others = [one for one in others if not uses(one, dropped)]
         return evolve(
             self,
             columns=columns,
             constraints=[*constraints, *others],
             kept=frozenset(one.name for one in others),
+            gone=going(self.name, dropped, catalog) if dropped else (),
+            absent=(),
             partition_by=self._aligned_key(current, same),
             partition_key=current.partition_key,
             row_security=either(self.row_security, current.row_security),
@@ -279,6 +301,11 @@ class Table(Object):
         stored = (key_elements(current.partition_by)[0], current.partition_key)
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        for one in self.gone:
+            one.erase(catalog)
+        catalog.put(self)
+
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)
         for one in list(catalog.objects.values()):
@@ -286,10 +313,18 @@ class Table(Object):
             if self.name in {getattr(one, "parent", None), owned_by}:
                 one.erase(catalog)
 
-    def guarded(self, current: Self, catalog: Catalog, ask: Ask) -> Iterator[Statement | str]:
+    def guarded(
+        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
+    ) -> Iterator[Statement | Loss]:
         # Forced row security hides rows from the table's owner.
         counted = current.filled or bool(current.force_row_security)
-        return guarded_drop(self.name, self.title, counted, ask)
+        if target is None:
+            yield from guarded_drop(self.kind, self.name, counted, catalog, ask)
+            return
+        stay = {column.name for column in target.columns or ()}
+        for column in current.columns or ():
+            if column.name not in stay and column.generated is None:
+                yield from guarded_column(self.name, column.name, counted, catalog, ask)
 
     @staticmethod
     def diff(current: Table | None, declared: Table | None) -> Iterator[Statement]:
@@ -334,26 +369,6 @@ def _moved_sequences(rename: Rename, catalog: Catalog) -> Iterator[tuple[Referen
                 Reference("table", Name(schema, name)),
                 Reference("table", Name(new.schema, name)),
             )
-
-
-def guarded_drop(name: Name, title: str, counted: bool, ask: Ask) -> Iterator[Statement | str]:
-    """A table with rows is dropped only by name; an empty one only while it is empty."""
-    rows = 0
-    if counted:
-        try:
-            (rows,) = ask(f"SELECT count(*) FROM {name}")
-        except HostError as error:
-            yield f"can't count its rows: {error}"
-            return
-    if rows:
-        yield f"dropping it would lose {rows} row{'s' if rows > 1 else ''}"
-        return
-    text = literal(f"{title} has rows by now")
-    yield Statement(
-        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {name}) THEN "
-        f"RAISE EXCEPTION USING MESSAGE = {text}; END IF; END $guard$",
-        locks=name,
-    )
 
 
 _SWITCH = {
@@ -405,6 +420,12 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             if column.comment:
                 yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
     yield from table_constraints.added(current, declared)
+    stay = {column.name for column in declared.columns or ()}
+    for column in current.columns or ():
+        if column.name not in stay:
+            drop = f"ALTER TABLE {name} DROP COLUMN {quoted(column.name)}"
+            also = tuple(one.title for one in declared.gone)
+            yield Statement(drop, locks=name, late=True, also=also)
 
 
 QUERIES = {
@@ -547,7 +568,7 @@ def table(
     + renamed_from: its former name
     + present: whether it exists; a table with rows is removed only where the run allows it
 
-    Columns and constraints that are not declared are left alone.
+    Columns and constraints that are not declared are left alone; one with `present=False` goes.
 
     **Example:**
 

@@ -1,0 +1,102 @@
+"""Columns that go: what PostgreSQL drops with them, and what is lost.
+
+https://www.postgresql.org/docs/current/sql-altertable.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Set
+
+from ..catalog import Catalog
+from ..errors import HostError
+from ..kind import Ask, Object
+from ..names import Name, literal, quoted
+from ..parse import column_names, tree
+from ..plan import Loss, Statement
+from .constraints import Check, Constraint, Exclude
+from .elements import Element
+from .indexes import Index
+from .sequences import Owner, Sequence
+from .statistics import Statistics
+
+
+def uses(one: Constraint, columns: Set[str]) -> bool:
+    """Whether a constraint of a table is about one of its columns, and goes with it."""
+    match one:
+        case Check():
+            return _named(columns, [], [one.expression])
+        case Exclude():
+            return _named(columns, [element for element, _ in one.elements], [one.where])
+    names = {*getattr(one, "columns", ()), *getattr(one, "include", ())}
+    return not names.isdisjoint(columns)
+
+
+def going(table: Name, columns: Set[str], catalog: Catalog) -> tuple[Object, ...]:
+    """The indexes, statistics and sequences that go with columns of a table."""
+    indexes = [
+        one
+        for one in catalog.of(Index)
+        if one.table == table
+        and (not columns.isdisjoint(one.include) or _named(columns, one.columns, [one.where]))
+    ]
+    statistics = [
+        one for one in catalog.of(Statistics) if one.table == table and _named(columns, one.on, [])
+    ]
+    sequences = [
+        one
+        for one in catalog.of(Sequence)
+        if isinstance(one.owned_by, Owner)
+        and one.owned_by.table == table
+        and one.owned_by.column in columns
+    ]
+    return (*indexes, *statistics, *sequences)
+
+
+def _named(columns: Set[str], elements: Iterable[Element], texts: Iterable[str | None]) -> bool:
+    names = {element.column for element in elements}
+    for text in (*texts, *(element.expression for element in elements)):
+        if text is not None:
+            names.update(column_names(tree(text)))
+    return not names.isdisjoint(columns)
+
+
+def guarded_drop(
+    kind: str, name: Name, counted: bool, catalog: Catalog, ask: Ask
+) -> Iterator[Statement | Loss]:
+    """A table with rows is dropped only by name; an empty one only while it is empty."""
+    there = catalog.stored.get(name, name) if counted else None
+    yield from _guarded(kind, str(name), name, "", there, ask)
+
+
+def guarded_column(
+    table: Name, column: str, counted: bool, catalog: Catalog, ask: Ask
+) -> Iterator[Statement | Loss]:
+    """A column with values is dropped only by name; an empty one only while it is empty."""
+    there = catalog.stored.get(table, table) if counted else None
+    condition = f" WHERE {quoted(column)} IS NOT NULL"
+    yield from _guarded("column", f"{table}.{quoted(column)}", table, condition, there, ask)
+
+
+def _guarded(
+    kind: str, name: str, table: Name, condition: str, there: Name | None, ask: Ask
+) -> Iterator[Statement | Loss]:
+    """`there` is the table's name until the plan has run, where it may have rows."""
+    what = "value" if condition else "row"
+    count = 0
+    if there:
+        try:
+            (count,) = ask(f"SELECT count(*) FROM {there}{condition}")
+        except HostError as error:
+            yield Loss(kind, name, f"can't count its {what}s: {error}")
+            return
+    if count:
+        dropped = f"{kind} {name}" if condition else "it"
+        plural = "s" if count > 1 else ""
+        yield Loss(kind, name, f"dropping {dropped} would lose {count} {what}{plural}")
+        return
+    text = literal(f"{kind} {name} has {what}s by now")
+    yield Statement(
+        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {table}{condition}) THEN "
+        f"RAISE EXCEPTION USING MESSAGE = {text}; END IF; END $guard$",
+        locks=table,
+    )

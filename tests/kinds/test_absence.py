@@ -1,0 +1,171 @@
+"""Columns and constraints that are declared not to be there."""
+
+from __future__ import annotations
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import Deploy, run
+from pyinfra_postgres.errors import DeclarationError
+
+pytestmark = one_version
+
+SETUP = """
+CREATE TABLE job (
+  id bigint PRIMARY KEY, note text, size integer CONSTRAINT positive CHECK (size > 0),
+  number serial, UNIQUE (id, note));
+CREATE INDEX job_lower ON job (lower(note)) WHERE id > 0;
+CREATE STATISTICS job_pair ON id, note FROM job;
+INSERT INTO job (id, size) VALUES (1, 7), (2, 8);
+"""
+
+
+@pytest.fixture(autouse=True)
+def _job(database: Database) -> None:
+    database.psql(SETUP)
+
+
+def without(*columns: str, constraints: tuple[pg.Constraint, ...] = ()) -> Deploy:
+    absent = [pg.Column(name, present=False) for name in columns]
+    return lambda: pg.table("job", absent, constraints=constraints)
+
+
+def columns(database: Database) -> str:
+    return database.psql(
+        "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute "
+        "WHERE attrelid = 'job'::regclass AND attnum > 0 AND NOT attisdropped"
+    )
+
+
+def test_an_empty_column_goes_with_what_is_about_it(database: Database) -> None:
+    outcome = run(database, without("note")).succeeded()
+    (change,) = outcome.plan.changes
+    assert change.lines == ("- note text", "- CONSTRAINT job_id_note_key UNIQUE (id, note)")
+    assert change.statements[-1].sql == "ALTER TABLE public.job DROP COLUMN note"
+    assert change.statements[-1].also == ("index public.job_lower", "statistics public.job_pair")
+    assert columns(database) == "id size number"
+    assert database.psql("SELECT id, size FROM job ORDER BY 1") == "1|7\n2|8"
+    assert not run(database, without("note")).succeeded().plan.changes
+
+
+@pytest.mark.parametrize("allowed", ["", "job", "public.job", "size", "public.job.note"])
+def test_values_are_lost_only_by_their_columns_name(database: Database, allowed: str) -> None:
+    outcome = run(database, without("size"), postgres_allow=allowed).refused()
+    assert (
+        "table public.job: dropping column public.job.size would lose 2 values; to allow it, run "
+        "with --data 'postgres_allow=public.job.size'" in outcome.messages
+    )
+    assert columns(database) == "id note size number"
+
+
+@pytest.mark.parametrize("allowed", ["job.size", "public.job.size", "column public.job.size"])
+def test_the_columns_name_allows_it(database: Database, allowed: str) -> None:
+    run(database, without("size"), postgres_allow=allowed).succeeded()
+    assert columns(database) == "id note number"
+
+
+def test_values_that_came_since_the_plan_stop_it(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.sql("UPDATE job SET note = 'late' WHERE id = 1")
+            without("note")()
+
+    # The plan counts before the statement above has run.
+    assert "column public.job.note has values by now" in run(database, deploy).refused().messages
+    assert columns(database) == "id note size number"
+
+
+def test_a_serial_column_goes_with_its_sequence(database: Database) -> None:
+    outcome = run(database, without("number"), postgres_allow="job.number").succeeded()
+    assert outcome.plan.changes[0].statements[-1].also == ("sequence public.job_number_seq",)
+    assert database.psql("SELECT to_regclass('job_number_seq')") == ""
+
+
+def test_what_depends_on_a_column_is_told_and_kept(database: Database) -> None:
+    database.psql("CREATE VIEW notes AS SELECT note FROM job")
+    outcome = run(database, without("note")).refused()
+    assert "view notes depends on column note of table job" in outcome.messages
+    assert columns(database) == "id note size number"
+
+
+def test_a_column_goes_when_what_is_declared_no_longer_uses_it(database: Database) -> None:
+    database.psql("CREATE MATERIALIZED VIEW notes AS SELECT note AS id FROM job")
+
+    def deploy() -> None:
+        with pg.transaction():
+            without("note")()
+            pg.materialized_view("notes", "SELECT id FROM job")
+
+    run(database, deploy).succeeded()
+    assert columns(database) == "id size number"
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        pytest.param(pg.Constraint(name="positive", present=False), id="by its name"),
+        pytest.param(pg.Check("size > 0", present=False), id="by what it says"),
+        pytest.param(pg.Check("size > 9", name="positive", present=False), id="by both"),
+    ],
+)
+def test_a_constraint_goes(database: Database, absent: pg.Constraint) -> None:
+    deploy = without(constraints=(absent,))
+    (change,) = run(database, deploy).succeeded().plan.changes
+    assert [one.sql for one in change.statements] == [
+        "ALTER TABLE public.job DROP CONSTRAINT positive"
+    ]
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+def test_a_foreign_key_locks_both_tables(database: Database) -> None:
+    database.psql("CREATE TABLE step (job bigint REFERENCES job)")
+    key = pg.ForeignKey("job", references="job", present=False)
+    outcome = run(database, lambda: pg.table("step", constraints=[key])).succeeded()
+    locks = outcome.plan.changes[0].statements[0].locks
+    assert [lock.relation.name for lock in locks] == ["job", "step"]
+
+
+def test_a_check_of_a_domain_goes(database: Database) -> None:
+    database.psql("CREATE DOMAIN short AS text CONSTRAINT long CHECK (length(value) < 9)")
+    gone = pg.Constraint(name="long", present=False)
+    outcome = run(database, lambda: pg.domain("short", "text", checks=[gone])).succeeded()
+    assert [one.sql for one in outcome.plan.changes[0].statements] == [
+        "ALTER DOMAIN public.short DROP CONSTRAINT long"
+    ]
+
+
+def test_of_a_table_that_is_not_there_nothing_is_missing(database: Database) -> None:
+    absent = pg.Column("note", present=False)
+    assert not run(database, lambda: pg.table("none", [absent])).succeeded().plan.changes
+    both = [pg.Column("id", "integer"), absent]
+    run(database, lambda: pg.table("new", both, constraints=[])).succeeded()
+    assert database.psql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'new'::regclass "
+                         "AND attnum > 0") == "1"  # fmt: skip
+
+
+def test_two_operations_that_disagree_are_refused(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("job", [pg.Column("note", "text")], name="kept")
+            pg.table("job", [pg.Column("note", present=False)], name="dropped")
+
+    message = "operation 'kept' declares it otherwise in the same run"
+    assert message in run(database, deploy).refused().messages
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: pg.Column("note"), "column note needs a type"),
+        (lambda: pg.Constraint(name="c"), "takes one away"),
+        (lambda: pg.Constraint(present=False), "takes one away"),
+        (
+            lambda: pg.Table("t", [pg.Column("a", present=False), pg.Column("a", "text")]),
+            "declared twice",
+        ),
+    ],
+)
+def test_mistakes_are_told(wrong: Deploy, message: str) -> None:
+    with pytest.raises(DeclarationError, match=message):
+        wrong()
