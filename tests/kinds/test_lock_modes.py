@@ -15,11 +15,12 @@ from pyinfra_postgres.plan import Mode, Stage, Statement
 
 BEFORE = """
     CREATE ROLE lock_owner;
+    CREATE SCHEMA other;
     CREATE TYPE state AS ENUM ('new', 'done');
     CREATE TABLE parent (id integer PRIMARY KEY, code text);
     CREATE TABLE t (
         id integer NOT NULL, parent_id integer, name varchar(20) DEFAULT 'x', state state,
-        note text, amount numeric(8, 2),
+        note text, amount numeric(8, 2), twice integer GENERATED ALWAYS AS (id * 2) STORED,
         CONSTRAINT t_amount_check CHECK (amount > 0));
     ALTER TABLE t ADD CONSTRAINT t_loose CHECK (id > 0) NOT VALID;
     CREATE TABLE child (id integer REFERENCES parent(id));
@@ -55,6 +56,26 @@ CASES: dict[str, Callable[[], object]] = {
     ),
     "a column becomes nullable": lambda: pg.table("t", [pg.Column("id", "integer")]),
     "a comment on a column": lambda: pg.table("t", [pg.Column("note", "text", comment="why")]),
+    "a column's storage": lambda: pg.table(
+        "t", [pg.Column("note", "text", storage="EXTERNAL", compression="pglz", statistics=500)]
+    ),
+    "a column that is no longer generated": lambda: pg.table("t", [pg.Column("twice", "integer")]),
+    "a table's name": lambda: pg.table("u", renamed_from="t"),
+    "a table's schema": lambda: pg.table("other.u", renamed_from="t"),
+    "names inside a table": lambda: pg.table(
+        "t",
+        [pg.Column("remark", "text", renamed_from="note")],
+        constraints=[
+            pg.Check("amount > 0", name="t_positive", renamed_from="t_amount_check"),
+        ],
+    ),
+    "the name of a partitioned table's column": lambda: pg.table(
+        "log", [pg.Column("number", "integer", renamed_from="id")]
+    ),
+    "an index's name": lambda: pg.index("t_title", "t", renamed_from="t_name"),
+    "a policy's name": lambda: pg.policy("q", "t", using="true", renamed_from="p"),
+    "a trigger's name": lambda: pg.trigger("ts", "t", renamed_from="tr"),
+    "the name of statistics": lambda: pg.statistics("su", "t", renamed_from="st"),
     "a comment on a table": lambda: pg.table("t", comment="why"),
     "an owner": lambda: pg.table("t", owner="lock_owner"),
     "row security": lambda: pg.table("t", row_security=True, force_row_security=True),

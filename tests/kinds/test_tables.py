@@ -383,3 +383,51 @@ def test_tables_that_reference_one_another(deploy: Deploy) -> None:
         """
     )
     assert deploy.database.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") == "3"
+
+
+@one_version
+def test_how_a_columns_values_are_stored_is_declared_and_else_left_alone(deploy: Deploy) -> None:
+    database = deploy.database
+    facts = (
+        "SELECT attname, attstorage, attcompression, coalesce(attstattarget, -1) FROM pg_attribute "
+        "WHERE attrelid = 't'::regclass AND attnum > 0 ORDER BY attnum"
+    )
+    database.psql("CREATE TABLE t (a text, b text); ALTER TABLE t ALTER b SET STORAGE MAIN")
+    deploy.apply(
+        'pg.table("t", [pg.Column("a", "text", storage="external", compression="pglz", '
+        'statistics=500), pg.Column("b", "text"), pg.Column("c", "text", storage="PLAIN")])'
+    )
+    assert database.rows(facts) == [
+        ("a", "e", "p", "500"),
+        ("b", "m", "", "-1"),
+        ("c", "p", "", "-1"),
+    ]
+    deploy.apply(
+        'pg.table("t", [pg.Column("a", "text", storage="EXTENDED", compression="default", '
+        "statistics=-1)])"
+    )
+    assert database.rows(facts)[0] == ("a", "x", "", "-1")
+
+
+def test_a_generated_column_is_computed_otherwise_where_the_server_can(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE TABLE t (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);"
+        "INSERT INTO t VALUES (3)"
+    )
+    changed = (
+        'pg.table("t", [pg.Column("id", "int"), pg.Column("twice", "int", generated="id * 4")])'
+    )
+    run = deploy.run(changed)
+    assert run.code != 0
+    if int(database.psql("SHOW server_version_num")) < 170000:
+        assert "only PostgreSQL 17 and newer change that; drop the column" in run.output
+    else:
+        assert "would rewrite the table" in run.output
+        deploy.apply(changed, "--data", "postgres_allow=t")
+        assert database.psql("SELECT twice FROM t") == "12"
+    twice = database.psql("SELECT twice FROM t")
+    deploy.apply('pg.table("t", [pg.Column("id", "int"), pg.Column("twice", "int")])')
+    assert database.psql("SELECT twice FROM t") == twice
+    run = deploy.run(changed)
+    assert "PostgreSQL can't change that; drop the column, and the next run adds it" in run.output

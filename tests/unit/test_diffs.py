@@ -375,7 +375,7 @@ def test_diff(current: Object | None, declared: Object | None, expected: list[st
 @pytest.mark.parametrize(
     ("current", "declared", "message"),
     [
-        pytest.param(TABLE, table(Column("a", "integer", generated="1")), "add it",
+        pytest.param(TABLE, table(Column("a", "integer", generated="1")), "the next run adds it",
                      id="a generated column"),
         pytest.param(TABLE, table(Column("a", "serial")), "instead of serial", id="a serial"),
         pytest.param(TABLE, evolve(TABLE, partition_by="LIST (a)"), "can't change that",

@@ -45,6 +45,22 @@ def _identity(text: str | None) -> str | None:
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
+_STORAGES = ("PLAIN", "EXTERNAL", "EXTENDED", "MAIN")
+_COMPRESSIONS = ("default", "pglz", "lz4")
+
+
+def _storage(text: str | None) -> str | None:
+    if text is None or text.upper() in _STORAGES:
+        return text and text.upper()
+    raise DeclarationError(f"storage is one of {', '.join(_STORAGES)}, not {text!r}")
+
+
+def _compression(text: str | None) -> str | None:
+    if text is None or text.lower() in _COMPRESSIONS:
+        return text and text.lower()
+    raise DeclarationError(f"compression is one of {', '.join(_COMPRESSIONS)}, not {text!r}")
+
+
 @frozen
 class Column:
     """A column: its name and type, and what PostgreSQL knows of it.
@@ -55,6 +71,9 @@ class Column:
     + generated: the expression of a generated column
     + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
     + collation: its collation, `default` for the type's own
+    + storage: PLAIN, EXTERNAL, EXTENDED or MAIN, for values that are stored from now on
+    + compression: pglz, lz4, or default for the server's own, in the same way
+    + statistics: how many values ANALYZE keeps in detail, -1 for the server's default
     + comment: its comment, "" for none
     + renamed_from: its former name
     + primary_key, unique, references: short for a constraint of this column alone
@@ -69,6 +88,9 @@ class Column:
     generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
     virtual: bool = field(default=False, kw_only=True)
     collation: Name | None = field(default=None, converter=_collation, kw_only=True)
+    storage: str | None = field(default=None, converter=_storage, kw_only=True)
+    compression: str | None = field(default=None, converter=_compression, kw_only=True)
+    statistics: int | None = field(default=None, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     primary_key: bool = field(default=False, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
@@ -124,6 +146,29 @@ class Column:
             parts.append("NOT NULL")
         return " ".join(parts)
 
+    def lines(self) -> Iterator[str]:
+        """Its definition for people, a line for each thing that can differ."""
+        yield self.definition()
+        for what in ("storage", "compression", "statistics", "comment"):
+            if value := getattr(self, what):
+                shown = repr(value) if what == "comment" else value
+                yield f"{what} on {quoted(self.name)} {shown}"
+
+    def beside(self, table: Name, current: Column | None) -> Iterator[Statement]:
+        """The statements that set what CREATE TABLE and ADD COLUMN leave out."""
+        alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(self.name)}"
+        # Another type brings its own storage.
+        before = current if current and current.type == self.type else None
+        for what, value in (("STORAGE", self.storage), ("COMPRESSION", self.compression)):
+            if value is not None and value != (before and getattr(before, what.lower())):
+                yield Statement(f"{alter} SET {what} {value}", locks=table)
+        if self.statistics is not None and self.statistics != (
+            current.statistics if current else -1
+        ):
+            locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
+            yield Statement(f"{alter} SET STATISTICS {self.statistics}", locks=locks)
+        yield from comment(f"COLUMN {table}.{quoted(self.name)}", current, self, table)
+
     def aligned(self, current: Column, same: Same, table: Name) -> Column:
         """Itself, with what equals the current column written as it is there."""
         type_ = aligned_type(self.type, current.type, same)
@@ -131,6 +176,9 @@ class Column:
             "type": type_,
             "comment": either(self.comment, current.comment),
             "collation": self._collated(current),
+            "storage": either(self.storage, current.storage if type_ == current.type else None),
+            "compression": either(self.compression, current.compression),
+            "statistics": either(self.statistics, current.statistics),
         }
         cast = f"SELECT CAST(({{}}) AS {current.type})"
         if self.serial:
@@ -174,18 +222,20 @@ _TEXTS = re.compile(r"(?:character varying|varchar)(?:\((\d+)\))?|text")
 
 
 def changed(
-    table: Name, current: Column, declared: Column, filled: bool, checks: Container[str | None]
+    table: Name,
+    current: Column,
+    declared: Column,
+    filled: bool,
+    checks: Container[str | None],
+    version: int,
 ) -> Iterator[Statement]:
     """The statements that turn one column into another of the same name.
 
-    `checks` holds the names of the table's constraints.
+    `checks` holds the names of the table's constraints, `version` is the server's.
     """
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
     if (current.generated, current.virtual) != (declared.generated, declared.virtual):
-        raise DeclarationError(
-            f"column {declared.name} is {_generation(current)} and is declared "
-            f"{_generation(declared)}: PostgreSQL can't change that, drop the column and add it"
-        )
+        yield _regenerated(alter, table, current, declared, filled, version)
     retyped = (current.type, current.collation) != (declared.type, declared.collation)
     if retyped:
         yield from _retyped(alter, table, current, declared, filled)
@@ -207,7 +257,7 @@ def changed(
             yield Statement(f"{alter} SET DEFAULT {_default(declared.default)}", locks=table)
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
-    yield from comment(f"COLUMN {table}.{quoted(declared.name)}", current, declared, table)
+    yield from declared.beside(table, current)
 
 
 def not_null_check(table: Name, column: str) -> str:
@@ -297,6 +347,31 @@ def _unsequenced(table: Name, column: str) -> str:
     return (
         f"DO $sequence$ DECLARE owned text := {which}; BEGIN "
         "IF owned IS NOT NULL THEN EXECUTE 'DROP SEQUENCE ' || owned; END IF; END $sequence$"
+    )
+
+
+def _regenerated(
+    alter: str, table: Name, current: Column, declared: Column, filled: bool, version: int
+) -> Statement:
+    """The statement that changes how a column is computed.
+
+    Raises DeclarationError where PostgreSQL has none.
+    """
+    if current.generated and not current.virtual and declared.generated is None:
+        # The values stay.
+        return Statement(f"{alter} DROP EXPRESSION", locks=table)
+    computed = current.generated is not None and declared.generated is not None
+    if computed and current.virtual == declared.virtual and version >= 170000:
+        rewrites = filled and not declared.virtual
+        return Statement(
+            f"{alter} SET EXPRESSION AS ({closed(declared.generated or '')})",
+            hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
+            locks=table,
+        )
+    can = "only PostgreSQL 17 and newer change that" if computed else "PostgreSQL can't change that"
+    raise DeclarationError(
+        f"column {declared.name} is {_generation(current)} and is declared "
+        f"{_generation(declared)}: {can}; drop the column, and the next run adds it"
     )
 
 

@@ -91,6 +91,8 @@ class Table(Object):
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
+    version: int = field(default=0, eq=False, kw_only=True)
+    """The server's, like 170002."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
     """Its indexes that no constraint owns, and whether each is valid, where that matters."""
     absent: tuple[Column | Constraint, ...] = field(default=(), kw_only=True)
@@ -183,9 +185,7 @@ class Table(Object):
 
     def lines(self) -> Iterator[str]:
         for column in self.columns or ():
-            yield column.definition()
-            if column.comment:
-                yield f"comment on {quoted(column.name)} {column.comment!r}"
+            yield from column.lines()
         for one in self.constraints:
             yield one.written() + ("" if one.validated else " NOT VALID")
         if self.partition_by:
@@ -277,6 +277,7 @@ class Table(Object):
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
             filled=current.filled,
+            version=catalog.version,
             indexes=self._leftovers(current, catalog),
         )
 
@@ -337,7 +338,7 @@ class Table(Object):
         if current is None:
             yield from _created(declared)
             for column in declared.columns or ():
-                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
+                yield from column.beside(name, None)
         else:
             yield from _altered(current, declared)
         for what in ("row_security", "force_row_security"):
@@ -414,11 +415,10 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for column in declared.columns or ():
         if column.name in there:
             online = current.filled and not current.partition_by
-            yield from changed(name, there[column.name], column, online, checks)
+            yield from changed(name, there[column.name], column, online, checks, declared.version)
         else:
             yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
-            if column.comment:
-                yield from comment(f"COLUMN {name}.{quoted(column.name)}", None, column, name)
+            yield from column.beside(name, None)
     yield from table_constraints.added(current, declared)
     stay = {column.name for column in declared.columns or ()}
     for column in current.columns or ():
@@ -456,7 +456,10 @@ QUERIES = {
                  a.attnotnull, a.attidentity, a.attgenerated,
                  CASE WHEN a.attcollation <> t.typcollation
                       THEN json_build_array(cn.nspname, co.collname) END,
-                 a.attacl::text, d.description) ORDER BY a.attnum))
+                 a.attacl::text, d.description, a.attstorage,
+                 CASE WHEN a.attcompression <> '' OR a.attstattarget > -1
+                      THEN json_build_array(a.attcompression, coalesce(a.attstattarget, -1))
+                      END) ORDER BY a.attnum))
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_attribute a ON a.attrelid = c.oid
           JOIN pg_type t ON t.oid = a.atttypid
@@ -469,6 +472,8 @@ QUERIES = {
            AND NOT a.attisdropped GROUP BY a.attrelid""",
 }
 
+_STORAGES = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
+_COMPRESSIONS = {"": "default", "p": "pglz", "l": "lz4"}
 _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 
 
@@ -522,7 +527,9 @@ def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tupl
 
 
 def _column(row: Row, catalog: Catalog, oid: int) -> Column:
-    number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row
+    number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row[:10]
+    storage, others = row[10:]
+    compression, statistics = others or ("", -1)
     catalog.columns.setdefault(oid, {})[number] = Exact(name)
     if acl:
         catalog.acls["COLUMN", *catalog.relations[oid], name] = Acl.read(
@@ -537,6 +544,9 @@ def _column(row: Row, catalog: Catalog, oid: int) -> Column:
         generated=Exact(stored) if generated else None,
         virtual=generated == "v",
         collation=Name(*collation) if collation else None,
+        storage=_STORAGES[storage],
+        compression=_COMPRESSIONS[compression],
+        statistics=statistics,
         comment=remark,
     )
 
