@@ -8,6 +8,7 @@ differs. The layers, each using only those above it:
     names, naming, parse, acl      SQL's names, types and expressions; pure
     values                         Python values as SQL; pure
     plan, rewrite, renames, kind   statements, plans; texts after a rename; what kinds share; pure
+    inventory                      secrets of inventories
     command                        SQL as a pyinfra command
     endpoint, connection           where a connection string leads; its session
     connector                      databases as pyinfra hosts

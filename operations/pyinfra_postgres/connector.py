@@ -12,7 +12,7 @@ from io import IOBase
 from typing import Any, ClassVar, NoReturn
 
 from pyinfra import logger
-from pyinfra.api import StringCommand
+from pyinfra.api import HiddenValue, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
 from pyinfra.api.exceptions import ConnectError, InventoryError
 from pyinfra.api.output import echo
@@ -23,6 +23,7 @@ from typing_extensions import Unpack, override
 from .command import Answer, SQLCommand
 from .connection import Connection
 from .errors import HostError
+from .values import unmasked
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -42,7 +43,7 @@ KNOWN_DATA = {
 class PostgresData(ConnectorData):
     """The host data of a database."""
 
-    postgres_dsn: str
+    postgres_dsn: str | HiddenValue
 
 
 class PostgresConnector(BaseConnector):
@@ -66,7 +67,8 @@ class PostgresConnector(BaseConnector):
     @override
     def connect(self) -> None:
         check_host_data(self.host.data.dict())
-        if self.data["postgres_dsn"].partition("://")[2].partition("/")[0].count("@") > 1:
+        dsn = self.dsn()
+        if dsn.partition("://")[2].partition("/")[0].count("@") > 1:
             # What follows the first @ would be taken for the host, and printed.
             raise ConnectError("postgres_dsn: write @ in a user or password as %40")
         data = self.host.data.dict()
@@ -76,10 +78,12 @@ class PostgresConnector(BaseConnector):
         except HostError as error:
             raise ConnectError(str(error)) from None
         name = self.host.name.partition("/")[2]
-        self.connection = Connection(
-            self.data["postgres_dsn"], name, self._say, max(1, attempts), delay
-        )
+        self.connection = Connection(dsn, name, self._say, max(1, attempts), delay)
         self.connection.open()
+
+    def dsn(self) -> str:
+        """The connection string; no output shows it. Raises ConnectError where there is none."""
+        return str(unmasked(self.data["postgres_dsn"]))
 
     def _say(self, line: str) -> None:
         logger.info(f"{self.host.print_prefix}{line}")

@@ -74,13 +74,11 @@ class NeonConnector(PostgresConnector):
             yield f"@neon/{project}/{target.branch.name}", target.data, target.groups()
 
     @override
-    def connect(self) -> None:
+    def dsn(self) -> str:
         try:
-            # Of the connector, not of the host: no debug output shows it.
-            self.data["postgres_dsn"] = verified(self._uri())
+            return verified(self._uri())
         except NeonError as error:
             raise ConnectError(str(error)) from None
-        super().connect()
 
     def _uri(self) -> str:
         data = self.host.data.dict()

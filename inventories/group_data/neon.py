@@ -1,0 +1,3 @@
+"""A compute that sleeps takes a while to wake."""
+
+postgres_connect_attempts = 8

@@ -1,0 +1,26 @@
+"""Production: two databases at Neon, two on servers of our own.
+
+    pyinfra inventories/production.py deploy.py --dry --diff
+    pyinfra inventories/production.py deploy.py --limit canaries
+    pyinfra inventories/production.py deploy.py --limit rest
+
+`group_data/` has what the groups, and production as a whole, have in common.
+"""
+
+from pyinfra_postgres.inventory import required
+
+_dsn = required(
+    SYNC_PRODUCTION_EU_DSN="connection URI of the owner, Frankfurt",
+    SYNC_PRODUCTION_US_DSN="connection URI of the owner, Ohio",
+)
+
+neon = [
+    ("@postgres/sync-eu", {"postgres_dsn": _dsn["SYNC_PRODUCTION_EU_DSN"]}),
+    ("@postgres/sync-us", {"postgres_dsn": _dsn["SYNC_PRODUCTION_US_DSN"]}),
+]
+
+# Reached over SSH, with the keys and the configuration of whoever runs this.
+self_hosted = ["db1.internal", "db2.internal"]
+
+canaries = ["@postgres/sync-us", "db2.internal"]
+rest = ["@postgres/sync-eu", "db1.internal"]
