@@ -6,7 +6,7 @@ Each operation declares one object, compares it with the server's catalog and ch
 differs. The layers, each using only those above it:
 
     names, naming, parse, acl      SQL's names, types and expressions; pure
-    values                         Python values as SQL; pure
+    values, platforms              Python values as SQL; a platform's own roles; pure
     plan, rewrite, renames, kind   statements, plans; texts after a rename; what kinds share; pure
     inventory                      secrets of inventories
     command                        SQL as a pyinfra command

@@ -41,6 +41,7 @@ def declared(
     session = Session.current()
     for one in declarations:
         check_plain(one.title, one)
+        one.validate(present)
     _check_arguments(declarations[0], arguments)
     title = name or declarations[0].title
     for one in declarations if present else ():

@@ -97,6 +97,9 @@ class Object:
         """Whether it is more than the absence of itself."""
         return True
 
+    def validate(self, present: bool) -> None:
+        """Raise DeclarationError where it is not to be declared, or not to be removed."""
+
     def key(self) -> Key:
         """What identifies it in a catalog."""
         raise NotImplementedError

@@ -21,6 +21,7 @@ from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifiers, listed, quoted, role_sql
 from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
 from ..plan import Statement
+from ..platforms import platform_of
 
 _TARGETS = {
     "OBJECT_TABLE": "TABLE",
@@ -190,14 +191,9 @@ class Privileges(Object):
             )
 
 
-# Of the platforms that people run databases on: what these roles have is the platform's.
-_PLATFORM = frozenset(
-    {
-        *("neon_superuser", "cloud_admin", "zenith_admin"),
-        *("rdsadmin", "rds_superuser", "cloudsqladmin", "cloudsqlsuperuser"),
-        *("azure_superuser", "azuresu", "azure_pg_admin", "supabase_admin"),
-    }
-)
+def _platform_of(grantee: str) -> str | None:
+    """Whose role it is, where what it may do is not the user's to take away."""
+    return None if grantee == PUBLIC else platform_of(grantee)
 
 
 def undeclared_privileges(
@@ -217,7 +213,9 @@ def undeclared_privileges(
         implicit.add((PUBLIC, "USAGE"))
     columns = [one for _, one in _column_acls(target, catalog)]
     grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted}
-    for grantee in sorted(grantees - {acl.owner} - _PLATFORM):
+    for grantee in sorted(grantees - {acl.owner}):
+        if _platform_of(grantee):
+            continue
         empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
         current = empty.stored(catalog)
         assert current
@@ -259,6 +257,17 @@ class Grant(Object):
 
     def key(self) -> Key:
         return (self.kind, self.on, *self.to)
+
+    def validate(self, present: bool) -> None:
+        if present and not self.exact:
+            return
+        for grantee in self.to:
+            if platform := _platform_of(grantee):
+                how = "exact=True" if present else "present=False"
+                raise DeclarationError(
+                    f"{self.title}: what {grantee} may do belongs to {platform}, and {how} would "
+                    "take it away"
+                )
 
     def _parsed(self) -> Node:
         sql = f"GRANT {', '.join(self.privileges)} ON {self.on} TO somebody"

@@ -20,6 +20,7 @@ from ..kind import Key, Object, Row, Same, comment
 from ..names import Exact, identifier, identifiers, quoted
 from ..parse import Reference, role_references
 from ..plan import Statement
+from ..platforms import platform_of
 
 _SWITCHES = {
     "login": "LOGIN",
@@ -52,6 +53,10 @@ class Role(Object):
 
     def key(self) -> Key:
         return (self.kind, self.name)
+
+    def validate(self, present: bool) -> None:
+        if platform := platform_of(self.name):
+            raise DeclarationError(f"role {self.name} belongs to {platform}: leave it as it is")
 
     def lines(self) -> Iterator[str]:
         for name, keyword in _SWITCHES.items():
@@ -180,6 +185,4 @@ def role(
         member_of=member_of,
         comment=comment,
     )
-    if declaration.name in {"none", "public"} or declaration.name.startswith("pg_"):
-        raise DeclarationError(f"PostgreSQL keeps the role name {declaration.name} for itself")
     return converge(**declared([declaration], present, arguments))
