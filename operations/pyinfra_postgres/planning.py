@@ -184,8 +184,7 @@ def _change(
         for key in one.names() if catalog.former else ():
             if key in catalog.former:
                 refuse(f"operation {catalog.former[key]!r} gives {spoken(key)} another name")
-    statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
-    if not statements:
+    if not statements and not renamed:
         return None
     if current:
         guards: list[Statement] = []
@@ -195,6 +194,7 @@ def _change(
             elif not _is_allowed(session, guard.kind, guard.name):
                 refuse(_with_consent(guard.reason, guard.name))
         statements = (*guards, *statements)
+    statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
     if target is not None and not one.is_beside:
         plan.gaps += [
             Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)

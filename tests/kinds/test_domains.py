@@ -66,13 +66,42 @@ def test_what_a_domain_can_not_become_is_refused(deploy: Deploy) -> None:
     before = database.dump()
     for text, message in {
         "pg.domain('d', 'bigint')": "can't change the type under a domain",
-        "pg.domain('d', 'int', checks='value > 1')": "23514",
         "pg.domain('e')": "declare its type",
         "pg.domain('e', 'text', checks='value > ')": "syntax error",
     }.items():
         assert message in deploy.run(text).failed().output
     assert database.dump() == before
     assert database.psql("SELECT * FROM t") == "1"
+
+
+@one_version
+def test_a_domains_check_is_validated_after_the_transaction(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE DOMAIN d AS integer CHECK (VALUE > 0) CONSTRAINT other CHECK (VALUE > -1);"
+        "CREATE TABLE t (x d); INSERT INTO t VALUES (1)"
+    )
+    # A check without a name takes the place of the one that PostgreSQL has named.
+    run = deploy.run("pg.domain('d', 'int', checks='value > 1')").failed()
+    assert "VALIDATE CONSTRAINT d_check" in run.output
+    assert "SQLSTATE 23514" in run.output
+    checks = (
+        "SELECT conname, convalidated FROM pg_constraint WHERE contypid = 'd'::regtype "
+        "ORDER BY conname"
+    )
+    assert database.rows(checks) == [("d_check", "f"), ("other", "t")]
+    database.psql("UPDATE t SET x = 2")
+    deploy.apply("pg.domain('d', 'int', checks='value > 1')")
+    assert database.rows(checks) == [("d_check", "t"), ("other", "t")]
+
+
+@one_version
+def test_checks_of_two_operations_do_not_take_one_anothers_place(deploy: Deploy) -> None:
+    deploy.apply(
+        "with pg.transaction():\n"
+        "    pg.domain('d', 'int', checks='value > 0')\n"
+        "    pg.domain('d', 'int', checks='value < 9')\n"
+    )
 
 
 @one_version

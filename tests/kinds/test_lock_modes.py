@@ -17,6 +17,11 @@ BEFORE = """
     CREATE ROLE lock_owner;
     CREATE SCHEMA other;
     CREATE TYPE state AS ENUM ('new', 'done');
+    CREATE DOMAIN amount AS integer;
+    ALTER DOMAIN amount ADD CONSTRAINT amount_loose CHECK (VALUE > 0) NOT VALID;
+    CREATE DOMAIN small AS amount; CREATE DOMAIN unused_amount AS integer;
+    CREATE TABLE priced (one small); INSERT INTO priced VALUES (1);
+    CREATE TABLE free (one unused_amount, two amount);
     CREATE TABLE parent (id integer PRIMARY KEY, code text);
     CREATE TABLE t (
         id integer NOT NULL, parent_id integer, name varchar(20) DEFAULT 'x', state state,
@@ -76,6 +81,16 @@ CASES: dict[str, Callable[[], object]] = {
     "a policy's name": lambda: pg.policy("q", "t", using="true", renamed_from="p"),
     "a trigger's name": lambda: pg.trigger("ts", "t", renamed_from="tr"),
     "the name of statistics": lambda: pg.statistics("su", "t", renamed_from="st"),
+    "a domain's check, which is read": lambda: pg.domain(
+        "amount", "integer", checks=[pg.Check("VALUE > 0", name="amount_loose"), "VALUE < 9"]
+    ),
+    "a domain without nulls": lambda: pg.domain("amount", "integer", nullable=False),
+    "a check of a domain without rows": lambda: pg.domain(
+        "unused_amount", "integer", checks="VALUE < 9"
+    ),
+    "the name of a domain's check": lambda: pg.domain(
+        "amount", "integer", checks=pg.Check("VALUE > 0", name="a", renamed_from="amount_loose")
+    ),
     "a comment on a table": lambda: pg.table("t", comment="why"),
     "an owner": lambda: pg.table("t", owner="lock_owner"),
     "row security": lambda: pg.table("t", row_security=True, force_row_security=True),

@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-createdomain.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -31,6 +32,7 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
     closed,
@@ -39,10 +41,11 @@ from ..parse import (
     type_name,
     type_references,
 )
-from ..plan import Hazard, Statement
+from ..plan import Hazard, Lock, Mode, Stage, Statement
 from ..renames import Rename
 from .columns import is_null
 from .constraints import Check, Constraint
+from .tables import Table
 
 
 def _type(text: str | None) -> str | None:
@@ -84,19 +87,24 @@ class Domain(Object):
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
 
+    users: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
+    """The tables that have columns of it."""
+    filled: bool = field(default=False, eq=False, kw_only=True)
+    """Whether one of them may have rows."""
+
     def key(self) -> Key:
         return (self.kind, *self.name)
 
     def renames(self, catalog: Catalog) -> Iterator[Rename]:
         yield from Object.renames(self, catalog)
         for one in self.checks:
-            if one.name and one.renamed_from:
+            if one.present and one.name and one.renamed_from:
                 yield renames.constraint(self, one.renamed_from, one.name)
 
     def names(self) -> Iterator[Key]:
         yield self.key()
         for one in self.checks:
-            if one.name:
+            if one.present and one.name:
                 yield ("constraint", *self.name, one.name)
 
     def lines(self) -> Iterator[str]:
@@ -137,14 +145,21 @@ class Domain(Object):
             changes["default"] = None  # PostgreSQL does not keep it.
         elif same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
             changes["default"] = current.default
-        return evolve(self, checks=list(self._aligned_checks(current, same)), **changes)
+        users = _users(self.name, catalog)
+        return evolve(
+            self,
+            checks=list(self._aligned_checks(current, same, catalog)),
+            users=tuple(users),
+            filled=not catalog.filled.isdisjoint(users),
+            **changes,
+        )
 
     def _aligned_type(self, current: Self, same: Same) -> str | None:
         if self.type is None or current.type is None:
             return either(self.type, current.type)
         return aligned_type(self.type, current.type, same)
 
-    def _aligned_checks(self, current: Self, same: Same) -> Iterator[Check]:
+    def _aligned_checks(self, current: Self, same: Same, catalog: Catalog) -> Iterator[Check]:
         # VALUE reads as a column of that name.
         template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
         absent = [one for one in self.checks if not one.present]
@@ -159,6 +174,7 @@ class Domain(Object):
             )
         ]
         present = [one for one in self.checks if one.present]
+        new = []
         for one in sorted(present, key=lambda one: one.name is None):
             named = [other for other in free if one.name in {None, other.name}]
             texts = [other.expression for other in named]
@@ -168,9 +184,28 @@ class Domain(Object):
                 free.remove(other)
                 yield other.evolved(validated=True)
             else:
-                yield one
-        declared_names = {one.name for one in present}
-        yield from (other for other in free if other.name not in declared_names)
+                new.append(one)
+        declared_names = {one.name for one in present if one.name}
+        free = [other for other in free if other.name not in declared_names]
+        for one in new:
+            # One without a name stands for what has PostgreSQL's own.
+            for other in free if one.name is None else ():
+                if self._has_own_name(other) and not any(
+                    same(template, claim.expression, other.expression)
+                    for known in catalog.declared.get(self.key(), ())
+                    for claim in getattr(known.declaration, "checks", ())
+                ):
+                    free.remove(other)
+                    one = one.evolved(name=other.name)
+                    break
+            yield one
+        yield from free
+
+    def _has_own_name(self, check: Check) -> bool:
+        """Whether a stored check has the name that PostgreSQL gives, now or under a former name."""
+        names = [self.name.name, *([self.renamed_from.name] if self.renamed_from else ())]
+        own = "|".join(re.escape(joined(name, None, "check")) for name in names)
+        return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
 
     @staticmethod
     def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
@@ -212,22 +247,59 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             else f"SET DEFAULT ({closed(declared.default)})"
         )
         yield Statement(f"{alter} {new}")
-    if current.nullable != declared.nullable:
-        verb, hazards = ("DROP", ()) if declared.nullable else ("SET", (Hazard.SCANS,))
-        yield Statement(f"{alter} {verb} NOT NULL", hazards=hazards)
-    before = {one.name: one for one in current.checks}
+    if declared.nullable and not current.nullable:
+        yield Statement(f"{alter} DROP NOT NULL")
+    elif current.nullable and not declared.nullable:
+        yield _read(f"{alter} SET NOT NULL", declared)
+    before = {one.name: one for one in current.checks if one.name}
     for name in sorted(set(map(str, before)) - {str(one.name) for one in declared.checks}):
         yield Statement(f"{alter} DROP CONSTRAINT {quoted(name)}")
     for one in declared.checks:
-        other = before.get(one.name)
-        if other is not None and other == one:
+        if one in current.checks:
             continue
+        other = before.get(one.name) if one.name else None
         if other is not None and other.evolved(validated=True) == one:
-            yield Statement(f"{alter} VALIDATE CONSTRAINT {quoted(other.name or '')}")
+            yield _validated(alter, one, declared)
             continue
         if other is not None:
             yield Statement(f"{alter} DROP CONSTRAINT {quoted(other.name or '')}")
-        yield Statement(f"{alter} ADD {one.written()}", hazards=(Hazard.SCANS,))
+        if declared.filled:
+            taken = {one.name for one in (*current.checks, *declared.checks)}
+            own_name = chosen_name(declared.name.name, None, "check", taken)
+            named = one if one.name else one.evolved(name=own_name)
+            yield Statement(f"{alter} ADD {named.written()} NOT VALID")
+            yield _validated(alter, named, declared)
+        else:
+            yield _read(f"{alter} ADD {one.written()}", declared)
+
+
+def _validated(alter: str, one: Check, declared: Domain) -> Statement:
+    return _read(f"{alter} VALIDATE CONSTRAINT {quoted(one.name or '')}", declared)
+
+
+def _read(sql: str, declared: Domain) -> Statement:
+    """A statement that reads all tables with columns of the domain, and has their writers wait.
+
+    Where there are rows it runs by itself, so that nobody waits for the transaction as well.
+    """
+    locks = tuple(Lock(table, Mode.SHARE) for table in declared.users)
+    if not declared.filled:
+        return Statement(sql, locks=locks)
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_WRITES)
+    return Statement(sql, stage=Stage.AFTER, hazards=hazards, locks=locks)
+
+
+def _users(domain: Name, catalog: Catalog) -> list[Name]:
+    """The tables that have columns of a domain, or of one over it."""
+    types = [str(domain)]
+    for type_ in types:
+        types += [str(one.name) for one in catalog.of(Domain) if one.type == type_]
+    return sorted(
+        table.name
+        for table in catalog.of(Table)
+        if catalog.relation_kinds.get(table.name) == "r"
+        and any(column.type in types for column in table.columns or ())
+    )
 
 
 QUERIES = {
