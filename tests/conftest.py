@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import LABELS, Database, Databases, PasswordRole, Platform, Project, TestServer
+from harness import (
+    LABELS,
+    Database,
+    Databases,
+    FakeNeon,
+    PasswordRole,
+    Platform,
+    Project,
+    TestServer,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,6 +74,14 @@ def project(tmp_path: Path) -> Iterator[Project]:
     project = Project(tmp_path)
     yield project
     project.end()
+
+
+@pytest.fixture
+def fake_neon(new_database: Databases) -> Iterator[FakeNeon]:
+    """A server that answers like Neon's API, with no projects yet."""
+    fake = FakeNeon(new_database)
+    yield fake
+    fake.close()
 
 
 @pytest.fixture

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from harness import Databases, FakeNeon, FakeProject
+from harness import FakeNeon, FakeProject
 from pyinfra_postgres import neon as connector
 from pyinfra_postgres.neon_api import Neon
 
 
 @pytest.fixture
-def fake(new_database: Databases) -> Iterator[FakeNeon]:
+def fake(fake_neon: FakeNeon) -> FakeNeon:
     """The API, with no projects yet."""
-    fake = FakeNeon(new_database)
-    yield fake
-    fake.close()
+    return fake_neon
 
 
 @pytest.fixture
