@@ -16,7 +16,8 @@ differs. The layers, each using only those above it:
     dependents                     what uses what, and how it is made anew
     query, tabular                 queries from the command line, and their rows
     session, planning              what is known of a host; from declarations to its plan
-    rollout, render, converge      running and showing plans; the operation behind all
+    steps, rollout, render         a plan as one session; running it; showing it
+    converge                       the operation behind all
     neon_api, neon                 Neon's API; its branches as hosts
     rehearsal, cli                 deploys on a copy of a branch
     objects                        one file per kind: declaration, query, diff, operation

@@ -305,37 +305,55 @@ class Catalog:
 # A sum of hashes, so that the order in which rows are read does not matter.
 _HASH = "sum(hashtextextended(j::text, 0))::text"
 
+CHANGED = "PG002"
+"""The SQLSTATE of `unchanged` where the catalog is another one."""
+
 
 def script() -> list[str]:
     """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
-    return _script(f"json_build_array({_HASH}, json_agg(j))")
+    sections = _sections(f"json_build_array({_HASH}, json_agg(j))")
+    parts = ",\n".join(f"'{name}', ({query})" for name, query in sections.items())
+    return _pinned(f"SELECT json_build_object({parts})")
 
 
 def fingerprint_script() -> list[str]:
-    """The statements that read the catalog's hashes alone."""
-    return _script(f"json_build_array({_HASH})")
+    """The statements that read the catalog's fingerprint as one row of JSON."""
+    return _pinned(f"SELECT to_json({_fingerprint_sql()})")
 
 
-def fingerprint(text: str) -> str:
-    """What tells a catalog from any other, from what either script printed."""
-    return _fingerprint(json.loads(text))
+def unchanged(fingerprint: str) -> list[str]:
+    """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
+    return _pinned(
+        f"DO $unchanged$ BEGIN IF {_fingerprint_sql()} <> '{fingerprint}' THEN "
+        f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
+        "END IF; END $unchanged$"
+    )
+
+
+def _fingerprint_sql() -> str:
+    sections = _sections(_HASH)
+    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
+    return f"md5(concat_ws(' ', {parts}))"
 
 
 def _fingerprint(sections: dict[str, list[Any]]) -> str:
-    hashes = {name: section[0] for name, section in sections.items()}
-    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()[:16]
+    """What `_fingerprint_sql` gives, from what `script` has read."""
+    hashes = ((name, section[0]) for name, section in sections.items())
+    text = " ".join(part for pair in hashes for part in pair if part is not None)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _script(selected: str) -> list[str]:
+def _sections(selected: str) -> dict[str, str]:
+    """A query for each section of the catalog, of which all select the same."""
     sections = dict(_OWN_SECTIONS)
     for kind in _KINDS:
         sections.update(kind.QUERIES)
-    parts = ",\n".join(
-        f"'{name}', (SELECT {selected} FROM ({query}) AS q(j))" for name, query in sections.items()
-    )
+    return {name: f"SELECT {selected} FROM ({query}) AS q(j)" for name, query in sections.items()}
+
+
+def _pinned(statement: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    head = ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'"]
-    return [*head, f"SELECT json_build_object({parts})", "COMMIT"]
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'", statement, "COMMIT"]
 
 
 def read(text: str) -> Catalog:

@@ -1,36 +1,35 @@
 """SQL as a pyinfra command.
 
-One command carries a script of statements. The `@postgres` connector hands it to psycopg as one
-message; any other connector runs it as one `psql`. Either way the server has the whole script at
-once, and no lock waits for the network.
+A script is messages of statements, run in one session until a statement fails. The `@postgres`
+connector hands them to psycopg; any other connector runs them as one `psql`, which has the whole
+script before it begins. Either way no lock waits for the network.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from attrs import frozen
+from paramiko import SSHException
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS
+from pyinfra.api.exceptions import ConnectError
+from pyinfra.connectors.ssh import SSHConnector
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
 
 _PSQL = (
-    "psql",
-    "--no-psqlrc",
-    "--quiet",
-    "--tuples-only",
-    "--no-align",
-    "--set=ON_ERROR_STOP=1",
-    "--set=VERBOSITY=verbose",
-    "--file=-",
+    # What psql and libpq say is read here, so in English.
+    *("env", "LC_ALL=C", "PGCLIENTENCODING=UTF8", "psql"),
+    *("--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"),
+    *("--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--file=-"),
 )
 _MARK = "pyinfra-postgres statement "
-_ERROR = re.compile(r"psql:<stdin>:\d+: (?:ERROR|FATAL):  ([0-9A-Z]{5}): (.*)")
+_ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
 """In PL/pgSQL, has the server tell at once which transaction a script is in."""
@@ -54,17 +53,27 @@ class SQLCommand(StringCommand):
         return f"SQLCommand({len(self.statements)} statements)"
 
 
-def _psql(database: str | None) -> Iterable[object]:
-    yield from _PSQL
-    if database:
-        yield from ("--dbname", QuoteString(database))
+def _psql(database: str | None) -> tuple[object, ...]:
+    return (*_PSQL, *(("--dbname", QuoteString(database)) if database else ()))
 
 
 def psql_script(statements: Sequence[str]) -> str:
-    """The script for psql; marks on standard error tell which statement it is at."""
-    return "".join(
-        f"\\warn {_MARK}{index}\n{statement}\n;\n" for index, statement in enumerate(statements)
-    )
+    r"""What psql reads; marks on its output tell which statement it is at.
+
+    The statements are data to it: dollar-quoted in one VALUES list, which `\gexec` at the very end
+    has it run one after another, each as it is written. So nothing in them is ever a command or a
+    variable of psql's, and a script that did not arrive whole does nothing.
+    """
+    number = 0
+    while any(f"$p{number}" in statement for statement in statements):
+        number += 1
+    tag = f"$p{number}$"
+    rows = [
+        f"({tag}SELECT '{_MARK}{index}'{tag}, {tag}{statement}{tag})"
+        for index, statement in enumerate(statements)
+    ]
+    rows.append(f"({tag}SELECT '{_MARK}{len(statements)}'{tag}, NULL)")
+    return "VALUES\n" + ",\n".join(rows) + "\n\\gexec\n"
 
 
 @frozen
@@ -73,11 +82,13 @@ class Failure:
 
     message: str
     sqlstate: str = ""
-    index: int | None = None
-    """Which of the script's statements failed."""
+    index: int = 0
+    """Which of the script's statements failed, or is the last that is known to have begun."""
     detail: str = ""
     lost: bool = False
     """Whether the connection went away before the server could say how the script ended."""
+    reach: int = 0
+    """Where it was lost, the last statement that may have begun."""
 
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
@@ -98,29 +109,70 @@ class Answer:
         return [json.loads(row) for row in self.rows]
 
 
-def run(host: Host, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
+def run(
+    host: Host, *messages: Sequence[str], started: Callable[[int], None] = lambda _: None
+) -> Answer:
     """Run a script on a host, under the arguments (sudo, ...) of the current operation.
 
-    A repeatable one may run twice: it changes nothing, or nothing that outlives its connection.
+    Each message goes to the server as one, and `started` is called with its number when it does;
+    for what psql runs, when psql has ended. The first message may run twice, where its connection
+    was lost: nothing of it may outlive that.
     """
     from .connector import PostgresConnector
 
     connector = host.connector
     if isinstance(connector, PostgresConnector):
-        return connector.run_script(statements, repeatable=repeatable)
+        return connector.run_script(messages, started)
     given = cast(dict[str, Any], host.current_op_global_arguments or {})
     arguments = {key: value for key, value in given.items() if key in CONNECTOR_ARGUMENT_KEYS}
+    statements = [statement for message in messages for statement in message]
     # On standard input, because an argument list is public on the host.
     arguments["_stdin"] = psql_script(statements)
-    succeeded, output = host.run_shell_command(
-        StringCommand(*_psql(host.data.get("postgres_database"))),
-        print_output=host.state.print_fact_output,
-        print_input=host.state.print_fact_input,
-        **arguments,
+    try:
+        _connect_again(host)
+        succeeded, output = host.run_shell_command(
+            StringCommand(*_psql(host.data.get("postgres_database"))),
+            print_output=host.state.print_fact_output,
+            print_input=host.state.print_fact_input,
+            **arguments,
+        )
+    except (OSError, EOFError, SSHException, ConnectError) as error:
+        return Answer(failure=Failure(str(error), lost=True, reach=len(statements) - 1))
+    begun, answer = psql_answer(
+        succeeded, output.stdout_lines, output.stderr_lines, len(statements)
     )
-    failure = None if succeeded else psql_failure(output.stderr_lines)
-    transaction = told_transaction(output.stderr_lines)
-    return Answer(tuple(output.stdout_lines), failure, transaction)
+    first = 0
+    for number, message in enumerate(messages):
+        if first <= begun:
+            started(number)
+        first += len(message)
+    return answer
+
+
+def end_session(host: Host) -> None:
+    """Leave nothing of a script behind: no lock, no setting. A psql has ended anyway."""
+    from .connector import PostgresConnector
+
+    if isinstance(host.connector, PostgresConnector):
+        host.connector.end_session()
+
+
+def _connect_again(host: Host) -> None:
+    """Open an SSH connection again that was lost. Raises ConnectError."""
+    if isinstance(host.connector, SSHConnector) and host.connector.client:
+        transport = host.connector.client.get_transport()
+        if transport is None or not transport.is_active():
+            host.connector.connect()
+
+
+def psql_answer(
+    succeeded: bool, output: Sequence[str], errors: Sequence[str], count: int
+) -> tuple[int, Answer]:
+    """Which of the script's statements was the last to begin, and what psql says of it all."""
+    marks = [int(line.removeprefix(_MARK)) for line in output if line.startswith(_MARK)]
+    begun = marks[-1] if marks else -1
+    failure = None if succeeded and begun == count else _psql_failure(errors, begun, count)
+    return begun, Answer(without_marks(output), failure, told_transaction(errors))
 
 
 def told_transaction(notices: Sequence[str]) -> str:
@@ -129,15 +181,20 @@ def told_transaction(notices: Sequence[str]) -> str:
     return next(filter(None, told), "")
 
 
-def psql_failure(lines: Sequence[str]) -> Failure:
-    """What psql's standard error says of the statement that failed."""
-    index = None
-    hints = []
+def without_marks(output: Sequence[str]) -> tuple[str, ...]:
+    """What the statements printed."""
+    return tuple(line for line in output if not line.startswith(_MARK))
+
+
+def _psql_failure(lines: Sequence[str], begun: int, count: int) -> Failure:
+    lines = [line for line in lines if _TRANSACTION not in line]
+    index = min(max(begun, 0), count - 1)
     for number, line in enumerate(lines):
-        if line.startswith(_MARK):
-            index = int(line.removeprefix(_MARK))
-        elif error := _ERROR.match(line):
+        if error := _ERROR.match(line):
             hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
             return Failure(error[2], error[1], index, " ".join(hints))
-    said = "; ".join(line for line in lines if not line.startswith(_MARK))
-    return Failure(said or "psql failed and said nothing", index=index)
+    said = "; ".join(line.strip() for line in lines if line.strip() and "LOCATION:" not in line)
+    # A psql that says why it did not begin has lost nothing.
+    lost = begun >= 0 or not said
+    message = said or "psql ended without a word"
+    return Failure(message, index=index, lost=lost, reach=count - 1)

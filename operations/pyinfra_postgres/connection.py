@@ -132,25 +132,47 @@ class Connection:
         if self.session:
             self.session.close()
 
-    def run(self, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
-        """Run a script in one message, and roll back what a failure leaves open.
+    def reset(self) -> None:
+        """Make the session as it was when it was opened; a closed one has nothing to lose."""
+        if self.session and not self.session.closed:
+            self._send(["DISCARD ALL"], 0)
 
-        A repeatable one runs again on a new connection where this one was lost.
+    def run(
+        self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
+    ) -> Answer:
+        """Run messages until a statement fails, and roll back what that leaves open.
+
+        The first one runs again on a new connection where this one was lost.
         """
+        first = 0
+        answer = Answer()
+        for number, message in enumerate(messages):
+            started(number)
+            found = self._send(message, first) if number else self._begin(message)
+            rows = answer.rows + found.rows
+            answer = Answer(rows, found.failure, found.transaction or answer.transaction)
+            if answer.failure:
+                break
+            first += len(message)
+        return answer
+
+    def _begin(self, statements: Sequence[str]) -> Answer:
+        """Send a script's first message, on a new connection where this one was lost."""
         assert self.session
         known_as_lost = self.session.closed
-        answer = self._send(statements)
-        if repeatable and answer.failure and answer.failure.lost:
+        answer = self._send(statements, 0)
+        if answer.failure and answer.failure.lost:
             if not known_as_lost:
                 self.say(f"the connection was lost: {answer.failure.message}")
             try:
                 self.open()
             except ConnectError as error:
                 return Answer(failure=Failure(error.args[0]))
-            answer = self._send(statements)
+            answer = self._send(statements, 0)
         return answer
 
-    def _send(self, statements: Sequence[str]) -> Answer:
+    def _send(self, statements: Sequence[str], first: int) -> Answer:
+        """Send one message; `first` is the number of its first statement in the script."""
         assert self.session
         notices: list[str] = []
 
@@ -166,7 +188,12 @@ class Connection:
             answer = Answer(failure=Failure(said, lost=self.session.closed))
         finally:
             self.session.remove_notice_handler(heard)
-        return evolve(answer, transaction=told_transaction(notices))
+        failure = answer.failure and evolve(
+            answer.failure,
+            index=first + answer.failure.index,
+            reach=first + len(statements) - 1,
+        )
+        return Answer(answer.rows, failure, told_transaction(notices))
 
     def _answer(self, statements: Sequence[str], results: Sequence[pq.abc.PGresult]) -> Answer:
         assert self.session
@@ -212,7 +239,7 @@ def _failure(statements: Sequence[str], done: int, result: pq.abc.PGresult) -> F
         return (result.error_field(code) or b"").decode(errors="replace")
 
     if not text(pq.DiagnosticField.SQLSTATE):  # not the server's word: libpq lost it
-        return Failure(one_line(result.error_message.decode(errors="replace")))
+        return Failure(one_line(result.error_message.decode(errors="replace")), index=done)
     place = text(pq.DiagnosticField.STATEMENT_POSITION)
     hints = (pq.DiagnosticField.MESSAGE_DETAIL, pq.DiagnosticField.MESSAGE_HINT)
     return Failure(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
 from typing import Any, ClassVar, NoReturn
 
@@ -93,10 +93,17 @@ class PostgresConnector(BaseConnector):
         if self.connection:
             self.connection.close()
 
-    def run_script(self, statements: Sequence[str], *, repeatable: bool = False) -> Answer:
-        """Run a script in one message, a repeatable one again where its connection was lost."""
+    def run_script(
+        self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
+    ) -> Answer:
+        """Run messages until a statement fails."""
         assert self.connection
-        return self.connection.run(statements, repeatable=repeatable)
+        return self.connection.run(messages, started)
+
+    def end_session(self) -> None:
+        """Leave nothing of a script behind in the connection: no lock, no setting."""
+        if self.connection:
+            self.connection.reset()
 
     @override
     def run_shell_command(
@@ -110,7 +117,7 @@ class PostgresConnector(BaseConnector):
             self._no_shell("run a shell command")
         if print_input:
             echo(f"{self.host.print_prefix}>>> {command!r}", err=True)
-        answer = self.run_script(command.statements)
+        answer = self.run_script([command.statements])
         lines = [OutputLine("stdout", row) for row in answer.rows]
         if answer.failure:
             lines.append(OutputLine("stderr", str(answer.failure)))

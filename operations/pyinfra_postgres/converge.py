@@ -179,15 +179,15 @@ class Apply(PyinfraCommand):
         """Whether the plan, or one made anew from the same declarations, is in place."""
         session = self.session
 
-        def planned_anew() -> Plan:
+        def planned_anew() -> tuple[Plan, str]:
             session.forget_catalog()
             draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
             add(session, draft, self.draft.items)
-            return draft.plan
+            return draft.plan, session.catalog().fingerprint
 
-        fingerprint = session.catalog().fingerprint
+        rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
         try:
-            done = Rollout(session, fingerprint, planned_anew, self.draft.plan).run()
+            done = rollout.run()
         except (HostError, DeclarationError) as error:
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:

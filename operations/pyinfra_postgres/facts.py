@@ -9,7 +9,7 @@ from pyinfra.api.exceptions import FactProcessError
 
 from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
-from .command import SQLCommand
+from .command import SQLCommand, without_marks
 from .names import quoted
 
 
@@ -25,9 +25,10 @@ class Catalog(FactBase[dict[str, Any]]):
 
     def process(self, output: list[str]) -> dict[str, Any]:
         """The catalog as plain data. Raises FactProcessError where the answer is no catalog."""
-        if len(output) != 1:
+        rows = without_marks(output)
+        if len(rows) != 1:
             raise FactProcessError("the server answered with no catalog")
-        catalog = catalogs.read(output[0])
+        catalog = catalogs.read(rows[0])
         found: dict[str, Any] = {
             "database": catalog.database,
             "version": catalog.version,

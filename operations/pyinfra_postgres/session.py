@@ -22,7 +22,7 @@ from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from .catalog import Catalog, Declared
-from .command import Answer, Failure, run
+from .command import Answer, run
 from .connector import check_host_data
 from .errors import HostError
 from .kind import Key, Object
@@ -52,14 +52,6 @@ def _without_collector() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-class ConnectionLostError(HostError):
-    """The connection went away before the server said how a script ended."""
-
-    def __init__(self, failure: Failure, transaction: str) -> None:
-        super().__init__(str(failure))
-        self.transaction = transaction
 
 
 @frozen(eq=False)
@@ -100,8 +92,6 @@ class Session:
     """What they declare, in their order."""
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
-    holds_lock: bool = False
-    """Whether the connection holds the deploy lock."""
     built_in_functions: frozenset[str] | None = None
 
     @classmethod
@@ -175,21 +165,8 @@ class Session:
         return [json.loads(row) for row in answer.rows]
 
     def read(self, statements: Sequence[str]) -> Answer:
-        """Run a script that leaves nothing behind, on a new connection where this one was lost.
-
-        Not where that would give up the deploy lock: then it raises ConnectionLostError.
-        """
-        return self._run(statements, repeatable=not self.holds_lock)
-
-    def send(self, statements: Sequence[str]) -> Answer:
-        """Run a script on the host. Raises ConnectionLostError."""
-        return self._run(statements, repeatable=False)
-
-    def _run(self, statements: Sequence[str], *, repeatable: bool) -> Answer:
-        answer = run(self.host, statements, repeatable=repeatable)
-        if answer.failure and answer.failure.lost:
-            raise ConnectionLostError(answer.failure, answer.transaction)
-        return answer
+        """Run a script that leaves nothing behind."""
+        return run(self.host, statements)
 
     def allowed(self) -> set[str]:
         """What the run allows to lose data."""

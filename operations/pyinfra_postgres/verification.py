@@ -99,9 +99,8 @@ class Check:
     def _place(self, answer: Answer) -> str:
         """Which of the statements failed."""
         assert answer.failure
-        index = answer.failure.index
-        number = 0 if index is None else index - len(_HEAD)
-        if index is None or not 0 <= number <= len(self.setup):
+        number = answer.failure.index - len(_HEAD)
+        if answer.failure.lost or not 0 <= number <= len(self.setup):
             return ""
         if number == len(self.setup):
             return ", in the query"

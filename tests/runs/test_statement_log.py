@@ -9,10 +9,7 @@ from harness import Database, Platform, Project
 SNAPSHOT = re.compile(
     r"BEGIN READ ONLY;[^()]*SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
 )
-FINGERPRINT = re.compile(
-    r"BEGIN READ ONLY;[^()]*SELECT json_build_object\(.*::text, 0\)\)::text\) FROM.*COMMIT$",
-    re.DOTALL,
-)
+FINGERPRINT = re.compile(r"BEGIN READ ONLY;.*IF md5\(.*RAISE EXCEPTION.*COMMIT$", re.DOTALL)
 COMPARISON = re.compile(r"BEGIN READ WRITE;.*CREATE FUNCTION pg_temp\..*ROLLBACK$", re.DOTALL)
 CHANGES = re.compile(
     r"^\s*(CREATE|ALTER|DROP|GRANT|REVOKE|COMMENT|INSERT|UPDATE|DELETE|TRUNCATE|LOCK)\b",
@@ -76,6 +73,8 @@ def kind(message: str) -> str:
         return "comparison"
     if FINGERPRINT.match(message):
         return "fingerprint"
+    if re.match(r"DO \$lock\$ .*pg_try_advisory_lock\(1886220904, 1\)", message, re.DOTALL):
+        return "deploy lock"
     if re.match(r"BEGIN READ WRITE;.*CREATE TABLE.*COMMIT$", message, re.DOTALL):
         return "transaction"
     if re.match(r"BEGIN READ ONLY;.*json_agg\(DISTINCT proname\).*COMMIT$", message, re.DOTALL):
@@ -92,10 +91,10 @@ def test_a_transaction_is_one_message_under_one_lock(
         "pooler?",
         "snapshot",
         "built-in functions",
-        "SELECT pg_try_advisory_lock(1886220904, 1)",
+        "deploy lock",
         "fingerprint",
         "transaction",
-        "SELECT pg_advisory_unlock(1886220904, 1)",
+        "DISCARD ALL",
     ]
 
 

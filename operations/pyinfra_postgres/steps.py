@@ -1,0 +1,174 @@
+"""A plan as the messages of one session.
+
+Nothing here decides anything while it runs: what has to hold before the next statement is a
+statement too, which fails where it does not. So psql can run a whole plan on its own.
+https://www.postgresql.org/docs/current/explicit-locking.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import IntEnum, auto
+from typing import TypeAlias
+
+from attrs import frozen
+
+from . import catalog as catalogs
+from .command import TELL_TRANSACTION
+from .names import Name, literal
+from .plan import Change, Plan, Stage, Statement
+
+LOCK_KEY = "1886220904, 1"
+"""The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
+LOCKED = "PG001"
+"""The SQLSTATE where another deploy holds the lock; the message names it."""
+HOLDERS = f"""
+    SELECT string_agg(format('%s (pid %s%s, since %s)',
+             coalesce(nullif(a.application_name, ''), a.usename), a.pid,
+             ' on ' || host(a.client_addr), to_char(a.backend_start, 'HH24:MI:SS')), ', ')
+      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.locktype = 'advisory' AND l.granted
+       AND (l.classid, l.objid) = ({LOCK_KEY})
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+TAKE_LOCK = f"""DO $lock$ BEGIN
+  IF NOT pg_try_advisory_lock({LOCK_KEY}) THEN
+    RAISE EXCEPTION USING ERRCODE = '{LOCKED}',
+      MESSAGE = coalesce(({HOLDERS}), 'another deploy');
+  END IF;
+END $lock$"""
+# Where the connection is lost, the id tells later whether the transaction was committed.
+_TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
+_SETTINGS = ("SET default_transaction_read_only = off", "SET client_min_messages = error")
+
+
+class Part(IntEnum):
+    """What a step of a session is for, in their order."""
+
+    LOCK = auto()
+    """The deploy lock."""
+    CATALOG = auto()
+    """The catalog is what the plan assumed."""
+    BEFORE = auto()
+    """What is committed before the transaction."""
+    BEGIN = auto()
+    """The transaction's settings and locks."""
+    MAIN = auto()
+    """The plan's statements in the transaction."""
+    COMMIT = auto()
+    """The transaction's end."""
+    SETTINGS = auto()
+    """The settings of a statement after the transaction."""
+    AFTER = auto()
+    """A statement after the transaction."""
+
+
+@frozen
+class Step:
+    """One statement of a session."""
+
+    part: Part
+    sql: str
+    change: Change | None = None
+    statement: Statement | None = None
+    """What of a plan it is."""
+
+    @property
+    def waits_for(self) -> list[Name]:
+        """The relations on which a statement after the transaction waits for a lock, bounded.
+
+        A timeout would kill an index build that waits for an old transaction.
+        """
+        locks = self.statement.locks if self.statement else ()
+        return [lock.relation for lock in locks if lock.mode.blocks_writers]
+
+
+Message: TypeAlias = Sequence[Step]
+
+
+def messages(plan: Plan, fingerprint: str, lock_timeout: int) -> list[Message]:
+    """The whole session of a plan that assumes the catalog of a fingerprint."""
+    return [
+        _taking_the_lock(),
+        [Step(Part.CATALOG, sql) for sql in catalogs.unchanged(fingerprint)],
+        *_before(plan),
+        *_transaction(plan, lock_timeout),
+        *_after(plan, lock_timeout),
+    ]
+
+
+def resumed(session: Sequence[Message], failed: Step) -> list[Message]:
+    """What is left of a session from a failed statement after the transaction on."""
+    place = next(number for number, message in enumerate(session) if message[0] is failed)
+    return [_taking_the_lock(), *session[place - 1 :]]
+
+
+def rest(session: Sequence[Message]) -> list[Message]:
+    """What is left of a session after its transaction."""
+    return [_taking_the_lock(), *(one for one in session if one[0].part >= Part.SETTINGS)]
+
+
+def step(session: Sequence[Message], index: int) -> Step:
+    """The step of a session that has an index in its script."""
+    return [step for message in session for step in message][index]
+
+
+def _taking_the_lock() -> Message:
+    return [Step(Part.LOCK, TAKE_LOCK)]
+
+
+def _before(plan: Plan) -> Iterator[Message]:
+    before = plan.of(Stage.BEFORE)
+    if before:
+        yield [Step(Part.BEFORE, sql) for sql in _SETTINGS]
+    for change, one in before:
+        yield [Step(Part.BEFORE, one.sql, change, one)]
+
+
+def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
+    """The locks come first, in one order, under one deadline: `lock_timeout` alone would count
+    anew for each of them.
+    """
+    main = plan.of(Stage.MAIN)
+    if not main:
+        return
+    head = [
+        "BEGIN READ WRITE",
+        _TELL,
+        *(pin for pin in catalogs.PINS if "search_path" not in pin),
+        "SET LOCAL search_path = public",
+        catalogs.ALL_ROWS,
+        f"SET LOCAL lock_timeout = {lock_timeout}",
+        *_all_locks(plan, lock_timeout),
+    ]
+    yield [
+        *(Step(Part.BEGIN, sql) for sql in head),
+        *(Step(Part.MAIN, one.sql, change, one) for change, one in main),
+        Step(Part.COMMIT, "COMMIT"),
+    ]
+
+
+def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
+    """One statement, because `statement_timeout` counts for each."""
+    locks = plan.locks()
+    if locks:
+        yield f"SET LOCAL statement_timeout = {deadline}"
+        taken = "\n".join(
+            f"BEGIN LOCK TABLE {one.relation} IN {one.mode.value} MODE;"
+            " EXCEPTION WHEN insufficient_privilege THEN NULL; END;"  # the statement itself tells
+            for one in locks
+        )
+        body = f"BEGIN\n{taken}\nEND"
+        yield f"DO {literal(body)}"
+    yield "SET LOCAL statement_timeout = 0"
+
+
+def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:
+    """Online work, each statement on its own, with the settings that it needs."""
+    for change, one in plan.of(Stage.AFTER):
+        step = Step(Part.AFTER, one.sql, change, one)
+        settings = (
+            *(*_SETTINGS, "SET search_path = public", "SET statement_timeout = 0"),
+            f"SET lock_timeout = {lock_timeout if step.waits_for else 0}",
+        )
+        yield [Step(Part.SETTINGS, sql) for sql in settings]
+        yield [step]
