@@ -14,7 +14,7 @@ from attrs import evolve
 from ..catalog import Catalog
 from ..kind import Same
 from ..names import Exact, Name, quoted
-from ..naming import chosen_name
+from ..naming import chosen_name, joined
 from ..parse import column_names, tree
 from ..plan import Hazard, Lock, Stage, Statement
 from .columns import Column
@@ -89,7 +89,7 @@ def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
         return True
     # Names that are cut may be equal for other columns.
     same_columns = getattr(one, "columns", ()) == getattr(other, "columns", ())
-    return same_columns and other.name == _free_name(table, one, set())
+    return same_columns and other.name in _own_names(table, one)
 
 
 def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
@@ -205,15 +205,32 @@ def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
 
 def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a constraint that a later statement has to name."""
-    if isinstance(one, PrimaryKey):
-        return chosen_name(table.name.name, None, "pkey", taken)
-    if isinstance(one, Unique):
-        columns = "_".join([*one.columns, *one.include])
-        return chosen_name(table.name.name, columns, "key", taken)
-    if isinstance(one, ForeignKey):
-        return chosen_name(table.name.name, "_".join(one.columns), "fkey", taken)
-    assert isinstance(one, Check)
-    return chosen_name(table.name.name, check_column(one, table), "check", taken)
+    columns, label = _named_after(table, one)
+    return chosen_name(table.name.name, "_".join(columns) or None, label, taken)
+
+
+def _own_names(table: Table, one: Constraint) -> Iterator[str | None]:
+    """PostgreSQL's names for a constraint, which it keeps when the table or a column is renamed."""
+    columns, label = _named_after(table, one)
+    former: dict[str, str | None] = {one.name: one.renamed_from for one in table.columns or ()}
+    for name in filter(None, (table.name, table.renamed_from)):
+        for parts in (columns, [former.get(column) or column for column in columns]):
+            yield joined(name.name, "_".join(parts) or None, label)
+
+
+def _named_after(table: Table, one: Constraint) -> tuple[list[str], str]:
+    """The columns after which PostgreSQL names a constraint, and the end of the name."""
+    match one:
+        case PrimaryKey():
+            return [], "pkey"
+        case Unique():
+            return [*one.columns, *one.include], "key"
+        case ForeignKey():
+            return [*one.columns], "fkey"
+        case Check():
+            column = check_column(one, table)
+            return [column] if column else [], "check"
+    raise AssertionError(one)
 
 
 def check_column(one: Check, table: Table) -> str | None:
