@@ -112,6 +112,8 @@ class Catalog:
     acls: dict[Key, Acl] = field(factory=dict)
     declared: dict[Key, list[Declared]] = field(factory=dict)
     """What the run has declared of each object so far."""
+    gone: dict[Key, str] = field(factory=dict)
+    """What exact= takes away, with the operation that does."""
     extension_owned: set[Name] = field(factory=set)
     """The relations and types that came with an extension."""
     named: set[Key] = field(factory=set)

@@ -42,6 +42,11 @@ def declared(
     for one in declarations:
         check_plain(one.title, one)
         one.validate(present)
+        if one.holds and one.exact and not session.block:
+            raise DeclarationError(
+                f"{one.title}: put it into a pg.transaction(): what exact= takes away is known at "
+                "its end"
+            )
     _check_arguments(declarations[0], arguments)
     title = name or declarations[0].title
     for one in declarations if present else ():

@@ -74,6 +74,8 @@ class Part(NamedTuple):
     kind: str
     name: str
     definition: str
+    removal: Object
+    """The declaration that takes it away."""
 
 
 class Object:
@@ -87,6 +89,10 @@ class Object:
     kind: ClassVar[str]
     acl: ClassVar[str] = ""
     """What privileges call it, where it has any."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """What can belong to it, in the words of `exact=`, where it takes that."""
+    exact: Any = False
+    """What of that goes where nobody declares it."""
     essence: ClassVar[str] = ""
     """The attribute without which only what lies beside it is declared: owner, comment."""
     runs: ClassVar[bool] = False

@@ -105,8 +105,8 @@ class Statement:
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
     late: bool = False
-    """Whether it runs after the others of its stage, when nothing declared uses any more what it
-    drops."""
+    """Whether it runs after what the operations behind it change, which then no longer uses what it
+    drops; but before what they remove, which it may use itself."""
     also: tuple[str, ...] = ()
     """What PostgreSQL drops with it."""
     summary: str = ""
@@ -236,8 +236,19 @@ class Plan:
 
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
         """The statements of one stage with their changes, in order."""
-        found = [(change, one) for change, one, when in self.staged() if when is stage]
-        return sorted(found, key=lambda pair: pair[1].late)
+        found: list[tuple[Change, Statement]] = []
+        late: list[tuple[Change, Statement]] = []
+        for change, statement, when in self.staged():
+            if when is not stage:
+                continue
+            if statement.late:
+                late.append((change, statement))
+                continue
+            if change.action is Action.REMOVE:
+                found += late
+                late = []
+            found.append((change, statement))
+        return [*found, *late]
 
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""

@@ -169,6 +169,9 @@ def _change(
         return None
     if current is None and target is None:
         return None
+    if item.present and one.key() in catalog.gone:
+        refuse(f"operation {catalog.gone[one.key()]!r} takes it away: declare it in that block")
+        return None
     try:
         if current is not None and target is not None and not one.is_beside:
             target = target.informed(current, catalog, _unanswered if catalog.renames else ask)

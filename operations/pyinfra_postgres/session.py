@@ -59,6 +59,8 @@ class Block:
     """A `pg.transaction()` in a deploy, or a single operation outside one."""
 
     single: bool = False
+    exact: frozenset[str] = frozenset()
+    """What goes where nobody declares it."""
 
 
 @frozen

@@ -13,17 +13,24 @@ from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
 from .converge import fail, send, stop_if_another_host_failed
-from .session import Block, Session
-from .undeclared import undeclared
+from .errors import DeclarationError, HostError
+from .exact import Exactness, chosen
+from .planning import add
+from .session import Block, Draft, Item, Session
+from .undeclared import in_order, leftovers
 
 
 @contextmanager
-def transaction() -> Iterator[None]:
+def transaction(exact: Exactness = False) -> Iterator[None]:
     """All operations inside land on a host together, or none of them.
 
     Nothing is sent before the block ends. Then the host's whole plan runs as one transaction in
     one go, under one advisory lock; what PostgreSQL refuses inside a transaction runs after it.
     A block inside a block is part of the outer one.
+
+    + exact: what goes where it belongs to something declared in the block and no operation of the
+      run declares it: True, or some of columns, constraints, indexes, triggers, policies,
+      statistics, partitions, labels, grants, tables, views, functions, types and sequences
 
     **Example:**
 
@@ -34,10 +41,13 @@ def transaction() -> Iterator[None]:
             pg.table("auth.users", [pg.Column("id", "uuid", primary_key=True)])
     """
     session = Session.current()
+    words = chosen(exact)
     if session.block:
+        if words:
+            raise DeclarationError("exact= belongs to the outermost pg.transaction()")
         yield
         return
-    session.block = Block()
+    session.block = Block(exact=words)
     try:
         yield
         block = session.block
@@ -58,9 +68,29 @@ def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield from fail(session, problems)
         return
     if draft.items and session.host not in session.state.failed_hosts:
-        declarations = [item.declaration for item in draft.items if item.present]
-        draft.plan.undeclared = undeclared(session.catalog(), declarations, session.waiting())
+        try:
+            _finish(session, block, draft)
+        except (HostError, DeclarationError) as error:
+            yield from fail(session, [f"the end of the transaction: {error}"])
+            return
+    if problems := list(draft.plan.problems(session.declared)):
+        yield from fail(session, problems)
+        return
     current_host.noop("nothing stands against the plan")
+
+
+def _finish(session: Session, block: Block, draft: Draft) -> None:
+    """Add to a plan what exact= takes away, and what is left as it is."""
+    declarations = [item.declaration for item in draft.items if item.present]
+    catalog = session.catalog()
+    found = leftovers(catalog, declarations, session.waiting(), block.exact)
+    going = in_order([one for one in found if one.goes], session.ask)
+    if going:
+        items = [Item(f"exact: {one.what.title}", one.removal, one.present) for one in going]
+        add(session, draft, items)
+        gone = {item.declaration.key(): item.operation for item in items if not item.present}
+        catalog.gone.update(gone)
+    draft.plan.undeclared = [one.what for one in found if not one.goes]
 
 
 @operation()

@@ -1,58 +1,58 @@
 """What a database holds that belongs to what is declared, and that nobody declares.
 
-Nothing here changes a server, and nothing is asked of it.
+Nothing here changes a server; it is asked only in which order things can go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from graphlib import CycleError, TopologicalSorter
+from typing import NamedTuple, TypeAlias
 
-from .catalog import Catalog, Declared
+from .catalog import USER_SCHEMA, Catalog, Declared
 from .errors import DeclarationError
-from .kind import Key, Object
-from .names import Name
+from .exact import WORDS
+from .kind import Ask, Key, Object
+from .names import Name, quoted
+from .objects.constraints import Constraint, ForeignKey
 from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
+from .objects.tables import Table
 from .plan import Undeclared
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
 
-_ORDER = (
-    *("grant", "policy", "trigger", "view", "materialized_view", "index", "statistics"),
-    *("constraint", "column", "partition", "table", "function", "procedure", "label"),
-    *("enum", "domain", "sequence"),
-)
-"""The kinds that can belong to something; what depends on others comes first."""
+
+class Leftover(NamedTuple):
+    """What nobody declares, and the declaration that takes it away."""
+
+    what: Undeclared
+    removal: Object
+    present: bool
+    """Whether that declaration is of something present."""
+    goes: bool
+    """Whether it is to go."""
 
 
-def undeclared(
-    catalog: Catalog, declarations: Iterable[Object], waiting: Iterable[Object]
-) -> list[Undeclared]:
+def leftovers(
+    catalog: Catalog,
+    declarations: Iterable[Object],
+    waiting: Iterable[Object],
+    exact: frozenset[str],
+) -> list[Leftover]:
     """What belongs to the declared objects and schemas and no operation of the run declares.
 
     The catalog knows what has had its turn; `waiting` is what the rest of the run declares.
     """
-    found = _found(catalog, declarations, waiting)
-    return sorted(found, key=lambda one: (_ORDER.index(one.kind), one.name))
-
-
-def _found(
-    catalog: Catalog, declarations: Iterable[Object], waiting: Iterable[Object]
-) -> Iterator[Undeclared]:
-    known = _known(catalog, waiting)
-    holders: dict[object, str] = {}
-    for key in dict.fromkeys(one.key() for one in declarations if one.is_whole):
-        if stored := catalog.objects.get(key):
-            holders.update((reference, stored.title) for reference in stored.provides())
-            yield from _within(stored, catalog, known)
-    periods = _periods(known)
-    for key, one in catalog.objects.items():
-        within = holders.get(one.belongs_to())
-        if within and key not in known and not _goes_with_another(one, catalog, periods):
-            name = one.title.partition(" ")[2]
-            yield Undeclared(within, one.kind, name, _shortened(one.lines()))
+    whole: dict[Key, frozenset[str]] = {}
+    for one in declarations:
+        if one.is_whole:
+            own = one.exact if one.holds else frozenset()
+            whole[one.key()] = whole.get(one.key(), exact) | own
+    found = _found(catalog, whole, _known(catalog, waiting))
+    kinds = list(WORDS)
+    return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
 
 
 def _known(catalog: Catalog, waiting: Iterable[Object]) -> _Known:
@@ -65,12 +65,32 @@ def _known(catalog: Catalog, waiting: Iterable[Object]) -> _Known:
     return known
 
 
-def _within(one: Object, catalog: Catalog, known: _Known) -> Iterator[Undeclared]:
+def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) -> Iterator[Leftover]:
+    holders: dict[object, tuple[str, frozenset[str]]] = {}
+    for key, exact in whole.items():
+        if stored := catalog.objects.get(key):
+            holders.update((each, (stored.title, exact)) for each in stored.provides())
+            yield from _within(stored, exact, catalog, known)
+    periods = _periods(known)
+    for key, one in catalog.objects.items():
+        holder = holders.get(one.belongs_to())
+        if holder and key not in known and not _goes_with_another(one, catalog, periods):
+            title, exact = holder
+            name = one.title.partition(" ")[2]
+            what = Undeclared(title, one.kind, name, _shortened(one.lines()))
+            yield Leftover(what, one, False, WORDS[one.kind] in exact)
+
+
+def _within(
+    one: Object, exact: frozenset[str], catalog: Catalog, known: _Known
+) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
-        yield Undeclared(one.title, part.kind, part.name, part.definition)
-    for excess, _ in undeclared_privileges(one, catalog, known):
+        what = Undeclared(one.title, part.kind, part.name, part.definition)
+        yield Leftover(what, part.removal, True, WORDS[part.kind] in exact)
+    for excess, removal in undeclared_privileges(one, catalog, known):
         name = excess.title.partition(" ")[2]
-        yield Undeclared(one.title, excess.kind, name, _shortened(excess.lines()))
+        what = Undeclared(one.title, excess.kind, name, _shortened(excess.lines()))
+        yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
 
 
 def _periods(known: _Known) -> set[tuple[Name, str]]:
@@ -89,9 +109,100 @@ def _goes_with_another(one: Object, catalog: Catalog, periods: set[tuple[Name, s
         return any(one.parent == parent and one.is_one(every) for parent, every in periods)
     name = getattr(one, "name", None)
     is_partition = one.kind == "table" and ("partition", *one.key()[1:]) in catalog.objects
-    return is_partition or (name in catalog.extension_owned and isinstance(name, Name))
+    return is_partition or (isinstance(name, Name) and name in catalog.extension_owned)
 
 
 def _shortened(lines: Iterable[str]) -> str:
     text = " ".join(", ".join(lines).split())
     return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+# What depends on what, by schema and name, with the arguments of functions. A part stands for the
+# whole that it goes with.
+_DEPENDENCIES = f"""
+    WITH part(classid, objid, whole, id) AS (
+              SELECT 'pg_rewrite'::regclass, oid, 'pg_class'::regclass, ev_class FROM pg_rewrite
+        UNION SELECT 'pg_attrdef'::regclass, oid, 'pg_class'::regclass, adrelid FROM pg_attrdef
+        UNION SELECT 'pg_policy'::regclass, oid, 'pg_class'::regclass, polrelid FROM pg_policy
+        UNION SELECT 'pg_trigger'::regclass, oid, 'pg_class'::regclass, tgrelid FROM pg_trigger
+        UNION SELECT 'pg_class'::regclass, indexrelid, 'pg_class'::regclass, indrelid FROM pg_index
+        UNION SELECT 'pg_type'::regclass, oid, 'pg_class'::regclass, typrelid FROM pg_type
+               WHERE typrelid <> 0
+        UNION SELECT 'pg_type'::regclass, oid, 'pg_type'::regclass, typelem FROM pg_type
+               WHERE typelem <> 0 AND typrelid = 0
+        UNION SELECT 'pg_constraint'::regclass, oid, CASE conrelid WHEN 0
+                 THEN 'pg_type'::regclass ELSE 'pg_class'::regclass END,
+                 CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint),
+    named(classid, objid, id) AS (
+              SELECT 'pg_class'::regclass, c.oid, json_build_array(n.nspname, c.relname)
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_type'::regclass, t.oid, json_build_array(n.nspname, t.typname)
+                FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_proc'::regclass, p.oid, json_build_array(n.nspname, p.proname,
+                 (SELECT coalesce(string_agg(format_type(a, NULL), ', ' ORDER BY place), '')
+                    FROM unnest(p.proargtypes) WITH ORDINALITY AS u(a, place)))
+                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {USER_SCHEMA})
+    SELECT DISTINCT jsonb_build_array(a.id, b.id) FROM pg_depend d
+      LEFT JOIN part x ON (x.classid, x.objid) = (d.classid, d.objid)
+      LEFT JOIN part y ON (y.classid, y.objid) = (d.refclassid, d.refobjid)
+      JOIN named a ON (a.classid, a.objid) = (coalesce(x.whole, d.classid), coalesce(x.id, d.objid))
+      JOIN named b ON (b.classid, b.objid) = (coalesce(y.whole, d.refclassid),
+                                              coalesce(y.id, d.refobjid))"""
+
+_FIRST = ("constraints", "indexes", "statistics", "triggers", "policies", "grants")
+_STEPS = (_FIRST, ("views",), ("columns", "labels"), ("tables", "partitions", "functions"))
+
+
+def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
+    """The same so that what depends on others goes before them, as far as that is possible."""
+    steps: list[list[Leftover]] = [[] for _ in (*_STEPS, "the rest")]
+    for one in found:
+        word = WORDS[one.what.kind]
+        step = (number for number, words in enumerate(_STEPS) if word in words)
+        steps[next(step, len(_STEPS))].append(one)
+    if any(len(step) > 1 for step in steps[1:]):
+        edges = [(tuple(one), tuple(other)) for one, other in ask(_DEPENDENCIES)]
+        steps[1:] = [_sorted(step, edges) for step in steps[1:]]
+    return [one for step in steps for one in step]
+
+
+def _sorted(
+    found: Sequence[Leftover], edges: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]
+) -> list[Leftover]:
+    names = {one.removal.key()[1:]: one for one in found if not one.present}
+    among = [(one, other) for one, other in edges if one in names and other in names]
+    parts = [one for one in found if one.present]
+    try:
+        order = _after(names, among)
+    except CycleError:
+        keys = [key for one in names.values() for key in _foreign_keys(one, names)]
+        parts += [key for key, _ in keys]
+        try:
+            order = _after(names, set(among) - {pair for _, pair in keys})
+        except CycleError:
+            order = list(names)  # PostgreSQL will say what needs what.
+    return [*parts, *(names[name] for name in order)]
+
+
+def _after(names: Iterable[Key], edges: Iterable[tuple[Key, Key]]) -> list[Key]:
+    """The names, each after what depends on it. Raises CycleError."""
+    graph: dict[Key, set[Key]] = {name: set() for name in names}
+    for one, other in edges:
+        if one != other:
+            graph[other].add(one)
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _foreign_keys(
+    one: Leftover, names: Container[Key]
+) -> Iterator[tuple[Leftover, tuple[Key, Key]]]:
+    """The foreign keys of a table to others that go too, and which those are."""
+    table = one.removal
+    if not isinstance(table, Table):
+        return
+    for key in table.constraints:
+        if isinstance(key, ForeignKey) and key.table in names and key.table != table.name:
+            absent = Constraint(name=key.name, present=False)
+            what = Undeclared(table.title, "constraint", f"{table.name}.{quoted(key.name or '')}")
+            removal = Table(table.name, constraints=[absent])
+            yield Leftover(what, removal, True, True), (table.name, key.table)

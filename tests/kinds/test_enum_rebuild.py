@@ -109,11 +109,11 @@ def test_labels_are_removed_and_reordered_with_all_that_uses_them(
     deploy: Deploy, used: Database
 ) -> None:
     dump, rows = used.dump(), used.rows(ROWS)
-    refused = deploy.run("pg.enum('state', ['done', 'new'])").failed().output
+    refused = deploy.run("pg.enum('state', ['done', 'new'], exact=True)").failed().output
     assert "would rewrite" in refused
     assert "postgres_allow=public.state" in refused
     assert used.dump() == dump
-    deploy.apply("pg.enum('state', ['done', 'new'])", *ALLOW)
+    deploy.apply("pg.enum('state', ['done', 'new'], exact=True)", *ALLOW)
     assert without_labels(used.dump()) == without_labels(dump)
     assert used.rows(ROWS) == rows
     assert used.psql("SELECT enum_range(NULL::state)") == "{done,new}"
@@ -129,7 +129,7 @@ def test_a_row_that_holds_a_removed_label_is_refused_or_replaced(
         "UPDATE pt SET state = 'old'"
     )
     dump = used.dump()
-    output = deploy.run("pg.enum('state', ['new', 'done'])", *ALLOW).failed().output
+    output = deploy.run("pg.enum('state', ['new', 'done'], exact=True)", *ALLOW).failed().output
     assert "'old' is in 1 row of public.t.open" in output
     assert "'old' is in 1 row of public.t.many" in output
     assert "'old' is in 2 rows of public.pt.state" in output
@@ -148,7 +148,9 @@ def test_what_nothing_uses_needs_no_permission(deploy: Deploy) -> None:
         "CREATE TYPE state AS ENUM ('a', 'b'); CREATE TYPE \"Oh My\" AS ENUM ('it''s', 'B');"
         'CREATE TABLE t (state state, o "Oh My" DEFAULT \'B\'); CREATE DOMAIN "D D" AS "Oh My"'
     )
-    deploy.apply("pg.enum('state', ['b']); pg.enum('\"Oh My\"', ['B', 'new', \"it's\"])")
+    deploy.apply(
+        "pg.enum('state', ['b'], exact=True); pg.enum('\"Oh My\"', ['B', 'new', \"it's\"])"
+    )
     assert database.psql("SELECT enum_range(NULL::state)") == "{b}"
     assert database.psql('SELECT enum_range(NULL::"Oh My")') == "{B,new,it's}"
     assert database.psql("INSERT INTO t DEFAULT VALUES RETURNING o") == "B"
@@ -179,7 +181,7 @@ OBSTACLES = {
 def test_what_can_not_be_made_anew_is_refused_with_its_name(deploy: Deploy, message: str) -> None:
     deploy.database.psql(f"CREATE TYPE state AS ENUM ('a', 'b'); {OBSTACLES[message]}")
     dump = deploy.database.dump()
-    assert message in deploy.run("pg.enum('state', ['b'])").failed().output
+    assert message in deploy.run("pg.enum('state', ['b'], exact=True)").failed().output
     assert deploy.database.dump() == dump
 
 
@@ -198,7 +200,7 @@ def test_what_names_a_removed_label_may_change_before_in_the_same_run(deploy: De
             pg.view("v", "SELECT s FROM t WHERE s = 'b'")
             pg.table("t", [pg.Column("s", "state", default="'b'")],
                      constraints=[pg.Check("s >= 'b'", name="k")])
-            pg.enum("state", ["b"])
+            pg.enum("state", ["b"], exact=True)
         """,
         *ALLOW,
     )

@@ -67,3 +67,25 @@ def test_a_new_label_can_be_used_in_the_same_transaction(deploy: Deploy) -> None
         """
     )
     assert deploy.database.psql("INSERT INTO job DEFAULT VALUES RETURNING state") == "it's"
+
+
+@one_version
+def test_labels_that_are_only_there_stay_where_they_are(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql("CREATE TYPE state AS ENUM ('first', 'new', 'odd', 'done', 'last')")
+    run = deploy.apply(
+        """
+        with pg.transaction():
+            pg.enum("state", ["new", "paid", "done", "end"])
+        """
+    )
+    labels = "{first,new,odd,paid,done,last,end}"
+    assert database.psql("SELECT enum_range(NULL::state)") == labels
+    assert "3 undeclared (label public.state 'first', label public.state 'last', " in run.output
+    deploy.apply(
+        """
+        with pg.transaction(exact=["labels"]):
+            pg.enum("state", ["new", "paid", "done", "end"])
+        """
+    )
+    assert database.psql("SELECT enum_range(NULL::state)") == "{new,paid,done,end}"

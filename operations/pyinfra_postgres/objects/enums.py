@@ -16,10 +16,22 @@ from typing_extensions import Unpack
 from .. import renames
 from ..acl import Acl
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Row, Same, comment, either, owner, owner_references, schema_of
+from ..kind import (
+    Ask,
+    Key,
+    Object,
+    Part,
+    Row,
+    Same,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
 from ..names import (
     MAX_BYTES,
     Exact,
@@ -62,6 +74,7 @@ class Enum(Object):
     labels: tuple[str, ...] = field(default=(), converter=_labels)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    exact: bool = field(default=False, eq=False, kw_only=True)
     replaced: dict[str, str] = field(default=None, converter=_replaced, eq=False, kw_only=True)
     rebuild: Rebuild | None = field(default=None, eq=False, kw_only=True)
     """How it is made anew, where labels are removed or reordered."""
@@ -113,12 +126,39 @@ class Enum(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("type", self.name)
 
+    @property
+    def is_whole(self) -> bool:
+        return bool(self.labels)
+
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        enums = [one.declaration for one in known if isinstance(one.declaration, Enum)]
+        declared = {label for one in enums for label in one.labels}
+        stay = [label for label in self.labels if label in declared]
+        replaced = {old: new for one in enums for old, new in one.replaced.items()}
+        removal = Enum(self.name, stay, exact=True, replaced=replaced)
+        for label in self.labels:
+            if label not in declared:
+                yield Part("label", f"{self.name} {literal(label)}", literal(label), removal)
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         return evolve(
             self,
+            labels=self.labels if self.exact else self._with_others(current.labels),
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
+
+    def _with_others(self, current: Sequence[str]) -> list[str]:
+        """The labels, with those that are only there behind the ones that they follow."""
+        labels = list(self.labels)
+        place = 0
+        for label in current:
+            if label in labels:
+                place = labels.index(label) + 1
+            elif label not in self.replaced:
+                labels.insert(place, label)
+                place += 1
+        return labels
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if _extends(current.labels, self.labels):
@@ -202,6 +242,7 @@ def enum(
     enum: str,
     labels: Sequence[str] = (),
     *,
+    exact: bool = False,
     replaced: Mapping[str, str] | None = None,
     renamed: Mapping[str, str] | None = None,
     owner: str | None = None,
@@ -214,7 +255,8 @@ def enum(
 
     + enum: its name
     + labels: its labels in order; new ones are added where they stand
-    + replaced: for rows that hold a label that goes, the one that they get: {"old": "new"}
+    + exact: whether it has no other labels
+    + replaced: labels that go, each with the one that rows get instead: {"old": "new"}
     + renamed: its labels that had other names, like {"finished": "done"}
     + owner: its owner
     + comment: its comment, "" for none
@@ -238,6 +280,7 @@ def enum(
     declaration = Enum(
         enum,
         labels,
+        exact=exact,
         replaced=replaced,
         renamed=renamed or {},
         owner=owner,

@@ -16,10 +16,17 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..exact import Exactness, chosen
 from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references
 from ..names import Exact, Name, identifier, optional_identifier, quoted
 from ..parse import Reference
 from ..plan import Statement
+
+_HOLDS = ("tables", "views", "functions", "types", "sequences", "grants")
+
+
+def _exact(given: Exactness) -> frozenset[str]:
+    return chosen(given, _HOLDS)
 
 
 @frozen
@@ -28,10 +35,12 @@ class Schema(Object):
 
     kind: ClassVar[str] = "schema"
     acl: ClassVar[str] = "SCHEMA"
+    holds: ClassVar[tuple[str, ...]] = _HOLDS
 
     name: Exact = field(converter=identifier)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
+    exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
@@ -100,6 +109,7 @@ def schema(
     owner: str | None = None,
     comment: str | None = None,
     renamed_from: str | None = None,
+    exact: Exactness = False,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -109,6 +119,8 @@ def schema(
     + owner: its owner
     + comment: its comment, "" for none
     + renamed_from: its former name
+    + exact: what in it goes where no operation of the run declares it: True, or some of tables,
+      views, functions, types, sequences and grants; it needs a `pg.transaction()`
     + present: whether it exists; a schema that holds anything is not removed
 
     **Example:**
@@ -117,5 +129,7 @@ def schema(
 
         pg.schema("auth", comment="Identity")
     """
-    declaration = Schema(schema, owner=owner, comment=comment, renamed_from=renamed_from)
+    declaration = Schema(
+        schema, owner=owner, comment=comment, renamed_from=renamed_from, exact=exact
+    )
     return converge(**declared([declaration], present, arguments))

@@ -18,6 +18,7 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
+from ..exact import Exactness, chosen
 from ..kind import (
     Ask,
     Key,
@@ -71,12 +72,29 @@ def _partition_key(text: str | None) -> str | None:
     return text
 
 
+_HOLDS = (
+    "columns",
+    "constraints",
+    "indexes",
+    "triggers",
+    "policies",
+    "statistics",
+    "partitions",
+    "grants",
+)
+
+
+def _exact(given: Exactness) -> frozenset[str]:
+    return chosen(given, _HOLDS)
+
+
 @frozen
 class Table(Object):
     """A table with its columns and constraints."""
 
     kind: ClassVar[str] = "table"
     acl: ClassVar[str] = "TABLE"
+    holds: ClassVar[tuple[str, ...]] = _HOLDS
 
     name: Name = field(converter=parse_name)
     columns: tuple[Column, ...] | None = field(default=None, converter=_columns)
@@ -89,6 +107,7 @@ class Table(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+    exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
     version: int = field(default=0, eq=False, kw_only=True)
@@ -104,6 +123,8 @@ class Table(Object):
 
     def __attrs_post_init__(self) -> None:
         self._set_absent_apart()
+        if self.exact and self.columns is None:
+            raise DeclarationError(f"table {self.name}: exact needs its columns")
         own: list[Constraint] = []
         for column in self.columns or ():
             if column.primary_key:
@@ -221,7 +242,8 @@ class Table(Object):
         for column in self.columns or ():
             if column.name not in columns:
                 name = f"{self.name}.{quoted(column.name)}"
-                yield Part("column", name, column.definition())
+                removal = Table(self.name, [Column(column.name, present=False)])
+                yield Part("column", name, column.definition(), removal)
         targets = [one.target for one in known if isinstance(one.target, Table)]
         if len(targets) < len(tables):
             return  # An operation that has not had its turn may declare them.
@@ -231,7 +253,10 @@ class Table(Object):
         for one in self.constraints:
             if one.name in kept:
                 name = f"{self.name}.{quoted(one.name or '')}"
-                yield Part("constraint", name, one.definition())
+                absent = Constraint(name=one.name, present=False)
+                yield Part(
+                    "constraint", name, one.definition(), Table(self.name, constraints=[absent])
+                )
 
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.columns is None:
@@ -562,6 +587,7 @@ def table(
     owner: str | None = None,
     comment: str | None = None,
     renamed_from: str | None = None,
+    exact: Exactness = False,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -576,9 +602,12 @@ def table(
     + owner: its owner
     + comment: its comment, "" for none
     + renamed_from: its former name
+    + exact: what of it goes where no operation of the run declares it: True, or some of columns,
+      constraints, indexes, triggers, policies, statistics, partitions and grants
     + present: whether it exists; a table with rows is removed only where the run allows it
 
     Columns and constraints that are not declared are left alone; one with `present=False` goes.
+    What goes by `exact=` is known at the end of a `pg.transaction()`, which it needs.
 
     **Example:**
 
@@ -602,5 +631,6 @@ def table(
         owner=owner,
         comment=comment,
         renamed_from=renamed_from,
+        exact=exact,
     )
     return converge(**declared([declaration], present, arguments))

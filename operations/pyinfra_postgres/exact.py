@@ -1,0 +1,48 @@
+"""The words of `exact=`: what goes where no operation declares it.
+
+Pure: no I/O, no pyinfra state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from .errors import DeclarationError
+
+Exactness: TypeAlias = bool | str | Iterable[str]
+
+WORDS = {
+    "table": "tables",
+    "partition": "partitions",
+    "view": "views",
+    "materialized_view": "views",
+    "column": "columns",
+    "constraint": "constraints",
+    "index": "indexes",
+    "statistics": "statistics",
+    "trigger": "triggers",
+    "policy": "policies",
+    "function": "functions",
+    "procedure": "functions",
+    "enum": "types",
+    "domain": "types",
+    "label": "labels",
+    "sequence": "sequences",
+    "grant": "grants",
+}
+"""The word for each kind that can belong to something."""
+EVERYTHING = tuple(dict.fromkeys(WORDS.values()))
+
+
+def chosen(exact: Exactness, words: Iterable[str] = EVERYTHING) -> frozenset[str]:
+    """The words that `exact=` stands for: all with True. Raises DeclarationError."""
+    known = frozenset(words)
+    if isinstance(exact, bool):
+        return known if exact else frozenset()
+    given = frozenset([exact] if isinstance(exact, str) else exact)
+    if wrong := sorted(given - known):
+        raise DeclarationError(
+            f"exact is True or some of {', '.join(sorted(known))}, not {wrong[0]!r}"
+        )
+    return given
