@@ -19,7 +19,7 @@ def main() -> None:
     """PostgreSQL objects as pyinfra operations: what is around pyinfra's own runs."""
 
 
-@main.command()
+@main.command(epilog="Example: pyinfra-postgres rehearse @neon/my-project deploy.py verify.py")
 @click.argument("inventory", metavar="@neon/PROJECT[/BRANCH]")
 @click.argument(
     "scripts", metavar="DEPLOY.py...", nargs=-1, required=True, type=click.Path(exists=True)
@@ -45,13 +45,10 @@ def rehearse(
     verbosity: int,
     expires_after: int,
 ) -> None:
-    r"""Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
+    """Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
 
     Without BRANCH the project's default branch is copied. The scripts run one after another, until
     one fails; its exit code is this command's. Neon's API key is in NEON_API_KEY.
-
-    \b
-    pyinfra-postgres rehearse @neon/my-project deploy.py verify.py
     """
     if not inventory.removeprefix(_PREFIX) or not inventory.startswith(_PREFIX):
         raise click.BadParameter("write @neon/PROJECT or @neon/PROJECT/BRANCH")

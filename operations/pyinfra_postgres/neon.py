@@ -23,6 +23,7 @@ from .neon_api import Branch, Endpoint, Neon, NeonError, Project
 
 REHEARSAL = "rehearsal-"
 """How the names of branches begin that a rehearsal makes."""
+_SHOWN = 8
 _GIVEN = ("neon_project", "neon_branch", "neon_endpoint")
 CHOICES = {
     "neon_database": "which database, where the branch has several",
@@ -174,4 +175,5 @@ def _suggestion(text: str, names: Iterable[str]) -> str:
     close = get_close_matches(text, known, 1)
     if close:
         return f": did you mean {close[0]}?"
-    return f": there is {', '.join(known)}" if known else ""
+    more = [f"and {len(known) - _SHOWN} more"] * (len(known) > _SHOWN)
+    return f": there is {', '.join(known[:_SHOWN] + more)}" if known else ""

@@ -306,7 +306,11 @@ def _refusal(response: httpx.Response) -> str:
         message, request = response.reason_phrase, None
     request = request or response.headers.get("x-neon-ret-request-id")
     place = f"HTTP {response.status_code}{f', request {request}' if request else ''}"
-    hint = f"; is {TOKEN} right?" if response.status_code == HTTPStatus.UNAUTHORIZED else ""
+    hint = ""
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
+        hint = f"; is {TOKEN} right?"
+    elif "org_id" in str(message):
+        hint = f"; set {ORGANIZATION}"
     return f"Neon's API: {' '.join(str(message).split())} ({place}){hint}"
 
 

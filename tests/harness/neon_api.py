@@ -79,8 +79,8 @@ class FakeNeon:
     last = "finished"
     """How operations end."""
 
-    def __init__(self, databases: Databases) -> None:
-        self.databases = databases
+    def __init__(self, databases: Databases | None = None) -> None:
+        self._databases = databases
         self.projects: list[FakeProject] = []
         self.operations: dict[str, list[str]] = {}
         self.faults: list[Fault] = []
@@ -106,6 +106,12 @@ class FakeNeon:
         host, port = self._server.server_address[:2]
         return {"NEON_API_KEY": TOKEN, "NEON_API_HOST": f"http://{host!s}:{port}/api/v2"}
 
+    @property
+    def databases(self) -> Databases:
+        """Where branches get their databases."""
+        assert self._databases
+        return self._databases
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
@@ -122,7 +128,8 @@ class FakeNeon:
         """One more branch, with an empty database."""
         first = project.branches[0].id if project.branches else None
         fields = {"parent_id": first, "default": first is None, **fields}
-        fields.setdefault("databases", {"app": self.databases()})
+        if "databases" not in fields:
+            fields["databases"] = {"app": self.databases()} if self._databases else {}
         branch = FakeBranch(f"br-{name.replace('/', '-')}-{secrets.token_hex(4)}", name, **fields)
         project.branches.append(branch)
         return branch

@@ -13,9 +13,11 @@ from pyinfra_postgres.neon_api import Neon
 
 
 @pytest.fixture
-def fake(fake_neon: FakeNeon) -> FakeNeon:
-    """The API, with no projects yet."""
-    return fake_neon
+def fake() -> Iterator[FakeNeon]:
+    """The API, with no projects yet, and no databases behind its branches."""
+    fake = FakeNeon()
+    yield fake
+    fake.close()
 
 
 @pytest.fixture

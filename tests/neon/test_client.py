@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from harness import TOKEN, FakeNeon, FakeProject, Fault, one_version
+from harness import TOKEN, FakeNeon, FakeProject, Fault
 from pyinfra_postgres.neon_api import Branch, Neon, NeonError, Project
 
-pytestmark = one_version
 SOON = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -94,6 +93,14 @@ def test_what_may_have_been_done_is_not(
     with pytest.raises(NeonError):
         create(neon, shop)
     assert len(shop.branches) == 4
+
+
+def test_a_key_that_needs_an_organization_is_told_how_to_name_it(
+    fake: FakeNeon, neon: Neon
+) -> None:
+    fake.faults = [Fault("GET", "/projects", 400, body='{"message": "org_id is required"}')]
+    with pytest.raises(NeonError, match=r"org_id is required \(HTTP 400\); set NEON_ORG_ID$"):
+        list(neon.projects())
 
 
 def test_an_answer_that_is_none(fake: FakeNeon, neon: Neon) -> None:

@@ -35,6 +35,11 @@ SLOW = 'pg.sql("SELECT pg_sleep(60)")\n'
 
 
 @pytest.fixture
+def fake(fake_neon: FakeNeon) -> FakeNeon:
+    return fake_neon
+
+
+@pytest.fixture
 def production(fake: FakeNeon, project: Project) -> FakeProject:
     """A project with a row in production, and a deploy that changes it."""
     production = fake.project("shop", "main")
