@@ -115,7 +115,7 @@ def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
 
 
 def _oid(type_: str, name: Name) -> str:
-    return f"{literal(str(name))}::{type_}::oid"
+    return f"to_{type_}({literal(str(name))})::oid"
 
 
 def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:

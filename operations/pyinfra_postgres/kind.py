@@ -28,13 +28,12 @@ from .renames import Rename
 
 if TYPE_CHECKING:
     from .catalog import Catalog, Declared
+    from .command import Answer
 
 _T = TypeVar("_T")
 
 Key: TypeAlias = renames.Key
 Row: TypeAlias = list[Any]
-Ask: TypeAlias = Callable[[str], list[Any]]
-"""Reads a query's rows from the server; used only where the catalog can't answer."""
 
 
 class Signature(NamedTuple):
@@ -46,6 +45,16 @@ class Signature(NamedTuple):
 
 VIEW = Signature("pyinfra_postgres_probe", "")
 """Stands for the signature of what is the whole query of a view."""
+
+
+class Ask(Protocol):
+    """Asks the server what the catalog can't answer."""
+
+    def __call__(self, query: str) -> list[Any]:
+        """The rows of a query, each a JSON value. Raises HostError."""
+
+    def attempt(self, statements: Sequence[str]) -> Answer:
+        """What statements answer in a transaction that is rolled back."""
 
 
 class Same(Protocol):
@@ -326,6 +335,15 @@ def owner(
     before, after = current.owner if current else None, declared.owner
     if after is not None and after != before:
         yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=table)
+
+
+def guard(query: str, message: str, table: Name) -> Statement:
+    """The statement that fails with a message where a query of a table has a row by then."""
+    return Statement(
+        f"DO $guard$ BEGIN IF EXISTS ({query}) THEN "
+        f"RAISE EXCEPTION USING MESSAGE = {literal(message)}; END IF; END $guard$",
+        locks=table,
+    )
 
 
 def owner_references(declared: str | None) -> Iterator[Reference]:

@@ -104,6 +104,8 @@ class Statement:
     """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    losses: str = ""
+    """What is lost by it, in words."""
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
     drops; but before what they remove, which it may use itself."""

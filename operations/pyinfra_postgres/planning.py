@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, evolve, field
+from typing_extensions import override
 
 from .catalog import Catalog, Declared
+from .command import Answer
 from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Key, Object, difference
@@ -27,13 +29,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     Returns the declared fragments of which a standby can't tell whether they differ.
     """
     catalog = session.catalog()
-    asked: dict[str, list[Any]] = {}
-
-    def ask(query: str) -> list[Any]:
-        if query not in asked:
-            asked[query] = session.ask(as_stored(query, catalog.server_names()))
-        return asked[query]
-
+    ask = Questions(session, catalog)
     same = Comparison(catalog, session.read)
 
     def steps_of(item: Item) -> list[Step]:
@@ -64,6 +60,26 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
                 draft.plan.changes.append(change)
     draft.items += items
     return same.unknown
+
+
+@define
+class Questions:
+    """Asks the server, each question once, with the names that it knows."""
+
+    session: Session
+    catalog: Catalog
+    answers: dict[str, list[Any]] = field(factory=dict)
+
+    def __call__(self, query: str) -> list[Any]:
+        """The rows of a query, each a JSON value. Raises HostError."""
+        if query not in self.answers:
+            stored = as_stored(query, self.catalog.server_names())
+            self.answers[query] = self.session.ask(stored)
+        return self.answers[query]
+
+    def attempt(self, statements: Sequence[str]) -> Answer:
+        """What statements answer in a transaction that is rolled back."""
+        return self.session.attempt(statements)
 
 
 @define
@@ -140,12 +156,19 @@ def _elsewhere(rename: Rename, catalog: Catalog) -> Key | None:
     return here if schema != rename.new[1] and catalog.holds(here) else None
 
 
-def _unanswered(_query: str) -> list[Any]:
+class _Unanswered(Ask):
     """Asks nobody: what the server would tell has the names that the plan changes first."""
-    raise DeclarationError(
-        "this run gives something another name first, and what depends on it has to be read after "
-        "that: put the renames into a block of their own before"
-    )
+
+    @override
+    def __call__(self, query: str) -> list[Any]:
+        return self.attempt([query]).values()
+
+    @override
+    def attempt(self, statements: Sequence[str]) -> Answer:
+        raise DeclarationError(
+            "this run gives something another name first, and what depends on it has to be read "
+            "after that: put the renames into a block of their own before"
+        )
 
 
 def _change(
@@ -174,7 +197,7 @@ def _change(
         return None
     try:
         if current is not None and target is not None and not one.is_beside:
-            target = target.informed(current, catalog, _unanswered if catalog.renames else ask)
+            target = target.informed(current, catalog, _Unanswered() if catalog.renames else ask)
         statements = tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))
@@ -271,7 +294,7 @@ def _action(current: Object | None, target: Object | None) -> Action:
 
 _NEEDS_CONSENT = {
     Hazard.LOSES_DATA: "would lose data",
-    Hazard.REWRITES: "would rewrite the table, and lose what the new type can't hold",
+    Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
 }
 
 
@@ -282,10 +305,12 @@ def _refuse_losses(
     if _is_allowed(session, kind, name):
         return
     for hazard, what in _NEEDS_CONSENT.items():
-        found = [statement.shown for statement in statements if hazard in statement.hazards]
+        found = [statement for statement in statements if hazard in statement.hazards]
         if found:
             others = f", and {len(found) - 1} more," if found[1:] else ""
-            reason = _with_consent(f"{found[0]}{others} {what}", name)
+            lost = found[0].losses if hazard is Hazard.LOSES_DATA else ""
+            told = f"{found[0].shown}{others} {what}{lost and f' of {lost}'}"
+            reason = _with_consent(told, name)
             plan.refusals.append(Refusal(item.operation, item.declaration.title, reason))
 
 

@@ -170,6 +170,12 @@ class Session:
         """Run a script that leaves nothing behind."""
         return run(self.host, statements)
 
+    def attempt(self, statements: Sequence[str]) -> Answer:
+        """What statements answer in a transaction that is rolled back."""
+        head = ["BEGIN READ WRITE", *catalogs.PINS, "SET LOCAL search_path = public"]
+        head += [catalogs.ALL_ROWS, "SET LOCAL lock_timeout = '2s'"]
+        return self.read([*head, *statements, "ROLLBACK"])
+
     def allowed(self) -> set[str]:
         """What the run allows to lose data."""
         given = self.host.data.get(ALLOW) or ()

@@ -15,7 +15,7 @@ from pyinfra.api.command import PyinfraCommand
 from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
-from .planning import add
+from .planning import Questions, add
 from .session import Block, Draft, Item, Session
 from .undeclared import in_order, leftovers
 
@@ -84,7 +84,7 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    going = in_order([one for one in found if one.goes], session.ask)
+    going = in_order([one for one in found if one.goes], Questions(session, catalog))
     if going:
         items = [Item(f"exact: {one.what.title}", one.removal, one.present) for one in going]
         add(session, draft, items)

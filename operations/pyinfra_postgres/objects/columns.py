@@ -71,6 +71,7 @@ class Column:
     + generated: the expression of a generated column
     + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
     + collation: its collation, `default` for the type's own
+    + using: how a value of another type becomes one of this type, where it has to be converted
     + storage: PLAIN, EXTERNAL, EXTENDED or MAIN, for values that are stored from now on
     + compression: pglz, lz4, or default for the server's own, in the same way
     + statistics: how many values ANALYZE keeps in detail, -1 for the server's default
@@ -88,6 +89,7 @@ class Column:
     generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
     virtual: bool = field(default=False, kw_only=True)
     collation: Name | None = field(default=None, converter=_collation, kw_only=True)
+    using: str | None = field(default=None, converter=optional_expression, eq=False, kw_only=True)
     storage: str | None = field(default=None, converter=_storage, kw_only=True)
     compression: str | None = field(default=None, converter=_compression, kw_only=True)
     statistics: int | None = field(default=None, kw_only=True)
@@ -126,14 +128,14 @@ class Column:
     def requires(self) -> Iterator[Reference]:
         """The types and functions that it names."""
         yield from type_references(self.type)
-        yield from declared_references(self.default, self.generated)
+        yield from declared_references(self.default, self.generated, self.using)
 
     def definition(self) -> str:
         """Its definition, as CREATE TABLE has it."""
         type_ = _SERIAL_OF[self.type] if self.serial else self.type
         parts = [quoted(self.name), type_]
         if self.collation:
-            parts.append(f"COLLATE {_collation_sql(self.collation)}")
+            parts.append(f"COLLATE {collation_sql(self.collation)}")
         if self.generated is not None:
             how = "VIRTUAL" if self.virtual else "STORED"
             parts.append(f"GENERATED ALWAYS AS ({closed(self.generated)}) {how}")
@@ -141,7 +143,7 @@ class Column:
             parts.append(f"GENERATED {self.identity} AS IDENTITY")
         if self.default is not None and not self.serial:
             # In parentheses, because a bare default may not be any expression.
-            parts.append(f"DEFAULT {_default(self.default)}")
+            parts.append(f"DEFAULT {default_sql(self.default)}")
         if not self.nullable:
             parts.append("NOT NULL")
         return " ".join(parts)
@@ -186,9 +188,7 @@ class Column:
                 changes |= {"default": current.default, "serial": False}
         elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif (type_ == current.type or _widens(current.type, type_)) and same(
-            cast, self.default, current.default
-        ):
+        elif type_ == current.type and same(cast, self.default, current.default):
             changes["default"] = current.default
         if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
             changes["generated"] = current.generated
@@ -218,7 +218,6 @@ def is_null(expression: str | None) -> bool:
 _SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}
 _TYPES_OWN = Name("pg_catalog", "default")
 _COLLATABLE = re.compile(r"text|character|bpchar")
-_TEXTS = re.compile(r"(?:character varying|varchar)(?:\((\d+)\))?|text")
 
 
 def changed(
@@ -236,9 +235,6 @@ def changed(
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
     if (current.generated, current.virtual) != (declared.generated, declared.virtual):
         yield _regenerated(alter, table, current, declared, filled, version)
-    retyped = (current.type, current.collation) != (declared.type, declared.collation)
-    if retyped:
-        yield from _retyped(alter, table, current, declared, filled)
     if current.nullable and not declared.nullable:
         # An identity needs it at once.
         later = filled and declared.identity == current.identity
@@ -254,7 +250,7 @@ def changed(
         if declared.default is None:
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
         else:
-            yield Statement(f"{alter} SET DEFAULT {_default(declared.default)}", locks=table)
+            yield Statement(f"{alter} SET DEFAULT {default_sql(declared.default)}", locks=table)
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from declared.beside(table, current)
@@ -289,39 +285,6 @@ def _filled_in(
     )
     for last in (f"{alter} SET NOT NULL", f"{change} DROP CONSTRAINT {quoted(name)}"):
         yield Statement(last, stage=Stage.AFTER, locks=table)
-
-
-def _retyped(
-    alter: str, table: Name, current: Column, declared: Column, filled: bool
-) -> Iterator[Statement]:
-    collate = f" COLLATE {_collation_sql(declared.collation)}" if declared.collation else ""
-    free = current.collation == declared.collation and _widens(current.type, declared.type)
-    using = "" if free or declared.generated else f" USING {quoted(declared.name)}::{declared.type}"
-    # A default of the old type may not convert by itself; it is set again afterwards.
-    if current.default is not None and not free:
-        yield Statement(f"{alter} DROP DEFAULT", locks=table)
-    yield Statement(
-        f"{alter} TYPE {declared.type}{collate}{using}",
-        hazards=() if free or not filled else (Hazard.REWRITES, Hazard.BLOCKS_READS),
-        locks=table,
-    )
-    if current.default is not None and not free and declared.default == current.default:
-        yield Statement(f"{alter} SET DEFAULT {_default(current.default)}", locks=table)
-
-
-def _widens(current: str, declared: str) -> bool:
-    """Whether a change of type keeps the table's bytes as they are."""
-    one, other = _TEXTS.fullmatch(current), _TEXTS.fullmatch(declared)
-    if one and other:
-        return other[1] is None or (one[1] is not None and int(one[1]) <= int(other[1]))
-    one, other = (
-        re.fullmatch(r"numeric(?:\((\d+),(-?\d+)\))?", text) for text in (current, declared)
-    )
-    if one and other:
-        return other[1] is None or (
-            one[1] is not None and one[2] == other[2] and int(one[1]) <= int(other[1])
-        )
-    return False
 
 
 def _identified(alter: str, table: Name, current: Column, declared: Column) -> Iterator[Statement]:
@@ -380,7 +343,8 @@ def _generation(column: Column) -> str:
     return "plain" if column.generated is None else f"generated as ({column.generated}){how}"
 
 
-def _default(text: str) -> str:
+def default_sql(text: str) -> str:
+    """The expression after DEFAULT."""
     return f"({closed(text)})" if _needs_parentheses(text) else text
 
 
@@ -390,5 +354,6 @@ def _needs_parentheses(text: str) -> bool:
     )
 
 
-def _collation_sql(name: Name) -> str:
+def collation_sql(name: Name) -> str:
+    """The collation after COLLATE."""
     return quoted(name.name) if name.schema == "pg_catalog" else str(name)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Set
 
 from ..catalog import Catalog
 from ..errors import HostError
-from ..kind import Ask, Object
-from ..names import Name, literal, quoted
+from ..kind import Ask, Object, guard
+from ..names import Name, quoted
 from ..parse import column_names, tree
 from ..plan import Loss, Statement
 from .constraints import Check, Constraint, Exclude
@@ -94,9 +94,4 @@ def _guarded(
         plural = "s" if count > 1 else ""
         yield Loss(kind, name, f"dropping {dropped} would lose {count} {what}{plural}")
         return
-    text = literal(f"{kind} {name} has {what}s by now")
-    yield Statement(
-        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {table}{condition}) THEN "
-        f"RAISE EXCEPTION USING MESSAGE = {text}; END IF; END $guard$",
-        locks=table,
-    )
+    yield guard(f"SELECT FROM {table}{condition}", f"{kind} {name} has {what}s by now", table)

@@ -105,16 +105,16 @@ def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> b
 def dropped(current: Table, declared: Table) -> Iterator[Statement]:
     """Drop what is to go, and what another constraint of the same name replaces."""
     names = {one.name for one in declared.constraints}
-    replaced = _replaced(current, declared)
+    gone = replaced(current, declared)
     for one in sorted(current.constraints, key=lambda one: one.name or ""):
-        if one.name and (one.name in replaced or one.name not in names):
+        if one.name and (one.name in gone or one.name not in names):
             drop = f"ALTER TABLE {declared.name} DROP CONSTRAINT {quoted(one.name)}"
             # A foreign key has triggers on the other table.
             tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
             yield Statement(drop, locks=tuple(map(Lock, sorted(tables))))
 
 
-def _replaced(current: Table, declared: Table) -> set[str]:
+def replaced(current: Table, declared: Table) -> set[str]:
     """The names whose constraints are declared otherwise than they are."""
     stored = {one.name: one for one in current.constraints}
     return {
@@ -126,14 +126,14 @@ def _replaced(current: Table, declared: Table) -> set[str]:
 
 def added(current: Table, declared: Table) -> Iterator[Statement]:
     """Add what is not there, and validate what is."""
-    replaced = _replaced(current, declared)
-    kept = {one for one in current.constraints if one.name not in replaced}
+    gone = replaced(current, declared)
+    kept = {one for one in current.constraints if one.name not in gone}
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     for one in declared.constraints:
         if one.validated and one.evolved(validated=False) in kept:
             yield _validated(declared.name, one, current.filled)
         elif one not in kept:
-            yield from _constrained(one, current, declared, taken, one.name in replaced)
+            yield from _constrained(one, current, declared, taken, one.name in gone)
 
 
 def same_rule(one: Constraint, other: Constraint) -> bool:

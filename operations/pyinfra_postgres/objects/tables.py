@@ -42,6 +42,7 @@ from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .indexes import Index
+from .retyping import Retypes, differing, retyped
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -110,6 +111,8 @@ class Table(Object):
     exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
+    retypes: Retypes = field(factory=Retypes, eq=False, kw_only=True)
+    """What the server tells of the columns that get another type."""
     version: int = field(default=0, eq=False, kw_only=True)
     """The server's, like 170002."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
@@ -327,6 +330,13 @@ class Table(Object):
         stored = (key_elements(current.partition_by)[0], current.partition_key)
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        pairs = differing(current.columns or (), self.columns or ())
+        if not pairs:
+            return self
+        replaced = table_constraints.replaced(current, self)
+        return evolve(self, retypes=Retypes.of(self.name, pairs, replaced, catalog, ask))
+
     def store(self, catalog: Catalog, current: Self | None) -> None:
         for one in self.gone:
             one.erase(catalog)
@@ -437,6 +447,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     there = {column.name: column for column in current.columns or ()}
     checks = {one.name for one in current.constraints}
     yield from table_constraints.dropped(current, declared)
+    pairs = differing(current.columns or (), declared.columns or ())
+    yield from retyped(name, pairs, declared.retypes, current.filled)
     for column in declared.columns or ():
         if column.name in there:
             online = current.filled and not current.partition_by

@@ -1,0 +1,347 @@
+"""Columns that get another type or collation.
+
+Whether that rewrites the table is asked of the server, which changes an empty twin of it and rolls
+back; whether a row would lose something is asked of the rows.
+https://www.postgresql.org/docs/current/sql-altertable.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from ..dependents import Dependent, Dependents, of_columns
+from ..errors import DeclarationError
+from ..kind import guard
+from ..names import Name, literal, quoted
+from ..parse import closed
+from ..plan import Hazard, Statement
+from ..stored import columns_of
+from ..values import comparable
+from .columns import Column, collation_sql, default_sql
+from .enums import Enum
+
+if TYPE_CHECKING:
+    from ..catalog import Catalog
+    from ..kind import Ask
+
+_TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
+_ANY_TEXT = frozenset({"text", "character varying"})
+_INEXACT = frozenset({"real", "double precision"})
+_NO_CAST = frozenset({"42804", "42846"})
+_UNKNOWN_YET = frozenset({"42704", "42P01", "42703", "3F000", "42501"})
+"""What the server says of a type, table or column that only the plan creates; and of a twin that
+the role may not create."""
+_NO_WAY_BACK = frozenset({"42846", "42883"})
+"""What it says of a type that has no cast to the former one, or no equality."""
+
+# What PostgreSQL converts by itself with the column, or creates again.
+_FOLLOWING = frozenset({"default", "check", "foreign_key", "exclusion", "index", "statistics"})
+_TWIN = "pg_temp.pyinfra_postgres_twin"
+
+
+@frozen
+class Retype:
+    """What the server knows of one column's change of type."""
+
+    free: bool = False
+    """Whether the table's bytes stay as they are."""
+    using: str = ""
+    """The expression that converts a value, where it does not convert by itself."""
+    losing: str = ""
+    """The condition under which a row does not keep its value, where that can be asked."""
+    losses: str = ""
+    """How many rows don't, in words."""
+
+
+@frozen
+class Retypes:
+    """What has to be known of all columns of a table that get another type."""
+
+    columns: Mapping[str, Retype] = field(factory=dict)
+    dependents: Dependents = field(factory=Dependents)
+    """What PostgreSQL wants out of the way."""
+
+    @classmethod
+    def of(
+        cls,
+        table: Name,
+        pairs: Sequence[tuple[Column, Column]],
+        replaced: Iterable[str],
+        catalog: Catalog,
+        ask: Ask,
+    ) -> Retypes:
+        """What the server tells of columns as they are and as they are declared.
+
+        `replaced` names the constraints that get another definition in the same change.
+
+        Raises DeclarationError where a value can't be converted, or what depends on a column
+        can't be created again.
+        """
+        there = columns_of(table, catalog)
+        known = [(one, other) for one, other in pairs if other.name in there]
+        if not known:
+            return cls()
+        names = [other.name for _, other in known]
+        dependents = of_columns(table, names, catalog, ask)
+        dependents = dependents.without(_following(dependents))
+        if dependents.obstacles:
+            raise DeclarationError(
+                f"column {', '.join(names)} changes its type, and these can't be created again "
+                f"with it: {', '.join(dependents.obstacles)}"
+            )
+        found: dict[str, Retype] = {
+            other.name: _retype(table, one, other, replaced, catalog, ask) for one, other in known
+        }
+        return cls(found, dependents)
+
+
+def _following(found: Dependents) -> Callable[[Dependent], bool]:
+    """Tells what changes with the columns themselves."""
+    columns = {one.id: one.facts[3] for one in found.of_kind("column")}
+
+    def follows(one: Dependent) -> bool:
+        if one.kind == "generated":  # PostgreSQL computes a column anew, and no other one.
+            return {columns.get(id_) for id_ in one.needs} == {one.facts[2]}
+        return one.kind in _FOLLOWING and one.needs <= columns.keys()
+
+    return follows
+
+
+def differing(current: Sequence[Column], declared: Sequence[Column]) -> list[tuple[Column, Column]]:
+    """The columns that get another type or collation, before and after."""
+    there = {column.name: column for column in current}
+    pairs = [(there[column.name], column) for column in declared if column.name in there]
+    return [
+        (one, other)
+        for one, other in pairs
+        if (one.type, one.collation) != (other.type, other.collation)
+    ]
+
+
+def retyped(
+    table: Name, pairs: Sequence[tuple[Column, Column]], known: Retypes, filled: bool
+) -> Iterator[Statement]:
+    """The statements that give columns of a table another type, all in one pass over its rows."""
+    if not pairs:
+        return
+    found = {other.name: known.columns.get(other.name) or _unasked(other) for _, other in pairs}
+    yield from known.dependents.dropped()
+    parts, losses = [], []
+    for current, declared in pairs:
+        one = found[declared.name]
+        parts.append(_clause(declared, one.using))
+        if one.losses:
+            losses.append(one.losses)
+        elif one.losing and filled:
+            yield guard(
+                f"SELECT FROM {table} WHERE {closed(one.losing)}",
+                f"column {declared.name} has values by now that {declared.type} can't keep",
+                table,
+            )
+        # A default of the old type may not convert by itself; it is set again afterwards.
+        if current.default is not None and not one.free:
+            alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+            yield Statement(f"{alter} DROP DEFAULT", locks=table)
+    hazards: tuple[Hazard, ...] = ()
+    if filled and not all(one.free for one in found.values()):
+        hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
+    if losses:
+        hazards = (Hazard.LOSES_DATA, *hazards)
+    yield Statement(
+        f"ALTER TABLE {table} {', '.join(parts)}",
+        hazards=hazards,
+        locks=table,
+        losses="; ".join(losses),
+    )
+    for current, declared in pairs:
+        kept = declared.default == current.default and declared.default is not None
+        if kept and not found[declared.name].free:
+            alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+            text = f"{alter} SET DEFAULT {default_sql(declared.default or '')}"
+            yield Statement(text, locks=table)
+    yield from known.dependents.created()
+
+
+def _clause(declared: Column, using: str) -> str:
+    collate = f" COLLATE {collation_sql(declared.collation)}" if declared.collation else ""
+    how = f" USING {closed(using)}" if using else ""
+    return f"ALTER COLUMN {quoted(declared.name)} TYPE {declared.type}{collate}{how}"
+
+
+def _unasked(declared: Column) -> Retype:
+    return Retype(using=_using(declared))
+
+
+def _using(declared: Column) -> str:
+    """The expression of USING; PostgreSQL computes a generated column anew."""
+    if declared.generated is not None:
+        return ""
+    return declared.using or f"{quoted(declared.name)}::{declared.type}"
+
+
+def _retype(
+    table: Name,
+    current: Column,
+    declared: Column,
+    replaced: Iterable[str],
+    catalog: Catalog,
+    ask: Ask,
+) -> Retype:
+    twin = _Twin(table, declared, replaced, catalog, ask)
+    using = _using(declared)
+    if not declared.using and twin.keeps(""):
+        return Retype(free=True)
+    free = bool(using) and twin.keeps(using)
+    if free or table not in catalog.filled or not using:
+        return Retype(free=free, using=using)
+    _refuse_values(table, current, declared, catalog, ask)
+    losing = _losing(current, declared, ask)
+    losses = _losses(table, declared, using, losing, ask) if losing else None
+    if losses is None:
+        return Retype(using=using)
+    return Retype(using=using, losing=losing, losses=losses)
+
+
+@frozen
+class _Twin:
+    """An empty copy of a table, with its checks and indexes, that is made and rolled back."""
+
+    table: Name
+    declared: Column
+    replaced: Iterable[str]
+    """The names of constraints that get another definition anyway."""
+    catalog: Catalog
+    ask: Ask
+
+    def keeps(self, using: str) -> bool:
+        """Whether neither the table nor an index of it is written anew.
+
+        Raises DeclarationError where the server refuses the change.
+        """
+        column = self.declared
+        files = (
+            "SELECT json_agg(pg_relation_filenode(oid) ORDER BY relname) FROM pg_class WHERE oid "
+            f"= '{_TWIN}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
+            f"WHERE indrelid = '{_TWIN}'::regclass)"
+        )
+        answer = self.ask.attempt(
+            [
+                *self._new_types(),
+                f"CREATE TEMP TABLE pyinfra_postgres_twin (LIKE {self.table} INCLUDING CONSTRAINTS "
+                "INCLUDING INDEXES INCLUDING GENERATED)",
+                *(
+                    f"ALTER TABLE {_TWIN} DROP CONSTRAINT IF EXISTS {quoted(name)}"
+                    for name in self.replaced
+                ),
+                files,
+                f"ALTER TABLE {_TWIN} {_clause(column, using)}",
+                files,
+            ]
+        )
+        failure = answer.failure
+        if failure is None:
+            before, after = answer.values()
+            return bool(before == after)
+        if not using or failure.sqlstate in _UNKNOWN_YET:
+            return False
+        if failure.sqlstate in _NO_CAST and not column.using:
+            raise DeclarationError(
+                f"column {column.name}: PostgreSQL does not convert it to {column.type} by itself: "
+                "declare how with using="
+            )
+        raise DeclarationError(
+            f"column {column.name} can't become {column.type}: {failure}, in its using=, or in a "
+            "check or index of it: declare that anew, or remove it before"
+        )
+
+    def _new_types(self) -> Iterator[str]:
+        """What creates an enum that the server does not know yet."""
+        for enum in self.catalog.of(Enum):
+            if str(enum.name) == self.declared.type and enum.name in self.catalog.created:
+                yield next(iter(Enum.diff(None, enum))).sql
+
+
+def _refuse_values(
+    table: Name, current: Column, declared: Column, catalog: Catalog, ask: Ask
+) -> None:
+    """Raise DeclarationError with the values that are none of the new type."""
+    if declared.using:
+        return
+    text = f"{quoted(declared.name)}::text"
+    target = next((one for one in catalog.of(Enum) if str(one.name) == declared.type), None)
+    if target is not None:
+        labels = ", ".join(map(literal, target.labels))
+        wrong = f"{text} NOT IN ({labels})"
+    elif (
+        catalog.version >= 160000
+        and _TEXTS.fullmatch(current.type)
+        and not _TEXTS.fullmatch(declared.type)
+        and ask(f"SELECT to_json(to_regtype({literal(declared.type)}) IS NOT NULL)") == [True]
+    ):
+        wrong = f"NOT pg_input_is_valid({text}, {literal(declared.type)})"
+    else:
+        return
+    found = ask(
+        f"SELECT json_build_array({text}, count(*)) FROM {table} WHERE {wrong} "
+        f"GROUP BY {text} ORDER BY count(*) DESC, {text}"
+    )
+    if found:
+        rows = sum(count for _, count in found)
+        values = ", ".join(f"{value!r} ({count})" for value, count in found[:5])
+        more = f" and {len(found) - 5} more values" if found[5:] else ""
+        raise DeclarationError(
+            f"column {declared.name}: {_rows(rows)} can't become {declared.type}: {values}{more}; "
+            "change them first, or declare how with using="
+        )
+
+
+def _losing(current: Column, declared: Column, ask: Ask) -> str:
+    """The condition under which a row does not keep its value; empty where all do.
+
+    What is converted back is another value, or with an expression of the user's nothing.
+    """
+    name = quoted(declared.name)
+    if declared.using:
+        return f"{name} IS NOT NULL AND ({closed(declared.using)}) IS NULL"
+    if declared.type in _ANY_TEXT or current.type == declared.type:
+        return ""
+    (implicit,) = ask(
+        "SELECT to_json(EXISTS (SELECT FROM pg_cast WHERE castcontext = 'i' "
+        f"AND castsource = to_regtype({literal(current.type)}) "
+        f"AND casttarget = to_regtype({literal(declared.type)})))"
+    )
+    if implicit and declared.type not in _INEXACT and "(" not in declared.type:
+        return ""
+    back = comparable(f"{name}::{declared.type}::{current.type}", current.type)
+    return f"{back} IS DISTINCT FROM {comparable(name, current.type)}"
+
+
+def _losses(table: Name, declared: Column, using: str, losing: str, ask: Ask) -> str | None:
+    """How many rows lose their value, in words with some of them; None where it can't be asked."""
+    name = quoted(declared.name)
+    shown = f"format('%s as %s', {name}, coalesce(({closed(using)})::text, 'NULL'))"
+    answer = ask.attempt(
+        [
+            "SELECT json_build_array(count(*), CASE WHEN count(*) > 0 THEN (SELECT json_agg(x) "
+            f"FROM (SELECT {shown} AS x FROM {table} WHERE {closed(losing)} LIMIT 3) AS few) "
+            f"END) FROM {table} WHERE {closed(losing)}"
+        ]
+    )
+    failure = answer.failure
+    if failure is None:
+        ((count, few),) = answer.values()
+        return f"{_rows(count)} of {declared.name}: {', '.join(few)}" if count else ""
+    if failure.sqlstate in _NO_WAY_BACK | _UNKNOWN_YET:
+        return None
+    raise DeclarationError(
+        f"column {declared.name}: a row can't become {declared.type}: {failure}; change it first, "
+        "or declare how with using="
+    )
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count > 1 else ''}"
