@@ -121,8 +121,11 @@ class Neon:
         if not token.isascii() or not token.isprintable() or " " in token:
             # The client library would quote it.
             raise NeonError(f"{TOKEN} is no API key: it has characters that no key has")
+        address = os.environ.get(ADDRESS) or _PUBLIC
+        if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+            raise NeonError(f"{ADDRESS} must begin with https://, or the key would be readable")
         client = httpx.Client(
-            base_url=os.environ.get(ADDRESS) or _PUBLIC,
+            base_url=address,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=_TIMEOUT,
         )

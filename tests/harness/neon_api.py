@@ -104,7 +104,8 @@ class FakeNeon:
     def environment(self) -> dict[str, str]:
         """What a client of it needs."""
         host, port = self._server.server_address[:2]
-        return {"NEON_API_KEY": TOKEN, "NEON_API_HOST": f"http://{host!s}:{port}/api/v2"}
+        address = f"http://{host!s}:{port}/api/v2"
+        return {"NEON_API_KEY": TOKEN, "NEON_API_HOST": address, "NO_PROXY": str(host)}
 
     @property
     def databases(self) -> Databases:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from harness import FakeNeon, FakeProject
+from harness import TOKEN, FakeNeon, FakeProject
 from pyinfra_postgres import neon as connector
 from pyinfra_postgres.neon_api import Neon
 
@@ -35,9 +35,9 @@ def retries() -> list[str]:
 @pytest.fixture
 def neon(fake: FakeNeon, retries: list[str]) -> Iterator[Neon]:
     """A client that waits for next to nothing."""
-    token, address = fake.environment.values()
-    headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=address, headers=headers) as client:
+    address = fake.environment["NEON_API_HOST"]
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=address, headers=headers, trust_env=False) as client:
         yield Neon(client, say=retries.append, delay=0.001)
 
 

@@ -116,7 +116,7 @@ def test_an_answer_that_is_none(fake: FakeNeon, neon: Neon) -> None:
         ("NEON_API_KEY", "s3cret\nkey", "NEON_API_KEY is no API key"),
         ("NEON_API_KEY", "s3cretö", "NEON_API_KEY is no API key"),
         ("NEON_API_KEY", "s3cret", r"requires an API key \(HTTP 401, request req-401\); is NEON_"),
-        ("NEON_API_HOST", "nowhere:1", "Neon's API at nowhere"),
+        ("NEON_API_HOST", "http://example.com", "NEON_API_HOST must begin with https://"),
     ],
 )
 def test_a_wrong_environment_is_one_line(
