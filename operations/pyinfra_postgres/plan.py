@@ -104,6 +104,8 @@ class Statement:
     """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    instead: str = ""
+    """How to do without it where it needs permission, in words."""
     losses: str = ""
     """What is lost by it, in words."""
     late: bool = False

@@ -134,6 +134,8 @@ def _obstacle(rename: Rename, catalog: Catalog) -> str:
         for operation, other, _ in known:
             if rename.old in other.names():
                 return f"operation {operation!r} declares {old}, its former name, in the same run"
+    if rename.old == rename.new:
+        return f"its former name is the one that it has, {new}: leave renamed_from out"
     is_old, is_new = catalog.holds(rename.old), catalog.holds(rename.new)
     if is_old and is_new:
         return (
@@ -310,7 +312,8 @@ def _refuse_losses(
             others = f", and {len(found) - 1} more," if found[1:] else ""
             lost = found[0].losses if hazard is Hazard.LOSES_DATA else ""
             told = f"{found[0].shown}{others} {what}{lost and f' of {lost}'}"
-            reason = _with_consent(told, name)
+            instead = next((f"; {one.instead}" for one in found if one.instead), "")
+            reason = _with_consent(f"{told}{instead}", name)
             plan.refusals.append(Refusal(item.operation, item.declaration.title, reason))
 
 

@@ -168,15 +168,18 @@ def test_an_identity_goes_on_after_the_rows_that_are_there(deploy: Deploy) -> No
     database.psql(
         "CREATE TABLE a (id integer NOT NULL); INSERT INTO a VALUES (41);"
         "CREATE TABLE b (id serial); INSERT INTO b VALUES (41);"
-        "CREATE TABLE c (id smallint NOT NULL)"
+        "CREATE TABLE c (id smallint NOT NULL);"
+        "CREATE TABLE d (id serial); INSERT INTO d DEFAULT VALUES; INSERT INTO d DEFAULT VALUES;"
+        "DELETE FROM d"
     )
     deploy.apply(
         """
-        for name, type_ in {"a": "integer", "b": "integer", "c": "smallint"}.items():
+        for name in "abcd":
+            type_ = "smallint" if name == "c" else "integer"
             pg.table(name, [pg.Column("id", type_, identity="ALWAYS")])
         """
     )
-    for name, value in {"a": "42", "b": "42", "c": "1"}.items():
+    for name, value in {"a": "42", "b": "42", "c": "1", "d": "3"}.items():
         assert database.psql(f"INSERT INTO {name} DEFAULT VALUES RETURNING id") == value
 
 
@@ -191,7 +194,9 @@ def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
             pg.Column("sum", "integer", generated="id + 1"),
             pg.Column("number", "bigserial"),
         ])
-        """
+        """,
+        "--data",
+        "postgres_allow=t",
     )
     assert database.rows("SELECT * FROM t") == [("1", "kept", "a", "2", "1")]
     assert column(database, "new")[-1] == "new"

@@ -240,7 +240,7 @@ def changed(
         later = filled and declared.identity == current.identity
         yield from _filled_in(alter, table, declared.name, later, checks)
     if current.identity != declared.identity:
-        yield from _identified(alter, table, current, declared)
+        yield from _identified(alter, table, current, declared, filled)
     if declared.serial:
         raise DeclarationError(
             f"column {declared.name} exists without a sequence: declare it as "
@@ -287,7 +287,9 @@ def _filled_in(
         yield Statement(last, stage=Stage.AFTER, locks=table)
 
 
-def _identified(alter: str, table: Name, current: Column, declared: Column) -> Iterator[Statement]:
+def _identified(
+    alter: str, table: Name, current: Column, declared: Column, filled: bool
+) -> Iterator[Statement]:
     if declared.identity is None:
         yield Statement(f"{alter} DROP IDENTITY", locks=table)
     elif current.identity:
@@ -297,19 +299,29 @@ def _identified(alter: str, table: Name, current: Column, declared: Column) -> I
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
             yield Statement(_unsequenced(table, declared.name))
         yield Statement(f"{alter} ADD GENERATED {declared.identity} AS IDENTITY", locks=table)
+        position = f"current_setting({literal(_POSITION)}, true)"
         yield Statement(
             f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, "
-            f"{literal(declared.name)}), coalesce(max({quoted(declared.name)}), 0) + 1, false) "
-            f"FROM {table}"
+            f"{literal(declared.name)}), greatest(max({quoted(declared.name)}), "
+            f"nullif({position}, '')::bigint, 0) + 1, false), "
+            f"set_config({literal(_POSITION)}, '', true) FROM {table}",
+            hazards=(Hazard.SCANS, Hazard.BLOCKS_READS) if filled else (),
         )
 
 
+_POSITION = "pyinfra_postgres.position"
+"""The setting that has the value to which a sequence had come, for the rest of a transaction."""
+
+
 def _unsequenced(table: Name, column: str) -> str:
-    """Drop the sequence that a serial column owns: the identity brings its own."""
+    """Drop the sequence that a serial column owns: the identity goes on with one of its own."""
     which = f"pg_get_serial_sequence({literal(str(table))}, {literal(column)})"
     return (
-        f"DO $sequence$ DECLARE owned text := {which}; BEGIN "
-        "IF owned IS NOT NULL THEN EXECUTE 'DROP SEQUENCE ' || owned; END IF; END $sequence$"
+        f"DO $sequence$ DECLARE owned text := {which}; position text; BEGIN "
+        "IF owned IS NOT NULL THEN EXECUTE format('SELECT last_value FROM %s WHERE is_called', "
+        "owned) INTO position; "
+        f"PERFORM set_config({literal(_POSITION)}, coalesce(position, ''), true); "
+        "EXECUTE format('DROP SEQUENCE %s', owned); END IF; END $sequence$"
     )
 
 

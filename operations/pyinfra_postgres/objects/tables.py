@@ -42,6 +42,7 @@ from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .indexes import Index
+from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
 
 
@@ -115,6 +116,8 @@ class Table(Object):
     """What the server tells of the columns that get another type."""
     version: int = field(default=0, eq=False, kw_only=True)
     """The server's, like 170002."""
+    rewriting: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
+    """The new columns for which every row is written anew."""
     indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
     """Its indexes that no constraint owns, and whether each is valid, where that matters."""
     absent: tuple[Column | Constraint, ...] = field(default=(), kw_only=True)
@@ -331,11 +334,17 @@ class Table(Object):
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        there = {column.name for column in current.columns or ()}
+        new = [column for column in self.columns or () if column.name not in there]
         pairs = differing(current.columns or (), self.columns or ())
-        if not pairs:
+        if not new and not pairs:
             return self
         replaced = table_constraints.replaced(current, self)
-        return evolve(self, retypes=Retypes.of(self.name, pairs, replaced, catalog, ask))
+        return evolve(
+            self,
+            retypes=Retypes.of(self.name, pairs, replaced, catalog, ask),
+            rewriting=rewriting(self.name, new, catalog, ask),
+        )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         for one in self.gone:
@@ -454,8 +463,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             online = current.filled and not current.partition_by
             yield from changed(name, there[column.name], column, online, checks, declared.version)
         else:
-            yield Statement(f"ALTER TABLE {name} ADD COLUMN {column.definition()}", locks=name)
-            yield from column.beside(name, None)
+            yield from added(name, column, column.name in declared.rewriting)
     yield from table_constraints.added(current, declared)
     stay = {column.name for column in declared.columns or ()}
     for column in current.columns or ():
