@@ -27,6 +27,7 @@ differs. The layers, each using only those above it:
 
 from .objects.columns import Column
 from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .objects.default_privileges import DefaultPrivileges, default_privileges
 from .objects.domains import Domain, domain
 from .objects.enums import Enum, enum
 from .objects.extensions import Extension, extension
@@ -54,6 +55,7 @@ __all__ = [
     "Check",
     "Column",
     "Constraint",
+    "DefaultPrivileges",
     "Domain",
     "Enum",
     "Exclude",
@@ -77,6 +79,7 @@ __all__ = [
     "Unique",
     "View",
     "check",
+    "default_privileges",
     "domain",
     "enum",
     "extension",

@@ -47,6 +47,17 @@ _PUBLIC_DEFAULTS = {
 }
 
 
+DEFAULTS = {
+    "TABLE": "r",
+    "SEQUENCE": "S",
+    "FUNCTION": "f",
+    "PROCEDURE": "f",
+    "TYPE": "T",
+    "SCHEMA": "n",
+}
+"""The letters of the kinds for which roles can have default privileges."""
+
+
 def all_privileges(target: str, version: int) -> tuple[str, ...]:
     """What ALL PRIVILEGES means for a kind of target on a server."""
     extra = ("MAINTAIN",) if target == "TABLE" and version >= 170000 else ()
@@ -59,6 +70,8 @@ class Acl:
 
     owner: str = ""
     granted: dict[tuple[str, str], bool] = field(factory=dict)
+    grantors: dict[tuple[str, str], set[str]] = field(factory=dict, eq=False)
+    """Who has granted it, where that is not the owner alone; only the grantor can revoke it."""
 
     @classmethod
     def read(cls, target: str, owner: str, text: str | None, version: int) -> Acl:
@@ -69,13 +82,28 @@ class Acl:
                 own[PUBLIC, privilege] = False
             return cls(owner, own)
         granted: dict[tuple[str, str], bool] = {}
+        grantors: dict[tuple[str, str], set[str]] = {}
         for item in array_items(text):
-            grantee, letters = _grantee(item)
+            grantee, letters, grantor = _parts(item)
             for index, letter in enumerate(letters):
                 if letter != "*" and letter in _LETTERS:
                     key = (grantee, _LETTERS[letter])
                     granted[key] = granted.get(key, False) or letters[index + 1 : index + 2] == "*"
-        return cls(owner, granted)
+                    grantors.setdefault(key, set()).add(grantor)
+        others = {key: found for key, found in grantors.items() if found != {owner}}
+        return cls(owner, granted, others)
+
+    def changed(self, granted: dict[tuple[str, str], bool]) -> Acl:
+        """The list with other privileges; those that stay have the grantors that they had."""
+        grantors = {key: found for key, found in self.grantors.items() if key in granted}
+        return Acl(self.owner, granted, grantors)
+
+    def with_more(self, more: Acl | None) -> Acl:
+        """The list with what another one has besides."""
+        granted = dict(self.granted)
+        for key, option in more.granted.items() if more else ():
+            granted[key] = granted.get(key, False) or option
+        return Acl(self.owner, granted)
 
     def owned_by(self, owner: str) -> Acl:
         """The list under another owner, who gets what the one before had."""
@@ -106,14 +134,19 @@ def array_items(text: str) -> Iterator[str]:
         yield item
 
 
-def _grantee(item: str) -> tuple[str, str]:
-    """The grantee and the letters of `grantee=letters/grantor`."""
-    if item.startswith('"'):
-        end = 1
-        while item[end] != '"' or item[end + 1 : end + 2] == '"':
-            end += 2 if item[end] == '"' else 1
-        name, rest = item[1:end].replace('""', '"'), item[end + 1 :]
-    else:
-        name, _, rest = item.partition("=")
-        rest = f"={rest}"
-    return name or PUBLIC, rest[1:].split("/", 1)[0]
+def _parts(item: str) -> tuple[str, str, str]:
+    """The grantee, the letters and the grantor of `grantee=letters/grantor`."""
+    grantee, rest = _role(item, "=")
+    letters, _, grantor = rest.partition("/")
+    return grantee or PUBLIC, letters, _role(grantor, "")[0]
+
+
+def _role(text: str, end: str) -> tuple[str, str]:
+    """The role at the beginning of a text, and what comes after the letter that ends it."""
+    if not text.startswith('"'):
+        name, _, rest = text.partition(end) if end else (text, "", "")
+        return name, rest
+    last = 1
+    while text[last] != '"' or text[last + 1 : last + 2] == '"':
+        last += 2 if text[last] == '"' else 1
+    return text[1:last].replace('""', '"'), text[last + 1 + len(end) :]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from attrs import field, mutable
 
-from .acl import Acl
+from .acl import DEFAULTS, Acl
 from .errors import HostError
 from .kind import Key, Object
 from .names import Exact, Name
@@ -110,6 +110,8 @@ class Catalog:
     types: set[Name] = field(factory=set)
     functions: set[Name] = field(factory=set)
     acls: dict[Key, Acl] = field(factory=dict)
+    default_acls: dict[tuple[str, str, str], Acl] = field(factory=dict)
+    """The default privileges of a role, in a schema or everywhere, by the letter of the kind."""
     declared: dict[Key, list[Declared]] = field(factory=dict)
     """What the run has declared of each object so far."""
     gone: dict[Key, str] = field(factory=dict)
@@ -168,8 +170,7 @@ class Catalog:
         if one.acl:
             owner = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
-            new = Acl.read(one.acl, owner or self.role, None, self.version)
-            acl = self.acls.get(key, new)
+            acl = self.acls.get(key) or self._new_acl(key)
             self.acls[key] = acl.owned_by(owner or acl.owner)
         for reference in one.provides():
             match reference.kind:
@@ -241,6 +242,14 @@ class Catalog:
             name: (stored, tuple(self.columns.get(oids.get(name, 0), {}).values()))
             for name, stored in self.stored.items()
         }
+
+    def _new_acl(self, key: Key) -> Acl:
+        """The privileges on an object that the role creates."""
+        kind, *name = key
+        everywhere = self.default_acls.get((self.role, "", DEFAULTS[kind]))
+        usual = everywhere or Acl.read(kind, self.role, None, self.version)
+        in_schema = self.default_acls.get((self.role, name[0], DEFAULTS[kind]))
+        return usual.with_more(in_schema if kind != "SCHEMA" else None)
 
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""

@@ -220,3 +220,23 @@ def test_mistakes_are_told(
     assert message in deploy.run(f"pg.grant({declaration})").failed().output
     assert deploy.database.psql("SELECT email FROM t") == "kept"
     assert roles
+
+
+@one_version
+def test_what_another_role_has_granted_is_revoked_in_its_name(
+    deploy: Deploy, roles: dict[str, str]
+) -> None:
+    database, a, b = deploy.database, roles["a"], roles["b"]
+    database.psql(
+        f"GRANT SELECT, UPDATE (email) ON t TO {a} WITH GRANT OPTION; SET ROLE {a};"
+        f"GRANT SELECT, UPDATE (email) ON t TO {b}; RESET ROLE; GRANT SELECT ON t TO {b}"
+    )
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.grant("SELECT", on="t", to="{b}", present=False)
+            pg.grant("INSERT", on="t", to="{b}", exact=True)
+        """
+    )
+    assert privileges(database, b) == {"t INSERT"}
+    assert privileges(database, a) == {"t SELECT*", "t.email UPDATE*"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import catalog
 from . import (
+    default_privileges,
     domains,
     enums,
     extensions,
@@ -38,4 +39,5 @@ catalog.register(
     triggers,
     policies,
     grants,
+    default_privileges,
 )

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-grant.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
@@ -44,6 +44,8 @@ class Target(NamedTuple):
     name: tuple[str, ...]
 
     def __str__(self) -> str:
+        if not self.name:
+            return self.kind
         if self.kind in _ROUTINES:
             schema, name, arguments = self.name
             return f"{self.kind} {Name(schema, name)}({arguments})"
@@ -81,6 +83,15 @@ class Privileges(Object):
     held: frozenset[Privilege]
     grantable: frozenset[Privilege] = frozenset()
     exact: bool = field(default=False, eq=False)
+    grantors: Mapping[Privilege, Set[str]] = field(factory=dict, eq=False)
+    """Who has granted it, where that is not the owner alone."""
+    owner: str = field(default="", eq=False)
+    """Who owns what it is on."""
+
+    @property
+    def prefix(self) -> str:
+        """What comes before GRANT and REVOKE."""
+        return ""
 
     @property
     def title(self) -> str:
@@ -113,19 +124,28 @@ class Privileges(Object):
         acl = catalog.acls.get((self.target.kind, *self.target.name))
         if acl is None:
             return None
-        option = {
-            Privilege(name): grantable
-            for (grantee, name), grantable in acl.granted.items()
-            if grantee == self.grantee
-        }
-        for key, one in _column_acls(self.target, catalog):
-            option |= {
-                Privilege(name, key[-1]): grantable
-                for (grantee, name), grantable in one.granted.items()
-                if grantee == self.grantee
-            }
-        grantable = frozenset(one for one, is_grantable in option.items() if is_grantable)
-        return evolve(self, held=frozenset(option), grantable=grantable)
+        return self.as_in(
+            {"": acl} | {key[-1]: one for key, one in _column_acls(self.target, catalog)}
+        )
+
+    def as_in(self, acls: Mapping[str, Acl]) -> Self:
+        """What the role may do by access control lists: its own under "", those of columns."""
+        option: dict[Privilege, bool] = {}
+        grantors: dict[Privilege, Set[str]] = {}
+        for column, acl in acls.items():
+            for (grantee, name), is_grantable in acl.granted.items():
+                if grantee == self.grantee:
+                    option[Privilege(name, column)] = is_grantable
+                    if (grantee, name) in acl.grantors:
+                        grantors[Privilege(name, column)] = acl.grantors[grantee, name]
+        grantable = frozenset(one for one in option if option[one])
+        return evolve(
+            self,
+            held=frozenset(option),
+            grantable=grantable,
+            grantors=grantors,
+            owner=acls[""].owner,
+        )
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if self.exact:
@@ -151,7 +171,7 @@ class Privileges(Object):
         granted |= {
             (self.grantee, one.name): one in self.grantable for one in self.held if not one.column
         }
-        catalog.acls[key] = Acl(acl.owner, granted)
+        catalog.acls[key] = acl.changed(granted)
         before = current.held if current else frozenset()
         for name in {one.column for one in self.held | before if one.column}:
             column = ("COLUMN", *self.target.name, name)
@@ -162,7 +182,7 @@ class Privileges(Object):
                 for one in self.held
                 if one.column == name
             }
-            catalog.acls[column] = Acl(acl.owner, others | own)
+            catalog.acls[column] = acl.changed(others | own)
 
     @staticmethod
     def diff(current: Privileges | None, declared: Privileges | None) -> Iterator[Statement]:
@@ -171,27 +191,48 @@ class Privileges(Object):
         held = current.held if current else frozenset()
         grantable = current.grantable if current else frozenset()
         grantee = role_sql(declared.grantee)
+        grant, on = f"{declared.prefix}GRANT", str(declared.target)
         excess = held - declared.held
-        if excess:
-            yield Statement(f"REVOKE {_listed(excess)} ON {declared.target} FROM {grantee}")
+        if current and excess:
+            yield from _revoked(current, excess, "", declared)
         bare = (grantable - declared.grantable) & declared.held
-        if bare:
-            what = f"GRANT OPTION FOR {_listed(bare)}"
-            yield Statement(f"REVOKE {what} ON {declared.target} FROM {grantee}")
+        if current and bare:
+            yield from _revoked(current, bare, "GRANT OPTION FOR ", declared)
         # What is revoked from a table is revoked from each of its columns.
         gone = {one.name for one in excess if not one.column}
         missing = declared.held - {one for one in held if not (one.column and one.name in gone)}
         plain = missing - declared.grantable
         with_option = (missing & declared.grantable) | (declared.grantable - grantable)
         if plain:
-            yield Statement(f"GRANT {_listed(plain)} ON {declared.target} TO {grantee}")
+            yield Statement(f"{grant} {_listed(plain)} ON {on} TO {grantee}")
         if with_option:
             yield Statement(
-                f"GRANT {_listed(with_option)} ON {declared.target} TO {grantee} WITH GRANT OPTION"
+                f"{grant} {_listed(with_option)} ON {on} TO {grantee} WITH GRANT OPTION"
             )
 
 
-def _platform_of(grantee: str) -> str | None:
+def _revoked(
+    current: Privileges, privileges: Set[Privilege], what: str, declared: Privileges
+) -> Iterator[Statement]:
+    """REVOKE; what others than the owner have granted is revoked in their name."""
+    by: dict[str, set[Privilege]] = {}
+    for one in privileges:
+        for grantor in current.grantors.get(one, {""}):
+            by.setdefault(grantor, set()).add(one)
+    for grantor, found in sorted(by.items()):
+        revoke = (
+            f"{declared.prefix}REVOKE {what}{_listed(found)} ON {declared.target} "
+            f"FROM {role_sql(declared.grantee)}"
+        )
+        if not grantor or grantor == current.owner:
+            yield Statement(revoke)
+            continue
+        yield Statement(f"SET LOCAL ROLE {quoted(grantor)}")
+        yield Statement(revoke)
+        yield Statement("RESET ROLE")
+
+
+def platform_of_grantee(grantee: str) -> str | None:
     """Whose role it is, where what it may do is not the user's to take away."""
     return None if grantee == PUBLIC else platform_of(grantee)
 
@@ -214,7 +255,7 @@ def undeclared_privileges(
     columns = [one for _, one in _column_acls(target, catalog)]
     grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted}
     for grantee in sorted(grantees - {acl.owner}):
-        if _platform_of(grantee):
+        if platform_of_grantee(grantee):
             continue
         empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
         current = empty.stored(catalog)
@@ -232,8 +273,9 @@ def undeclared_privileges(
             yield evolve(current, held=excess, grantable=current.grantable & excess), exact
 
 
-def _texts(texts: str | Iterable[str]) -> tuple[str, ...]:
-    return (texts,) if isinstance(texts, str) else tuple(texts)
+def texts(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One text or several, as several."""
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 @frozen
@@ -242,7 +284,7 @@ class Grant(Object):
 
     kind: ClassVar[str] = "grant"
 
-    privileges: tuple[str, ...] = field(converter=_texts)
+    privileges: tuple[str, ...] = field(converter=texts)
     on: str = field()
     to: tuple[Exact, ...] = field(converter=identifiers)
     grant_option: bool = field(default=False, kw_only=True)
@@ -262,7 +304,7 @@ class Grant(Object):
         if present and not self.exact:
             return
         for grantee in self.to:
-            if platform := _platform_of(grantee):
+            if platform := platform_of_grantee(grantee):
                 how = "exact=True" if present else "present=False"
                 raise DeclarationError(
                     f"{self.title}: what {grantee} may do belongs to {platform}, and {how} would "
@@ -279,14 +321,7 @@ class Grant(Object):
                 f"a grant of {', '.join(self.privileges)} on {self.on!r}: write privileges like "
                 "SELECT and what they are on like TABLE sync_progress"
             ) from None
-        known = {*all_privileges(target, 170000), "TEMP", "ALL"}
-        for one in node.get("privileges", ()):
-            name = one["AccessPriv"].get("priv_name", "all").upper()
-            if name not in known:
-                raise DeclarationError(
-                    f"a {target.lower()} has no privilege {name}: "
-                    f"{', '.join(sorted(known - {'TEMP', 'ALL'}))}"
-                )
+        check_privileges(node, target)
         return node
 
     def requires(self) -> Iterator[Reference]:
@@ -319,13 +354,26 @@ class Grant(Object):
                     f"{target} is not the one that this host is connected to, "
                     f"{quoted(catalog.database)}: declare it for a host that is"
                 )
-            wanted = frozenset(_privileges(node, target.kind, catalog.version))
+            wanted = frozenset(privileges_of(node, target.kind, catalog.version))
             option = wanted if self.grant_option else frozenset()
             for grantee in self.to:
                 yield Privileges(target, grantee, wanted, option, self.exact)
 
 
-def _privileges(node: Node, kind: str, version: int) -> Iterator[Privilege]:
+def check_privileges(node: Node, kind: str) -> None:
+    """Raise DeclarationError where a GRANT names a privilege that its kind of object has not."""
+    known = {*all_privileges(kind, 170000), "TEMP", "ALL"}
+    for one in node.get("privileges", ()):
+        name = one["AccessPriv"].get("priv_name", "all").upper()
+        if name not in known:
+            raise DeclarationError(
+                f"a {kind.lower()} has no privilege {name}: "
+                f"{', '.join(sorted(known - {'TEMP', 'ALL'}))}"
+            )
+
+
+def privileges_of(node: Node, kind: str, version: int) -> Iterator[Privilege]:
+    """The privileges that a GRANT names, ALL in full."""
     if "privileges" not in node:
         yield from map(Privilege, all_privileges(kind, version))
     for one in node.get("privileges", ()):

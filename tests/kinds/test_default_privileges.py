@@ -1,0 +1,95 @@
+"""Default privileges, and what they do to objects that the same run creates."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import Deploy, run
+
+pytestmark = one_version
+
+
+@pytest.fixture
+def roles(database: Database) -> dict[str, str]:
+    names = {name: f"{name}_{secrets.token_hex(3)}" for name in "abc"}
+    for name in names.values():
+        database.psql(f"CREATE ROLE {name}")
+    database.psql("CREATE SCHEMA s")
+    return names
+
+
+def acls(database: Database) -> list[str]:
+    return database.psql(
+        "SELECT defaclrole::regrole, nspname, defaclobjtype, defaclacl FROM pg_default_acl "
+        "LEFT JOIN pg_namespace n ON n.oid = defaclnamespace ORDER BY 1, 2, 3"
+    ).splitlines()
+
+
+def settles(database: Database, deploy: Deploy) -> None:
+    """A second run changes nothing."""
+    assert run(database, deploy).succeeded().plan.changes
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+def test_they_are_granted_and_revoked(database: Database, roles: dict[str, str]) -> None:
+    a, b = roles["a"], roles["b"]
+
+    def deploy(present: bool) -> None:
+        with pg.transaction():
+            pg.default_privileges("SELECT", on="TABLES", to=[a, b], in_schema="s", present=present)
+            pg.default_privileges(
+                "USAGE", on="types", to=a, for_role=b, grant_option=True, present=present
+            )
+            pg.default_privileges("EXECUTE", on="FUNCTIONS", to="PUBLIC", present=not present)
+
+    settles(database, lambda: deploy(True))
+    assert acls(database) == [
+        f"postgres|s|r|{{{a}=r/postgres,{b}=r/postgres}}",
+        "postgres||f|{postgres=X/postgres}",
+        f"{b}||T|{{=U/{b},{a}=U*/{b},{b}=U/{b}}}",
+    ]
+    settles(database, lambda: deploy(False))
+    assert acls(database) == []
+
+
+def test_exact_leaves_nothing_else(database: Database, roles: dict[str, str]) -> None:
+    a = roles["a"]
+    database.psql(f"ALTER DEFAULT PRIVILEGES IN SCHEMA s GRANT ALL ON SEQUENCES TO {a}")
+    settles(
+        database,
+        lambda: pg.default_privileges("USAGE", on="SEQUENCES", to=a, in_schema="s", exact=True),
+    )
+    assert acls(database) == [f"postgres|s|S|{{{a}=U/postgres}}"]
+
+
+def test_all_stays_all(database: Database, roles: dict[str, str]) -> None:
+    settles(database, lambda: pg.default_privileges("ALL", on="TABLES", to=roles["a"]))
+
+
+def test_new_objects_have_them_in_the_same_run(database: Database, roles: dict[str, str]) -> None:
+    a, b, c = roles.values()
+    database.psql(f"ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT ON TABLES TO {a}")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.default_privileges("EXECUTE", on="FUNCTIONS", to="PUBLIC", present=False)
+            pg.default_privileges("DELETE", on="TABLES", to=b, in_schema="s")
+            pg.table("s.t", [pg.Column("id", "integer")], owner=c)
+            pg.function("s.f", returns="integer", body="SELECT 1")
+            pg.grant("SELECT", on="s.t", to=a, exact=True)
+            pg.grant("DELETE", on="s.t", to=b)
+            pg.grant("EXECUTE", on="FUNCTION s.f()", to="PUBLIC", present=False)
+
+    outcome = run(database, deploy).succeeded()
+    titles = [change.title for change in outcome.plan.changes]
+    assert f"grant on TABLE s.t to {a}" in titles
+    assert f"grant on TABLE s.t to {b}" not in titles
+    assert "grant on FUNCTION s.f() to PUBLIC" not in titles
+    granted = database.psql("SELECT relacl FROM pg_class WHERE relname = 't'")
+    assert f"{a}=r/{c}" in granted
+    assert f"{b}=d/{c}" in granted
+    assert not run(database, deploy).succeeded().plan.changes
