@@ -277,8 +277,8 @@ class Plan:
             if change.is_renamed and self._is_early(change):
                 yield (
                     f"{change.title}: the run uses a new label, which has to be committed before "
-                    "the transaction, and the transaction gives other names: put the rename into a "
-                    "block of its own before"
+                    "the transaction, and the transaction gives other names: let a run before this "
+                    "one do the rename"
                 )
 
     def _is_early(self, change: Change) -> bool:

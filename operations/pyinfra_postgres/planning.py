@@ -169,7 +169,7 @@ class _Unanswered(Ask):
     def attempt(self, statements: Sequence[str]) -> Answer:
         raise DeclarationError(
             "this run gives something another name first, and what depends on it has to be read "
-            "after that: put the renames into a block of their own before"
+            "after that: let a run before this one do the rename"
         )
 
 
@@ -199,7 +199,10 @@ def _change(
         return None
     try:
         if current is not None and target is not None and not one.is_beside:
-            target = target.informed(current, catalog, _Unanswered() if catalog.renames else ask)
+            here = bool(renamed) or any(change.is_renamed for change in plan.changes)
+            # What an earlier block renames is not asked about before that has run.
+            if here or not catalog.renames:
+                target = target.informed(current, catalog, _Unanswered() if here else ask)
         statements = tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))

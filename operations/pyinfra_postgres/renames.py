@@ -84,6 +84,10 @@ class Rename:
                     return new.name
         return name
 
+    def schema(self, schema: str) -> str:
+        """A name of a schema."""
+        return Exact(self.name(Name(schema, "")).schema)
+
     def column(self, table: Name, column: str) -> str:
         """A name of a column."""
         for old, new in self.things:
@@ -213,6 +217,8 @@ def _value(field: str, value: Any, rename: Rename, on: Name | None) -> Any:
 
 
 def _string(field: str, value: str, rename: Rename, on: Name | None) -> str:
+    if field == "schema":
+        return rename.schema(value)
     if field in _COLUMNS and on:
         return rename.column(on, value)
     if field == "when" and on:

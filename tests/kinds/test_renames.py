@@ -265,7 +265,8 @@ def test_what_needs_the_new_names_before_the_transaction_is_refused(database: Da
         """
         CREATE TYPE old_state AS ENUM ('new', 'done', 'late');
         CREATE TYPE old_kind AS ENUM ('a');
-        CREATE TABLE job (state old_state, kind old_kind)
+        CREATE TABLE job (state old_state, kind old_kind);
+        CREATE TABLE other (id int); INSERT INTO other VALUES (1)
         """
     )
 
@@ -278,3 +279,15 @@ def test_what_needs_the_new_names_before_the_transaction_is_refused(database: Da
     messages = run(database, deploy).refused().messages
     assert "enum public.state: this run gives something another name first" in messages
     assert "enum public.kind: the run uses a new label" in messages
+
+    def before() -> None:
+        pg.enum("state", ["new", "done", "late"], renamed_from="old_state")
+        pg.enum("kind", ["a"], renamed_from="old_kind")
+        # What an earlier block renames does not stand in the way of a later one.
+        pg.table("other", [pg.Column("at", "timestamptz", default="now()")])
+
+    run(database, before).succeeded()
+    run(database, deploy).succeeded()
+    assert database.psql("SELECT enum_range(NULL::state), enum_range(NULL::kind)") == (
+        "{done,new,late}|{a,b}"
+    )
