@@ -158,6 +158,15 @@ def _elsewhere(rename: Rename, catalog: Catalog) -> Key | None:
     return here if schema != rename.new[1] and catalog.holds(here) else None
 
 
+def _renaming(renames: Sequence[Rename], catalog: Catalog) -> Iterator[str]:
+    """What a person reads of renames: the names, and who still has the former ones."""
+    for rename in renames:
+        yield from rename.lines()
+        for one in catalog.objects.values():
+            if one.key() not in catalog.declared and rename.is_in(getattr(one, "body", None)):
+                yield f"! {one.title} has the former name in its body, where PostgreSQL leaves it"
+
+
 class _Unanswered(Ask):
     """Asks nobody: what the server would tell has the names that the plan changes first."""
 
@@ -238,7 +247,7 @@ def _change(
         item.operation,
         one.title,
         _action(current, target),
-        (*(line for rename in renamed for line in rename.lines()), *difference(current, target)),
+        (*_renaming(renamed, catalog), *difference(current, target)),
         tuple(_fitting(statement, one, catalog) for statement in statements),
         bool(renamed),
     )

@@ -6,6 +6,7 @@ shows the new name; the catalog as it will be follows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
@@ -73,6 +74,14 @@ class Rename:
     def is_unlocked(self) -> bool:
         """Whether it changes what other texts mean, and keeps nobody waiting."""
         return bool(self.things) and not any(one.locks for one in self.statements)
+
+    def is_in(self, body: str | None) -> bool:
+        """Whether a text that PostgreSQL keeps as it is has the words of the former name."""
+        if body is None or isinstance(body, Exact) or not self.things:
+            return False
+        # A column's name alone says little.
+        words = self.old[2:] if self.old[0] == "column" else self.old[-1:]
+        return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", body) for word in words)
 
     def name(self, name: Name) -> Name:
         """A name of a relation or a type."""

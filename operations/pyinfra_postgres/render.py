@@ -108,4 +108,4 @@ def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[str]:
 
 
 def _line_colour(line: str) -> str | None:
-    return {"+": "green", "-": "red"}.get(line[0])
+    return {"+": "green", "-": "red", "!": "yellow"}.get(line[0])

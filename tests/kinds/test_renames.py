@@ -228,7 +228,10 @@ def test_a_renamed_table_is_locked_and_asked_under_the_name_that_it_has(database
     database.psql(
         """
         CREATE TABLE person (id int PRIMARY KEY, name text);
-        INSERT INTO person VALUES (1, 'Ann'), (2, 'Bob')
+        INSERT INTO person VALUES (1, 'Ann'), (2, 'Bob');
+        CREATE FUNCTION ann() RETURNS text LANGUAGE plpgsql AS
+          'BEGIN RETURN (SELECT name FROM person WHERE id = 1); END';
+        CREATE FUNCTION names() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN personal; END'
         """
     )
 
@@ -251,6 +254,11 @@ def test_a_renamed_table_is_locked_and_asked_under_the_name_that_it_has(database
             pg.sql("DELETE FROM people", unless="SELECT 1 FROM people WHERE called = 'Ann'")
 
     outcome = run(database, deploy).succeeded()
+    left = "! function public.ann() has the former name in its body, where PostgreSQL leaves it"
+    (lines, *_) = (change.lines for change in outcome.plan.changes)
+    assert lines == (
+        "- table public.person", "+ table public.people", left, "- column name", "+ column called"
+    )  # fmt: skip
     assert [str(lock) for lock in outcome.plan.locks()] == ["ACCESS EXCLUSIVE on public.person"]
     assert database.rows("SELECT * FROM people ORDER BY id") == [
         ("1", "Ann"),
