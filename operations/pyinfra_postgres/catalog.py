@@ -124,6 +124,10 @@ class Catalog:
     """The indexes that constraints own."""
     columns: dict[int, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
+    oids: dict[Name, int] = field(factory=dict)
+    """The relations that the server has, by name."""
+    shapes: dict[Name, str] = field(factory=dict)
+    """What `shape` has found."""
     renames: list[Rename] = field(factory=list)
     """What the plan renames."""
     former: dict[Key, str] = field(factory=dict)
@@ -181,6 +185,7 @@ class Catalog:
                 case "function":
                     self.functions.add(reference.name)
                 case "table":
+                    self.shapes.pop(reference.name, None)
                     if reference.name not in self.relation_kinds:
                         self.relation_kinds[reference.name] = _RELKINDS.get(one.kind, "r")
                         self.created.add(reference.name)
@@ -210,6 +215,8 @@ class Catalog:
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
         self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
+        self.oids = {name: oid for oid, name in self.relations.items()}
+        self.shapes.clear()
         kinds = self.relation_kinds.items()
         self.relation_kinds = {rename.name(name): kind for name, kind in kinds}
         self.filled, self.created, self.altered, self.types = (
@@ -237,9 +244,8 @@ class Catalog:
 
     def server_names(self) -> dict[Name, tuple[Name, tuple[str, ...]]]:
         """Of each relation that the plan renames, its name until then, and its columns."""
-        oids = {name: oid for oid, name in self.relations.items()}
         return {
-            name: (stored, tuple(self.columns.get(oids.get(name, 0), {}).values()))
+            name: (stored, tuple(self.columns.get(self.oids.get(name, 0), {}).values()))
             for name, stored in self.stored.items()
         }
 
@@ -266,6 +272,7 @@ class Catalog:
                     if one.key()[:3] not in others:
                         self.functions.discard(reference.name)
                 case "table":
+                    self.shapes.pop(reference.name, None)
                     self.relation_kinds.pop(reference.name, None)
                     self.filled.discard(reference.name)
                     self._remove_parts(reference.name)
@@ -280,12 +287,16 @@ class Catalog:
 
     def shape(self, table: Name) -> str:
         """A table's columns and their types, as far as they decide what an expression means."""
-        found = self.objects.get(("table", *table))
-        columns = getattr(found, "columns", None)
-        if columns is not None:
-            return f"{table} {[(column.name, column.type) for column in columns]}"
-        oids = (oid for oid, name in self.relations.items() if name == table)
-        return f"{table} {list(self.columns.get(next(oids, 0), {}).values())}"
+        if table not in self.shapes:
+            found = self.objects.get(("table", *table))
+            columns = getattr(found, "columns", None)
+            known = (
+                list(self.columns.get(self.oids.get(table, 0), {}).values())
+                if columns is None
+                else [(column.name, column.type) for column in columns]
+            )
+            self.shapes[table] = f"{table} {known}"
+        return self.shapes[table]
 
     def has(self, reference: Reference) -> bool:
         """Whether what is referred to exists, or is declared earlier."""
@@ -359,7 +370,11 @@ def _sections(selected: str) -> dict[str, str]:
     sections = dict(_OWN_SECTIONS)
     for kind in _KINDS:
         sections.update(kind.QUERIES)
-    return {name: f"SELECT {selected} FROM ({query}) AS q(j)" for name, query in sections.items()}
+    # OFFSET 0 has each row computed once, though it is selected twice.
+    return {
+        name: f"SELECT {selected} FROM ({query} OFFSET 0) AS q(j)"
+        for name, query in sections.items()
+    }
 
 
 def _pinned(statement: str) -> list[str]:

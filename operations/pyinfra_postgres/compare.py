@@ -129,7 +129,8 @@ class Comparison:
 
     catalog: Catalog
     send: Callable[[list[str]], Answer]
-    pending: set[Pair] = field(factory=set)
+    pending: dict[Pair, None] = field(factory=dict)
+    """In the order in which they came up."""
     errors: dict[str, str] = field(factory=dict)
     """What the server said of declared fragments that it could not read."""
     unknown: set[str] = field(factory=set)
@@ -149,33 +150,34 @@ class Comparison:
         """Whether they are known to be equal; what only the server can tell waits for `settle`."""
         if declared is None or stored is None:
             return declared is stored
-        if same_expression(declared, stored):
+        if declared == stored:
             return True
         pair = Pair(template, declared, stored, on, signature)
         if pair in self.verdicts:
             return self.verdicts[pair]
         if self._reads_all_of_what_changes(pair):
-            return False
-        if self._key(pair) in _remembered():
+            return same_expression(declared, stored)
+        if self._key(pair) in _remembered() or same_expression(declared, stored):
             return True
         if self.catalog.standby:
             self.unknown.add(declared)
             return True
-        self.pending.add(pair)
+        self.pending[pair] = None
         return False
 
     def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
         """The first that is equal; where there is one, the others' pairs need not be asked."""
-        before = set(self.pending)
+        before = len(self.pending)
         for one in candidates:
             if equal(one):
-                self.pending = before
+                while len(self.pending) > before:
+                    self.pending.popitem()
                 return one
         return None
 
     def settle(self) -> bool:
         """Ask the server about what is pending; whether anything turned out equal."""
-        pairs = sorted(self.pending, key=repr)
+        pairs = list(self.pending)
         self.pending.clear()
         verdicts = dict(zip(pairs, self._judge(pairs), strict=True))
         self.verdicts |= verdicts
@@ -187,6 +189,8 @@ class Comparison:
 
     def _changing(self, pair: Pair) -> set[Name]:
         """The relations that a pair names and the plan changes."""
+        if not self.catalog.altered:
+            return set()
         names = {reference.name for reference in _tables(pair.declared)} | {pair.on}
         return {name for name in names if name in self.catalog.altered}
 
@@ -300,9 +304,9 @@ class Comparison:
         if pair.on:
             tables.add(pair.on)
         shapes = sorted(self.catalog.shape(table) for table in tables)
-        parts: list[Any] = [self.catalog.version // 10000, self.catalog.environment]
-        parts += [pair.template, pair.declared, pair.stored, pair.signature, *shapes]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        parts: tuple[Any, ...] = (self.catalog.version // 10000, self.catalog.environment)
+        parts += (pair.template, pair.declared, pair.stored, pair.signature, *shapes)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:

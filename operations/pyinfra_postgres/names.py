@@ -118,6 +118,7 @@ def identifiers(texts: str | Iterable[str]) -> tuple[Exact, ...]:
     return tuple(map(identifier, [texts] if isinstance(texts, str) else texts))
 
 
+@lru_cache(maxsize=65536)
 def quoted(name: str) -> str:
     """The name as SQL needs it: quoted only where it must be."""
     if _PLAIN.fullmatch(name) and name not in _QUOTED_KEYWORDS:

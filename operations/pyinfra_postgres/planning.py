@@ -6,6 +6,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from attrs import define, evolve, field
@@ -33,20 +34,18 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     same = Comparison(catalog, session.read)
 
     def steps_of(item: Item) -> list[Step]:
-        singles = item.declaration.expand(catalog)
-        steps = [Step(evolve(item, declaration=one)) for one in singles]
-        for step in steps:
-            step.look(catalog, same, ask)
-        return steps
+        return [Step(item, one) for one in item.declaration.expand(catalog)]
 
     renames = [tuple(_renamed(item, catalog, draft.plan)) for item in items]
     prepared = [steps_of(item) for item in items]
+    every = list(chain.from_iterable(prepared))
+    for step in every:
+        step.look(catalog, same, ask)
     # All comparisons that only the server can make, in one batch.
     if same.pending and same.settle():
-        prepared = [steps_of(item) for item in items]
-    catalog.named.update(
-        key for steps in prepared for step in steps for key in step.item.declaration.names()
-    )
+        for step in every:
+            step.look(catalog, same, ask)
+    catalog.named.update(key for step in every for key in step.declaration.names())
     before = len(draft.plan.changes)
     for item, renamed, steps in zip(items, renames, prepared, strict=True):
         # What an earlier declaration changes, a later one may stand for or look at.
@@ -87,13 +86,14 @@ class Step:
     """One object's way through the making of a plan."""
 
     item: Item
+    declaration: Object
     current: Object | None = None
     target: Object | None = None
     error: str = ""
 
     def look(self, catalog: Catalog, same: Comparison, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
-        one = self.item.declaration
+        one = self.declaration
         self.error, self.target = "", None
         self.current = None
         try:
@@ -192,7 +192,7 @@ def _change(
     ask: Any,
 ) -> Change | None:
     """What one declaration changes; the catalog is left as it will be."""
-    item, one = step.item, step.item.declaration
+    item, one = step.item, step.declaration
     current, target = step.current, step.target
 
     def refuse(reason: str) -> None:
@@ -212,7 +212,8 @@ def _change(
             # What an earlier block renames is not asked about before that has run.
             if here or not catalog.renames:
                 target = target.informed(current, catalog, _Unanswered() if here else ask)
-        statements = tuple(one.diff(current, target))
+        # An aligned declaration that is the current object itself does not differ from it.
+        statements = () if current is target else tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))
         return None
@@ -239,10 +240,11 @@ def _change(
         plan.gaps += [
             Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
         ]
-    definition = "\n".join(one.lines())
-    for text in [text for text in same.errors if text in definition]:
-        refuse(f"{same.errors.pop(text)} in {text!r}")
-    _refuse_losses(session, item, statements, plan)
+    if same.errors:
+        definition = "\n".join(one.lines())
+        for text in [text for text in same.errors if text in definition]:
+            refuse(f"{same.errors.pop(text)} in {text!r}")
+    _refuse_losses(session, step, statements, plan)
     change = Change(
         item.operation,
         one.title,
@@ -313,20 +315,18 @@ _NEEDS_CONSENT = {
 
 
 def _refuse_losses(
-    session: Session, item: Item, statements: Sequence[Statement], plan: Plan
+    session: Session, step: Step, statements: Sequence[Statement], plan: Plan
 ) -> None:
-    kind, _, name = item.declaration.title.partition(" ")
-    if _is_allowed(session, kind, name):
-        return
+    kind, _, name = step.declaration.title.partition(" ")
     for hazard, what in _NEEDS_CONSENT.items():
         found = [statement for statement in statements if hazard in statement.hazards]
-        if found:
+        if found and not _is_allowed(session, kind, name):
             others = f", and {len(found) - 1} more," if found[1:] else ""
             lost = found[0].losses if hazard is Hazard.LOSES_DATA else ""
             told = f"{found[0].shown}{others} {what}{lost and f' of {lost}'}"
             instead = next((f"; {one.instead}" for one in found if one.instead), "")
             reason = _with_consent(f"{told}{instead}", name)
-            plan.refusals.append(Refusal(item.operation, item.declaration.title, reason))
+            plan.refusals.append(Refusal(step.item.operation, step.declaration.title, reason))
 
 
 def _is_allowed(session: Session, kind: str, name: str) -> bool:

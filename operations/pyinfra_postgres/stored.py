@@ -37,10 +37,7 @@ def columns_of(table: Name, catalog: Catalog) -> frozenset[Exact]:
     """The columns that a relation has on the server; none where it is not there."""
     if table in catalog.created:
         return frozenset()
-    for oid, name in catalog.relations.items():
-        if name == table:
-            return frozenset(catalog.columns.get(oid, {}).values())
-    return frozenset()
+    return frozenset(catalog.columns.get(catalog.oids.get(table, 0), {}).values())
 
 
 def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
@@ -61,7 +58,7 @@ def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
 
 
 def _is_stored(table: Name, catalog: Catalog) -> bool:
-    if table in catalog.created or table not in catalog.relations.values():
+    if table in catalog.created or table not in catalog.oids:
         return False
     will_be = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
     return {column.name for column in will_be} <= columns_of(table, catalog)

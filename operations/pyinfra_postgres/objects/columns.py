@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator
+from operator import attrgetter, eq
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -42,6 +43,11 @@ def _identity(text: str | None) -> str | None:
     raise DeclarationError(f"identity is ALWAYS or BY DEFAULT, not {text!r}")
 
 
+_STORED = (
+    *("type", "default", "nullable", "identity", "generated", "virtual", "serial", "collation"),
+    *("storage", "compression", "statistics", "comment"),
+)
+_stored = attrgetter(*_STORED)
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -192,6 +198,9 @@ class Column:
             changes["default"] = current.default
         if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
             changes["generated"] = current.generated
+        aligned = (changes.get(name, getattr(self, name)) for name in _STORED)
+        if not self.renamed_from and all(map(eq, aligned, _stored(current))):
+            return current
         return evolve(self, primary_key=False, unique=False, references=None, **changes)
 
     def _collated(self, current: Column) -> Name | None:
@@ -209,7 +218,9 @@ class Column:
 
 def is_null(expression: str | None) -> bool:
     """Whether an expression is NULL, whatever it is cast to."""
-    node = None if expression is None else tree(expression)
+    if expression is None or "null" not in expression.lower():
+        return False
+    node = tree(expression)
     while node and "TypeCast" in node:
         node = node["TypeCast"]["arg"]
     return bool(node and node.get("A_Const", {}).get("isnull"))
@@ -232,6 +243,8 @@ def changed(
 
     `checks` holds the names of the table's constraints, `version` is the server's.
     """
+    if current is declared:
+        return
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
     if (current.generated, current.virtual) != (declared.generated, declared.virtual):
         yield _regenerated(alter, table, current, declared, filled, version)

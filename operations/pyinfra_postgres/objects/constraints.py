@@ -5,10 +5,12 @@ https://www.postgresql.org/docs/current/ddl-constraints.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache, lru_cache
+from operator import attrgetter
+from typing import Any, NamedTuple, Self, cast
 
-from attrs import asdict, field, frozen
+from attrs import field, fields, frozen
 
 from ..errors import DeclarationError
 from ..kind import Same
@@ -24,6 +26,13 @@ from ..parse import (
 from .elements import Element, aligned_element
 
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
+
+
+@cache
+def _rule(one: Hashable) -> Callable[[Any], Any]:
+    """What reads of a constraint all but its name, and whether it is validated."""
+    names = [attribute.name for attribute in fields(cast(Any, one)) if attribute.eq]
+    return attrgetter(*(name for name in names if name not in {"name", "validated"}))
 
 
 @frozen
@@ -58,7 +67,8 @@ class Constraint:
     def evolved(self, **changes: Any) -> Self:
         """A copy with other values."""
         copy = object.__new__(type(self))
-        values = {key: getattr(self, key) for key in asdict(self, recurse=False)} | changes
+        names = [attribute.name for attribute in fields(type(self))]
+        values = {name: getattr(self, name) for name in names} | changes
         copy.__attrs_init__(**values)  # type: ignore[attr-defined]
         return copy
 
@@ -77,10 +87,14 @@ class Constraint:
 
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         """Whether a constraint of the catalog is the same but for its name."""
-        return (
-            type(self) is type(current)
-            and self.evolved(name=current.name, validated=current.validated) == current
-        )
+        return self.says_as(current)
+
+    def says_as(self, other: Constraint) -> bool:
+        """Whether it is the same but for its name, and for whether it is validated."""
+        if type(self) is not type(other):
+            return False
+        rule = _rule(cast(Hashable, type(self)))
+        return bool(rule(self) == rule(other))
 
 
 def _timing(deferrable: bool, deferred: bool) -> str:
@@ -162,6 +176,13 @@ class Unique(Constraint):
         return f"UNIQUE{nulls} ({listed(self.columns)}){include}{timing}"
 
 
+class Target(NamedTuple):
+    """What a foreign key refers to."""
+
+    table: Name
+    columns: tuple[Exact, ...]
+
+
 @frozen(init=False)
 class ForeignKey(Constraint):
     """A foreign key. `references` is a table, with columns or without for its primary key."""
@@ -178,7 +199,7 @@ class ForeignKey(Constraint):
     def __init__(
         self,
         *columns: str,
-        references: str,
+        references: str | Target,
         name: str | None = None,
         renamed_from: str | None = None,
         on_delete: str = "NO ACTION",
@@ -367,8 +388,13 @@ def _action(argument: str, action: str) -> str:
     return known
 
 
-def _target(references: str) -> tuple[Name, tuple[Exact, ...]]:
+def _target(references: str | Target) -> Target:
     """The table and columns of `schema.table(column, ...)`."""
+    return references if isinstance(references, Target) else _parsed_target(str(references))
+
+
+@lru_cache(maxsize=4096)
+def _parsed_target(references: str) -> Target:
     sql = f"CREATE TABLE t (c int REFERENCES {references})"
     try:
         element = statement(sql)["CreateStmt"]["tableElts"][0]["ColumnDef"]
@@ -380,4 +406,4 @@ def _target(references: str) -> tuple[Name, tuple[Exact, ...]]:
             f"references is a table with columns, like organization(id), not {references!r}"
         ) from None
     columns = tuple(Exact(part["String"]["sval"]) for part in target.get("pk_attrs", ()))
-    return Name(table.get("schemaname", "public"), table["relname"]), columns
+    return Target(Name(table.get("schemaname", "public"), table["relname"]), columns)

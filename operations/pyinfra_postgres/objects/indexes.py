@@ -215,13 +215,14 @@ class Index(Object):
         where = self.where
         if same(predicate, self.where, current.where, self.table):
             where = current.where
-        return evolve(
+        aligned = evolve(
             self,
             columns=elements,
             where=where,
             parameters=self._aligned_parameters(current),
             comment=either(self.comment, current.comment),
         )
+        return current if aligned == current else aligned
 
     def equals(self, current: Index, same: Same) -> bool:
         """Whether a stored index is the same but for its name, and for whether it is valid."""

@@ -12,7 +12,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name
 from ..parse import closing, tokens
-from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Target, Unique
 from .elements import with_defaults
 
 # Of each key column its operator class, whether that is the default, and its collation.
@@ -64,9 +64,9 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
-    common: dict[str, Any] = {}
+    common: dict[str, Any] = {"name": Exact(name)}
     if kind in "puf":
-        common = {"deferrable": deferrable, "initially_deferred": deferred}
+        common |= {"deferrable": deferrable, "initially_deferred": deferred}
     if kind in "pu":
         common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
     if kind in "pux":
@@ -77,27 +77,26 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     elif kind == "u":
         found = Unique(*columns, nulls_not_distinct=bool(nulls), **common)
     elif kind == "x":
-        found = _stored_exclude(stored, classes)
+        found = _stored_exclude(stored, classes).evolved(**common)
     elif kind == "c":
-        found = Check(Exact(stored), no_inherit=no_inherit)
+        found = Check(Exact(stored), no_inherit=no_inherit, **common)
     else:
-        target = catalog.relations[foreign]
+        foreign_names = catalog.columns[foreign]
+        foreign_columns = tuple(foreign_names[number] for number in foreign_key)
         found = ForeignKey(
             *columns,
-            references=str(target),
+            references=Target(catalog.relations[foreign], foreign_columns),
             on_delete=_FOREIGN_ACTIONS[on_delete],
             on_update=_FOREIGN_ACTIONS[on_update],
             match_full=match == "f",
             **common,
-        ).evolved(foreign_columns=[catalog.columns[foreign][number] for number in foreign_key])
+        )
+    unusual: dict[str, Any] = {"inherited": inherited, "index": index, "remark": remark}
+    unusual = {name: value for name, value in unusual.items() if value}
     # A key of a partitioned table lacks an index as long as one of its partitions does.
-    return found.evolved(
-        name=Exact(name),
-        validated=validated and index_valid is not False,
-        inherited=inherited,
-        index=index,
-        remark=remark,
-    )
+    if not validated or index_valid is False:
+        unusual["validated"] = False
+    return found.evolved(**unusual) if unusual else found
 
 
 def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:

@@ -40,7 +40,8 @@ def aligned(
 ) -> tuple[list[Constraint], list[Constraint]]:
     """The constraints that a table has in the end, each written as the stored one it equals.
 
-    Those that are declared, and those that are only there.
+    Those that are declared, the stored ones first and in their order; and those that are only
+    there.
     """
     free = [one for one in current.constraints if not _absent(declared, one, same, catalog)]
     found: list[Constraint] = []
@@ -52,11 +53,12 @@ def aligned(
         equal = same.first(named, partial(whole_key.equals, same=same, table=declared.name))
         if equal:
             free.remove(equal)
-            found.append(equal.evolved(validated=True))
+            found.append(equal if equal.validated else equal.evolved(validated=True))
         else:
             new.append(whole_key)
-    free = [other for other in free if other.name not in {one.name for one in new if one.name}]
-    whole = evolve(declared, columns=columns, constraints=())
+    renewed = {one.name for one in new if one.name}
+    free = [other for other in free if other.name not in renewed]
+    whole = evolve(declared, columns=columns, constraints=()) if new else declared
     for one in new:
         for other in free:
             if _replaces(whole, one, other) and not _claimed(declared, other, same, catalog):
@@ -64,6 +66,8 @@ def aligned(
                 one = one.evolved(name=other.name)
                 break
         found.append(one)
+    places = {one.name: place for place, one in enumerate(current.constraints)}
+    found.sort(key=lambda one: places.get(one.name, len(places)))
     return found, free
 
 
@@ -138,7 +142,7 @@ def added(current: Table, declared: Table) -> Iterator[Statement]:
 
 def same_rule(one: Constraint, other: Constraint) -> bool:
     """Whether two constraints are the same, validated or not."""
-    return one.evolved(validated=True) == other.evolved(validated=True)
+    return one.name == other.name and one.says_as(other)
 
 
 def _constrained(

@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -53,9 +54,8 @@ def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
     for one in found:
         if not isinstance(one, Column):
             raise DeclarationError(f"columns are pg.Column(...), not {one!r}")
-    names = [column.name for column in found]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
+    counts = Counter(column.name for column in found)
+    if twice := {name for name, count in counts.items() if count > 1}:
         raise DeclarationError(f"column {', '.join(sorted(twice))} is declared twice")
     return found
 
@@ -294,7 +294,7 @@ class Table(Object):
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
-        return evolve(
+        aligned = evolve(
             self,
             columns=columns,
             constraints=[*constraints, *others],
@@ -309,14 +309,15 @@ class Table(Object):
             comment=either(self.comment, current.comment),
             filled=current.filled,
             version=catalog.version,
-            indexes=self._leftovers(current, catalog),
         )
+        if aligned == current and not others:
+            return current
+        return evolve(aligned, indexes=aligned._leftovers(current, catalog))
 
     def _leftovers(self, current: Self, catalog: Catalog) -> dict[str, bool]:
-        """The indexes of which one may be what an interrupted run has left of a key."""
-        if not current.filled or not any(
-            isinstance(one, PrimaryKey | Unique) for one in self.constraints
-        ):
+        """The indexes of which one may be what an interrupted run has left of a new key."""
+        new = set(self.constraints) - set(current.constraints)
+        if not current.filled or not any(isinstance(one, PrimaryKey | Unique) for one in new):
             return {}
         return {one.name: one.valid for one in catalog.of(Index) if one.table == self.name}
 
@@ -525,6 +526,7 @@ _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for oid, schema, name, kind, *_ in sections["relations"] or ():
         catalog.relations[oid] = Name(schema, name)
+        catalog.oids[Name(schema, name)] = oid
         catalog.relation_kinds[Name(schema, name)] = kind
     columns = {
         oid: [_column(row, catalog, oid) for row in rows] for oid, rows in sections["columns"] or ()
