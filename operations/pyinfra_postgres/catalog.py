@@ -128,6 +128,8 @@ class Catalog:
     """The relations that the server has, by name."""
     shapes: dict[Name, str] = field(factory=dict)
     """What `shape` has found."""
+    _parts: dict[Name, dict[Key, Object]] | None = None
+    """What is on each table, once somebody has asked."""
     renames: list[Rename] = field(factory=list)
     """What the plan renames."""
     former: dict[Key, str] = field(factory=dict)
@@ -148,6 +150,19 @@ class Catalog:
     def of(self, kind: type[Any]) -> Iterator[Any]:
         """All objects of one class."""
         return (one for one in self.objects.values() if isinstance(one, kind))
+
+    def on(self, table: Name) -> list[Object]:
+        """What is on a table: its indexes, triggers, policies, statistics."""
+        if self._parts is None:
+            self._parts = {}
+            for one in self.objects.values():
+                self._place(one)
+        return list(self._parts.get(table, {}).values())
+
+    def _place(self, one: Object) -> None:
+        table = getattr(one, "table", None)
+        if self._parts is not None and table is not None:
+            self._parts.setdefault(table, {})[one.key()] = one
 
     def is_declared(self, key: Key) -> bool:
         """Whether the run declares an object, as far as is known."""
@@ -170,6 +185,7 @@ class Catalog:
     def put(self, one: Object) -> None:
         """Write an object as it will be."""
         self.objects[one.key()] = one
+        self._place(one)
         self.changed.add(one.key())
         if one.acl:
             owner = getattr(one, "owner", None)
@@ -205,6 +221,7 @@ class Catalog:
             if now.key() != key and (one.acl, *key[1:]) in self.acls:
                 self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
         self.objects = objects
+        self._parts = None
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
             relation = Name(parts[0], parts[1])
@@ -260,6 +277,8 @@ class Catalog:
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""
         self.objects.pop(one.key(), None)
+        if self._parts is not None and (table := getattr(one, "table", None)):
+            self._parts.get(table, {}).pop(one.key(), None)
         self.changed.add(one.key())
         self.acls.pop((one.acl, *one.key()[1:]), None)
         for reference in one.provides():
@@ -279,8 +298,8 @@ class Catalog:
 
     def _remove_parts(self, relation: Name) -> None:
         """What goes with a relation: its indexes, triggers, policies, and rights on columns."""
-        for key, one in list(self.objects.items()):
-            if getattr(one, "table", None) == relation and key in self.objects:
+        for one in self.on(relation):
+            if one.key() in self.objects:
                 one.erase(self)
         for key in [key for key in self.acls if key[0] == "COLUMN" and key[1:3] == relation]:
             del self.acls[key]

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
@@ -182,7 +182,10 @@ class Index(Object):
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
-        found = self.written_as(current, same).placed(catalog)
+        written = self.written_as(current, same)
+        if written is current and not index_builds.left(current, catalog):
+            return current
+        found = written.placed(catalog)
         if rebuilt(evolve(current, name=self.name), found):
             swap = index_builds.swap(current, found, catalog, same)
             new = evolve(found, name=swap.successor, built=swap.there)
@@ -232,22 +235,18 @@ class Index(Object):
 
     def placed(self, catalog: Catalog) -> Self:
         """Itself, with what its table decides of how it is built."""
-        kind = catalog.relation_kinds.get(self.table)
-        filled = self.table in catalog.filled
-        return evolve(
-            self,
-            filled=filled,
-            partitioned=kind == "p",
-            online=filled and (kind == "r" or (kind == "p" and _of_tables(self.table, catalog))),
-        )
+        there = placing(self.table, catalog)
+        if all(getattr(self, name) == value for name, value in there.items()):
+            return self
+        return evolve(self, **there)
 
     def twin(self, catalog: Catalog, same: Same) -> Self | None:
         if not self.columns or self.table in catalog.created:
             return None
         others = [
             one
-            for one in catalog.of(Index)
-            if one.table == self.table and one.valid and not one.parent
+            for one in catalog.on(self.table)
+            if isinstance(one, type(self)) and one.valid and not one.parent
         ]
         free = [one for one in others if not catalog.is_declared(one.key())]
         return same.first(free, lambda one: self.equals(one, same))
@@ -304,6 +303,14 @@ class Index(Object):
             yield from index_builds.built(declared) if not current.valid else ()
         for old in declared.left:
             yield index_builds.dropped(old, concurrently=True)
+
+
+def placing(table: Name, catalog: Catalog) -> dict[str, Any]:
+    """What a table decides of how its indexes are built."""
+    kind = catalog.relation_kinds.get(table)
+    filled = table in catalog.filled
+    online = filled and (kind == "r" or (kind == "p" and _of_tables(table, catalog)))
+    return {"filled": filled, "partitioned": kind == "p", "online": online}
 
 
 def rebuilt(current: Index, declared: Index) -> bool:

@@ -319,7 +319,7 @@ class Table(Object):
         new = set(self.constraints) - set(current.constraints)
         if not current.filled or not any(isinstance(one, PrimaryKey | Unique) for one in new):
             return {}
-        return {one.name: one.valid for one in catalog.of(Index) if one.table == self.name}
+        return {one.name: one.valid for one in catalog.on(self.name) if isinstance(one, Index)}
 
     def _aligned_key(self, current: Self, same: Same) -> str | None:
         if self.partition_by is None or current.partition_by is None:
