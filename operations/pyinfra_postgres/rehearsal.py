@@ -43,6 +43,8 @@ class Rehearsal:
     """What is rehearsed on a copy of which branch."""
 
     neon: Neon
+    called: str
+    """The project, as whoever rehearses writes it."""
     project: Project
     branch: Branch
     say: Callable[[str], None]
@@ -68,15 +70,14 @@ class Rehearsal:
                     f", {_end(left)}. To delete it: "
                     f"neonctl branches delete {left.id} --project-id {project.id}"
                 )
-        return cls(neon, project, branch, say, lifetime)
+        return cls(neon, name, project, branch, say, lifetime)
 
     def run(self, scripts: Sequence[str], options: Sequence[str]) -> None:
         """Run the scripts on a copy until one fails."""
         with self._copy() as copy:
             for script in scripts:
                 began = time.monotonic()
-                inventory = f"@neon/{self.project.id}/{copy}"
-                code = _pyinfra(inventory, script, "-y", *options)
+                code = _pyinfra(f"@neon/{self.called}/{copy}", script, "-y", *options)
                 self.results.append(Result(script, code, time.monotonic() - began))
                 if code:
                     return
