@@ -36,7 +36,7 @@ from .objects.grants import Grant, grant
 from .objects.indexes import Index, index
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
-from .objects.roles import Role, role
+from .objects.roles import Membership, Role, role
 from .objects.rows import Rows, rows
 from .objects.schemas import Schema, schema
 from .objects.sequences import Sequence, sequence
@@ -65,6 +65,7 @@ __all__ = [
     "Grant",
     "Index",
     "MaterializedView",
+    "Membership",
     "Partitions",
     "Policy",
     "PrimaryKey",

@@ -70,3 +70,35 @@ def test_a_role_that_owns_something_stays(deploy: Deploy) -> None:
     assert "2BP01" in run.output
     assert outcomes(run) == {f"role {name} absent": "Error"}
     assert name in deploy.database.server.roles()
+
+
+@one_version
+def test_memberships_have_options_and_can_go(deploy: Deploy) -> None:
+    database = deploy.database
+    name = f"r_{secrets.token_hex(3)}"
+    database.psql(f"CREATE ROLE {name}_g; CREATE ROLE {name}_h; CREATE ROLE {name}_by")
+
+    def options() -> str:
+        return database.psql(
+            "SELECT g.rolname, bool_or(m.admin_option), bool_or(m.inherit_option),"
+            " bool_or(m.set_option) FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
+            f" WHERE m.member = '{name}'::regrole GROUP BY 1 ORDER BY 1"
+        )
+
+    deploy.apply(f"""
+        group = pg.Membership("{name}_g", admin=True, inherit=False, set=True)
+        pg.role("{name}", member_of=["{name}_h", group])
+    """)
+    assert options() == f"{name}_g|t|f|t\n{name}_h|f|t|t"
+    deploy.apply(f"""
+        group = pg.Membership("{name}_g", admin=False, inherit=True)
+        pg.role("{name}", member_of=[pg.Membership("{name}_h", set=False), group])
+    """)
+    assert options() == f"{name}_g|f|t|t\n{name}_h|f|t|f"
+    # Another role has granted it too.
+    database.psql(
+        f"GRANT {name}_g TO {name}_by WITH ADMIN OPTION; SET ROLE {name}_by; "
+        f"GRANT {name}_g TO {name}"
+    )
+    deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_g', present=False))")
+    assert options() == f"{name}_h|f|t|f"

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createrole.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields, frozen
@@ -16,8 +16,8 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment
-from ..names import Exact, identifier, identifiers, quoted
+from ..kind import Key, Object, Row, Same, comment, either
+from ..names import Exact, identifier, quoted
 from ..parse import Reference, role_references
 from ..plan import Statement
 from ..platforms import platform_of
@@ -31,6 +31,56 @@ _SWITCHES = {
     "replication": "REPLICATION",
     "bypassrls": "BYPASSRLS",
 }
+
+
+@frozen
+class Membership:
+    """A role's membership in another one, where more than that is declared.
+
+    + role: the other role
+    + admin: whether it may make others members
+    + inherit, set: whether it has its privileges, and may become it (PostgreSQL 16 and newer)
+    + present: whether it is a member
+    """
+
+    role: Exact = field(converter=identifier)
+    admin: bool | None = field(default=None, kw_only=True)
+    inherit: bool | None = field(default=None, kw_only=True)
+    set: bool | None = field(default=None, kw_only=True)
+    present: bool = field(default=True, eq=False, kw_only=True)
+    grantors: tuple[Exact, ...] = field(default=(), eq=False, kw_only=True)
+    """Who has granted it, where PostgreSQL keeps that apart; only they can revoke it."""
+
+    def __str__(self) -> str:
+        options = {"admin": self.admin, "inherit": self.inherit, "set": self.set}
+        usual = {"admin": False, "inherit": True, "set": True}
+        given = [
+            name if on else f"no {name}"
+            for name, on in options.items()
+            if on is not None and on != usual[name]
+        ]
+        return f"member of {quoted(self.role)}{' with ' if given else ''}{', '.join(given)}"
+
+    def aligned(self, current: Membership) -> Membership:
+        """Itself, with what is not declared as it is."""
+        return Membership(
+            self.role,
+            admin=either(self.admin, current.admin),
+            inherit=either(self.inherit, current.inherit),
+            set=either(self.set, current.set),
+        )
+
+
+def _memberships(
+    given: str | Membership | Iterable[str | Membership],
+) -> tuple[Membership, ...]:
+    several = [given] if isinstance(given, str | Membership) else given
+    read = (one if isinstance(one, Membership) else Membership(one) for one in several)
+    found = tuple(dict.fromkeys(read))
+    names = [one.role for one in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise DeclarationError(f"the membership in {', '.join(sorted(twice))} is declared twice")
+    return found
 
 
 @frozen
@@ -48,7 +98,7 @@ class Role(Object):
     replication: bool | None = field(default=None, kw_only=True)
     bypassrls: bool | None = field(default=None, kw_only=True)
     connection_limit: int | None = field(default=None, kw_only=True)
-    member_of: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
+    member_of: tuple[Membership, ...] = field(default=(), converter=_memberships, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
 
     def key(self) -> Key:
@@ -65,13 +115,12 @@ class Role(Object):
                 yield keyword.lower() if value else f"no {keyword.lower()}"
         if self.connection_limit is not None:
             yield f"connection limit {self.connection_limit}"
-        for group in self.member_of:
-            yield f"member of {quoted(group)}"
+        yield from map(str, self.member_of)
         if self.comment:
             yield f"comment {self.comment!r}"
 
     def requires(self) -> Iterator[Reference]:
-        return role_references(*self.member_of)
+        return role_references(*(one.role for one in self.member_of if one.present))
 
     def provides(self) -> Iterator[Reference]:
         return role_references(self.name)
@@ -83,12 +132,33 @@ class Role(Object):
             if getattr(self, one.name) is None
         }
         # Memberships that are not declared are left alone.
-        memberships = tuple(sorted({*self.member_of, *current.member_of}))
+        there = {one.role: one for one in current.member_of}
+        declared = {one.role: one for one in self._members(catalog)}
+        merged = there | {
+            role: one.aligned(there[role]) if role in there else one
+            for role, one in declared.items()
+        }
+        memberships = [merged[role] for role in sorted(merged) if role not in self._withdrawn()]
         return evolve(self, **undeclared, member_of=memberships)
+
+    def completed(self, catalog: Catalog, same: Same) -> Self:
+        return evolve(self, member_of=self._members(catalog))
+
+    def _members(self, catalog: Catalog) -> list[Membership]:
+        found = [one for one in self.member_of if one.present]
+        for one in found:
+            if catalog.version < 160000 and (one.inherit, one.set) != (None, None):
+                raise DeclarationError(
+                    f"inherit and set of the membership in {one.role} need PostgreSQL 16"
+                )
+        return found
+
+    def _withdrawn(self) -> Set[str]:
+        return {one.role for one in self.member_of if not one.present}
 
     @staticmethod
     def diff(current: Role | None, declared: Role | None) -> Iterator[Statement]:
-        """CREATE, ALTER or DROP a role; memberships are only added."""
+        """CREATE, ALTER or DROP a role, GRANT and REVOKE its memberships."""
         if declared is None:
             assert current
             yield Statement(f"DROP ROLE {quoted(current.name)}")
@@ -99,10 +169,39 @@ class Role(Object):
             yield Statement(f"CREATE ROLE {name} {options}".strip())
         elif options:
             yield Statement(f"ALTER ROLE {name} {options}")
-        for group in declared.member_of:
-            if current is None or group not in current.member_of:
-                yield Statement(f"GRANT {quoted(group)} TO {name}")
+        yield from _granted(name, current.member_of if current else (), declared.member_of)
         yield from comment(f"ROLE {name}", current, declared)
+
+
+def _granted(
+    name: str, current: Iterable[Membership], declared: Iterable[Membership]
+) -> Iterator[Statement]:
+    there = {one.role: one for one in current}
+    stay = {one.role for one in declared}
+    for one in current:
+        if one.role not in stay:
+            for by in [f" GRANTED BY {quoted(each)}" for each in one.grantors] or [""]:
+                yield Statement(f"REVOKE {quoted(one.role)} FROM {name}{by}")
+    for one in declared:
+        before = there.get(one.role)
+        if before == one:
+            continue
+        options = [
+            f"{option.upper()} {str(value).upper()}"
+            for option in ("inherit", "set")
+            if (value := getattr(one, option)) is not None
+            and value != (getattr(before, option) if before else None)
+        ]
+        if before and before.admin and one.admin is False:
+            yield Statement(f"REVOKE ADMIN OPTION FOR {quoted(one.role)} FROM {name}")
+        grant = f"GRANT {quoted(one.role)} TO {name}"
+        if one.admin and not (before and before.admin):
+            # As every version writes it, and so in a statement of its own.
+            yield Statement(f"{grant} WITH ADMIN OPTION")
+        elif before is None and not options:
+            yield Statement(grant)
+        if options:
+            yield Statement(f"{grant} WITH {', '.join(options)}")
 
 
 def _options(current: Role | None, declared: Role) -> Iterator[str]:
@@ -119,10 +218,18 @@ QUERIES = {
     "roles": """
             SELECT json_build_array(r.oid::int8, r.rolname, r.rolcanlogin, r.rolsuper,
               r.rolcreatedb, r.rolcreaterole, r.rolinherit, r.rolreplication, r.rolbypassrls,
-              r.rolconnlimit, (SELECT json_agg(m.roleid::int8 ORDER BY m.roleid)
-                                FROM pg_auth_members m WHERE m.member = r.oid), d.description)
+              r.rolconnlimit, m.memberships, d.description)
               FROM pg_roles r LEFT JOIN pg_shdescription d
-                ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass"""
+                ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass
+              LEFT JOIN (
+                SELECT member, json_agg(json_build_array(roleid::int8, admin, inherit, set,
+                         grantors) ORDER BY roleid) AS memberships
+                  FROM (SELECT a.member, a.roleid, bool_or(a.admin_option) AS admin,
+                               bool_or((to_jsonb(a) ->> 'inherit_option')::boolean) AS inherit,
+                               bool_or((to_jsonb(a) ->> 'set_option')::boolean) AS set,
+                               json_agg(a.grantor::int8 ORDER BY a.grantor) AS grantors
+                          FROM pg_auth_members a GROUP BY a.member, a.roleid) g
+                 GROUP BY member) m ON m.member = r.oid"""
 }
 
 
@@ -130,13 +237,23 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     catalog.roles.update({row[0]: Exact(row[1]) for row in sections["roles"]})
     for _, name, *attributes, groups, remark in sections["roles"]:
         names = [*_SWITCHES, "connection_limit"]
+        memberships = [_membership(row, catalog) for row in groups or ()]
+        memberships.sort(key=lambda one: one.role)
         role = Role(
             Exact(name),
-            member_of=sorted(catalog.roles[group] for group in groups or ()),
+            member_of=memberships,
             comment=remark,
             **dict(zip(names, attributes, strict=True)),
         )
         catalog.objects[role.key()] = role
+
+
+def _membership(row: Row, catalog: Catalog) -> Membership:
+    role, admin, inherit, set_, grantors = row
+    # Before PostgreSQL 16 anybody's REVOKE takes a membership away.
+    apart = catalog.version >= 160000
+    by = tuple(catalog.roles[one] for one in grantors if apart and one in catalog.roles)
+    return Membership(catalog.roles[role], admin=admin, inherit=inherit, set=set_, grantors=by)
 
 
 def role(
@@ -150,7 +267,7 @@ def role(
     replication: bool | None = None,
     bypassrls: bool | None = None,
     connection_limit: int | None = None,
-    member_of: str | Iterable[str] = (),
+    member_of: str | Membership | Iterable[str | Membership] = (),
     comment: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
@@ -160,7 +277,8 @@ def role(
     + role: its name
     + login, superuser, createdb, createrole, inherit, replication, bypassrls: its attributes
     + connection_limit: how many connections it may have, -1 for no limit
-    + member_of: roles that it is a member of; other memberships are left alone
+    + member_of: roles that it is a member of, or `pg.Membership(role, admin=..., inherit=...,
+      set=..., present=...)`; other memberships are left alone
     + comment: its comment, "" for none
     + present: whether it exists
 
