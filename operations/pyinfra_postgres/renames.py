@@ -7,7 +7,7 @@ shows the new name; the catalog as it will be follows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import attrs
@@ -64,6 +64,8 @@ class Rename:
     things: tuple[tuple[Thing, Thing], ...] = ()
     """What other objects name, before and after."""
     statements: tuple[Statement, ...] = ()
+    heirs: frozenset[Name] = frozenset()
+    """The tables that have a renamed constraint from the one that it is of."""
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""
@@ -152,12 +154,12 @@ def column(tables: tuple[Name, ...], old: str, new: str) -> Rename:
     return Rename(("column", *table, old), ("column", *table, new), things, (statement,))
 
 
-def constraint(owner: Object, old: str, new: str) -> Rename:
-    """The rename of a constraint of a table or a domain."""
+def constraint(owner: Object, old: str, new: str, heirs: Iterable[Name] = ()) -> Rename:
+    """The rename of a constraint of a table or a domain, and of those that tables inherit."""
     sql = f"ALTER {owner.address} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
     name = owner.key()[1:]
-    statement = Statement(sql, locks=owner.locked)
-    return Rename(("constraint", *name, old), ("constraint", *name, new), (), (statement,))
+    keys = ("constraint", *name, old), ("constraint", *name, new)
+    return Rename(*keys, (), (Statement(sql, locks=owner.locked),), frozenset(heirs))
 
 
 def label(type_: Name, old: str, new: str) -> Rename:
@@ -241,15 +243,22 @@ def _string(field: str, value: str, rename: Rename, on: Name | None) -> str:
 def _part(part: Any, rename: Rename, on: Name | None) -> Any:
     """A column or a constraint after a rename."""
     changes: dict[str, Any] = {}
+    is_constraint = hasattr(part, "validated")
     for attribute in fields(type(part)):
         name = attribute.name
         value = getattr(part, name)
-        if name == "name" and on and value is not None:
-            if rename.old == ("constraint", *on, value) and hasattr(part, "validated"):
-                value = Exact(rename.new[-1])
-            elif not hasattr(part, "validated"):
-                value = rename.column(on, value)
-            changes[name] = value
+        if value is None:
+            continue
+        if name == "name" and on:
+            is_it = value == rename.old[-1] and rename.old[0] == "constraint"
+            if not is_constraint:
+                changes[name] = rename.column(on, value)
+            elif is_it and (on == rename.old[1:3] or (part.inherited and on in rename.heirs)):
+                changes[name] = Exact(rename.new[-1])
+        elif name == "index" and rename.old[0] in {"index", "constraint"}:
+            # That on which a foreign key stands is in the schema of the other table.
+            if (part.table.schema, value) == (rename.old[1], rename.old[-1]):
+                changes[name] = Exact(rename.new[-1])
         elif name == "foreign_columns":
             changes[name] = tuple(rename.column(part.table, column) for column in value)
         else:

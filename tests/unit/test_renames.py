@@ -138,3 +138,20 @@ def test_a_check_without_a_name_replaces_the_one_named_after_the_former_names() 
     assert isinstance(current, Table)
     aligned = declared.aligned(current, Comparison(found, lambda _: None), found)  # type: ignore[arg-type,return-value]
     assert [one.name for one in aligned.constraints] == ["person_a_check"]
+
+
+def test_a_check_that_partitions_inherit_follows_and_their_own_does_not() -> None:
+    part, own = Name("public", "t_1"), Name("public", "t_2")
+    inherited = Check("a > 0", name="old").evolved(inherited=True)
+    found = catalog(
+        Table(T, [Column("a", "int")], constraints=[Check("a > 0", name="old")]),
+        Table(part, [Column("a", "int")], constraints=[inherited]),
+        Table(own, [Column("a", "int")], constraints=[Check("a > 0", name="old")]),
+        Partition(part, T, None),
+        Partition(own, T, ("2025-01-01", "2026-01-01")),
+    )
+    declared = Check("a > 0", name="new", renamed_from="old")
+    apply(found, Table(T, [Column("a", "int")], constraints=[declared]))
+    assert found.holds(("constraint", *T, "new"))
+    assert found.holds(("constraint", *part, "new"))
+    assert found.holds(("constraint", *own, "old"))

@@ -200,7 +200,8 @@ class Table(Object):
                 yield renames.column(tables, column.renamed_from, column.name)
         for one in self.constraints:
             if one.name and one.renamed_from:
-                yield renames.constraint(self, one.renamed_from, one.name)
+                heirs = _inheriting(self.name, catalog)
+                yield renames.constraint(self, one.renamed_from, one.name, heirs)
 
     def names(self) -> Iterator[Key]:
         yield self.key()
