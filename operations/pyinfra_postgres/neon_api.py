@@ -52,6 +52,13 @@ class NeonError(Exception):
         self.status = status
 
 
+class _Data(dict[str, Any]):
+    """An object in an answer."""
+
+    def __missing__(self, key: str) -> Any:
+        raise NeonError(f"Neon's API answered without {key!r}, which this version needs")
+
+
 @frozen
 class Project:
     """A project."""
@@ -292,7 +299,7 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     if response.status_code == HTTPStatus.NO_CONTENT:
         return {}
     try:
-        found = response.json()
+        found = response.json(object_hook=_Data)
     except ValueError:
         found = None
     if not isinstance(found, dict):

@@ -103,9 +103,17 @@ def test_a_key_that_needs_an_organization_is_told_how_to_name_it(
         list(neon.projects())
 
 
-def test_an_answer_that_is_none(fake: FakeNeon, neon: Neon) -> None:
-    fake.faults = [Fault("GET", "/projects", 200, body="<html>hello")]
-    with pytest.raises(NeonError, match="something else than JSON"):
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("<html>hello", "answered with something else than JSON"),
+        ("[]", "answered with something else than JSON"),
+        ('{"projects": [{"id": "x"}]}', "answered without 'name'"),
+    ],
+)
+def test_an_answer_that_is_none(fake: FakeNeon, neon: Neon, body: str, message: str) -> None:
+    fake.faults = [Fault("GET", "/projects", 200, body=body)]
+    with pytest.raises(NeonError, match=message):
         list(neon.projects())
 
 
