@@ -168,6 +168,26 @@ class Catalog:
         """Whether the run declares an object, as far as is known."""
         return key in self.declared or key in self.named
 
+    def partitions(self) -> dict[Name, list[Name]]:
+        """The partitions of each table that has some."""
+        found: dict[Name, list[Name]] = {}
+        for key, one in self.objects.items():
+            if key[0] == "partition":
+                found.setdefault(one.parent, []).append(Name(*key[1:]))  # type: ignore[attr-defined]
+        return {table: sorted(parts) for table, parts in found.items()}
+
+    def leaves(self, table: Name) -> list[Name]:
+        """The ordinary tables in which a partitioned table has its rows."""
+        partitions = self.partitions()
+
+        def below(whole: Name) -> Iterator[Name]:
+            for one in partitions.get(whole, ()):
+                if self.relation_kinds.get(one) == "r":
+                    yield one
+                yield from below(one)
+
+        return list(below(table))
+
     def has_relation(self, name: Name) -> bool:
         """Whether a table, view, sequence or index has the name."""
         return (

@@ -35,6 +35,7 @@ class Hazard(Enum):
     SCANS = "scans the table"
     BLOCKS_WRITES = "blocks writes"
     BLOCKS_READS = "blocks reads and writes"
+    LOCKS_OUT = "blocks reads and writes while it reads all rows"
     NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
     NOT_IDEMPOTENT = "runs every time"
 
@@ -127,6 +128,8 @@ class Statement:
 def together(statements: Iterable[str], locks: tuple[Lock, ...] = ()) -> Statement:
     """Several statements after the transaction, all of them or none."""
     texts = list(statements)
+    if len(texts) == 1:
+        return Statement(texts[0], stage=Stage.AFTER, locks=locks)
     body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
     summary = "; ".join(texts)
     return Statement(f"DO {literal(body)}", stage=Stage.AFTER, locks=locks, summary=summary)

@@ -311,6 +311,7 @@ def _action(current: Object | None, target: Object | None) -> Action:
 _NEEDS_CONSENT = {
     Hazard.LOSES_DATA: "would lose data",
     Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
+    Hazard.LOCKS_OUT: "would block reads and writes while it reads all rows",
 }
 
 

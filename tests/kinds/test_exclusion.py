@@ -20,7 +20,9 @@ def test_exclusion_constraints_of_every_form(deploy: Deploy) -> None:
                        initially_deferred=True),
             pg.Exclude(("int4range(a, a, '[]')", "OPERATOR(pg_catalog.&&)"), name="ranges"),
         ])
-        """
+        """,
+        "--data",
+        "postgres_allow=t",
     )
     assert deploy.database.rows(CONSTRAINTS) == [
         ("later", 'EXCLUDE USING btree (a WITH =, name COLLATE "C" DESC WITH =) '
@@ -73,6 +75,7 @@ def test_what_is_no_exclusion_is_refused(deploy: Deploy) -> None:
         "pg.Exclude(('span', 'and'))": "is no operator",
         "pg.Exclude(('a', '='), using='btree')": "23P01",
     }.items():
-        output = deploy.run(f"pg.table('t', constraints=[{text}])").failed().output
+        declared = f"pg.table('t', constraints=[{text}])"
+        output = deploy.run(declared, "--data", "postgres_allow=t").failed().output
         assert message in output
     assert deploy.database.dump() == before

@@ -125,6 +125,112 @@ CASES = {
     ),
 }
 
+CONSTRAINTS = """
+    SELECT t.relname || '.' || c.conname, c.convalidated,
+           pg_get_constraintdef(c.oid), obj_description(c.oid, 'pg_constraint'), c.conparentid <> 0
+      FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
+     WHERE c.connamespace = 'public'::regnamespace AND c.contype IN ('p', 'u', 'f', 'c', 'x')
+     ORDER BY t.relname, c.conname"""
+NULLABLE = """
+    SELECT attrelid::regclass::text, attname, attnotnull, (
+               SELECT count(*) FROM pg_constraint
+                WHERE conrelid = attrelid AND (contype = 'c' OR NOT convalidated))
+      FROM pg_attribute WHERE attnum > 0 AND attrelid IN (
+           SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind <> 'i'
+              AND relkind <> 'I') ORDER BY 1, 2"""
+CASES |= {
+    "a primary key with a foreign key on it gets another column to carry": Case(
+        ROWS
+        + """ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a); COMMENT ON CONSTRAINT k ON t IS 'key';
+             CREATE TABLE child (a integer CONSTRAINT f REFERENCES t); INSERT INTO child VALUES (1)
+          """,
+        block(
+            lambda: pg.table("t", constraints=[pg.PrimaryKey("a", include=["c"], name="k")]),
+            lambda: pg.table("child", constraints=[pg.ForeignKey("a", references="t", name="f")]),
+        ),
+        CONSTRAINTS,
+        [
+            ("child.f", "t", "FOREIGN KEY (a) REFERENCES t(a)", "", "f"),
+            ("t.k", "t", "PRIMARY KEY (a) INCLUDE (c)", "key", "f"),
+        ],
+    ),
+    "a primary key moves to another column, under another name": Case(
+        ROWS + "ALTER TABLE t ALTER b SET NOT NULL, ADD CONSTRAINT k PRIMARY KEY (a)",
+        lambda: pg.table(
+            "t",
+            [pg.Column("a", "integer"), pg.Column("b", "integer")],
+            constraints=[pg.PrimaryKey("b", name="other")],
+        ),
+        CONSTRAINTS,
+        [("t.other", "t", "PRIMARY KEY (b)", "", "f")],
+    ),
+    "foreign keys on what is built after the transaction": Case(
+        ROWS,
+        block(
+            lambda: pg.index("i", "t", ["c"], unique=True),
+            lambda: pg.table(
+                "t", constraints=[pg.Unique("a"), pg.ForeignKey("b", references="t(a)")]
+            ),
+            lambda: pg.table("child", [pg.Column("c", "text", references="t(c)")]),
+        ),
+        CONSTRAINTS,
+        [
+            ("child.child_c_fkey", "t", "FOREIGN KEY (c) REFERENCES t(c)", "", "f"),
+            ("t.t_a_key", "t", "UNIQUE (a)", "", "f"),
+            ("t.t_b_fkey", "t", "FOREIGN KEY (b) REFERENCES t(a)", "", "f"),
+        ],
+    ),
+    "a primary key of a partitioned table": Case(
+        PARTITIONED + "CREATE UNIQUE INDEX mine ON t1 (a, b)",
+        lambda: pg.table("t", constraints=[pg.PrimaryKey("a", "b")]),
+        CONSTRAINTS,
+        [
+            ("t.t_pkey", "t", "PRIMARY KEY (a, b)", "", "f"),
+            ("t1.mine", "t", "PRIMARY KEY (a, b)", "", "t"),
+            ("t2.t2_pkey", "t", "PRIMARY KEY (a, b)", "", "t"),
+            ("t21.t21_pkey", "t", "PRIMARY KEY (a, b)", "", "t"),
+            ("t3.t3_pkey", "t", "PRIMARY KEY (a, b)", "", "t"),
+        ],
+    ),
+    "a unique constraint of a partitioned table changes": Case(
+        PARTITIONED + "ALTER TABLE t ADD CONSTRAINT k UNIQUE (a, b)",
+        lambda: pg.table("t", constraints=[pg.Unique("b", "a", name="k")]),
+        CONSTRAINTS,
+        [
+            ("t.k", "t", "UNIQUE (b, a)", "", "f"),
+            ("t1.t1_b_a_key", "t", "UNIQUE (b, a)", "", "t"),
+            ("t2.t2_b_a_key", "t", "UNIQUE (b, a)", "", "t"),
+            ("t21.t21_b_a_key", "t", "UNIQUE (b, a)", "", "t"),
+            ("t3.t3_b_a_key", "t", "UNIQUE (b, a)", "", "t"),
+        ],
+    ),
+}
+PARTS_OF_T = ("t", "t1", "t2", "t21", "t3")
+VERSIONED = {
+    "a foreign key of a partitioned table": Case(
+        PARTITIONED + "CREATE TABLE o (id integer PRIMARY KEY); INSERT INTO o VALUES (1), (2)",
+        lambda: pg.table("t", constraints=[pg.ForeignKey("a", references="o", name="f")]),
+        CONSTRAINTS.replace("c.contype IN", "c.contype = 'f' AND c.contype IN"),
+        [
+            (f"{name}.f", "t", "FOREIGN KEY (a) REFERENCES o(id)", "", "f" if name == "t" else "t")
+            for name in PARTS_OF_T
+        ],
+    ),
+    "no more nulls, in a table and in a partitioned one": Case(
+        PARTITIONED.replace("b integer NOT NULL", "b integer")
+        + "CREATE TABLE plain (a integer); INSERT INTO plain VALUES (1)",
+        block(
+            lambda: pg.table("plain", [pg.Column("a", "integer", nullable=False)]),
+            lambda: pg.table("t", [pg.Column("b", "integer", nullable=False)]),
+        ),
+        NULLABLE,
+        [
+            ("plain", "a", "t", "0"),
+            *((name, column, "t", "0") for name in PARTS_OF_T for column in "ab"),
+        ],
+    ),
+}
+
 
 @pytest.fixture(autouse=True)
 def no_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -137,6 +243,18 @@ def no_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_a_change_in_steps_is_completed_from_wherever_it_died(
     case: Case, database: Database, new_database: Databases
 ) -> None:
+    completed(case, database, new_database)
+
+
+@pytest.mark.parametrize("case", VERSIONED.values(), ids=VERSIONED)
+def test_a_change_whose_steps_depend_on_the_version_is_completed(
+    case: Case, database: Database, new_database: Databases
+) -> None:
+    completed(case, database, new_database)
+
+
+def completed(case: Case, database: Database, new_database: Databases) -> None:
+    """Run what is left after every possible end, and see that nothing is lost or done twice."""
     database.psql(case.before)
     rows = "SELECT * FROM t ORDER BY a"
     before = database.rows(rows)
@@ -186,17 +304,43 @@ def writing(database: Database, statement: str) -> Iterator[list[str]]:
 
 @one_version
 def test_a_rule_holds_at_every_moment_of_a_swap(database: Database) -> None:
-    database.psql(ROWS + "CREATE UNIQUE INDEX i ON t (a)")
-    with writing(database, "INSERT INTO t VALUES (1)") as said:
-        run(database, lambda: pg.index("i", "t", ["a"], unique=True, include=["c"])).succeeded()
-    assert set(said) == {"23505"}
-    assert database.rows(INDEXES) == [("i", "t", "f", "f", "btree (a) INCLUDE (c)", "")]
+    database.psql(
+        ROWS
+        + """CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t ADD CONSTRAINT k UNIQUE (b);
+             CREATE TABLE child (b integer REFERENCES t (b)); INSERT INTO child VALUES (1)"""
+    )
+    declared = block(
+        lambda: pg.index("i", "t", ["a"], unique=True, include=["c"]),
+        lambda: pg.table("t", constraints=[pg.Unique("b", include=["c"], name="k")]),
+    )
+    with (
+        writing(database, "INSERT INTO t VALUES (1, 0)") as by_index,
+        writing(database, "INSERT INTO t VALUES (0, 1)") as by_key,
+        writing(database, "INSERT INTO child VALUES (0)") as by_foreign_key,
+    ):
+        run(database, declared).succeeded()
+    assert (set(by_index), set(by_key), set(by_foreign_key)) == ({"23505"}, {"23505"}, {"23503"})
+    assert [row[::4] for row in database.rows(INDEXES)] == [
+        ("i", "btree (a) INCLUDE (c)"),
+        ("k", "btree (b) INCLUDE (c)"),
+    ]
 
 
 @one_version
 @pytest.mark.parametrize(
     ("before", "declared", "reason"),
     [
+        (
+            "ALTER TABLE t ADD CONSTRAINT k UNIQUE (a); CREATE TABLE child (a integer REFERENCES t"
+            "(a))",
+            lambda: pg.table("t", constraints=[pg.Unique("b", name="k")]),
+            "foreign keys stand on it, and can't stand on what is declared: child_a_fkey of",
+        ),
+        (
+            "CREATE INDEX k ON t (b)",
+            lambda: pg.table("t", constraints=[pg.Unique("a", name="k")]),
+            "public.k is in the way of CONSTRAINT k UNIQUE (a)",
+        ),
         (
             "CREATE UNIQUE INDEX i ON t (a); CREATE TABLE child (a integer REFERENCES t (a))",
             lambda: pg.index("i", "t", ["b"], unique=True),
@@ -252,6 +396,45 @@ def test_an_equal_index_under_another_name_is_renamed(database: Database) -> Non
     ]
     assert [row[0] for row in database.rows(INDEXES)] == ["mine", "other", "twin_of_other"]
     assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_an_equal_constraint_under_another_name_is_renamed(database: Database) -> None:
+    database.psql(
+        ROWS
+        + """ALTER TABLE t ADD CONSTRAINT theirs CHECK (a>0), ADD CONSTRAINT key PRIMARY KEY (a),
+             ADD CONSTRAINT kept CHECK (b > 0)"""
+    )
+    declared = block(
+        lambda: pg.table(
+            "t",
+            constraints=[
+                pg.Check("a > 0", name="mine"),
+                pg.PrimaryKey("a", name="t_key"),
+                pg.Check("b > 0", name="kept"),
+                pg.Check("b > 0", name="twin_of_kept"),
+            ],
+        ),
+    )
+    run(database, declared).succeeded()
+    assert [row[0] for row in database.rows(CONSTRAINTS)] == [
+        "t.kept", "t.mine", "t.t_key", "t.twin_of_kept",
+    ]  # fmt: skip
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_an_exclusion_constraint_on_rows_needs_permission(database: Database) -> None:
+    database.psql(ROWS)
+
+    def declared() -> None:
+        pg.table("t", constraints=[pg.Exclude(("a", "="), using="btree", name="e")])
+
+    refused = run(database, declared).refused()
+    assert "would block reads and writes while it reads all rows" in refused.messages
+    assert database.rows(CONSTRAINTS) == []
+    run(database, declared, postgres_allow="t").succeeded()
+    assert [row[0] for row in database.rows(CONSTRAINTS)] == ["t.e"]
 
 
 @one_version

@@ -76,7 +76,7 @@ def test_an_unnamed_constraint_that_changes_is_replaced(deploy: Deploy, filled: 
 @pytest.mark.parametrize("key", [PrimaryKey, Unique])
 def test_a_key_is_replaced_in_the_transaction(key: type[PrimaryKey | Unique]) -> None:
     columns = [Column("a", "integer", nullable=False), Column("b", "integer", nullable=False)]
-    current = Table("t", columns, constraints=[key("a", name="k")], filled=True)
+    current = Table("t", columns, constraints=[key("a", name="k")])
     found = list(Table.diff(current, evolve(current, constraints=[key("b", name="k")])))
     assert [one.sql.partition(" k")[0] for one in found] == [
         "ALTER TABLE public.t DROP CONSTRAINT",
@@ -124,7 +124,7 @@ def test_a_primary_key_on_which_others_depend_stays(deploy: Deploy) -> None:
     )
     dump = database.dump()
     run = deploy.run("pg.table('t', constraints=[pg.PrimaryKey('b')])").failed()
-    assert "cannot drop constraint t_pkey" in run.output
+    assert "can't stand on what is declared: u_a_fkey of public.u" in run.output
     assert database.dump() == dump
 
 

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from ..errors import DeclarationError
 from ..kind import Same, aligned_type, check_plain, comment, either
 from ..names import Exact, Name, identifier, literal, optional_identifier, quoted, split
-from ..naming import joined
+from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
     closed,
@@ -26,7 +26,8 @@ from ..parse import (
     type_name,
     type_references,
 )
-from ..plan import Hazard, Lock, Mode, Stage, Statement
+from ..plan import Hazard, Lock, Mode, Statement, together
+from .constraints import validated
 
 
 def _collation(text: str | Name | None) -> Name | None:
@@ -107,6 +108,8 @@ class Column:
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     present: bool = field(default=True, kw_only=True)
+    unvalidated: Exact | None = field(default=None, kw_only=True)
+    """The name of its NOT NULL that is NOT VALID: rows from before it may still have nulls."""
     serial: bool = field(default=False, kw_only=True)
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
@@ -250,8 +253,17 @@ def changed(
         yield _regenerated(alter, table, current, declared, filled, version)
     if current.nullable and not declared.nullable:
         # An identity needs it at once.
-        later = filled and declared.identity == current.identity
-        yield from _filled_in(alter, table, declared.name, later, checks)
+        if not filled or declared.identity != current.identity:
+            yield Statement(f"{alter} SET NOT NULL", locks=table)
+        elif version >= 180000:
+            name = chosen_name(table.name, declared.name, "not_null", checks)
+            rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
+            yield Statement(f"ALTER TABLE {table} ADD {rule} NOT VALID", locks=table)
+            yield validated(table, name)
+        else:
+            yield from _filled_in(alter, table, declared.name, checks)
+    elif current.unvalidated and not declared.nullable:
+        yield validated(table, current.unvalidated)
     if current.identity != declared.identity:
         yield from _identified(alter, table, current, declared, filled)
     if declared.serial:
@@ -275,29 +287,20 @@ def not_null_check(table: Name, column: str) -> str:
 
 
 def _filled_in(
-    alter: str, table: Name, column: str, filled: bool, checks: Container[str | None]
+    alter: str, table: Name, column: str, checks: Container[str | None]
 ) -> Iterator[Statement]:
-    """Take nulls away; with rows through a check, so that nobody waits while they are read.
+    """Take nulls away through a check, so that nobody waits while all rows are read.
 
     A run that died in between left the check, and this goes on from there.
     """
-    if not filled:
-        yield Statement(f"{alter} SET NOT NULL", locks=table)
-        return
     name = not_null_check(table, column)
     change = f"ALTER TABLE {table}"
     if name not in checks:
         check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"
         yield Statement(f"{change} ADD {check} NOT VALID", locks=table)
-    validate = f"{change} VALIDATE CONSTRAINT {quoted(name)}"
-    yield Statement(
-        validate,
-        stage=Stage.AFTER,
-        hazards=(Hazard.SCANS,),
-        locks=Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
-    )
-    for last in (f"{alter} SET NOT NULL", f"{change} DROP CONSTRAINT {quoted(name)}"):
-        yield Statement(last, stage=Stage.AFTER, locks=table)
+    yield validated(table, name)
+    drop = f"{change} DROP CONSTRAINT {quoted(name)}"
+    yield together([f"{alter} SET NOT NULL", drop], (Lock(table),))
 
 
 def _identified(

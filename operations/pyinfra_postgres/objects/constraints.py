@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from attrs import field, fields, frozen
 
@@ -23,7 +23,12 @@ from ..parse import (
     optional_expression,
     statement,
 )
+from ..plan import Hazard, Lock, Mode, Stage, Statement
 from .elements import Element, aligned_element
+
+if TYPE_CHECKING:
+    from .foreign_keys import Dependent
+    from .indexes import Index
 
 _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
@@ -33,6 +38,24 @@ def _rule(one: Hashable) -> Callable[[Any], Any]:
     """What reads of a constraint all but its name, and whether it is validated."""
     names = [attribute.name for attribute in fields(cast(Any, one)) if attribute.eq]
     return attrgetter(*(name for name in names if name not in {"name", "validated"}))
+
+
+@frozen
+class Way:
+    """How a constraint comes to be."""
+
+    instead: Constraint | None = None
+    """The stored constraint whose place it takes."""
+    renames: bool = False
+    """Whether that one is the same but for its name."""
+    indexes: tuple[Index, ...] = ()
+    """What is built first for a key: of a partitioned table one for each partition."""
+    dependents: tuple[Dependent, ...] = ()
+    """The foreign keys that stand on the key whose place it takes."""
+    leaves: tuple[tuple[Name, Constraint | None], ...] = ()
+    """The partitions that get a foreign key first, each with what it has of it."""
+    later: bool = False
+    """Whether it is there, or as it is declared, only after the transaction."""
 
 
 @frozen
@@ -54,6 +77,13 @@ class Constraint:
     """The name of the index on which a foreign key stands."""
     remark: str | None = field(default=None, eq=False, kw_only=True)
     """Its comment."""
+    way: Way = field(factory=Way, eq=False, kw_only=True)
+    """How it comes to be, where it is not there yet."""
+
+    @property
+    def is_key(self) -> bool:
+        """Whether foreign keys can stand on it."""
+        return isinstance(self, PrimaryKey | Unique)
 
     def __attrs_post_init__(self) -> None:
         if type(self) is Constraint and (self.present or self.name is None):
@@ -131,10 +161,14 @@ class PrimaryKey(Constraint):
             present=present,
         )
 
+    @property
+    def timing(self) -> str:
+        """When it is checked."""
+        return _timing(self.deferrable, self.initially_deferred)
+
     def definition(self) -> str:
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        timing = _timing(self.deferrable, self.initially_deferred)
-        return f"PRIMARY KEY ({listed(self.columns)}){include}{timing}"
+        return f"PRIMARY KEY ({listed(self.columns)}){include}{self.timing}"
 
 
 @frozen(init=False)
@@ -169,11 +203,15 @@ class Unique(Constraint):
             present=present,
         )
 
+    @property
+    def timing(self) -> str:
+        """When it is checked."""
+        return _timing(self.deferrable, self.initially_deferred)
+
     def definition(self) -> str:
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        timing = _timing(self.deferrable, self.initially_deferred)
-        return f"UNIQUE{nulls} ({listed(self.columns)}){include}{timing}"
+        return f"UNIQUE{nulls} ({listed(self.columns)}){include}{self.timing}"
 
 
 class Target(NamedTuple):
@@ -407,3 +445,13 @@ def _parsed_target(references: str) -> Target:
         ) from None
     columns = tuple(Exact(part["String"]["sval"]) for part in target.get("pk_attrs", ()))
     return Target(Name(table.get("schemaname", "public"), table["relname"]), columns)
+
+
+def validated(table: Name, name: str | None, filled: bool = True) -> Statement:
+    """Read all rows of a table with a constraint that was added NOT VALID."""
+    return Statement(
+        f"ALTER TABLE {table} VALIDATE CONSTRAINT {quoted(name or '')}",
+        stage=Stage.AFTER if filled else Stage.MAIN,
+        hazards=(Hazard.SCANS,) if filled else (),
+        locks=Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
+    )

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
 from ..names import Name, literal, quoted
-from ..plan import Hazard, Lock, Mode, Stage, Statement, together
-
-if TYPE_CHECKING:
-    from .constraints import ForeignKey
+from ..plan import Lock, Mode, Stage, Statement, together
+from .constraints import Constraint, ForeignKey, validated
 
 
 @frozen
@@ -54,6 +51,81 @@ def dependents(
     return tuple(found)
 
 
+def waits(
+    key: ForeignKey, table: Name, constraints: Iterable[Constraint], catalog: Catalog
+) -> bool:
+    """Whether what a foreign key stands on is built only after the transaction.
+
+    `constraints` are those that its own table is to have.
+    """
+    wanted = sorted(key.foreign_columns)
+    target = catalog.objects.get(("table", *key.table))
+    others = constraints if key.table == table else getattr(target, "constraints", ())
+    ready = [
+        not one.way.later
+        for one in others
+        if one.is_key and sorted(getattr(one, "columns", ())) == wanted
+    ]
+    if not ready:
+        for one in catalog.objects.values():
+            if one.kind == "index" and getattr(one, "table", None) == key.table:
+                columns = [element.column or "" for element in getattr(one, "columns", ())]
+                if getattr(one, "unique", False) and sorted(columns) == wanted:
+                    ready.append(not getattr(one, "later", False))
+    return bool(ready) and not any(ready)
+
+
+def leaves(
+    table: Name, key: ForeignKey, catalog: Catalog
+) -> tuple[tuple[Name, Constraint | None], ...]:
+    """The partitions that get a foreign key first, each with what it has of it.
+
+    Before PostgreSQL 18 a partitioned table can't have one that is NOT VALID. It takes those that
+    its partitions have, without reading them again.
+    """
+    if catalog.version >= 180000 or catalog.relation_kinds.get(table) != "p":
+        return ()
+    found = []
+    for leaf in catalog.leaves(table):
+        stored = getattr(catalog.objects.get(("table", *leaf)), "constraints", ())
+        equal = (one for one in stored if one.evolved(name=key.name, validated=True) == key)
+        found.append((leaf, next(equal, None)))
+    return tuple(found)
+
+
+def added(table: Name, key: ForeignKey, filled: bool) -> Iterator[Statement]:
+    """Add a foreign key, on a table with rows so that nobody waits while they are read."""
+    stage = Stage.AFTER if key.way.later else Stage.MAIN
+    for leaf, there in key.way.leaves:
+        if there is None:
+            yield _added(leaf, key, stage, " NOT VALID")
+        if there is None or not there.validated:
+            yield validated(leaf, key.name if there is None else there.name)
+    if key.way.leaves:
+        # It takes those of its partitions, and their triggers from the other table.
+        yield _added(table, key, Stage.AFTER, target_mode=Mode.ACCESS_EXCLUSIVE)
+    elif filled:
+        yield _added(table, key, stage, " NOT VALID")
+        yield validated(table, key.name)
+    else:
+        yield _added(table, key, stage)
+
+
+def _added(
+    table: Name,
+    key: ForeignKey,
+    stage: Stage,
+    how: str = "",
+    target_mode: Mode = Mode.SHARE_ROW_EXCLUSIVE,
+) -> Statement:
+    locks = [Lock(table, Mode.SHARE_ROW_EXCLUSIVE)]
+    if key.table != table:
+        locks.append(Lock(key.table, target_mode))
+    return Statement(
+        f"ALTER TABLE {table} ADD {key.written()}{how}", stage=stage, locks=tuple(locks)
+    )
+
+
 def around(
     table: Name, swap: Iterable[str], dependents: Iterable[Dependent], stage: Stage
 ) -> Iterator[Statement]:
@@ -81,12 +153,7 @@ def around(
         yield from (Statement(text, locks=locks) for text in texts)
     for one in moved:
         if one.key.validated:
-            yield Statement(
-                f"ALTER TABLE {one.table} VALIDATE CONSTRAINT {one.name}",
-                stage=Stage.AFTER,
-                hazards=(Hazard.SCANS,),
-                locks=Lock(one.table, Mode.SHARE_UPDATE_EXCLUSIVE),
-            )
+            yield validated(one.table, one.key.name)
 
 
 def check(moved: Iterable[Dependent], columns: Iterable[str]) -> None:

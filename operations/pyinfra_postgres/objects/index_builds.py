@@ -175,12 +175,12 @@ def mark(index: Index) -> str:
 
 def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
     """How a declared index takes the name of a stored one that differs."""
-    name, there = _aside(
+    name, there = aside(
         declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
     )
     if there and declared.partitioned and declared.equals(there, same):
         there = evolve(there, valid=True)
-    old, _ = _aside(declared, catalog, "old", lambda _: False)
+    old, _ = aside(declared, catalog, "old", lambda _: False)
     columns = [one.column for one in declared.columns if one.column is not None]
     whole = declared.unique and declared.where is None and len(columns) == len(declared.columns)
     moved: tuple[Dependent, ...] = ()
@@ -197,7 +197,7 @@ def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
     """The indexes whose name this one has taken, where a run died before it dropped them."""
     found: list[Index] = []
     while True:
-        _, one = _aside(
+        _, one = aside(
             index, catalog, "old", lambda one: one not in found and one.comment == mark(index)
         )
         if one is None:
@@ -205,7 +205,7 @@ def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
         found.append(one)
 
 
-def _aside(
+def aside(
     index: Index, catalog: Catalog, label: str, ours: Callable[[Index], bool]
 ) -> tuple[Exact, Index | None]:
     """The first name for an index that is free, or has an index of the table that is ours."""
@@ -222,10 +222,7 @@ def _aside(
 
 def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn."""
-    partitions: dict[Name, list[Name]] = {}
-    for key, one in catalog.objects.items():
-        if key[0] == "partition":
-            partitions.setdefault(one.parent, []).append(Name(*key[1:]))  # type: ignore[attr-defined]
+    partitions = catalog.partitions()
     indexes: dict[Name, list[Index]] = {}
     for other in catalog.of(type(index)):
         indexes.setdefault(other.table, []).append(other)
@@ -251,6 +248,12 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
                 yield from below(part)
 
     return tuple(below(index))
+
+
+def found(index: Index, catalog: Catalog, same: Same) -> Index | None:
+    """An index of the same table that is no other's part and equal but for its name."""
+    others = (one for one in catalog.of(type(index)) if one.table == index.table)
+    return _there(index, others, same)
 
 
 def _there(part: Index, candidates: Iterable[Index], same: Same) -> Index | None:

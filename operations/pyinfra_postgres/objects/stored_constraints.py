@@ -19,6 +19,9 @@ from .elements import with_defaults
 KEY_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
 
 QUERIES = {
+    "unvalidated": """
+        SELECT json_build_array(c.conrelid::int8, c.conkey[1], c.conname) FROM pg_constraint c
+         WHERE c.contype = 'n' AND NOT c.convalidated""",
     "constraints": f"""
         SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
                  c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,

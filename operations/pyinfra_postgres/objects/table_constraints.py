@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ from attrs import evolve
 
 from ..catalog import Catalog
 from ..kind import Same
-from ..names import Exact, Name, quoted
+from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
 from ..parse import column_names, tree
 from ..plan import Hazard, Lock, Stage, Statement
+from . import foreign_keys, keys
 from .columns import Column
-from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -56,19 +57,81 @@ def aligned(
             found.append(equal if equal.validated else equal.evolved(validated=True))
         else:
             new.append(whole_key)
-    renewed = {one.name for one in new if one.name}
-    free = [other for other in free if other.name not in renewed]
     whole = evolve(declared, columns=columns, constraints=()) if new else declared
+    added: list[Constraint] = []
     for one in new:
-        for other in free:
-            if _replaces(whole, one, other) and not _claimed(declared, other, same, catalog):
-                free.remove(other)
-                one = one.evolved(name=other.name)
-                break
-        found.append(one)
+        twin = _twin(declared, one, free, same, catalog)
+        other = twin or next(
+            (
+                other
+                for other in free
+                if other.name == one.name
+                or (_replaces(whole, one, other) and not _claimed(declared, other, same, catalog))
+            ),
+            None,
+        )
+        if other:
+            free.remove(other)
+            way = Way(instead=other, renames=bool(twin))
+            written = twin.evolved(validated=True) if twin else one
+            one = written.evolved(name=one.name or other.name, remark=other.remark, way=way)
+        added.append(one)
+    taken: set[str | None] = {one.name for one in (*found, *free, *added)}
+    for one in added:
+        planned = _planned(whole, current, one, taken, same, catalog)
+        taken.add(planned.name)
+        found.append(planned)
     places = {one.name: place for place, one in enumerate(current.constraints)}
     found.sort(key=lambda one: places.get(one.name, len(places)))
+    if new:
+        found = [waiting(declared.name, one, found, catalog) for one in found]
     return found, free
+
+
+def waiting(
+    table: Name, one: Constraint, constraints: Iterable[Constraint], catalog: Catalog
+) -> Constraint:
+    """A constraint of a table, a foreign key after the transaction where its target is."""
+    if isinstance(one, ForeignKey) and foreign_keys.waits(one, table, constraints, catalog):
+        return one.evolved(way=evolve(one.way, later=True))
+    return one
+
+
+def _twin(
+    table: Table, one: Constraint, free: Iterable[Constraint], same: Same, catalog: Catalog
+) -> Constraint | None:
+    """The same constraint under another name that nothing declares."""
+    if one.name is None or any(other.name == one.name for other in free):
+        return None
+    others = [
+        other
+        for other in free
+        if not other.inherited
+        and not catalog.is_declared(("constraint", *table.name, other.name or ""))
+        and not _claimed(table, other, same, catalog)
+    ]
+    return same.first(others, partial(one.equals, same=same, table=table.name))
+
+
+def _planned(
+    table: Table,
+    current: Table,
+    one: Constraint,
+    taken: set[str | None],
+    same: Same,
+    catalog: Catalog,
+) -> Constraint:
+    """A new constraint, with how it comes to be."""
+    match one:
+        case _ if one.way.renames:
+            return one
+        case PrimaryKey() | Unique():
+            return keys.planned(table.name, one, current.filled, taken, same, catalog)
+        case ForeignKey() if current.filled:
+            named = one.evolved(name=one.name or _free_name(table, one, taken))
+            leaves = foreign_keys.leaves(table.name, named, catalog)
+            return named.evolved(way=evolve(one.way, leaves=leaves))
+    return one
 
 
 def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
@@ -83,17 +146,18 @@ def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bo
 
 
 def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
-    """Whether an unnamed constraint stands for a stored one, which has its default name.
+    """Whether a constraint stands for a stored one.
 
-    A table has one primary key, whatever it is called.
+    That is an unnamed one for one that has its default name. A table has one primary key,
+    whatever it is called.
     """
-    if one.name or type(one) is not type(other) or isinstance(one, Exclude):
+    if type(one) is not type(other) or isinstance(one, Exclude):
         return False
     if isinstance(one, PrimaryKey):
         return True
     # Names that are cut may be equal for other columns.
     same_columns = getattr(one, "columns", ()) == getattr(other, "columns", ())
-    return same_columns and other.name in _own_names(table, one)
+    return not one.name and same_columns and other.name in _own_names(table, one)
 
 
 def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
@@ -107,37 +171,66 @@ def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> b
 
 
 def dropped(current: Table, declared: Table) -> Iterator[Statement]:
-    """Drop what is to go, and what another constraint of the same name replaces."""
-    names = {one.name for one in declared.constraints}
-    gone = replaced(current, declared)
-    for one in sorted(current.constraints, key=lambda one: one.name or ""):
-        if one.name and (one.name in gone or one.name not in names):
-            drop = f"ALTER TABLE {declared.name} DROP CONSTRAINT {quoted(one.name)}"
-            # A foreign key has triggers on the other table.
-            tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
-            yield Statement(drop, locks=tuple(map(Lock, sorted(tables))))
+    """Rename what is the same, and drop what is to go or to make place in the transaction."""
+    change = f"ALTER TABLE {declared.name}"
+    pairs = replacing(current, declared)
+    stay = {one.name for one in declared.constraints} | {old.name for _, old in pairs}
+    gone = [one for one in current.constraints if one.name and one.name not in stay]
+    for one, old in pairs:
+        if one.way.renames:
+            names = f"{quoted(old.name or '')} TO {quoted(one.name or '')}"
+            yield Statement(f"{change} RENAME CONSTRAINT {names}", locks=declared.name)
+        elif not one.way.later and not one.way.dependents:
+            gone.append(old)
+    for one in sorted(gone, key=lambda one: one.name or ""):
+        drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
+        # A foreign key has triggers on the other table.
+        tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
+        yield Statement(drop, locks=tuple(map(Lock, sorted(tables))))
+
+
+def replacing(current: Table, declared: Table) -> list[tuple[Constraint, Constraint]]:
+    """The declared constraints that take the place of others, with those."""
+    stored = {one.name: one for one in current.constraints}
+    pairs = [(one, one.way.instead or stored.get(one.name)) for one in declared.constraints]
+    return [
+        (one, old)
+        for one, old in pairs
+        if old and one.name and (one.way.instead or not same_rule(one, old))
+    ]
 
 
 def replaced(current: Table, declared: Table) -> set[str]:
-    """The names whose constraints are declared otherwise than they are."""
-    stored = {one.name: one for one in current.constraints}
+    """The names of the constraints whose place others take."""
     return {
-        one.name
-        for one in declared.constraints
-        if one.name and one.name in stored and not same_rule(one, stored[one.name])
+        old.name for one, old in replacing(current, declared) if old.name and not one.way.renames
+    }
+
+
+def leaving(current: Table, declared: Table) -> set[str]:
+    """The columns of a primary key whose place another one takes after the transaction."""
+    return {
+        column
+        for one, old in replacing(current, declared)
+        if one.way.later and isinstance(old, PrimaryKey)
+        for column in old.columns
     }
 
 
 def added(current: Table, declared: Table) -> Iterator[Statement]:
     """Add what is not there, and validate what is."""
-    gone = replaced(current, declared)
+    replaced = {one.name: old for one, old in replacing(current, declared)}
+    gone = {old.name for old in replaced.values()}
     kept = {one for one in current.constraints if one.name not in gone}
+    kept |= {
+        old.evolved(name=one.name) for one, old in replacing(current, declared) if one.way.renames
+    }
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     for one in declared.constraints:
         if one.validated and one.evolved(validated=False) in kept:
-            yield _validated(declared.name, one, current.filled)
+            yield validated(declared.name, one.name, current.filled)
         elif one not in kept:
-            yield from _constrained(one, current, declared, taken, one.name in gone)
+            yield from _constrained(one, replaced.get(one.name), current, declared, taken)
 
 
 def same_rule(one: Constraint, other: Constraint) -> bool:
@@ -147,64 +240,31 @@ def same_rule(one: Constraint, other: Constraint) -> bool:
 
 def _constrained(
     one: Constraint,
+    old: Constraint | None,
     current: Table,
     declared: Table,
     taken: set[str | None],
-    replaces: bool,
 ) -> Iterator[Statement]:
     name = declared.name
-    # The table is never without the key that another one replaces.
-    at_once = replaces and isinstance(one, PrimaryKey | Unique)
-    if not current.filled or current.partition_by or isinstance(one, Exclude) or at_once:
-        scan = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if current.filled else ()
-        yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
+    if isinstance(one, PrimaryKey | Unique):
+        yield from keys.added(name, one, old, current.filled, bool(current.partition_by))
         return
-    named = one if one.name else one.evolved(name=_free_name(declared, one, taken))
-    taken.add(named.name)
-    if isinstance(named, PrimaryKey | Unique):
-        yield from _indexed(name, named, declared.indexes)
-    else:
-        yield Statement(f"ALTER TABLE {name} ADD {named.written()} NOT VALID", locks=name)
-        yield _validated(name, named, filled=True)
-
-
-def _indexed(
-    name: Name, one: PrimaryKey | Unique, indexes: Mapping[str, bool]
-) -> Iterator[Statement]:
-    """A key on a table with rows: its index is built first, and then made the key's.
-
-    A run that died in between left the index, which is used if it is valid.
-    """
-    index = quoted(one.name or "")
-    online = (Hazard.NOT_TRANSACTIONAL,)
-    if indexes.get(one.name or "") is False:
-        full = Name(name.schema, one.name or "")
-        yield Statement(f"DROP INDEX CONCURRENTLY {full}", stage=Stage.AFTER, hazards=online)
-    if not indexes.get(one.name or ""):
-        columns = one.definition().split("(", 1)[1].partition(" DEFERRABLE")[0]
-        nulls = isinstance(one, Unique) and one.nulls_not_distinct
-        distinct = " NULLS NOT DISTINCT" if nulls else ""
-        yield Statement(
-            f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {name} ({columns}{distinct}",
-            stage=Stage.AFTER,
-            hazards=online,
-        )
-    kind = "PRIMARY KEY" if isinstance(one, PrimaryKey) else "UNIQUE"
-    timing = one.definition().partition(" DEFERRABLE")
-    yield Statement(
-        f"ALTER TABLE {name} ADD CONSTRAINT {index} {kind} USING INDEX {index}"
-        f"{timing[1]}{timing[2]}",
-        stage=Stage.AFTER,
-        locks=name,
-    )
-
-
-def _validated(name: Name, one: Constraint, filled: bool) -> Statement:
-    return Statement(
-        f"ALTER TABLE {name} VALIDATE CONSTRAINT {quoted(one.name or '')}",
-        stage=Stage.AFTER if filled else Stage.MAIN,
-        hazards=(Hazard.SCANS,) if filled else (),
-    )
+    if current.filled and not isinstance(one, Exclude):
+        one = one if one.name else one.evolved(name=_free_name(declared, one, taken))
+        taken.add(one.name)
+    match one:
+        case ForeignKey():
+            yield from foreign_keys.added(name, one, current.filled)
+        case Check() if current.filled:
+            yield Statement(f"ALTER TABLE {name} ADD {one.written()} NOT VALID", locks=name)
+            yield validated(name, one.name)
+        case _:
+            scan = (Hazard.LOCKS_OUT,) if current.filled else ()
+            yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
+    if one.remark:
+        target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
+        stage = Stage.AFTER if one.way.later or one.way.leaves else Stage.MAIN
+        yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
 
 
 def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -35,14 +35,13 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
-from ..plan import Loss, Statement
+from ..plan import Loss, Stage, Statement
 from ..renames import Rename
-from . import stored_constraints, table_constraints
+from . import foreign_keys, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
-from .indexes import Index
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
 
@@ -118,8 +117,6 @@ class Table(Object):
     """The server's, like 170002."""
     rewriting: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
     """The new columns for which every row is written anew."""
-    indexes: Mapping[str, bool] = field(factory=dict, eq=False, kw_only=True)
-    """Its indexes that no constraint owns, and whether each is valid, where that matters."""
     absent: tuple[Column | Constraint, ...] = field(default=(), kw_only=True)
     """The columns and constraints that are declared not to be there."""
     gone: tuple[Object, ...] = field(default=(), eq=False, kw_only=True)
@@ -274,10 +271,9 @@ class Table(Object):
             raise DeclarationError(
                 "it does not exist: declare its columns, so that it can be created"
             )
-        return evolve(
-            self,
-            constraints=[table_constraints.pointed(self, one, catalog) for one in self.constraints],
-        )
+        whole = [table_constraints.pointed(self, one, catalog) for one in self.constraints]
+        waiting = [table_constraints.waiting(self.name, one, whole, catalog) for one in whole]
+        return evolve(self, constraints=waiting)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         declared = {column.name: column for column in self.columns or ()}
@@ -311,16 +307,7 @@ class Table(Object):
             filled=current.filled,
             version=catalog.version,
         )
-        if aligned == current and not others:
-            return current
-        return evolve(aligned, indexes=aligned._leftovers(current, catalog))
-
-    def _leftovers(self, current: Self, catalog: Catalog) -> dict[str, bool]:
-        """The indexes of which one may be what an interrupted run has left of a new key."""
-        new = set(self.constraints) - set(current.constraints)
-        if not current.filled or not any(isinstance(one, PrimaryKey | Unique) for one in new):
-            return {}
-        return {one.name: one.valid for one in catalog.on(self.name) if isinstance(one, Index)}
+        return current if aligned == current and not others else aligned
 
     def _aligned_key(self, current: Self, same: Same) -> str | None:
         if self.partition_by is None or current.partition_by is None:
@@ -425,9 +412,10 @@ _SWITCH = {
 
 
 def _created(declared: Table) -> Iterator[Statement]:
+    later = [one for one in declared.constraints if one.way.later]
     apart = list(_merged(declared.constraints))
     elements = [column.definition() for column in declared.columns or ()]
-    elements += [one.written() for one in declared.constraints if one not in apart]
+    elements += [one.written() for one in declared.constraints if one not in [*apart, *later]]
     body = ",\n".join(f"    {element}" for element in elements)
     inner = f"\n{body}\n" if body else ""
     key = declared.partition_by or ""
@@ -435,6 +423,9 @@ def _created(declared: Table) -> Iterator[Statement]:
     yield Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
     for one in apart:
         yield Statement(f"ALTER TABLE {declared.name} ADD {one.written()}")
+    for one in later:
+        if isinstance(one, ForeignKey):
+            yield from foreign_keys.added(declared.name, one, filled=False)
 
 
 def _merged(constraints: Iterable[Constraint]) -> Iterator[Constraint]:
@@ -457,16 +448,23 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         )
     there = {column.name: column for column in current.columns or ()}
     checks = {one.name for one in current.constraints}
+    leaving = table_constraints.leaving(current, declared)
+    late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
     pairs = differing(current.columns or (), declared.columns or ())
     yield from retyped(name, pairs, declared.retypes, current.filled)
     for column in declared.columns or ():
         if column.name in there:
-            online = current.filled and not current.partition_by
-            yield from changed(name, there[column.name], column, online, checks, declared.version)
+            before, version = there[column.name], declared.version
+            for one in changed(name, before, column, current.filled, checks, version):
+                if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
+                    late.append(evolve(one, stage=Stage.AFTER))
+                else:
+                    yield one
         else:
             yield from added(name, column, column.name in declared.rewriting)
     yield from table_constraints.added(current, declared)
+    yield from late
     stay = {column.name for column in declared.columns or ()}
     for column in current.columns or ():
         if column.name not in stay:
@@ -529,8 +527,10 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.relations[oid] = Name(schema, name)
         catalog.oids[Name(schema, name)] = oid
         catalog.relation_kinds[Name(schema, name)] = kind
+    loose = {(oid, number): name for oid, number, name in sections["unvalidated"] or ()}
     columns = {
-        oid: [_column(row, catalog, oid) for row in rows] for oid, rows in sections["columns"] or ()
+        oid: [_column(row, catalog, oid, loose.get((oid, row[0]))) for row in rows]
+        for oid, rows in sections["columns"] or ()
     }
     constraints: dict[int, list[Constraint]] = {}
     for row in sections["constraints"] or ():
@@ -574,7 +574,7 @@ def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tupl
     return tuple(map(with_defaults, key_elements(key)[1], names))
 
 
-def _column(row: Row, catalog: Catalog, oid: int) -> Column:
+def _column(row: Row, catalog: Catalog, oid: int, unvalidated: str | None) -> Column:
     number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row[:10]
     storage, others = row[10:]
     compression, statistics = others or ("", -1)
@@ -588,6 +588,7 @@ def _column(row: Row, catalog: Catalog, oid: int) -> Column:
         Exact(type_),
         default=Exact(stored) if stored is not None and not generated else None,
         nullable=not not_null,
+        unvalidated=Exact(unvalidated) if unvalidated else None,
         identity=_IDENTITY[identity],
         generated=Exact(stored) if generated else None,
         virtual=generated == "v",

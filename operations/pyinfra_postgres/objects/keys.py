@@ -1,0 +1,157 @@
+"""Primary keys and unique constraints of tables with rows.
+
+Their indexes are built first, concurrently, of a partitioned table one for each partition. Then
+one short transaction makes them the constraint's, and takes away what it replaces.
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from attrs import evolve
+
+from ..catalog import Catalog
+from ..errors import DeclarationError
+from ..kind import Same
+from ..names import Exact, Name, literal, quoted
+from ..naming import chosen_name
+from ..plan import Hazard, Lock, Stage, Statement, together
+from . import foreign_keys, index_builds
+from .constraints import Constraint, PrimaryKey, Unique
+from .elements import Element
+from .indexes import Index
+
+if TYPE_CHECKING:
+    from .foreign_keys import Dependent
+
+Key: TypeAlias = PrimaryKey | Unique
+
+
+def planned(
+    table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Catalog
+) -> Key:
+    """A new key, with how it comes to be."""
+    old = key.way.instead
+    moved: tuple[Dependent, ...] = ()
+    if isinstance(old, PrimaryKey | Unique):
+        moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
+        foreign_keys.check(moved, key.columns)
+    way = evolve(key.way, dependents=moved)
+    index = index_of(table, key).placed(catalog)
+    if not filled or not index.online:
+        return key.evolved(way=way)
+    if index.partitioned:
+        name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
+        leaves = catalog.leaves(table)
+        indexes = [one for leaf in leaves for one in _of_leaf(leaf, key, same, catalog)]
+    elif key.name and old and old.name == key.name:
+        name, there = index_builds.aside(
+            index, catalog, "new", lambda one: not one.valid or index.equals(one, same)
+        )
+        indexes = [evolve(index, name=name, built=there)]
+        name = key.name
+    else:
+        name, there = _place(index, key, taken, same, catalog)
+        indexes = [evolve(index, name=name, built=there)]
+    return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes), later=True))
+
+
+def _place(
+    index: Index, key: Key, taken: set[str | None], same: Same, catalog: Catalog
+) -> tuple[Exact, Index | None]:
+    """The name of a new key, and what an interrupted run, or somebody, has built under it."""
+    names = catalog.names_in(index.table.schema) | taken
+    ours = {
+        one.name: one
+        for one in catalog.of(Index)
+        if one.table == index.table
+        and (not one.valid or evolve(index, name=one.name).equals(one, same))
+    }
+    if key.name is None:
+        name = free_name(index.table, key, names - ours.keys())
+    elif catalog.has_relation(index.full) and key.name not in ours:
+        raise DeclarationError(f"{index.full} is in the way of {key.written()}")
+    else:
+        name = key.name
+    return name, ours.get(name)
+
+
+def _of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
+    """The index that a partition lacks."""
+    table = catalog.objects.get(("table", *leaf))
+    stored = [one for one in getattr(table, "constraints", ()) if not one.inherited]
+    if any(key.equals(one, same, leaf) for one in stored):
+        return
+    index = index_of(leaf, key).placed(catalog)
+    there = index_builds.found(index, catalog, same)
+    taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
+    name = there.name if there else free_name(leaf, key, taken)
+    yield evolve(index, name=name, built=there)
+
+
+def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:
+    """PostgreSQL's own name for a key."""
+    if isinstance(key, PrimaryKey):
+        return chosen_name(table.name, None, "pkey", taken)
+    return chosen_name(table.name, "_".join([*key.columns, *key.include]), "key", taken)
+
+
+def index_of(table: Name, key: Key) -> Index:
+    """The index that a key has."""
+    columns = [Element(name, None, (), None, False, False) for name in key.columns]
+    nulls = isinstance(key, Unique) and key.nulls_not_distinct
+    return Index(
+        Exact(key.name or ""),
+        table,
+        columns,
+        unique=True,
+        include=key.include,
+        nulls_not_distinct=nulls,
+    )
+
+
+def added(
+    table: Name, key: Key, old: Constraint | None, filled: bool, partitioned: bool
+) -> Iterator[Statement]:
+    """Add a key; with rows its indexes are built first, and then made the key's."""
+    change = f"ALTER TABLE {table}"
+    drop = [f"{change} DROP CONSTRAINT {quoted(old.name or '')}"] if old else []
+    remark = []
+    if key.remark:
+        target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
+        remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
+    if not key.way.later:
+        add = f"{change} ADD {key.written()}"
+        if key.way.dependents:
+            texts = [*drop, add, *remark]
+            yield from foreign_keys.around(table, texts, key.way.dependents, Stage.MAIN)
+            return
+        scan = (Hazard.LOCKS_OUT,) if filled else ()
+        yield Statement(add, hazards=scan, locks=table)
+        yield from (Statement(one, locks=table) for one in remark)
+        return
+    for index in key.way.indexes:
+        yield from index_builds.built(index)
+    if partitioned:
+        # Its partitions have the same constraint then, and nothing is built or read.
+        parts = [
+            f"ALTER TABLE {index.table} ADD {_using(key, index.name, index.name)}"
+            for index in key.way.indexes
+        ]
+        add = f"{change} ADD {key.written()}"
+    else:
+        (index,) = key.way.indexes
+        parts, add = [], f"{change} ADD {_using(key, key.name or '', index.name)}"
+    texts = [*drop, *parts, add, *remark]
+    tables = [table, *(one.table for one in key.way.indexes if one.table != table)]
+    if key.way.dependents:
+        yield from foreign_keys.around(table, texts, key.way.dependents, Stage.AFTER)
+    else:
+        yield together(texts, tuple(map(Lock, tables)))
+
+
+def _using(key: Key, name: str, index: str) -> str:
+    kind = "PRIMARY KEY" if isinstance(key, PrimaryKey) else "UNIQUE"
+    return f"CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(index)}{key.timing}"
