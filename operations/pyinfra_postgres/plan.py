@@ -109,6 +109,9 @@ class Statement:
     """How to do without it where it needs permission, in words."""
     losses: str = ""
     """What is lost by it, in words."""
+    first: bool = False
+    """Whether it runs before what the other operations change: it was made for what the server has
+    now."""
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
     drops; but before what they remove, which it may use itself."""
@@ -243,19 +246,20 @@ class Plan:
 
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
         """The statements of one stage with their changes, in order."""
+        first: list[tuple[Change, Statement]] = []
         found: list[tuple[Change, Statement]] = []
         late: list[tuple[Change, Statement]] = []
         for change, statement, when in self.staged():
             if when is not stage:
                 continue
-            if statement.late:
-                late.append((change, statement))
+            if statement.first or statement.late:
+                (first if statement.first else late).append((change, statement))
                 continue
             if change.action is Action.REMOVE:
                 found += late
                 late = []
             found.append((change, statement))
-        return [*found, *late]
+        return [*first, *found, *late]
 
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""

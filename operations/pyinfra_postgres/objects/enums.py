@@ -176,18 +176,20 @@ class Enum(Object):
         target = f"TYPE {declared.name}"
         labels = ", ".join(literal(label) for label in declared.labels)
         created = Statement(f"CREATE {target} AS ENUM ({labels})")
-        if current is not None and not _extends(current.labels, declared.labels):
-            rebuild = declared.rebuild or Rebuild(declared.name)
-            yield from rebuild.cleared()
-            yield created
-            yield from owner(target, None, declared)
-            yield from comment(target, None, declared)
-            yield from rebuild.restored()
-            return
         if current is None:
             yield created
-        else:
+        elif _extends(current.labels, declared.labels):
             yield from _added(current.labels, declared.labels, target)
+        else:
+            rebuild = declared.rebuild or Rebuild(declared.name)
+            anew = (
+                *rebuild.cleared(),
+                created,
+                *owner(target, None, current),
+                *comment(target, None, current),
+                *rebuild.restored(),
+            )
+            yield from (evolve(one, first=True) for one in anew)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
