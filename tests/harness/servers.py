@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import importlib.util
 import io
 import json
@@ -263,6 +264,20 @@ class Database:
         result = self.server.run("pg_dump", "--schema-only", self.dsn)
         assert result.rc == 0, result.stderr
         return re.sub(r"(?m)^\\(un)?restrict .*\n", "", result.stdout)
+
+    def differences(self, other: Database) -> list[str]:
+        """The lines in which two databases' dumps differ, whatever the order of their columns."""
+        mine, theirs = (one._dump_without_column_order().splitlines() for one in (self, other))
+        return list(difflib.unified_diff(mine, theirs, lineterm="", n=2))
+
+    def _dump_without_column_order(self) -> str:
+        # A table keeps the order of its history.
+
+        def sorted_lines(match: re.Match[str]) -> str:
+            lines = sorted(line.rstrip(",") for line in match[2].splitlines())
+            return "\n".join([match[1], *lines, ")"])
+
+        return re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, self.dump())
 
     def connect(self, **keywords: Any) -> psycopg.Connection[Any]:
         """A session of the test's own, as superuser; close it or use `with`."""

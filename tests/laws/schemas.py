@@ -12,6 +12,7 @@ from attrs import frozen
 from hypothesis import strategies as st
 
 import pyinfra_postgres as pg
+from pyinfra_postgres.names import quoted
 
 ROLES = ("law_reader", "law_writer")
 SETUP = "; ".join(f"CREATE ROLE {role}" for role in ROLES)
@@ -67,6 +68,9 @@ class Draw:
         def declare() -> None:
             with pg.transaction(**options):
                 pg.schema("public")
+                pg.function(
+                    "touched", returns="trigger", language="plpgsql", body="BEGIN RETURN NEW; END"
+                )
                 pg.enum("mood", self.labels)
                 pg.domain("positive", "integer", checks=[pg.Check(self.domain_check, name="pos")])
                 for table in self.tables:
@@ -90,9 +94,14 @@ class Draw:
                 yield f"INSERT INTO {table.sql_name} ({names}) VALUES ({values})"
 
 
-def quoted(name: str) -> str:
-    escaped = name.replace('"', '""')
-    return f'"{escaped}"'
+# What the run may lose, whatever it is.
+EVERYTHING = ",".join(
+    [
+        *(f"public.{name}" for name in ("mood", "other", "positive", "log", "counter", "sums")),
+        *(f"public.{quoted(table)}" for table in TABLES),
+        *(f"public.{quoted(table)}.{quoted(column)}" for table in TABLES for column in COLUMNS),
+    ]
+)
 
 
 @st.composite
