@@ -130,24 +130,28 @@ def _renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
 def _obstacle(rename: Rename, catalog: Catalog) -> str:
     """Why something can't have another name."""
     old, new = spoken(rename.old), spoken(rename.new)
+    if rename.old == rename.new:
+        return f"its former name is the one that it has, {new}: leave renamed_from out"
+    is_old, is_new = catalog.holds(rename.old), catalog.holds(rename.new)
+    if not is_old:
+        elsewhere = None if is_new else _elsewhere(rename, catalog)
+        if elsewhere is None:
+            return ""
+        return (
+            f"{old}, its former name, does not exist, but {spoken(elsewhere)} does: name its schema"
+        )
     for known in catalog.declared.values():
         for operation, other, _ in known:
             if rename.old in other.names():
                 return f"operation {operation!r} declares {old}, its former name, in the same run"
-    if rename.old == rename.new:
-        return f"its former name is the one that it has, {new}: leave renamed_from out"
-    is_old, is_new = catalog.holds(rename.old), catalog.holds(rename.new)
-    if is_old and is_new:
+    if is_new:
         return (
             f"{old} and {new} are both there: move what is needed into {new} and drop {old}, or "
             "leave the former name out"
         )
-    for _, name in rename.things if is_old else ():
+    for _, name in rename.things:
         if isinstance(name, Reference) and name.kind in {"table", "type"} and catalog.has(name):
             return f"{old} can't become {new}: something else has that name"
-    if not is_old and not is_new and (elsewhere := _elsewhere(rename, catalog)):
-        there = spoken(elsewhere)
-        return f"{old}, its former name, does not exist, but {there} does: name its schema"
     return ""
 
 
