@@ -1,26 +1,37 @@
-"""The two ratios of README.md: a run that changes nothing, and a first apply.
+"""The ratios of README.md: runs that change nothing, first applies, and fleets.
 
-python benchmarks/run.py [--runs N]
+python benchmarks/run.py [--runs N] [NAME ...]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
-import statistics
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (".", "tests")]
 
-from demo.server import environment  # noqa: E402
+from benchmarks.compared import ROOT, alternating, report, run, timed  # noqa: E402
+from benchmarks.fleet import fleet  # noqa: E402
 from harness.servers import NEWEST, Database, Databases, LogEntry, TestServer  # noqa: E402
+
+PLATFORM = ROOT / "deploy.py"
+MANY = ROOT / "benchmarks" / "many.py"
+# One row each, so that every table takes up space; constraints are all the row has to satisfy.
+FILL = """
+    SET session_replication_role = replica;
+    DO $fill$ DECLARE one regclass; BEGIN
+      FOR one IN SELECT attrelid FROM pg_attribute WHERE attname = 'tenant_id' AND attrelid IN
+          (SELECT oid FROM pg_class WHERE relkind = 'r') LOOP
+        EXECUTE format('INSERT INTO %s (tenant_id, code, name) '
+                       'VALUES (gen_random_uuid(), ''A'', ''a'')', one);
+      END LOOP;
+    END $fill$"""
 
 EMPTY = """\
 from pyinfra import host
@@ -38,110 +49,109 @@ for number in range({count}):
 """
 
 
-def timed(database: Database, deploy: Path) -> dict[str, Any]:
-    """Run a deploy on one database from the checkout; seconds, operations, changed."""
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        inventory = directory / "inventory.py"
-        inventory.write_text(f"bench = [('@postgres/bench', {{'postgres_dsn': {database.dsn!r}}})]")
-        result = directory / "result.json"
-        done = subprocess.run(
-            [sys.executable, ROOT / "benchmarks" / "timed.py", result, inventory, deploy, "-y"],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise SystemExit(done.stdout + done.stderr)
-        return dict(json.loads(result.read_text()))
-
-
-def alternating(
-    runs: int, left: Callable[[], float], right: Callable[[], float]
-) -> list[tuple[float, float]]:
-    """Time both sides in turn, changing which goes first."""
-    pairs = []
-    for number in range(runs):
-        if number % 2:
-            second, first = right(), left()
-        else:
-            first, second = left(), right()
-        pairs.append((first, second))
-        print(".", end="", flush=True)
-    print()
-    return pairs
-
-
-def report(title: str, pairs: list[tuple[float, float]], goal: float) -> None:
-    """Print the median ratio, its spread, and the medians of both sides."""
-    ratios = sorted(left / right for left, right in pairs)
-    left, right = (statistics.median(side) * 1000 for side in zip(*pairs, strict=True))
-    print(
-        f"{title}: {statistics.median(ratios):.2f} (goal {goal}; {ratios[0]:.2f} to "
-        f"{ratios[-1]:.2f} in {len(ratios)} runs; {left:.0f} ms against {right:.0f} ms)"
-    )
-
-
 def no_op(server: TestServer, runs: int) -> None:
     """A run that finds nothing to do, against pyinfra's own cost for as many operations."""
     databases = Databases(server)
     database = databases()
-    timed(database, ROOT / "deploy.py")
-    second = timed(database, ROOT / "deploy.py")
-    if second["changed"]:
-        raise SystemExit(f"A second run changed {second['changed']} operations.")
-    with tempfile.TemporaryDirectory() as directory:
-        floor = Path(directory) / "floor.py"
-        floor.write_text(EMPTY.format(count=second["operations"]))
-        print(f"no-op run of {second['operations']} operations ", end="")
-        pairs = alternating(
-            runs,
-            lambda: float(timed(database, ROOT / "deploy.py")["seconds"]),
-            lambda: float(timed(database, floor)["seconds"]),
-        )
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+
+        def platform() -> float:
+            found = timed([database], PLATFORM, cache=directory)
+            floor.write_text(EMPTY.format(count=found["operations"]))
+            return float(found["seconds"])
+
+        floor = directory / "floor.py"
+        platform(), platform()
+        print("no-op run ", end="")
+        pairs = alternating(runs, platform, lambda: float(timed([database], floor)["seconds"]))
     report("no-op run / empty operations", pairs, 1.5)
     databases.remove()
 
 
 def first_apply(server: TestServer, runs: int) -> None:
     """The transaction of a first apply, against psql's for the same statements."""
-    script = _script(_applied(server))
+    script = _script(_applied(server, PLATFORM))
 
     def with_psql() -> float:
         databases = Databases(server)
         database = databases()
-        with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
-            file.write(script)
-            file.flush()
-            before = len(server.log_entries())
-            done = subprocess.run(
-                [
-                    *(server.binaries / "psql", "-X1q", "-v", "ON_ERROR_STOP=1"),
-                    *("-d", database.dsn, "-f", file.name),
-                ],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise SystemExit(done.stderr)
+        before = len(server.log_entries())
+        _psql(server, database, script)
         entries = server.log_entries()[before:]
         databases.remove()
         return _seconds(_transaction(entries, database))
 
     print(f"first apply of {len(script)} bytes of SQL ", end="")
-    pairs = alternating(runs, lambda: _seconds(_applied(server)), with_psql)
+    pairs = alternating(runs, lambda: _seconds(_applied(server, PLATFORM)), with_psql)
     report("first apply / psql -1 -f", pairs, 2)
 
 
-def _applied(server: TestServer) -> list[LogEntry]:
+def many_tables(server: TestServer, runs: int) -> None:
+    """1,000 tables: a first apply against psql, and runs without changes against pg_dump."""
+    script = _script(_applied(server, MANY))
+    databases = Databases(server)
+
+    def applied() -> float:
+        return float(timed([databases()], MANY)["seconds"])
+
+    def with_psql() -> float:
+        database = databases()
+        return _elapsed(lambda: _psql(server, database, script))
+
+    print(f"first apply of {len(script)} bytes of SQL ", end="")
+    report("many tables: first apply / psql -1 -f", alternating(runs, applied, with_psql), 2)
+    databases.remove()
+
+    database = databases()
+    _psql(server, database, script)
+    _psql(server, database, FILL)
+    dump = str(server.binaries / "pg_dump")
+
+    def with_pg_dump() -> float:
+        return _elapsed(lambda: run(dump, "--schema-only", "--file=/dev/null", database.dsn))
+
+    memory = 0
+    with tempfile.TemporaryDirectory() as cache:
+
+        def unchanged(kept: Path | None) -> float:
+            nonlocal memory
+            found = timed([database], MANY, cache=kept)
+            if found["changed"]:
+                raise SystemExit("A second run changed something.")
+            memory = max(memory, found["memory"])
+            return float(found["seconds"])
+
+        unchanged(Path(cache))
+        for title, kept, goal in (("", Path(cache), 1.5), (", nothing remembered", None, 10)):
+            print(f"no-op run{title} ", end="")
+            pairs = alternating(runs, partial(unchanged, kept), with_pg_dump)
+            report(f"many tables: no-op run{title} / pg_dump -s", pairs, goal)
+    print(f"many tables: peak memory {memory} MB (goal 400)")
+    databases.remove()
+
+
+def _elapsed(action: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def _psql(server: TestServer, database: Database, script: str) -> None:
+    """Run a script in one transaction."""
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        psql = str(server.binaries / "psql")
+        run(psql, "-X1q", "-v", "ON_ERROR_STOP=1", "-d", database.dsn, "-f", file.name)
+
+
+def _applied(server: TestServer, deploy: Path) -> list[LogEntry]:
     """What the server logged of the transaction of a first apply."""
     databases = Databases(server)
     database = databases()
     before = len(server.log_entries())
-    timed(database, ROOT / "deploy.py")
+    timed([database], deploy)
     entries = server.log_entries()[before:]
     databases.remove()
     return _transaction(entries, database)
@@ -185,14 +195,23 @@ def _script(entries: list[LogEntry]) -> str:
     return re.sub(r"(?i)\bCOMMIT\s*;\s*\Z", "", text)
 
 
+BENCHMARKS: dict[str, Callable[[TestServer, int], None]] = {
+    "no-op": no_op,
+    "first-apply": first_apply,
+    "many-tables": many_tables,
+    "fleet": fleet,
+}
+
+
 def main() -> None:
-    """Run both benchmarks."""
+    """Run the benchmarks."""
     parser = argparse.ArgumentParser(description="How long runs take, as ratios")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--runs", type=int, default=11, help="alternating runs (default 11)")
     arguments = parser.parse_args()
-    with TestServer(NEWEST, log_duration="on") as server:
-        no_op(server, arguments.runs)
-        first_apply(server, arguments.runs)
+    with TestServer(NEWEST, log_duration="on", max_connections="200") as server:
+        for name in arguments.names or BENCHMARKS:
+            BENCHMARKS[name](server, arguments.runs)
 
 
 if __name__ == "__main__":

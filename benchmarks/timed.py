@@ -1,9 +1,10 @@
-"""Runs pyinfra's command line and writes how long the run itself took, as JSON.
+"""Runs pyinfra's command line and writes what the run itself took, as JSON.
 
 python benchmarks/timed.py RESULT INVENTORY DEPLOY OPTIONS...
 """
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -16,7 +17,10 @@ _RESULTS = cli.print_results
 
 
 def measure(result: Path) -> None:
-    """Make pyinfra write the time from connecting until its results, and how much it ran."""
+    """Make pyinfra write the time from connecting until its results, and how much it ran.
+
+    The memory is the most that the process ever had, in MB.
+    """
     began = 0.0
 
     def connect(state: Any) -> None:
@@ -37,6 +41,7 @@ def measure(result: Path) -> None:
                     "seconds": seconds,
                     "operations": len(state.get_op_order()),
                     "changed": changed,
+                    "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
                 }
             )
         )

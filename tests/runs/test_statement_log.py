@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
-from harness import Database, Platform, Project
+from harness import Database, Databases, Platform, Project, one_version
 
 SNAPSHOT = re.compile(
     r"BEGIN READ ONLY;[^()]*SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
@@ -105,3 +106,19 @@ def test_a_dry_run_writes_nothing(platform: Platform, database: Database) -> Non
         one for one in seen.statements if CHANGES.search(one) and not COMPARISON.match(one)
     ] == []
     assert [one for one in seen.statements if "advisory" in one] == []
+
+
+@one_version
+def test_a_run_has_one_session_with_each_database(
+    project: Project, new_database: Databases
+) -> None:
+    databases = [new_database() for _ in range(5)]
+    project.inventory({f"db-{number}": one.dsn for number, one in enumerate(databases)})
+    project.deploy("with pg.transaction():\n    pg.enum('mood', ['good'])\npg.schema('s')")
+    before = len(databases[0].server.log_entries())
+    project.run().succeeded()
+    entries = databases[0].server.log_entries()[before:]
+    sessions = Counter(
+        entry.database for entry in entries if entry.message.startswith("connection authorized")
+    )
+    assert [sessions[one.name] for one in databases] == [1] * 5
