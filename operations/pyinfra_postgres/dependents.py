@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .acl import PUBLIC, Acl
 from .dependents_query import QUERY
+from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
 from .parse import closed
 from .plan import Hazard, Lock, Statement
@@ -34,6 +35,8 @@ class Dependent:
     title: str
     needs: frozenset[str]
     """The ids of what it depends on."""
+    key: Key | None = None
+    """The key in the catalog of what it is, or is a part of."""
     drop: tuple[Statement, ...] = ()
     create: tuple[Statement, ...] = ()
     obstacle: str = ""
@@ -47,6 +50,13 @@ class Dependent:
         return _ROOT in self.needs
 
 
+_PARTS = frozenset(
+    {
+        *("default", "generated", "check", "exclusion", "foreign_key"),
+        *("index", "policy", "trigger", "statistics"),
+    }
+)
+"""What goes with the table or view that it belongs to."""
 _ROOT = "0/0/0"
 """What a root needs: nothing."""
 
@@ -70,6 +80,20 @@ class Dependents:
     def obstacles(self) -> list[str]:
         """What can't be made anew, with the reason."""
         return [f"{one.title} ({one.obstacle})" for one in self.all if one.obstacle]
+
+    def users(self, name: Name, catalog: Catalog) -> list[str]:
+        """Those that would stop a removal of the root, which has this name.
+
+        Not its own parts, nor what the plan has changed: the server does not know of that.
+        """
+        return [
+            one.title
+            for one in self.all
+            if not one.root
+            and one.kind not in {"row", "array"}
+            and one.key not in catalog.changed
+            and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
+        ]
 
     def dropped(self) -> Iterator[Statement]:
         """What takes them out of the way."""
@@ -102,16 +126,51 @@ def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) 
 
 
 def of_relation(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
-    """What depends on a view or materialized view, without itself."""
+    """What depends on a view or materialized view, and itself."""
+    return _found(f"SELECT 'pg_class'::regclass, {_oid('regclass', name)}, 0", catalog, ask)
+
+
+def of_table(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+    """What depends on a table, on its columns, or on its row type."""
     oid = _oid("regclass", name)
-    found = _found(f"SELECT 'pg_class'::regclass, {oid}, 0", catalog, ask)
-    return found.without(lambda one: one.root)
+    root = f"""
+        SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute
+         WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped
+         UNION ALL SELECT 'pg_type'::regclass, reltype, 0 FROM pg_class WHERE oid = {oid}"""
+    return _found(root, catalog, ask)
 
 
 def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
-    """What depends on a function, without itself; `signature` has its name and argument types."""
-    root = f"SELECT 'pg_proc'::regclass, {literal(signature)}::regprocedure::oid, 0"
-    return _found(root, catalog, ask).without(lambda one: one.root)
+    """What depends on a function, and itself; `signature` has its name and argument types."""
+    root = f"SELECT 'pg_proc'::regclass, to_regprocedure({literal(signature)})::oid, 0"
+    return _found(root, catalog, ask)
+
+
+@frozen
+class Remade:
+    """An object that is dropped and created with another definition."""
+
+    created: tuple[Statement, ...] = ()
+    """What creates it as the server has it, with its owner, privileges and comments."""
+    dependents: Dependents = field(factory=Dependents)
+
+    @classmethod
+    def of(cls, found: Dependents) -> Remade:
+        """From what depends on an object, and itself. Raises DeclarationError."""
+        others = found.without(lambda one: one.root)
+        if others.obstacles:
+            raise DeclarationError(
+                "PostgreSQL has to drop and create it, and these can't be created again with it: "
+                f"{', '.join(others.obstacles)}"
+            )
+        created = [statement for one in found.all if one.root for statement in one.create]
+        return cls(tuple(created), others)
+
+    @property
+    def restored(self) -> Iterator[Statement]:
+        """What gives the new object all that the former one had but for its definition."""
+        yield from self.created[1:]
+        yield from self.dependents.created()
 
 
 def _oid(type_: str, name: Name) -> str:
@@ -152,9 +211,16 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
     if dropped and kind in _ACLS:
         created += granted_again(_ACLS[kind], (_ACLS[kind], *key[1:]), defaults, catalog)
     return Dependent(
-        id_, kind, title, frozenset(needs or ()), tuple(dropped), tuple(created), obstacle or "",
+        id_,
+        kind,
+        title,
+        frozenset(needs or ()),
+        key and tuple(key),
+        tuple(dropped),
+        tuple(created),
+        obstacle or "",
         tuple(facts or ()),
-    )  # fmt: skip
+    )
 
 
 def _as_planned(

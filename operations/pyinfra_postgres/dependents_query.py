@@ -227,7 +227,7 @@ _STATISTICS = f"""
                  WHERE t.target <> '-1'),
                {_owned(_STATISTICS_NAME, "s.stxowner")},
                {_remark(_STATISTICS_NAME, "pg_statistic_ext", "s.oid")}),
-             NULL, json_build_array(m.nspname, s.stxname))
+             NULL, json_build_array(n.nspname, c.relname))
       FROM node JOIN pg_statistic_ext s ON s.oid = node.objid {_OF_TABLE.format("s.stxrelid")}
       JOIN pg_namespace m ON m.oid = s.stxnamespace
      WHERE node.classid = 'pg_statistic_ext'::regclass"""

@@ -194,6 +194,10 @@ class Object:
         """What is the same under another name, which nothing declares, where it does not exist."""
         return None
 
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        """What depends on it and would stop its removal."""
+        return []
+
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         """Itself, with what the catalog tells of an object that does not exist yet.
 

@@ -231,6 +231,9 @@ def _change(
                 refuse(f"operation {catalog.former[key]!r} gives {spoken(key)} another name")
     if not statements and not renamed:
         return None
+    going = current if target is None and not catalog.renames else None
+    if users := going.used_by(catalog, ask) if going else []:
+        refuse(f"it is used by {', '.join(users)}: remove or change that before")
     if current:
         guards: list[Statement] = []
         for guard in one.guarded(current, target, catalog, ask):

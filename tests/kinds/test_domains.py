@@ -41,7 +41,10 @@ def test_a_domain_is_created_altered_and_removed(deploy: Deploy) -> None:
     assert found[5].startswith(check)
     assert "'y'" in found[5]
     assert database.psql("SELECT * FROM t") == "a"
-    assert "t depends on" in deploy.run("pg.domain('d', present=False)").failed().output
+    assert (
+        "used by column x of table public.t"
+        in deploy.run("pg.domain('d', present=False)").failed().output
+    )
     database.psql("DROP TABLE t")
     deploy.apply("pg.domain('d', present=False)")
     assert database.rows(DOMAIN) == []

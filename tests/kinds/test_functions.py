@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import secrets
 
-from harness import one_version
+from harness import Database, one_version
 from kinds.conftest import Deploy, outcomes
 
 FACTS = """
@@ -190,3 +190,35 @@ def test_a_function_is_replaced_and_keeps_what_it_had(deploy: Deploy) -> None:
             f"FROM pg_proc WHERE proname = 'f{number}'"
         )
         assert found == [(role, "kept", f"{{{role}=X/{role},{role}_user=X/{role}}}")], name
+
+
+@one_version
+def test_a_function_of_another_result_is_made_anew_with_what_uses_it(
+    deploy: Deploy, database: Database
+) -> None:
+    role = f"r_{secrets.token_hex(3)}"
+    database.psql(
+        f"CREATE ROLE {role}; CREATE FUNCTION f(a integer) RETURNS integer LANGUAGE sql AS "
+        "'SELECT a'; COMMENT ON FUNCTION f IS 'kept'; REVOKE EXECUTE ON FUNCTION f FROM PUBLIC;"
+        "GRANT EXECUTE ON FUNCTION f TO pg_read_all_data WITH GRANT OPTION;"
+        f"ALTER FUNCTION f OWNER TO {role};"
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO pg_monitor;"
+        "CREATE TABLE t (id integer DEFAULT f(1)); CREATE POLICY p ON t USING (f(id) > 0);"
+        "CREATE VIEW v AS SELECT f(id) AS f FROM t; GRANT SELECT ON v TO PUBLIC"
+    )
+    before = database.dump()
+    deploy.apply(
+        "pg.function('f', arguments='b integer', returns='bigint', body='SELECT b::bigint')"
+    )
+    changed = {"f(a integer)": "f(b integer)", "RETURNS integer": "RETURNS bigint",
+               "SELECT a": "SELECT b::bigint"}  # fmt: skip
+    for old, new in changed.items():
+        before = before.replace(old, new)
+    assert database.dump() == before
+    assert database.psql("SELECT pg_typeof(f) FROM v") == ""
+    database.psql("ALTER TABLE t ADD CONSTRAINT k CHECK (f(id) > 0)")
+    dump = database.dump()
+    run = deploy.run("pg.function('f', arguments='b integer', returns='integer', body='SELECT b')")
+    assert "constraint k on table public.t" in run.failed().output
+    assert database.dump() == dump

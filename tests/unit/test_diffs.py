@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from pyinfra_postgres.acl import Acl
+from pyinfra_postgres.dependents import Remade
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.kind import Object
 from pyinfra_postgres.names import Exact, Name
@@ -26,7 +26,7 @@ from pyinfra_postgres.objects.roles import Role
 from pyinfra_postgres.objects.schemas import Schema
 from pyinfra_postgres.objects.tables import Table
 from pyinfra_postgres.objects.triggers import Trigger
-from pyinfra_postgres.plan import Hazard, Stage
+from pyinfra_postgres.plan import Hazard, Stage, Statement
 
 T = Name("public", "t")
 
@@ -259,11 +259,8 @@ FUNCTIONS = [
          f"{_HEAD}VOLATILE\nAS $function1$$function$$function1$"),
     case("a function of another result is made anew, and keeps who may call it",
          evolve(FUNCTION, returns=Exact("text")),
-         evolve(FUNCTION, granted=Acl("o", {("o", "EXECUTE"): False, ("r", "EXECUTE"): True})),
-         "DROP FUNCTION public.f(integer)", f"{_HEAD}VOLATILE{_BODY}",
-         "ALTER FUNCTION public.f(integer) OWNER TO o",
-         "REVOKE EXECUTE ON FUNCTION public.f(integer) FROM PUBLIC",
-         "GRANT EXECUTE ON FUNCTION public.f(integer) TO r WITH GRANT OPTION"),
+         evolve(FUNCTION, remade=Remade((Statement("CREATE FUNCTION f"), Statement("GRANT x")))),
+         "DROP FUNCTION public.f(integer)", f"{_HEAD}VOLATILE{_BODY}", "GRANT x"),
 ]  # fmt: skip
 
 TRIGGER = Trigger("x", "t", when="BEFORE INSERT", function="f()")

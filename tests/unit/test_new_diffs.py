@@ -10,6 +10,7 @@ from attrs import evolve
 from pyinfra_postgres.catalog import Catalog
 from pyinfra_postgres.command import Answer
 from pyinfra_postgres.compare import Comparison
+from pyinfra_postgres.dependents import Dependent, Dependents, Remade
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.kind import Object
 from pyinfra_postgres.names import Exact
@@ -24,6 +25,7 @@ from pyinfra_postgres.objects.statistics import Statistics
 from pyinfra_postgres.objects.triggers import Trigger
 from pyinfra_postgres.objects.views import MaterializedView, View
 from pyinfra_postgres.parse import type_name
+from pyinfra_postgres.plan import Statement
 
 VIEW = View("v", "SELECT 1 AS a", security_barrier=True, check_option="none", owner="o")
 MATERIALIZED = MaterializedView("m", "SELECT 1 AS a", owner="o", comment="x")
@@ -33,6 +35,19 @@ STATISTICS = Statistics("s", "t", ["a", "b"], kinds=["mcv"], owner="o")
 PROCEDURE = Procedure("p", "a integer", body="SELECT 1", language="sql")
 INDEX = Index("i", "t", ["a"], parameters={"fillfactor": 70, "deduplicate_items": True})
 TRIGGER = Trigger("g", "t", when="AFTER INSERT", function="f()", constraint=True)
+
+REMADE = Remade(
+    (
+        Statement("CREATE MATERIALIZED VIEW public.m WITH (fillfactor='70') AS\nx\nWITH NO DATA"),
+        Statement("GRANT SELECT ON m TO r"),
+    ),
+    Dependents(
+        (
+            Dependent("1/2/0", "view", "view uses", frozenset(), None,
+                      (Statement("DROP VIEW uses"),), (Statement("CREATE VIEW uses"),)),
+        )
+    ),
+)  # fmt: skip
 
 CASES: dict[str, tuple[Object | None, Object | None, list[str]]] = {
     "a view stays": (VIEW, VIEW, []),
@@ -46,10 +61,17 @@ CASES: dict[str, tuple[Object | None, Object | None, list[str]]] = {
         "ALTER VIEW public.v RESET (security_barrier)",
         "ALTER VIEW public.v SET (check_option=local)"]),
     "a materialized view stays": (MATERIALIZED, MATERIALIZED, []),
-    "a materialized view is made anew": (MATERIALIZED, evolve(MATERIALIZED, query="SELECT 2"), [
-        "DROP MATERIALIZED VIEW public.m", "CREATE MATERIALIZED VIEW public.m AS\nSELECT 2",
-        "ALTER MATERIALIZED VIEW public.m OWNER TO o",
-        "COMMENT ON MATERIALIZED VIEW public.m IS 'x'"]),
+    "a materialized view is made anew with what uses it": (
+        MATERIALIZED, evolve(MATERIALIZED, query="SELECT 2", comment="y", remade=REMADE), [
+            "DROP VIEW uses", "DROP MATERIALIZED VIEW public.m",
+            "CREATE MATERIALIZED VIEW public.m WITH (fillfactor='70') AS\nSELECT 2\nWITH NO DATA",
+            "GRANT SELECT ON m TO r", "CREATE VIEW uses", "COMMENT ON MATERIALIZED VIEW public.m "
+            "IS 'y'"]),
+    "a view of other columns is made anew with what uses it": (
+        VIEW, evolve(VIEW, query="SELECT 2 AS b", remade=REMADE), [
+            "DROP VIEW uses", "DROP VIEW public.v",
+            "CREATE OR REPLACE VIEW public.v WITH (security_barrier=true) AS\nSELECT 2 AS b",
+            "GRANT SELECT ON m TO r", "CREATE VIEW uses"]),
     "a domain stays": (DOMAIN, DOMAIN, []),
     "a domain is created": (None, DOMAIN, [
         "CREATE DOMAIN public.d AS text DEFAULT ('a') CONSTRAINT k CHECK (VALUE <> '')"]),
@@ -99,12 +121,6 @@ def test_diff(name: str) -> None:
     current, declared, expected = CASES[name]
     kind: Any = type(current or declared)
     assert [one.sql for one in kind.diff(current, declared)] == expected
-
-
-def test_a_materialized_view_that_is_used_is_not_made_anew() -> None:
-    used = evolve(MATERIALIZED, users=("uses",))
-    with pytest.raises(DeclarationError, match="it is used by uses"):
-        list(MaterializedView.diff(used, evolve(used, query="SELECT 2")))
 
 
 def test_a_trigger_that_is_no_constraint_can_not_be_deferred() -> None:

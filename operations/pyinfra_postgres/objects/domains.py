@@ -18,8 +18,10 @@ from .. import renames
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..dependents import of_type
 from ..errors import DeclarationError
 from ..kind import (
+    Ask,
     Key,
     Object,
     Row,
@@ -134,6 +136,9 @@ class Domain(Object):
         if self.type is None:
             raise DeclarationError("it does not exist: declare its type")
         return evolve(self, checks=[one for one in self.checks if one.present])
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_type(self.name, catalog, ask).users(self.name, catalog)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         changes: dict[str, Any] = {

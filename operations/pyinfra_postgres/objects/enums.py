@@ -18,6 +18,7 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
+from ..dependents import of_type
 from ..errors import DeclarationError
 from ..kind import (
     Ask,
@@ -159,6 +160,9 @@ class Enum(Object):
                 labels.insert(place, label)
                 place += 1
         return labels
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_type(self.name, catalog, ask).users(self.name, catalog)
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if _extends(current.labels, self.labels):

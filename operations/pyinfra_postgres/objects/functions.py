@@ -13,12 +13,14 @@ from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from ..acl import PUBLIC, Acl
+from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..dependents import Remade, of_function
 from ..errors import DeclarationError
 from ..kind import (
+    Ask,
     Key,
     Object,
     Row,
@@ -185,8 +187,8 @@ class Function(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    granted: Acl | None = field(default=None, eq=False, kw_only=True)
-    """Who may execute it: what it has to get back where it is dropped and created."""
+    remade: Remade | None = field(default=None, eq=False, kw_only=True)
+    """How it is dropped and created, where it can't be replaced."""
 
     def key(self) -> Key:
         return (self.kind, *self.name, identity(self.arguments))
@@ -291,8 +293,22 @@ class Function(Object):
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
-            granted=catalog.acls.get((self.acl, *current.key()[1:])),
         )
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_function(self.signature, catalog, ask).users(self.name, catalog)
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        if _replaceable(current, self):
+            return self
+        found = of_function(current.signature, catalog, ask)
+        checked = [one.title for one in found.all if one.kind in _CHECKED and one.drop]
+        if checked:
+            raise DeclarationError(
+                f"PostgreSQL has to drop and create it, and it is used by {', '.join(checked)}, "
+                "which would be checked or built anew for all rows: change that before"
+            )
+        return evolve(self, remade=Remade.of(found))
 
     def _aligned_body(self, current: Self, same: Same) -> str | None:
         if self.body is None or not (self.has_sql_body and current.has_sql_body):
@@ -312,8 +328,8 @@ class Function(Object):
     def diff(current: Function | None, declared: Function | None) -> Iterator[Statement]:
         """CREATE, replace in place or DROP a function.
 
-        Another return type, or other names of arguments, need it to be dropped and created; what
-        depends on it then makes PostgreSQL refuse.
+        Another return type, or other names of arguments, need it to be dropped and created, with
+        what depends on it.
         """
         if declared is None:
             assert current
@@ -323,14 +339,18 @@ class Function(Object):
         if current is None:
             yield _created(declared)
         elif evolve(current, owner=declared.owner, comment=declared.comment) != declared:
-            if not _replaceable(current, declared):
+            remade = None if _replaceable(current, declared) else declared.remade or Remade()
+            if remade:
+                yield from remade.dependents.dropped()
                 yield Statement(f"DROP {current.acl} {current.signature}")
-                current = None
             yield _created(declared)
+            yield from remade.restored if remade else ()
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
-        if current is None and declared.granted:
-            yield from _granted_again(target, declared.granted)
+
+
+_CHECKED = frozenset({"check", "exclusion", "index", "generated", "column", "domain"})
+"""What is checked or built for all rows when it is created."""
 
 
 @frozen
@@ -348,16 +368,6 @@ class Procedure(Function):
 
     def _result(self) -> str | None:
         return None
-
-
-def _granted_again(target: str, acl: Acl) -> Iterator[Statement]:
-    everybody = (PUBLIC, "EXECUTE")
-    if everybody not in acl.granted:
-        yield Statement(f"REVOKE EXECUTE ON {target} FROM PUBLIC")
-    for (grantee, privilege), option in sorted(acl.granted.items()):
-        if grantee != acl.owner and (grantee, privilege) != everybody:
-            also = " WITH GRANT OPTION" if option else ""
-            yield Statement(f"GRANT {privilege} ON {target} TO {quoted(grantee)}{also}")
 
 
 def _replaceable(current: Function, declared: Function) -> bool:

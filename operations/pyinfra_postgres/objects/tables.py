@@ -18,6 +18,7 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
+from ..dependents import of_table
 from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
@@ -321,6 +322,9 @@ class Table(Object):
         )
         stored = (key_elements(current.partition_by)[0], current.partition_key)
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_table(self.name, catalog, ask).users(self.name, catalog)
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         there = {column.name for column in current.columns or ()}

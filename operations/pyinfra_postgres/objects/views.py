@@ -16,9 +16,11 @@ from typing_extensions import Unpack
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..dependents import Remade, of_columns, of_relation
 from ..errors import DeclarationError
 from ..kind import (
     VIEW,
+    Ask,
     Key,
     Object,
     Row,
@@ -29,10 +31,9 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted, role_sql
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, references, split_statements, statement
 from ..plan import Hazard, Statement
-from .indexes import Index
 
 
 def _query(text: str | None) -> str | None:
@@ -59,8 +60,8 @@ class _Query(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    users: tuple[str, ...] = field(default=(), eq=False, kw_only=True)
-    """What depends on the stored view."""
+    remade: Remade | None = field(default=None, eq=False, kw_only=True)
+    """How it is dropped and created, where its query can't be replaced."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -91,6 +92,35 @@ class _Query(Object):
         # The server reads both queries as those of a view, under the path of each.
         equal = self.query is None or same("{}", self.query, current.query, signature=VIEW)
         return current.query if equal else self.query
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_relation(self.name, catalog, ask).users(self.name, catalog)
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        if self.query == current.query or self._replaces(current, ask):
+            return self
+        remade = Remade.of(of_relation(self.name, catalog, ask))
+        columns = _columns(self.query or "", ask)
+        gone = [one for one in _columns(current.query or "", ask) if columns and one not in columns]
+        if gone:
+            users = of_columns(self.name, gone, catalog, ask).users(self.name, catalog)
+            if users:
+                raise DeclarationError(
+                    f"{', '.join(users)} uses its column {', '.join(gone)}, which goes: "
+                    "change or remove that before"
+                )
+        kept = [one for one in remade.created if not any(_is_on(self.name, x, one) for x in gone)]
+        return evolve(self, remade=evolve(remade, created=tuple(kept)))
+
+    def _replaces(self, current: Self, ask: Ask) -> bool:
+        """Whether PostgreSQL can replace the current query in place."""
+        return False
+
+    def _anew(self, kind: str) -> Iterator[Statement]:
+        """Drops it with what depends on it; the new one comes next."""
+        remade = self.remade or Remade()
+        yield from remade.dependents.dropped()
+        yield Statement(f"DROP {kind} {self.name}", locks=self.name, hazards=(Hazard.BLOCKS_READS,))
 
 
 @frozen
@@ -125,15 +155,18 @@ class View(_Query):
             security_invoker=either(self.security_invoker, current.security_invoker),
             security_barrier=either(self.security_barrier, current.security_barrier),
             check_option=either(self.check_option, current.check_option),
-            users=current.users,
         )
+
+    def _replaces(self, current: Self, ask: Ask) -> bool:
+        twin = "CREATE OR REPLACE TEMP VIEW pyinfra_postgres_twin AS"
+        answer = ask.attempt([f"{twin}\n{current.query}", f"{twin}\n{self.query}"])
+        return answer.failure is None
 
     @staticmethod
     def diff(current: View | None, declared: View | None) -> Iterator[Statement]:
-        """CREATE, replace in place, ALTER or DROP a view.
+        """CREATE, replace, ALTER or DROP a view.
 
-        PostgreSQL replaces a view only where its columns stay and new ones come last; it says so
-        where they don't.
+        PostgreSQL replaces a view in place only where its columns stay and new ones come last.
         """
         if declared is None:
             assert current
@@ -143,10 +176,14 @@ class View(_Query):
         options = sorted(declared.options())
         if current is None or current.query != declared.query:
             head = f" WITH ({', '.join(options)})" if options else ""
+            if declared.remade:
+                yield from declared._anew("VIEW")
             yield Statement(
                 f"CREATE OR REPLACE {target}{head} AS\n{declared.query}",
                 locks=current.name if current else None,
             )
+            if declared.remade:
+                yield from declared.remade.restored
         elif sorted(current.options()) != options:
             before = {one.split("=")[0] for one in current.options()}
             gone = sorted(before - {one.split("=")[0] for one in options})
@@ -165,9 +202,6 @@ class MaterializedView(_Query):
     kind: ClassVar[str] = "materialized_view"
     acl: ClassVar[str] = "TABLE"
 
-    rebuilt: tuple[Statement, ...] = field(default=(), eq=False, kw_only=True)
-    """What gives a view that is made anew the indexes and privileges of the stored one."""
-
     @property
     def title(self) -> str:
         return f"materialized view {self.name}"
@@ -181,8 +215,6 @@ class MaterializedView(_Query):
             query=self._same_query(current, same),
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
-            users=current.users,
-            rebuilt=tuple(_rebuilt(self.name, catalog)),
         )
 
     @staticmethod
@@ -198,43 +230,48 @@ class MaterializedView(_Query):
             yield Statement(f"DROP MATERIALIZED VIEW {current.name}", locks=current.name)
             return
         target = f"MATERIALIZED VIEW {declared.name}"
-        again = current is not None and current.query != declared.query
-        if current and again:
-            if current.users:
-                raise DeclarationError(
-                    f"its query differs, and it is used by {', '.join(current.users)}: "
-                    "remove those, or declare the new query under another name"
-                )
-            yield Statement(f"DROP {target}", locks=current.name, hazards=(Hazard.BLOCKS_READS,))
-        if current is None or again:
+        if current is None:
             yield Statement(f"CREATE {target} AS\n{declared.query}")
-            yield from declared.rebuilt
-        kept = None if again else current
-        yield from owner(target, kept, declared)
-        yield from comment(target, kept, declared)
+        elif current.query != declared.query:
+            remade = declared.remade or Remade()
+            yield from declared._anew("MATERIALIZED VIEW")
+            yield Statement(_with_query(remade, target, declared.query or ""))
+            yield from remade.restored
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
 
 
-def _rebuilt(name: Name, catalog: Catalog) -> Iterator[Statement]:
-    for index in catalog.of(Index):
-        if index.table == name:
-            yield Statement(index.created(concurrently=False))
-            yield from comment(f"INDEX {Name(name.schema, index.name)}", None, index)
-    acl = catalog.acls.get(("TABLE", *name))
-    for (grantee, privilege), grantable in sorted(acl.granted.items()) if acl else ():
-        if acl and grantee != acl.owner:
-            role = role_sql(grantee)
-            option = " WITH GRANT OPTION" if grantable else ""
-            yield Statement(f"GRANT {privilege} ON {name} TO {role}{option}")
+def _with_query(remade: Remade, target: str, query: str) -> str:
+    """What creates a materialized view, with what is not declared of it as the server has it."""
+    stored = remade.created[0].sql if remade.created else f"CREATE {target} AS\n"
+    data = "\nWITH NO DATA" if stored.endswith("\nWITH NO DATA") else ""
+    return f"{stored.partition(' AS' + chr(10))[0]} AS\n{query}{data}"
+
+
+def _columns(query: str, ask: Ask) -> list[str]:
+    """The columns of a query; none where the server can't tell yet."""
+    answer = ask.attempt(
+        [
+            f"CREATE TEMP VIEW pyinfra_postgres_twin AS\n{query}",
+            "SELECT json_agg(attname) FROM pg_attribute "
+            "WHERE attrelid = 'pg_temp.pyinfra_postgres_twin'::regclass",
+        ]
+    )
+    return [] if answer.failure else answer.values()[0] or []
+
+
+def _is_on(view: Name, column: str, statement: Statement) -> bool:
+    """Whether a statement comments on a column of a view, or grants privileges on it."""
+    name = quoted(column)
+    return statement.sql.startswith(f"COMMENT ON COLUMN {view}.{name} IS ") or (
+        f" ({name}) ON TABLE {view} TO " in statement.sql
+    )
 
 
 QUERIES = {
     "views": f"""
         SELECT json_build_array(c.oid::int8, c.relkind, pg_get_viewdef(c.oid), c.reloptions,
-                 c.relowner::int8, d.description,
-                 (SELECT json_agg(DISTINCT u.ev_class::regclass::text)
-                    FROM pg_depend p JOIN pg_rewrite u ON u.oid = p.objid
-                   WHERE p.classid = 'pg_rewrite'::regclass AND p.refobjid = c.oid
-                     AND p.refclassid = 'pg_class'::regclass AND u.ev_class <> c.oid))
+                 c.relowner::int8, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
@@ -244,7 +281,7 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    for oid, kind, query, options, role, remark, users in sections["views"] or ():
+    for oid, kind, query, options, role, remark in sections["views"] or ():
         stored = dict(option.split("=", 1) for option in options or ())
         name = catalog.relations[oid]
         text = Exact(query.strip().removesuffix(";"))
@@ -258,12 +295,9 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 security_invoker=stored.get("security_invoker") in {"true", "on"},
                 security_barrier=stored.get("security_barrier") in {"true", "on"},
                 check_option=stored.get("check_option", "none"),
-                users=tuple(users or ()),
             )
         else:
-            found = MaterializedView(
-                name, text, owner=catalog.roles[role], comment=remark, users=tuple(users or ())
-            )
+            found = MaterializedView(name, text, owner=catalog.roles[role], comment=remark)
         catalog.objects[found.key()] = found
 
 
@@ -292,7 +326,9 @@ def view(
     + renamed_from: its former name
     + present: whether it exists; a view that another uses is not removed
 
-    PostgreSQL replaces a view in place where its columns stay and new ones come last.
+    PostgreSQL replaces a view in place where its columns stay and new ones come last. Where they
+    don't, it is dropped and created in the transaction, with its privileges, and so is what uses
+    it; a column that something else uses does not go.
 
     **Example:**
 
@@ -332,7 +368,8 @@ def materialized_view(
     + renamed_from: its former name
     + present: whether it exists; one that a view uses is not removed
 
-    Another query makes it anew, with its indexes and privileges. Its rows are not refreshed.
+    Another query makes it anew, with its indexes and privileges and what uses it. Its rows are not
+    refreshed.
 
     **Example:**
 
