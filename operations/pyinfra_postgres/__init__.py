@@ -34,6 +34,8 @@ from .objects.extensions import Extension, extension
 from .objects.functions import Function, function
 from .objects.grants import Grant, grant
 from .objects.indexes import Index, index
+from .objects.partition import AnyPartition as Partition
+from .objects.partition import partition
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
 from .objects.roles import Membership, Role, role
@@ -66,6 +68,7 @@ __all__ = [
     "Index",
     "MaterializedView",
     "Membership",
+    "Partition",
     "Partitions",
     "Policy",
     "PrimaryKey",
@@ -89,6 +92,7 @@ __all__ = [
     "index",
     "materialized_view",
     "objects",
+    "partition",
     "partitions",
     "policy",
     "role",

@@ -238,10 +238,9 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
             there = _there(part, indexes.get(table, ()), same)
             if there and part.partitioned:
                 there = evolve(there, valid=True)
-            if table.schema not in taken:
-                taken[table.schema] = catalog.names_in(table.schema)
-            name = there.name if there else _default_name(part, taken[table.schema])
-            taken[table.schema].add(name)
+            names = taken.setdefault(table.schema, catalog.names_in(table.schema))
+            name = there.name if there else default_name(part, names)
+            names.add(name)
             part = evolve(part, name=name, built=there)
             yield part
             if part.partitioned:
@@ -264,7 +263,7 @@ def _there(part: Index, candidates: Iterable[Index], same: Same) -> Index | None
     return same.first(free, lambda one: part.equals(one, same))
 
 
-def _default_name(part: Index, taken: set[str | None]) -> Exact:
+def default_name(part: Index, taken: set[str | None]) -> Exact:
     """The name that PostgreSQL gives to it."""
     columns = "_".join([*(element.label for element in part.columns), *part.include])
     return chosen_name(part.table.name, columns, "idx", taken)

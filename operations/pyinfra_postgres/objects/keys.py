@@ -45,7 +45,7 @@ def planned(
     if index.partitioned:
         name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
-        indexes = [one for leaf in leaves for one in _of_leaf(leaf, key, same, catalog)]
+        indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog)]
     elif key.name and old and old.name == key.name:
         name, there = index_builds.aside(
             index, catalog, "new", lambda one: not one.valid or index.equals(one, same)
@@ -78,7 +78,7 @@ def _place(
     return name, ours.get(name)
 
 
-def _of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
+def of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
     """The index that a partition lacks."""
     table = catalog.objects.get(("table", *leaf))
     stored = [one for one in getattr(table, "constraints", ()) if not one.inherited]
@@ -137,13 +137,13 @@ def added(
     if partitioned:
         # Its partitions have the same constraint then, and nothing is built or read.
         parts = [
-            f"ALTER TABLE {index.table} ADD {_using(key, index.name, index.name)}"
+            f"ALTER TABLE {index.table} ADD {using(key, index.name, index.name)}"
             for index in key.way.indexes
         ]
         add = f"{change} ADD {key.written()}"
     else:
         (index,) = key.way.indexes
-        parts, add = [], f"{change} ADD {_using(key, key.name or '', index.name)}"
+        parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
     texts = [*drop, *parts, add, *remark]
     tables = [table, *(one.table for one in key.way.indexes if one.table != table)]
     if key.way.dependents:
@@ -152,6 +152,7 @@ def added(
         yield together(texts, tuple(map(Lock, tables)))
 
 
-def _using(key: Key, name: str, index: str) -> str:
+def using(key: Key, name: str, index: str) -> str:
+    """A key's definition on an index that is there."""
     kind = "PRIMARY KEY" if isinstance(key, PrimaryKey) else "UNIQUE"
     return f"CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(index)}{key.timing}"

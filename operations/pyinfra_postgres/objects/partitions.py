@@ -118,6 +118,8 @@ class Partition(Object):
     """What deleting rows from the default partition would set off, and so forbids to move them."""
     other: str = ""
     """The bound as PostgreSQL has it, where it is none of the above."""
+    detaching: bool = field(default=False, eq=False)
+    """Whether an interrupted run has begun to detach it."""
     every: str = field(default="", eq=False)
     """The period of the partitions that the run declares for its parent."""
 
@@ -125,11 +127,13 @@ class Partition(Object):
         return (self.kind, *self.name)
 
     def lines(self) -> Iterator[str]:
-        yield f"of {self.parent} {self._bound()}"
+        yield f"of {self.parent} {self.bound}"
         if self.row_security:
             yield "row security"
 
-    def _bound(self) -> str:
+    @property
+    def bound(self) -> str:
+        """Its bound, as SQL has it."""
         if self.other:
             return self.other
         if self.bounds is None:
@@ -192,7 +196,7 @@ class Partition(Object):
                 continue
             mine, theirs = self.span(), one.span()
             if mine and theirs and mine[0] < theirs[1] and theirs[0] < mine[1]:
-                raise DeclarationError(f"it would overlap {one.title}, {one._bound()}")
+                raise DeclarationError(f"it would overlap {one.title}, {one.bound}")
             if one.bounds is None and not one.other and one.name in catalog.filled:
                 rest = one.name
         parent = catalog.objects.get(("table", *self.parent))
@@ -250,8 +254,8 @@ class Partition(Object):
             yield from _moved(declared) if movable else _created(declared)
         elif evolve(current, row_security=declared.row_security) != declared:
             raise DeclarationError(
-                f"it exists as a partition of {current.parent} {current._bound()}, and is declared "
-                f"as one of {declared.parent} {declared._bound()}: detach it first"
+                f"it exists as a partition of {current.parent} {current.bound}, and is declared "
+                f"as one of {declared.parent} {declared.bound}: detach it first"
             )
         secured = bool(current and current.row_security)
         if declared.row_security is not None and declared.row_security != secured:
@@ -264,7 +268,7 @@ class Partition(Object):
 
 def _created(declared: Partition) -> Iterator[Statement]:
     yield Statement(
-        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared._bound()}",
+        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared.bound}",
         locks=declared.parent,
     )
 
@@ -320,7 +324,7 @@ def _moved(declared: Partition) -> Iterator[Statement]:
         hazards=(Hazard.BLOCKS_WRITES,),
     )
     yield Statement(
-        f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared._bound()}",
+        f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared.bound}",
         hazards=(Hazard.SCANS,),
         locks=declared.parent,
     )
@@ -431,15 +435,16 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         parent, bound = row[11], row[12]
         if parent is None or parent not in catalog.relations:
             continue
-        bounds = _stored_bounds(bound)
-        partition = Partition(
-            catalog.relations[row[0]],
-            catalog.relations[parent],
-            bounds,
-            row_security=row[6],
-            other="" if bounds or bound == "DEFAULT" else bound,
-        )
+        name, of = catalog.relations[row[0]], catalog.relations[parent]
+        partition = evolve(partition_of(name, of, bound, row[6]), detaching=row[14])
         catalog.objects[partition.key()] = partition
+
+
+def partition_of(name: Name, parent: Name, bound: str, row_security: bool | None) -> Partition:
+    """A partition with a bound as SQL has it."""
+    bounds = _stored_bounds(bound)
+    other = "" if bounds or bound == "DEFAULT" else bound
+    return Partition(name, parent, bounds, row_security=row_security, other=other)
 
 
 def _stored_bounds(bound: str) -> tuple[str, str] | None:

@@ -299,7 +299,7 @@ class Table(Object):
             kept=frozenset(one.name for one in others),
             gone=going(self.name, dropped, catalog) if dropped else (),
             absent=(),
-            partition_by=self._aligned_key(current, same),
+            partition_by=self.aligned_key(current, same),
             partition_key=current.partition_key,
             row_security=either(self.row_security, current.row_security),
             force_row_security=either(self.force_row_security, current.force_row_security),
@@ -310,7 +310,8 @@ class Table(Object):
         )
         return current if aligned == current and not others else aligned
 
-    def _aligned_key(self, current: Self, same: Same) -> str | None:
+    def aligned_key(self, current: Table, same: Same) -> str | None:
+        """The partition key, written as the stored one where it is the same."""
         if self.partition_by is None or current.partition_by is None:
             return either(self.partition_by, current.partition_by)
         strategy, elements = key_elements(self.partition_by)
@@ -493,7 +494,7 @@ QUERIES = {
                  CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) > 0 END,
                  i.inhparent::int8,
                  CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-                 d.description)
+                 d.description, i.inhdetachpending)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
           LEFT JOIN pg_description d
@@ -542,7 +543,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     filled = _filled(sections)
     key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
-        oid, _, _, kind, owner_id, acl, secured, forced, _, key, _, _, _, remark = row
+        oid, _, _, kind, owner_id, acl, secured, forced, _, key, _, _, _, remark, _ = row
         relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
         target = "SEQUENCE" if kind == "S" else "TABLE"
         catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)

@@ -1,0 +1,354 @@
+"""A partition with any bound: CREATE TABLE ... PARTITION OF, ATTACH PARTITION, DETACH PARTITION.
+
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-ATTACH-PARTITION
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge, declared
+from ..errors import DeclarationError
+from ..kind import Ask, Key, Object, Same, either
+from ..names import Exact, Name, parse_name, quoted
+from ..naming import joined
+from ..parse import Reference, closed
+from ..plan import Hazard, Lock, Loss, Mode, Stage, Statement, together
+from . import index_builds, keys
+from .constraints import PrimaryKey, Unique, validated
+from .indexes import Index
+from .partition_bounds import Bound
+from .partitions import Partition, partition_of
+from .tables import Table
+
+
+def _values(text: str | None) -> str | None:
+    if text is not None and not isinstance(text, Exact):
+        Bound.parse(text)
+    return text
+
+
+@frozen
+class AnyPartition(Object):
+    """A partition with any bound, or the table that was one or is to be one."""
+
+    kind: ClassVar[str] = "partition"
+    acl: ClassVar[str] = "TABLE"
+
+    name: Name = field(converter=parse_name)
+    of: Name = field(converter=parse_name)
+    values: str | None = field(default=None, converter=_values)
+    partition_by: str | None = field(default=None, kw_only=True)
+    attached: bool = field(default=True, kw_only=True)
+    row_security: bool | None = field(default=None, kw_only=True)
+    detaching: bool = field(default=False, eq=False, kw_only=True)
+    """Whether an interrupted run has begun to detach it."""
+    filled: bool = field(default=False, eq=False, kw_only=True)
+    rest: Name | None = field(default=None, eq=False, kw_only=True)
+    """The default partition beside it."""
+    rest_filled: bool = field(default=False, eq=False, kw_only=True)
+    condition: str | None = field(default=None, eq=False, kw_only=True)
+    """What holds for all its rows, where PostgreSQL can infer the bound from it."""
+    is_checked: bool = field(default=False, eq=False, kw_only=True)
+    """Whether an interrupted run has left a check of it."""
+    indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
+    """What its parent has and it lacks."""
+    keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"of {self.of} {self.values}" if self.attached else f"not of {self.of}"
+        if self.partition_by:
+            yield f"partition by {self.partition_by}"
+        if self.row_security:
+            yield "row security"
+
+    def requires(self) -> Iterator[Reference]:
+        yield Reference("table", self.of)
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("table", self.name)
+
+    def belongs_to(self) -> Reference:
+        return Reference("table", self.of)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        table = catalog.objects.get(("table", *self.name))
+        if not isinstance(table, Table):
+            return None
+        stored = catalog.objects.get(self.key())
+        current = evolve(
+            self,
+            attached=isinstance(stored, Partition),
+            partition_by=table.partition_by,
+            row_security=table.row_security,
+            filled=self.name in catalog.filled,
+        )
+        if not isinstance(stored, Partition):
+            return current
+        bound = stored.bound
+        if self.values is not None and self.of == stored.parent and self._is(bound, catalog, ask):
+            bound = self.values
+        return evolve(current, of=stored.parent, values=Exact(bound), detaching=stored.detaching)
+
+    def _is(self, stored: str, catalog: Catalog, ask: Ask) -> bool:
+        """Whether a stored bound is the declared one."""
+        parent = catalog.objects.get(("table", *self.of))
+        types = {column.name: column.type for column in getattr(parent, "columns", None) or ()}
+        key = [types.get(one or "") for one in _key_columns(parent)]
+        return Bound.parse(self.values or "").equals(Bound.parse(stored), key, ask)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        key = Table(self.name, partition_by=self.partition_by)
+        table = catalog.objects[("table", *self.name)]
+        assert isinstance(table, Table)
+        found = evolve(
+            self,
+            values=either(self.values, current.values if current.attached else None),
+            partition_by=key.aligned_key(table, same),
+            row_security=either(self.row_security, current.row_security),
+            filled=current.filled,
+            rest=_default_of(self.of, catalog),
+        )
+        if self.attached and not current.attached:
+            found = found._to_attach(table, same, catalog)
+        return found
+
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+        if not self.attached:
+            return None
+        if self.values is None:
+            raise DeclarationError("it does not exist: declare its values")
+        rest = _default_of(self.of, catalog)
+        return evolve(self, rest=rest, rest_filled=rest in catalog.filled)
+
+    def _to_attach(self, table: Table, same: Same, catalog: Catalog) -> Self:
+        """What has to be done before a table becomes a partition without a scan."""
+        parent = catalog.objects.get(("table", *self.of))
+        if not isinstance(parent, Table):
+            return self
+        if self.values is None:
+            raise DeclarationError("it is no partition: declare its values")
+        _check_columns(table, parent)
+        check = joined(self.name.name, None, "bound_check")
+        indexes, own = [], []
+        taken = catalog.names_in(self.name.schema)
+        for one in sorted(catalog.of(Index), key=lambda one: one.key()):
+            if one.table == self.of:
+                part = evolve(one, table=self.name, comment=None, parent=None).placed(catalog)
+                there = index_builds.found(part, catalog, same)
+                if there is None or not there.valid:
+                    name = there.name if there else index_builds.default_name(part, taken)
+                    taken.add(name)
+                    indexes.append(evolve(part, name=name, built=there))
+        for key in parent.constraints:
+            if isinstance(key, PrimaryKey | Unique):
+                own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
+        return evolve(
+            self,
+            condition=Bound.parse(self.values).condition(_key_columns(parent)),
+            is_checked=any(one.name == check for one in table.constraints),
+            rest_filled=self.rest in catalog.filled,
+            indexes=tuple(indexes),
+            keys=tuple(own),
+        )
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        if not self.attached:
+            catalog.objects.pop(self.key(), None)
+            return
+        stored = partition_of(self.name, self.of, self.values or "", self.row_security)
+        stored.store(catalog, stored if current else None)
+        table = catalog.objects.get(("table", *self.name))
+        if isinstance(table, Table):
+            catalog.put(evolve(table, partition_by=self.partition_by))
+
+    def erase(self, catalog: Catalog) -> None:
+        stored = catalog.objects.get(self.key())
+        if stored is not None:
+            stored.erase(catalog)
+
+    def guarded(
+        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
+    ) -> Iterator[Statement | Loss]:
+        stored = catalog.objects.get(self.key())
+        if target is None and isinstance(stored, Partition):
+            yield from stored.guarded(stored, None, catalog, ask)
+
+    @staticmethod
+    def diff(current: AnyPartition | None, declared: AnyPartition | None) -> Iterator[Statement]:
+        """CREATE, ATTACH, DETACH or DROP a partition."""
+        if declared is None:
+            assert current
+            if current.attached:
+                yield Statement(f"DROP TABLE {current.name}", locks=current.of)
+            return
+        if current is None:
+            yield from _created(declared)
+        elif current.partition_by != declared.partition_by:
+            raise DeclarationError(
+                f"it is partitioned by {current.partition_by or 'nothing'} and is declared by "
+                f"{declared.partition_by or 'nothing'}: PostgreSQL can't change that"
+            )
+        elif current.attached and not declared.attached:
+            yield from _detached(current, declared)
+        elif declared.attached and not current.attached:
+            yield from _attached(declared)
+        elif declared.attached and (current.of, current.values) != (declared.of, declared.values):
+            raise DeclarationError(
+                f"it is a partition of {current.of} {current.values}, and is declared as one of "
+                f"{declared.of} {declared.values}: detach it first, with attached=False"
+            )
+        elif current.detaching:
+            raise DeclarationError(
+                f"an interrupted run has begun to detach it from {current.of}: detach it, with "
+                "attached=False, and attach it again"
+            )
+        secured = bool(current and current.row_security)
+        if declared.row_security is not None and declared.row_security != secured:
+            verb = "ENABLE" if declared.row_security else "DISABLE"
+            yield Statement(
+                f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
+                locks=declared.name if current else None,
+            )
+
+
+def _created(declared: AnyPartition) -> Iterator[Statement]:
+    key = f" PARTITION BY {closed(declared.partition_by)}" if declared.partition_by else ""
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    yield Statement(
+        f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
+        hazards=hazards,
+        locks=tuple(map(Lock, filter(None, (declared.of, declared.rest)))),
+    )
+
+
+def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Statement]:
+    """With a default partition PostgreSQL can't do it concurrently."""
+    detach = f"ALTER TABLE {current.of} DETACH PARTITION {current.name}"
+    if current.detaching:
+        yield Statement(f"{detach} FINALIZE", stage=Stage.AFTER, locks=current.name)
+    elif declared.rest and declared.rest != current.name:
+        yield Statement(detach, locks=(Lock(current.of), Lock(declared.rest)))
+    elif declared.rest:
+        yield Statement(detach, locks=current.of)
+    else:
+        yield Statement(
+            f"{detach} CONCURRENTLY",
+            stage=Stage.AFTER,
+            hazards=(Hazard.NOT_TRANSACTIONAL,),
+            locks=Lock(current.of, Mode.SHARE_UPDATE_EXCLUSIVE),
+        )
+
+
+def _attached(declared: AnyPartition) -> Iterator[Statement]:
+    """A table with rows gets what its parent has first, and a check that saves the scan."""
+    child = f"ALTER TABLE {declared.name}"
+    for index in (*declared.indexes, *(index for _, index in declared.keys)):
+        yield from index_builds.built(index)
+    texts = [
+        f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in declared.keys
+    ]
+    attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
+    locks = [Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(declared.name)]
+    locks += [Lock(declared.rest)] if declared.rest else []
+    scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    if not declared.filled or declared.condition is None:
+        if declared.filled:
+            scans = (*scans, Hazard.LOCKS_OUT)
+        later = declared.filled and declared.indexes + tuple(one for _, one in declared.keys)
+        stage = Stage.AFTER if later else Stage.MAIN
+        for text in (*texts, attach):
+            hazards = scans if text is attach else ()
+            yield Statement(text, stage=stage, hazards=hazards, locks=tuple(locks))
+        return
+    check = joined(declared.name.name, None, "bound_check")
+    name, rule = quoted(check), f"CHECK ({declared.condition})"
+    if declared.is_checked:
+        yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
+    yield Statement(f"{child} ADD CONSTRAINT {name} {rule} NOT VALID", locks=declared.name)
+    yield validated(declared.name, check)
+    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], tuple(locks))
+    yield evolve(whole, hazards=scans)
+
+
+def _key_columns(parent: Object | None) -> list[str | None]:
+    """The columns of a partition key, None for an expression."""
+    return [one.column for one in getattr(parent, "partition_key", ())]
+
+
+def _default_of(parent: Name, catalog: Catalog) -> Name | None:
+    for one in catalog.of(Partition):
+        if one.parent == parent and one.bound == "DEFAULT":
+            return one.name  # type: ignore[no-any-return]
+    return None
+
+
+def _check_columns(table: Table, parent: Table) -> None:
+    """Raise DeclarationError where a table can't be a partition because of its columns."""
+    mine = {one.name: one for one in table.columns or ()}
+    theirs = {one.name: one for one in parent.columns or ()}
+    wrong = [f"lacks {name}" for name in theirs.keys() - mine.keys()]
+    wrong += [f"has {name}, which its parent lacks" for name in mine.keys() - theirs.keys()]
+    for name in mine.keys() & theirs.keys():
+        if mine[name].type != theirs[name].type:
+            wrong.append(f"has {name} as {mine[name].type} and not {theirs[name].type}")
+        elif mine[name].nullable and not theirs[name].nullable:
+            wrong.append(f"has nulls in {name} allowed")
+    if wrong:
+        raise DeclarationError(
+            f"the table can't become a partition of {parent.name}: it {', '.join(sorted(wrong))}"
+        )
+
+
+def partition(
+    partition: str,
+    of: str,
+    values: str | None = None,
+    *,
+    partition_by: str | None = None,
+    attached: bool = True,
+    row_security: bool | None = None,
+    present: bool = True,
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
+    """Declare one partition of a table: of a list, a hash, or a range, or the default one.
+
+    + partition: its name; a table of that name with its parent's columns is attached
+    + of: the partitioned table
+    + values: its bound as in SQL, like `FOR VALUES IN ('eu', 'us')` or `DEFAULT`
+    + partition_by: the key by which it is partitioned in turn
+    + attached: whether it is a partition; False detaches it and keeps it as a table
+    + row_security: whether row level security is on
+    + present: whether it exists; one with rows is removed only where the run allows it
+
+    A table with rows is attached after the transaction, when a check has shown that all rows belong
+    there and it has the indexes and keys of its parent. Without a default partition beside it, it
+    is detached concurrently.
+
+    **Example:**
+
+    .. code:: python
+
+        pg.table("event", [pg.Column("region", "text")], partition_by="LIST (region)")
+        pg.partition("event_eu", "event", "FOR VALUES IN ('de', 'fr')")
+        pg.partition("event_rest", "event", "DEFAULT")
+    """
+    declaration = AnyPartition(
+        partition,
+        of,
+        values,
+        partition_by=partition_by,
+        attached=attached,
+        row_security=row_security,
+    )
+    return converge(**declared([declaration], present, arguments))

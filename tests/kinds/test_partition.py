@@ -1,0 +1,134 @@
+"""Partitions of lists, hashes and ranges: created, compared, attached and detached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+
+BOUNDS = """
+    SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_class c
+     WHERE c.relnamespace = 'public'::regnamespace AND c.relispartition AND c.relkind IN ('r', 'p')
+     ORDER BY 1"""
+EVENT = """
+    CREATE TYPE region AS ENUM ('eu', 'us', 'asia');
+    CREATE TABLE event (r region, n bigint, d date) PARTITION BY LIST (r);
+    CREATE TABLE eu PARTITION OF event FOR VALUES IN ('eu', NULL);
+    INSERT INTO event VALUES ('eu', 1, '2025-01-01');
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Verdicts of equality that no other run has made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def tree() -> None:
+    """Partitions of every strategy, on three levels."""
+    with pg.transaction():
+        pg.enum("region", ["eu", "us", "asia"])
+        columns = [pg.Column("r", "region"), pg.Column("n", "bigint"), pg.Column("d", "date")]
+        pg.table("event", columns, partition_by="LIST (r)")
+        pg.partition("eu", "event", "FOR VALUES IN (NULL, 'eu')")
+        pg.partition("us", "event", "FOR VALUES IN ('us'::region)", partition_by="RANGE (n, d)")
+        pg.partition("us1", "us", "FOR VALUES FROM (MINVALUE, MINVALUE) TO (10 + 5, '2024-1-1')")
+        pg.partition(
+            "us2",
+            "us",
+            "FOR VALUES FROM (15, '2024-01-01') TO (MAXVALUE, MAXVALUE)",
+            partition_by="HASH (d)",
+        )
+        for number in range(2):
+            bound = f"for values with (modulus 2, remainder {number})"
+            pg.partition(f"us2{number}", "us2", bound, row_security=True)
+        pg.partition("rest", "event", "DEFAULT")
+
+
+def test_partitions_of_every_strategy_are_created_and_then_equal(database: Database) -> None:
+    run(database, tree).succeeded()
+    assert database.rows(BOUNDS) == [
+        ("eu", "FOR VALUES IN (NULL, 'eu')"),
+        ("rest", "DEFAULT"),
+        ("us", "FOR VALUES IN ('us')"),
+        ("us1", "FOR VALUES FROM (MINVALUE, MINVALUE) TO ('15', '2024-01-01')"),
+        ("us2", "FOR VALUES FROM ('15', '2024-01-01') TO (MAXVALUE, MAXVALUE)"),
+        ("us20", "FOR VALUES WITH (modulus 2, remainder 0)"),
+        ("us21", "FOR VALUES WITH (modulus 2, remainder 1)"),
+    ]
+    assert run(database, tree).succeeded().plan.changes == []
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("name", "of", "values", "reason"),
+    [
+        ("eu", "event", "FOR VALUES IN ('asia')", "declared as one of public.event FOR VALUES IN"),
+        (
+            "us1",
+            "us",
+            "FOR VALUES FROM (MINVALUE, MINVALUE) TO (16, '2024-1-1')",
+            "detach it first",
+        ),
+        ("us20", "us2", "FOR VALUES WITH (MODULUS 2, REMAINDER 1)", "detach it first"),
+        ("plain", "event", "FOR VALUES IN ('asia')", "it has n as integer and not bigint, lacks d"),
+    ],
+)
+def test_another_bound_and_other_columns_are_refused(
+    name: str, of: str, values: str, reason: str, database: Database
+) -> None:
+    run(database, tree).succeeded()
+    database.psql("CREATE TABLE plain (r region, n integer)")
+    dump = database.dump()
+    assert reason in run(database, lambda: pg.partition(name, of, values)).refused().messages
+    assert database.dump() == dump
+
+
+def test_what_is_no_bound_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no partition bound"):
+        pg.Partition("p", "t", "VALUES (1)")
+
+
+@one_version
+def test_an_interrupted_detachment_is_finished(database: Database) -> None:
+    database.psql(EVENT)
+    with database.holding("SELECT FROM event"), database.connect(autocommit=True) as other:
+        other.execute("SET statement_timeout = 300")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            other.execute("ALTER TABLE event DETACH PARTITION eu CONCURRENTLY")
+    refused = run(database, lambda: pg.partition("eu", "event", "FOR VALUES IN ('eu', NULL)"))
+    assert "an interrupted run has begun to detach it" in refused.refused().messages
+
+    def detached() -> None:
+        pg.partition("eu", "event", attached=False)
+
+    run(database, detached).succeeded()
+    assert database.rows(BOUNDS) == []
+    assert database.psql("SELECT n FROM eu") == "1"
+    assert run(database, detached).succeeded().plan.changes == []
+
+
+@one_version
+def test_a_partition_beside_a_default_one_is_detached_in_the_transaction(
+    database: Database,
+) -> None:
+    database.psql(EVENT + "CREATE TABLE rest PARTITION OF event DEFAULT")
+    run(database, lambda: pg.partition("eu", "event", attached=False)).succeeded()
+    assert database.rows(BOUNDS) == [("rest", "DEFAULT")]
+
+
+@one_version
+def test_a_partition_with_rows_is_dropped_only_where_the_run_allows_it(database: Database) -> None:
+    database.psql(EVENT)
+
+    def gone() -> None:
+        pg.partition("eu", "event", present=False)
+
+    assert "would lose 1 row" in run(database, gone).refused().messages
+    run(database, gone, postgres_allow="eu").succeeded()
+    assert database.psql("SELECT to_regclass('eu')") == ""
