@@ -69,7 +69,7 @@ def test_other_questions(
 
 def test_hosts_with_a_shell_answer_alike(project: Project, database: Database) -> None:
     query = "SELECT E'a\\nb' AS text, json '{\"a\":\n1.0}' AS json, NULL AS nothing"
-    project.inventory({"@local": {"postgres_database": database.dsn}, "db": database.dsn})
+    project.inventory({"@local": {"postgres_dsn": database.dsn}, "db": database.dsn})
     path = {"PATH": f"{database.server.binaries}:/usr/bin:/bin"}
     _, _, local, direct, count = lines(ask(project, query, env=path))
     assert local == r'@local │ a\nb │ {"a": 1.0} │ NULL'

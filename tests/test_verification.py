@@ -14,7 +14,7 @@ import pytest
 
 from harness import Database, Project, one_version
 from harness.servers import Databases
-from pyinfra_postgres.command import Answer, Failure
+from pyinfra_postgres.answer import Answer, Failure
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.verification import Check, Outcome, Section, answer_query, write
 
@@ -267,7 +267,7 @@ def test_passing_checks_change_nothing_and_say_nothing(
 
 @one_version
 def test_hosts_with_a_shell_are_checked_through_psql(project: Project, database: Database) -> None:
-    project.inventory({"@local": {"postgres_database": database.dsn}})
+    project.inventory({"@local": {"postgres_dsn": database.dsn}})
     project.deploy("""
         with pg.transaction():
             pg.table("t", [pg.Column("k", "text"), pg.Column("v", "jsonb")])

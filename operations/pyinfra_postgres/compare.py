@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen, mutable
 
+from .answer import Answer
 from .catalog import PINS, Catalog
-from .command import Answer
 from .errors import DeclarationError, HostError
 from .kind import VIEW, Signature
 from .names import Name

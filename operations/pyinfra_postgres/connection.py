@@ -18,7 +18,7 @@ from psycopg import generators, pq
 from psycopg.abc import PQGen
 from pyinfra.api.exceptions import ConnectError
 
-from .command import Answer, Failure, told_transaction
+from .answer import Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 
 CONNECT_TIMEOUT = 15

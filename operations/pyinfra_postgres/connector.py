@@ -20,15 +20,20 @@ from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
-from .command import Answer, SQLCommand
+from . import target
+from .answer import Answer
+from .command import SQLCommand
 from .connection import Connection
 from .errors import HostError
-from .values import unmasked
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
     "password files work too",
-    "postgres_database": "database name, for hosts that run psql",
+    "postgres_host": "server, or the directory of its Unix socket",
+    "postgres_port": "port of the server or its socket",
+    "postgres_user": "role",
+    "postgres_password": "password of the role",
+    "postgres_database": "name of the database",
     "postgres_connect_attempts": "how often connecting is tried, while it fails for the moment (5)",
     "postgres_connect_delay": "seconds before the second try to connect, doubled for each more (1)",
     "postgres_lock_timeout": "milliseconds that the transaction waits for its locks (2000)",
@@ -68,9 +73,6 @@ class PostgresConnector(BaseConnector):
     def connect(self) -> None:
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
-        if dsn.partition("://")[2].partition("/")[0].count("@") > 1:
-            # What follows the first @ would be taken for the host, and printed.
-            raise ConnectError("postgres_dsn: write @ in a user or password as %40")
         data = self.host.data.dict()
         try:
             attempts = int(number(data, "postgres_connect_attempts", 5))
@@ -83,7 +85,7 @@ class PostgresConnector(BaseConnector):
 
     def dsn(self) -> str:
         """The connection string; no output shows it. Raises ConnectError where there is none."""
-        return str(unmasked(self.data["postgres_dsn"]))
+        return target.dsn(self.host.data.dict())
 
     def _say(self, line: str) -> None:
         logger.info(f"{self.host.print_prefix}{line}")

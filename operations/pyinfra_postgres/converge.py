@@ -23,7 +23,7 @@ from pyinfra.api.state import State
 
 from . import render
 from .arguments import Arguments
-from .errors import DeclarationError, HostError
+from .errors import DeclarationError, HostError, UnreachableError
 from .kind import Object, check_plain
 from .plan import Plan
 from .planning import add
@@ -84,6 +84,9 @@ def converge(
     stop_if_another_host_failed(session)
     if session.host in session.state.failed_hosts:
         return
+    if session.unplanned and not session.executing:
+        yield Queued()
+        return
     items = [Item(operation_name, one, present) for one in declarations]
     draft = session.draft(block)
     if block.single:
@@ -93,7 +96,13 @@ def converge(
         before = draft.plan.size
         unknown = add(session, draft, items)
     except (HostError, DeclarationError) as error:
-        yield from fail(session, [f"{operation_name}: {error}"])
+        if isinstance(error, UnreachableError) and session.may_come():
+            session.unplanned = True
+            later = "planned once the operations before it have run"
+            render.say(session.host, f"{operation_name}: {later}, for now it {error}")
+            yield Queued()
+        else:
+            yield from fail(session, [f"{operation_name}: {error}"])
         return
     for text in sorted(unknown):
         render.say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
@@ -110,6 +119,9 @@ def converge(
 def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
     """Show the plan of a block, and send it."""
     plan = draft.plan
+    if session.unplanned and not session.executing:
+        yield Queued()
+        return
     if not plan.sound:
         return
     if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):

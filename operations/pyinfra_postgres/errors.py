@@ -27,6 +27,10 @@ class HostError(Exception):
     """What failed on one host: that host alone stops, with this message."""
 
 
+class UnreachableError(HostError):
+    """There is no session with the host's database."""
+
+
 def _deploy_line() -> str:
     """The file and line that called into this package, unless pyinfra did."""
     frame = sys._getframe(1)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from pyinfra.api import FactBase
-from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api.exceptions import ConnectError, FactProcessError
+from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
-from .command import SQLCommand, without_marks
+from .command import SQLCommand, run
+from .connector import PostgresConnector
 from .names import quoted
+from .psql import Psql, without_marks
 
 
 class Catalog(FactBase[dict[str, Any]]):
@@ -19,13 +23,30 @@ class Catalog(FactBase[dict[str, Any]]):
     **Example:** `pyinfra INVENTORY fact pyinfra_postgres.facts.Catalog --json`
     """
 
-    def command(self, database: str | None = None) -> SQLCommand:
+    rows: Sequence[str] = ()
+    """What the server has answered already."""
+
+    def command(self) -> StringCommand:
         """The script that reads the catalog in one round trip."""
-        return SQLCommand(catalogs.script(), database)
+        host = ctx_host.get()
+        try:
+            if (
+                isinstance(host.connector, PostgresConnector)
+                or not Psql.of(host.data.dict()).secret
+            ):
+                return SQLCommand(catalogs.script(), host.data.dict())
+        except ConnectError as error:
+            return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
+        # A fact has no standard input, on which the password could come.
+        answer = run(host, catalogs.script())
+        self.rows = answer.rows
+        if answer.failure:
+            return StringCommand("echo", QuoteString(str(answer.failure)), ">&2; false")
+        return StringCommand("echo", "read")
 
     def process(self, output: list[str]) -> dict[str, Any]:
         """The catalog as plain data. Raises FactProcessError where the answer is no catalog."""
-        rows = without_marks(output)
+        rows = self.rows or without_marks(output)
         if len(rows) != 1:
             raise FactProcessError("the server answered with no catalog")
         catalog = catalogs.read(rows[0])

@@ -27,8 +27,8 @@ from .plan import Lock, Loss, Mode, Statement
 from .renames import Rename
 
 if TYPE_CHECKING:
+    from .answer import Answer
     from .catalog import Catalog, Declared
-    from .command import Answer
 
 _T = TypeVar("_T")
 

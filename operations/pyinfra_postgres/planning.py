@@ -12,8 +12,8 @@ from typing import Any
 from attrs import define, evolve, field
 from typing_extensions import override
 
+from .answer import Answer
 from .catalog import Catalog, Declared
-from .command import Answer
 from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Key, Object, difference

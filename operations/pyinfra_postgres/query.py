@@ -24,7 +24,8 @@ from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from .command import Failure, run
+from .answer import Failure
+from .command import run
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements

@@ -20,7 +20,8 @@ from pyinfra.api.host import Host
 
 from . import catalog as catalogs
 from . import render, steps
-from .command import Answer, Failure, end_session, run
+from .answer import Answer, Failure
+from .command import end_session, run
 from .connector import number
 from .errors import HostError
 from .names import Name, literal
@@ -177,7 +178,10 @@ class Rollout:
         ):
             raise HostError(f"the connection was lost. {self.so_far}")
         self._say("the catalog tells what is left: planning anew")
-        return self._anew()
+        try:
+            return self._anew()
+        except HostError as error:
+            raise HostError(f"{error}. {self.so_far}") from None
 
     def _status(self, transaction: str) -> str | None:
         """What became of a transaction, as far as the server remembers.

@@ -21,10 +21,11 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
+from .answer import Answer
 from .catalog import Catalog, Declared
-from .command import Answer, run
+from .command import run
 from .connector import check_host_data
-from .errors import HostError
+from .errors import HostError, UnreachableError
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
@@ -95,6 +96,8 @@ class Session:
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
+    unplanned: bool = False
+    """Whether the database can be reached only once other operations have run."""
 
     @classmethod
     def current(cls) -> Session:
@@ -136,6 +139,10 @@ class Session:
         }
         return (one for one in self.declarations if id(one) not in had)
 
+    def may_come(self) -> bool:
+        """Whether an operation that comes first may make the database reachable: install it."""
+        return not self.executing and self.state.get_meta_for_host(self.host).ops_change > 0
+
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""
         self.catalogs.pop(self.executing, None)
@@ -150,6 +157,8 @@ class Session:
         if answer.failure and answer.failure.sqlstate == "55P03":
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
+        if answer.failure and answer.failure.unreachable:
+            raise UnreachableError(f"could not reach the database: {answer.failure}")
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")

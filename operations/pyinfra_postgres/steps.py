@@ -14,7 +14,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from . import catalog as catalogs
-from .command import TELL_TRANSACTION
+from .answer import TELL_TRANSACTION
 from .names import Name, literal
 from .plan import Change, Plan, Stage, Statement
 

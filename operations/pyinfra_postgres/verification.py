@@ -31,8 +31,8 @@ from typing_extensions import Unpack
 
 from . import catalog as catalogs
 from . import render
+from .answer import Answer
 from .arguments import Arguments
-from .command import Answer
 from .converge import Fail
 from .errors import DeclarationError, HostError
 from .parse import closing, split_statements, statement, tokens

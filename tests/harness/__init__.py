@@ -16,6 +16,7 @@ from harness.servers import (
     TestServer,
     one_version,
 )
+from harness.ssh import SSHServer, needs_ssh, peer_server, ssh_server
 
 __all__ = [
     "EVERY_LABEL",
@@ -37,15 +38,19 @@ __all__ = [
     "Project",
     "Relay",
     "Run",
+    "SSHServer",
     "TestServer",
     "finished",
     "needs_neon",
     "needs_pgbouncer",
+    "needs_ssh",
     "one_version",
+    "peer_server",
     "pooler",
     "pyinfra",
     "relay",
     "relayed",
+    "ssh_server",
     "start_pyinfra",
     "until",
 ]

@@ -15,7 +15,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -160,7 +160,7 @@ class TestServer(Server):
 
     __test__ = False
 
-    def __init__(self, label: str, **settings: str) -> None:
+    def __init__(self, label: str, *, hba: Sequence[str] = _HBA, **settings: str) -> None:
         self.label = label
         self.directory = Path(tempfile.mkdtemp(prefix="pgt-"))
         self.directory.chmod(0o711)  # as root, the server runs under another account
@@ -168,7 +168,7 @@ class TestServer(Server):
             _BINARIES[label],
             self.directory / "data",
             settings={**_SETTINGS, **settings},
-            hba=_HBA,
+            hba=hba,
             initdb=["--no-sync"],
         )
 

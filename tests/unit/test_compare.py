@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pyinfra_postgres import compare
+from pyinfra_postgres.answer import Answer, Failure
 from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.command import Answer, Failure
 from pyinfra_postgres.compare import Comparison
 from pyinfra_postgres.errors import HostError
 

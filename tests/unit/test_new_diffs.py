@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from pyinfra_postgres.answer import Answer
 from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.command import Answer
 from pyinfra_postgres.compare import Comparison
 from pyinfra_postgres.dependents import Dependent, Dependents, Remade
 from pyinfra_postgres.errors import DeclarationError

@@ -1,0 +1,54 @@
+"""What a server answers to a script."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+
+_TRANSACTION = "pyinfra-postgres transaction "
+TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
+"""In PL/pgSQL, has the server tell at once which transaction a script is in."""
+
+
+@frozen
+class Failure:
+    """Why a script failed."""
+
+    message: str
+    sqlstate: str = ""
+    index: int = 0
+    """Which of the script's statements failed, or is the last that is known to have begun."""
+    detail: str = ""
+    lost: bool = False
+    """Whether the connection went away before the server could say how the script ended."""
+    reach: int = 0
+    """Where it was lost, the last statement that may have begun."""
+    unreachable: bool = False
+    """Whether there was no session with the database at all."""
+
+    def __str__(self) -> str:
+        state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
+        return f"{self.message}{state}"
+
+
+@frozen
+class Answer:
+    """What a script printed, or why it failed."""
+
+    rows: tuple[str, ...] = ()
+    failure: Failure | None = None
+    transaction: str = ""
+    """The id of its transaction, where the script told it."""
+
+    def values(self) -> list[Any]:
+        """The JSON that it printed, a value for each row."""
+        return [json.loads(row) for row in self.rows]
+
+
+def told_transaction(notices: Sequence[str]) -> str:
+    """The id that TELL_TRANSACTION told, if any."""
+    told = (line.partition(_TRANSACTION)[2] for line in notices)
+    return next(filter(None, told), "")

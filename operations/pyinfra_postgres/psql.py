@@ -1,0 +1,170 @@
+r"""Scripts through psql, on hosts that have a shell.
+
+The statements are data to psql: dollar-quoted in one VALUES list, which `\gexec` at the very end
+has it run one after another, each as it is written. So nothing in them is ever a command or a
+variable of psql's, and a script that did not arrive whole does nothing.
+https://www.postgresql.org/docs/current/app-psql.html
+"""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from psycopg import conninfo
+from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.exceptions import ConnectError
+
+from .answer import Answer, Failure, told_transaction
+from .target import divided, dsn
+
+_PSQL = (
+    # What psql and libpq say is read here, so in English.
+    *("LC_ALL=C", "PGCLIENTENCODING=UTF8", "psql"),
+    *("--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"),
+    *("--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--file=-"),
+)
+_SERVICE = "pyinfra_postgres"
+_MARK = "pyinfra-postgres statement "
+_ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
+_HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
+
+
+@frozen
+class Psql:
+    """A psql as a host's data asks for it."""
+
+    public: dict[str, str]
+    """Parameters of its connection, for its argument list."""
+    secret: dict[str, str]
+    """Those that travel on its standard input, before the script."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Psql:
+        """The psql of host data. Raises ConnectError."""
+        defaults = {
+            "connect_timeout": "15",
+            "application_name": f"pyinfra-postgres {getpass.getuser()}@{platform.node()}",
+        }
+        public, secret = divided(dsn(data))
+        if secret and "service" in public:
+            raise ConnectError(
+                "postgres_dsn has a service and a password: write the password into the host's "
+                "service or password file"
+            )
+        if any("\n" in value for value in secret.values()):
+            raise ConnectError("postgres_password is one line")
+        return cls(defaults | public, secret)
+
+    def command(self) -> StringCommand:
+        """The command line.
+
+        Secrets come to libpq as a service that the shell reads from standard input: no argument
+        list, environment or file has them.
+        """
+        service = {"service": _SERVICE} if self.secret else {}
+        target = conninfo.make_conninfo("", **self.public, **service)
+        psql = StringCommand(*_PSQL, "--dbname", QuoteString(target))
+        if not self.secret:
+            return psql
+        names = [f"line{number}" for number in range(len(self.secret))]
+        reads = " && ".join(f"IFS= read -r {name}" for name in names)
+        lines = "\n".join([f"[{_SERVICE}]", *(f"${name}" for name in names)])
+        script = StringCommand(reads, "&& PGSERVICEFILE=/dev/fd/3", psql, f"3<<END\n{lines}\nEND\n")
+        return StringCommand("sh", "-c", QuoteString(script))
+
+    def input(self, statements: Sequence[str]) -> str:
+        """Standard input."""
+        lines = "".join(f"{name}={value}\n" for name, value in self.secret.items())
+        return lines + (script(statements) if statements else "")
+
+
+def script(statements: Sequence[str]) -> str:
+    """What psql reads; marks on its output tell which statement it is at."""
+    number = 0
+    while any(f"$p{number}" in statement for statement in statements):
+        number += 1
+    tag = f"$p{number}$"
+    rows = [
+        f"({tag}SELECT '{_MARK}{index}'{tag}, {tag}{statement}{tag})"
+        for index, statement in enumerate(statements)
+    ]
+    rows.append(f"({tag}SELECT '{_MARK}{len(statements)}'{tag}, NULL)")
+    return "VALUES\n" + ",\n".join(rows) + "\n\\gexec\n"
+
+
+def answer(
+    succeeded: bool, output: Sequence[str], errors: Sequence[str], count: int
+) -> tuple[int, Answer]:
+    """Which of the script's statements was the last to begin, and what psql says of it all."""
+    marks = [int(line.removeprefix(_MARK)) for line in output if line.startswith(_MARK)]
+    begun = marks[-1] if marks else -1
+    failure = None if succeeded and begun == count else _failure(errors, begun, count)
+    return begun, Answer(without_marks(output), failure, told_transaction(errors))
+
+
+def without_marks(output: Sequence[str]) -> tuple[str, ...]:
+    """What the statements printed."""
+    return tuple(line for line in output if not line.startswith(_MARK))
+
+
+def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
+    lines = [line for line in lines if not told_transaction([line])]
+    index = min(max(begun, 0), count - 1)
+    for number, line in enumerate(lines):
+        if error := _ERROR.match(line):
+            hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
+            return Failure(error[2], error[1], index, " ".join(hints))
+    said = "; ".join(line.strip() for line in lines if line.strip() and "LOCATION:" not in line)
+    if begun < 0 and said:
+        return Failure(advised(said), unreachable=True)
+    message = said or "psql ended without a word"
+    return Failure(message, index=index, lost=True, reach=count - 1)
+
+
+# What a psql that never began says, or who should have started it, and what to do.
+_ADVICE = (
+    (
+        r"psql.{0,3}: (command )?not found|psql.{0,3}: No such file",
+        "psql is not installed, or not in the PATH: install the server's programs (Debian: "
+        "postgresql-client)",
+    ),
+    (
+        r"^sudo",
+        "sudo does not let the SSH user become _sudo_user without a password: allow it in the "
+        "host's sudoers, or set _sudo_password",
+    ),
+    (
+        r"invalid command \\gexec",
+        "psql is older than 9.6: install one of the server's own version",
+    ),
+    (
+        r"No such file or directory|Connection refused",
+        "no server listens there: start it, or set postgres_host and postgres_port",
+    ),
+    (
+        r"database .* does not exist",
+        "create the database, or correct postgres_database",
+    ),
+    (
+        r"[Pp]eer authentication failed|role .* does not exist",
+        "_sudo_user has to be the account of the role: correct _sudo_user or postgres_user, or "
+        "map them in pg_ident.conf",
+    ),
+    (
+        r"no password supplied",
+        "set postgres_password, or write a password file on the host",
+    ),
+)
+
+
+def advised(said: str) -> str:
+    """A message with what to do about it."""
+    for pattern, advice in _ADVICE:
+        if re.search(pattern, said):
+            return f"{said}: {advice}"
+    return said
