@@ -252,11 +252,13 @@ class Table(Object):
         targets = [one.target for one in known if isinstance(one.target, Table)]
         if len(targets) < len(tables):
             return  # An operation that has not had its turn may declare them.
+        kept = frozenset[str | None].intersection(*(table.kept for table in targets))
+        if not kept:
+            return
         # What an interrupted run has left of a NOT NULL goes with the next one.
         leftovers = {not_null_check(self.name, name) for name in columns}
-        kept = frozenset[str | None].intersection(*(table.kept for table in targets)) - leftovers
         for one in self.constraints:
-            if one.name in kept:
+            if one.name in kept - leftovers:
                 name = f"{self.name}.{quoted(one.name or '')}"
                 absent = Constraint(name=one.name, present=False)
                 yield Part(
