@@ -128,6 +128,10 @@ class Object:
         """Its definition, a line for each thing that can differ."""
         raise NotImplementedError
 
+    def brief(self) -> str:
+        """Its definition in one line, to recognise it by."""
+        return ", ".join(self.lines())
+
     def requires(self) -> Iterator[Reference]:
         """What has to exist before it."""
         return iter(())

@@ -77,7 +77,7 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
         if holder and key not in known and not _goes_with_another(one, catalog, periods):
             title, exact = holder
             name = one.title.partition(" ")[2]
-            what = Undeclared(title, one.kind, name, _shortened(one.lines()))
+            what = Undeclared(title, one.kind, name, _shortened(one.brief()))
             yield Leftover(what, one, False, WORDS[one.kind] in exact)
 
 
@@ -89,7 +89,7 @@ def _within(
         yield Leftover(what, part.removal, True, WORDS[part.kind] in exact)
     for excess, removal in undeclared_privileges(one, catalog, known):
         name = excess.title.partition(" ")[2]
-        what = Undeclared(one.title, excess.kind, name, _shortened(excess.lines()))
+        what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
         yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
 
 
@@ -112,8 +112,8 @@ def _goes_with_another(one: Object, catalog: Catalog, periods: set[tuple[Name, s
     return is_partition or (isinstance(name, Name) and name in catalog.extension_owned)
 
 
-def _shortened(lines: Iterable[str]) -> str:
-    text = " ".join(", ".join(lines).split())
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 

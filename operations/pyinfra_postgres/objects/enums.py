@@ -139,7 +139,7 @@ class Enum(Object):
         removal = Enum(self.name, stay, exact=True, replaced=replaced)
         for label in self.labels:
             if label not in declared:
-                yield Part("label", f"{self.name} {literal(label)}", literal(label), removal)
+                yield Part("label", f"{self.name} {literal(label)}", "", removal)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         return evolve(

@@ -224,6 +224,9 @@ class Table(Object):
         if self.comment:
             yield f"comment {self.comment!r}"
 
+    def brief(self) -> str:
+        return ", ".join(column.definition() for column in self.columns or ())
+
     def requires(self) -> Iterator[Reference]:
         yield from schema_of(self.name)
         yield from owner_references(self.owner)
@@ -258,7 +261,7 @@ class Table(Object):
         # What an interrupted run has left of a NOT NULL goes with the next one.
         leftovers = {not_null_check(self.name, name) for name in columns}
         for one in self.constraints:
-            if one.name in kept - leftovers:
+            if one.name in kept - leftovers and not one.inherited:
                 name = f"{self.name}.{quoted(one.name or '')}"
                 absent = Constraint(name=one.name, present=False)
                 yield Part(
