@@ -6,7 +6,8 @@ Each operation declares one object, compares it with the server's catalog and ch
 differs. The layers, each using only those above it:
 
     names, naming, parse, acl      SQL's names, types and expressions; pure
-    values, platforms              Python values as SQL; a platform's own roles; pure
+    values                         Python values as SQL; pure
+    platforms, rights              a platform's roles; what the deploying role may do; pure
     plan, rewrite, renames, kind   statements, plans; texts after a rename; what kinds share; pure
     inventory                      secrets of inventories
     command                        SQL as a pyinfra command

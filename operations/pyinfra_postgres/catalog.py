@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from attrs import field, mutable
 
+from . import rights
 from .acl import DEFAULTS, Acl
 from .errors import HostError
 from .kind import Key, Object
@@ -23,6 +24,7 @@ from .names import Exact, Name
 from .parse import Reference
 from .renames import Rename, followed
 from .rewrite import Column
+from .rights import Rights
 
 PINS = (
     "SET LOCAL search_path = pg_catalog",
@@ -55,6 +57,7 @@ _OWN_SECTIONS = {
     "server": f"""
         SELECT json_build_array(current_setting('server_version_num')::int, current_database(),
           current_user, pg_is_in_recovery(), CURRENT_DATE, ({_ENVIRONMENT}))""",
+    "rights": rights.QUERY,
     "function_names": f"""
         SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
@@ -88,6 +91,8 @@ class Catalog:
     version: int = 0
     database: str = ""
     role: str = ""
+    rights: Rights = field(factory=Rights)
+    """What the role may do."""
     standby: bool = False
     today: date = date.min
     environment: str = ""
@@ -105,6 +110,8 @@ class Catalog:
     """What the plan changes: the server has it otherwise."""
     unavailable: set[str] = field(factory=set)
     """The extensions that were looked for, and of which the server has no files."""
+    untrusted: set[str] = field(factory=set)
+    """The extensions that were looked for, and that superusers alone create."""
     extended: set[str] = field(factory=set)
     """The schemas in which the plan creates extensions: what they hold is known only then."""
     types: set[Name] = field(factory=set)
@@ -434,6 +441,7 @@ def read(text: str) -> Catalog:
         standby=standby,
         today=date.fromisoformat(today),
         environment=environment,
+        rights=Rights.read(role, sections["rights"]),
     )
     for schema, names in sections["function_names"] or ():
         catalog.functions.update(Name(schema, name) for name in names)

@@ -13,7 +13,7 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from attrs import define, evolve
+from attrs import define, evolve, field
 from psycopg import generators, pq
 from psycopg.abc import PQGen
 from pyinfra.api.exceptions import ConnectError
@@ -49,7 +49,7 @@ def passes(message: str) -> bool:
 class Connection:
     """A session with the database of a connection string."""
 
-    dsn: str
+    dsn: str = field(repr=False)
     host: str
     """What the run calls the database."""
     say: Callable[[str], None]

@@ -25,6 +25,7 @@ from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
 from .plan import Lock, Loss, Mode, Statement
 from .renames import Rename
+from .rights import Need, needed
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -240,6 +241,10 @@ class Object:
     def erase(self, catalog: Catalog) -> None:
         """Remove itself, with what goes with it, from the catalog as it will be."""
         catalog.remove(self)
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        """What the change takes and the role that deploys lacks."""
+        return needed(self, current, target, catalog)
 
     def guarded(
         self, current: Self, target: Self | None, catalog: Catalog, ask: Ask

@@ -12,8 +12,9 @@ from enum import Enum
 
 from attrs import field, frozen, mutable
 
-from .names import Name, literal
+from .names import Name, literal, quoted
 from .parse import Reference
+from .rights import Need
 
 
 class Stage(Enum):
@@ -166,8 +167,12 @@ class Gap:
     title: str
     reference: Reference
 
-    def remedy(self, declared_later: bool) -> str:
-        """What would provide it."""
+    def problem(self, declared: set[Reference]) -> str:
+        """What is missing, and what would provide it."""
+        remedy = self._remedy(self.reference in declared)
+        return f"{self.title} needs {self.reference}, which does not exist: {remedy}"
+
+    def _remedy(self, declared_later: bool) -> str:
         if declared_later:
             return "it is declared further down: move that operation before this one"
         name = self.reference.name
@@ -177,6 +182,20 @@ class Gap:
                 return f'declare it before with pg.enum("{written}", [...]), or correct the name'
             case kind:
                 return f'declare it before with pg.{kind}("{written}", ...), or correct the name'
+
+
+@frozen
+class Lack:
+    """What a change needs and a role lacks."""
+
+    operation: str
+    title: str
+    need: Need
+
+    def problem(self, _: set[Reference]) -> str:
+        """What is missing, and what would give it."""
+        role, what, remedy, _group = self.need
+        return f"{self.title} needs {what}, which role {quoted(role)} lacks: {remedy}"
 
 
 @frozen
@@ -218,7 +237,7 @@ class Plan:
     """The changes of one transaction on one host, in the order of their operations."""
 
     changes: list[Change] = field(factory=list)
-    gaps: list[Gap] = field(factory=list)
+    gaps: list[Gap | Lack] = field(factory=list)
     refusals: list[Refusal] = field(factory=list)
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
@@ -274,10 +293,7 @@ class Plan:
     def problems(self, declared: set[Reference]) -> Iterator[str]:
         """Why it can't start, a line each; `declared` is what the whole run declares."""
         for gap in self.gaps:
-            yield (
-                f"{gap.title} needs {gap.reference}, which does not exist: "
-                f"{gap.remedy(gap.reference in declared)}"
-            )
+            yield gap.problem(declared)
         for refusal in self.refusals:
             yield f"{refusal.title}: {refusal.reason}"
         for change in self.changes:

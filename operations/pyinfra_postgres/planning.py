@@ -18,7 +18,7 @@ from .compare import Comparison
 from .errors import DeclarationError
 from .kind import Ask, Key, Object, difference
 from .parse import Reference
-from .plan import Action, Change, Gap, Hazard, Plan, Refusal, Stage, Statement
+from .plan import Action, Change, Gap, Hazard, Lack, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
 from .rewrite import as_stored
 from .session import ALLOW, Draft, Item, Session
@@ -247,6 +247,7 @@ def _change(
         plan.gaps += [
             Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
         ]
+    statements = (*_let_in(step, catalog, plan), *statements)
     if same.errors:
         definition = "\n".join(one.lines())
         for text in [text for text in same.errors if text in definition]:
@@ -268,6 +269,20 @@ def _change(
     elif current is not None:
         current.erase(catalog)
     return change
+
+
+def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:
+    """Have the role join those that it may give away and that a change needs it in.
+
+    What else it lacks becomes a gap.
+    """
+    one = step.declaration
+    for need in one.needs(step.current, step.target, catalog):
+        if need.group in catalog.rights.gives:
+            catalog.rights.join(need.group)
+            yield Statement(need.remedy)
+        else:
+            plan.gaps.append(Lack(step.item.operation, one.title, need))
 
 
 def _contradicted(

@@ -20,6 +20,7 @@ from ..errors import DeclarationError
 from ..kind import Key, Object, Row
 from ..names import Exact, identifiers, optional_identifier, quoted, role_sql
 from ..parse import Node, Reference, role_references, schema_reference, statement
+from ..rights import Need, rights_of
 from .grants import (
     Privilege,
     Privileges,
@@ -76,6 +77,9 @@ class Defaults(Privileges):
         yield from role_references(self.creator, self.grantee)
         if self.schema:
             yield schema_reference(self.schema)
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        return rights_of(self.creator, catalog)
 
     def stored(self, catalog: Catalog) -> Self:
         return self.as_in({"": self._acl(catalog)})

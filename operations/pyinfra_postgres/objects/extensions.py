@@ -20,6 +20,7 @@ from ..kind import Ask, Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
 from ..plan import Statement
+from ..rights import Need, create_on_database
 
 
 @frozen
@@ -52,12 +53,14 @@ class Extension(Object):
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
         found = catalog.objects.get(self.key())
         if found is None:
-            (available,) = ask(
-                "SELECT count(*) FROM pg_available_extensions "
-                f"WHERE name = {literal(str(self.name))}"
+            ((available, untrusted),) = ask(
+                "SELECT json_build_array(count(*), bool_and(superuser AND NOT trusted)) "
+                f"FROM pg_available_extension_versions WHERE name = {literal(str(self.name))}"
             )
             if not available:
                 catalog.unavailable.add(self.name)
+            elif untrusted:
+                catalog.untrusted.add(self.name)
         return cast(Self | None, found)
 
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
@@ -77,6 +80,14 @@ class Extension(Object):
         catalog.put(self)
         if current is None:
             catalog.extended.add(self.schema or "public")
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        rights = catalog.rights
+        if current is None and self.name in catalog.untrusted and not rights.is_privileged:
+            remedy = f"have a superuser run CREATE EXTENSION {quoted(self.name)}"
+            yield Need(rights.role, "a superuser's rights, as it is not trusted", remedy)
+        elif current is None:
+            yield from create_on_database(catalog)
 
     @staticmethod
     def diff(current: Extension | None, declared: Extension | None) -> Iterator[Statement]:

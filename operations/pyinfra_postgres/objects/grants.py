@@ -22,6 +22,7 @@ from ..names import Exact, Name, identifiers, listed, quoted, role_sql
 from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
 from ..plan import Statement
 from ..platforms import platform_of
+from ..rights import Need
 
 _TARGETS = {
     "OBJECT_TABLE": "TABLE",
@@ -183,6 +184,18 @@ class Privileges(Object):
                 if one.column == name
             }
             catalog.acls[column] = acl.changed(others | own)
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        rights = catalog.rights
+        acl = catalog.acls.get((self.target.kind, *self.target.name))
+        given = (target.held if target else frozenset()) - (
+            current.held if current else frozenset()
+        )
+        names = {one.name for one in given}
+        if lacking := {one for one in names if not rights.may(one, acl, with_option=True)}:
+            listing = ", ".join(sorted(lacking))
+            grant = f"GRANT {listing} ON {self.target} TO {quoted(rights.role)} WITH GRANT OPTION"
+            yield Need(rights.role, f"{listing} with grant option", grant)
 
     @staticmethod
     def diff(current: Privileges | None, declared: Privileges | None) -> Iterator[Statement]:

@@ -21,6 +21,7 @@ from ..names import Exact, identifier, quoted
 from ..parse import Reference, role_references
 from ..plan import Statement
 from ..platforms import platform_of
+from ..rights import Need
 
 _SWITCHES = {
     "login": "LOGIN",
@@ -31,6 +32,9 @@ _SWITCHES = {
     "replication": "REPLICATION",
     "bypassrls": "BYPASSRLS",
 }
+
+# What a role gives to another only if it has it itself, or is a superuser.
+_CAREFUL = ("superuser", "createdb", "replication", "bypassrls")
 
 
 @frozen
@@ -155,6 +159,43 @@ class Role(Object):
 
     def _withdrawn(self) -> Set[str]:
         return {one.role for one in self.member_of if not one.present}
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        rights = catalog.rights
+        own = catalog.objects.get(("role", rights.role))
+        if rights.superuser or not isinstance(own, Role):
+            return
+        me = quoted(rights.role)
+        strict = catalog.version >= 160000
+        before, after = (set(one.member_of) if one else set() for one in (current, target))
+        groups = {one.role for one in before ^ after} if target else set()
+        options = tuple(_options(current, target)) if target else ()
+        is_altered = not current or not target or options or not groups
+        if not own.createrole and (is_altered or not strict):
+            yield Need(rights.role, "CREATEROLE", f"ALTER ROLE {me} CREATEROLE")
+        administered = {*groups, *([self.name] if current and is_altered else ())}
+        for one in sorted(administered - rights.gives) if strict else ():
+            grant = f"GRANT {quoted(one)} TO {me} WITH ADMIN OPTION"
+            yield Need(rights.role, f"ADMIN on role {quoted(one)}", grant)
+        for name in () if target is None or rights.is_privileged else _CAREFUL:
+            value = getattr(target, name)
+            if value is None or value == bool(getattr(current, name, False)):
+                continue
+            if name == "superuser" or (not strict and name != "createdb"):
+                remedy = f"leave {name}= out, or run as a superuser"
+                yield Need(rights.role, f"a superuser's rights for {name}={value}", remedy)
+            elif strict and not getattr(own, name):
+                keyword = _SWITCHES[name]
+                yield Need(rights.role, keyword, f"ALTER ROLE {me} {keyword}")
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        catalog.put(self)
+        if current is None:
+            catalog.rights.gives.add(self.name)
+        if self.name == catalog.rights.role:
+            for one in self.member_of:
+                if one.inherit is not False and one.set is not False:
+                    catalog.rights.join(one.role)
 
     @staticmethod
     def diff(current: Role | None, declared: Role | None) -> Iterator[Statement]:

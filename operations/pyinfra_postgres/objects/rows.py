@@ -22,6 +22,7 @@ from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
 from ..plan import Hazard, Statement, masked
+from ..rights import Need
 from ..stored import USERS_PATH, Known, columns_of, known
 from ..values import SQL, check, comparable, forms, shown, split_array, written
 from .columns import Column
@@ -287,6 +288,9 @@ class Rows(Object):
 
     def erase(self, catalog: Catalog) -> None:
         """Rows are not in the catalog."""
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        return iter(())  # no more than the statements' own privileges, which need no owner
 
     @staticmethod
     def diff(current: Rows | None, declared: Rows | None) -> Iterator[Statement]:

@@ -21,6 +21,7 @@ from ..kind import Key, Object, Row, Same, comment, either, owner, owner_referen
 from ..names import Exact, Name, identifier, optional_identifier, quoted
 from ..parse import Reference
 from ..plan import Statement
+from ..rights import Need, create_on_database
 
 _HOLDS = ("tables", "views", "functions", "types", "sequences", "grants")
 
@@ -70,6 +71,11 @@ class Schema(Object):
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        if current is None:
+            yield from create_on_database(catalog)
+        yield from super().needs(current, target, catalog)
 
     @staticmethod
     def diff(current: Schema | None, declared: Schema | None) -> Iterator[Statement]:

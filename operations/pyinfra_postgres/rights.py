@@ -1,0 +1,185 @@
+"""What the role that deploys may do, and what a change needs it to do.
+
+Pure: no I/O, no pyinfra state. https://www.postgresql.org/docs/current/role-membership.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from attrs import define, field
+
+from .acl import PUBLIC, Acl
+from .names import Exact, quoted
+from .platforms import administers, platform_of
+
+if TYPE_CHECKING:
+    from .catalog import Catalog
+    from .kind import Object
+
+# Of each role in turn: whether the current one has its rights, may become it, may give it away.
+QUERY = """
+    SELECT json_build_array(r.rolname, r.rolname = current_user AND r.rolsuper,
+             pg_has_role(r.oid, 'USAGE'),
+             pg_has_role(r.oid, CASE WHEN s.version < 160000 THEN 'MEMBER' ELSE 'SET' END),
+             pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')
+               -- Before 16 who may create roles may give all but superusers away.
+               OR (s.version < 160000 AND s.rolcreaterole AND NOT r.rolsuper))
+      FROM pg_roles r,
+           (SELECT current_setting('server_version_num')::int AS version, rolcreaterole
+              FROM pg_roles WHERE rolname = current_user) AS s
+     WHERE r.rolname = current_user OR pg_has_role(r.oid, 'MEMBER')
+        OR (s.version < 160000 AND s.rolcreaterole)"""
+
+
+_BESIDE_TABLES = frozenset({"index", "statistics", "partition"})
+"""The kinds that belong to a table, and are in its schema beside it."""
+
+
+class Need(NamedTuple):
+    """What a change needs and a role lacks."""
+
+    role: str
+    what: str
+    remedy: str
+    group: Exact | None = None
+    """The role to be a member of, where that is all."""
+
+
+@define
+class Rights:
+    """What the role that deploys may do; kept up with what the plan changes of it."""
+
+    role: str = ""
+    superuser: bool = True
+    holds: set[str] = field(factory=set)
+    """The roles whose privileges it has, its own among them."""
+    becomes: set[str] = field(factory=set)
+    """The roles that it may become, and give things to."""
+    gives: set[str] = field(factory=set)
+    """The roles of which it may make others a member."""
+
+    @classmethod
+    def read(cls, role: str, rows: list[list[object]]) -> Rights:
+        """The rights from what QUERY printed."""
+        named = {str(row[0]): row[1:] for row in rows}
+        holds, becomes, gives = (
+            {name for name, row in named.items() if row[index]} for index in (1, 2, 3)
+        )
+        return cls(role, bool(named[role][0]), holds, becomes, gives)
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether it may do some of what is the superusers'; what, the server alone knows."""
+        return self.superuser or administers(self.holds)
+
+    def has(self, role: str) -> bool:
+        """Whether it has a role's privileges."""
+        return self.superuser or role in self.holds
+
+    def may(self, privilege: str, acl: Acl | None, *, with_option: bool = False) -> bool:
+        """Whether it has a privilege, or may grant it."""
+        return self.superuser or _may(self.holds, privilege, acl, with_option=with_option)
+
+    def join(self, group: str) -> None:
+        """Become a member of a role."""
+        self.holds.add(group)
+        self.becomes.add(group)
+
+
+def _may(roles: set[str], privilege: str, acl: Acl | None, *, with_option: bool = False) -> bool:
+    if acl is None or (with_option and acl.owner in roles):
+        return True
+    return any(
+        option or not with_option
+        for (grantee, name), option in acl.granted.items()
+        if name == privilege and (grantee == PUBLIC or grantee in roles)
+    )
+
+
+def needed(
+    one: Object, current: Object | None, target: Object | None, catalog: Catalog
+) -> Iterator[Need]:
+    """What it takes to create, change, give away or remove an object of most kinds."""
+    rights, holder = catalog.rights, one.belongs_to()
+    if rights.superuser:
+        return
+    owner = _owner(current, catalog) if current else rights.role
+    if holder and holder.kind == "table":
+        acl = catalog.acls.get(("TABLE", *holder.name))
+        yield from rights_of(acl.owner if acl else None, catalog, f", who owns table {holder.name}")
+        if current is None and one.kind in _BESIDE_TABLES:
+            yield from _create_in(holder.name.schema, rights.role, rights.holds, catalog)
+    elif current is not None:
+        yield from rights_of(owner, catalog, ", who owns it")
+    elif holder:
+        yield from _create_in(holder.name.name, rights.role, rights.holds, catalog)
+    after = getattr(target, "owner", None)
+    if after and after != owner:
+        if after not in rights.becomes:
+            yield Need(
+                rights.role, f"to become {quoted(after)}", _membership(after, catalog), after
+            )
+        if holder and holder.kind == "schema" and not _is_superuser(after, catalog):
+            yield from _create_in(holder.name.name, after, _reach(after, catalog), catalog)
+
+
+def rights_of(role: str | None, catalog: Catalog, why: str = "") -> Iterator[Need]:
+    """What it takes to change what another role has made; of nobody's nothing is known."""
+    rights = catalog.rights
+    if role is None or rights.has(role):
+        return
+    remedy = _membership(role, catalog)
+    if _is_superuser(role, catalog) or platform_of(role):
+        remedy = f"run as {quoted(role)}, or have it made over to {quoted(rights.role)}"
+    yield Need(rights.role, f"the rights of {quoted(role)}{why}", remedy, Exact(role))
+
+
+def _membership(group: str, catalog: Catalog) -> str:
+    """The statement that lets the role have another's rights, and become it."""
+    option = " WITH INHERIT TRUE, SET TRUE" if catalog.version >= 160000 else ""
+    return f"GRANT {quoted(group)} TO {quoted(catalog.rights.role)}{option}"
+
+
+def _is_superuser(role: str, catalog: Catalog) -> bool:
+    return bool(getattr(catalog.objects.get(("role", role)), "superuser", False))
+
+
+def _create_in(schema: str, role: str, roles: set[str], catalog: Catalog) -> Iterator[Need]:
+    """What it takes to have something in a schema."""
+    if not _may(roles, "CREATE", catalog.acls.get(("SCHEMA", schema))):
+        where = f"SCHEMA {quoted(schema)}"
+        grant = f"GRANT CREATE ON {where} TO {quoted(role)}"
+        yield Need(role, f"CREATE on schema {quoted(schema)}", grant)
+
+
+def create_on_database(catalog: Catalog) -> Iterator[Need]:
+    """What it takes to create schemas, and extensions that are trusted."""
+    rights = catalog.rights
+    if not rights.may("CREATE", catalog.acls.get(("DATABASE", catalog.database))):
+        database = quoted(catalog.database)
+        grant = f"GRANT CREATE ON DATABASE {database} TO {quoted(rights.role)}"
+        yield Need(rights.role, f"CREATE on database {database}", grant)
+
+
+def _owner(one: Object, catalog: Catalog) -> str | None:
+    found = catalog.acls.get((one.acl, *one.key()[1:]))
+    return found.owner if found else getattr(one, "owner", None)
+
+
+def _reach(role: str, catalog: Catalog) -> set[str]:
+    """The roles whose privileges another role has, as far as memberships tell."""
+    found: set[str] = set()
+    waiting = [role]
+    database = catalog.acls.get(("DATABASE", catalog.database))
+    while waiting:
+        one = waiting.pop()
+        if one in found:
+            continue
+        found.add(one)
+        groups = getattr(catalog.objects.get(("role", one)), "member_of", ())
+        waiting += [group.role for group in groups if group.inherit is not False]
+        if database and database.owner == one:
+            waiting.append("pg_database_owner")
+    return found
