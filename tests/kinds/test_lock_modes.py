@@ -46,7 +46,8 @@ BEFORE = """
     CREATE TABLE log_2025 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
     INSERT INTO log VALUES ('2025-03-01', 1);
 """
-FILLED = {"postgres_today": "2026-11-01"}
+DATA: dict[str, Any] = {"postgres_today": "2026-11-01"}
+ALLOWED = "unused,child"
 
 CASES: dict[str, Callable[[], object]] = {
     "a column is added": lambda: pg.table("t", [pg.Column("extra", "integer")]),
@@ -94,8 +95,24 @@ CASES: dict[str, Callable[[], object]] = {
     "a comment on a table": lambda: pg.table("t", comment="why"),
     "an owner": lambda: pg.table("t", owner="lock_owner"),
     "row security": lambda: pg.table("t", row_security=True, force_row_security=True),
+    "a check": lambda: pg.table("t", constraints=[pg.Check("id < 100", name="t_new")]),
+    "a check is redefined": lambda: pg.table(
+        "t", constraints=[pg.Check("amount > -1", name="t_amount_check")]
+    ),
+    "a check is validated": lambda: pg.table("t", constraints=[pg.Check("id > 0", name="t_loose")]),
+    "a foreign key": lambda: pg.table(
+        "t", constraints=[pg.ForeignKey("parent_id", references="parent(id)")]
+    ),
+    "a unique constraint": lambda: pg.table("t", constraints=[pg.Unique("note")]),
+    "a primary key": lambda: pg.table("t", constraints=[pg.PrimaryKey("id")]),
+    "an index": lambda: pg.index("t_note", "t", ["note"]),
+    "an index is changed": lambda: pg.index("t_name", "t", ["name DESC"]),
     "an index is dropped": lambda: pg.index("t_name", "t", present=False),
+    "an index's parameters": lambda: pg.index(
+        "t_name", "t", ["name"], parameters={"fillfactor": 80}
+    ),
     "a comment on an index": lambda: pg.index("t_name", "t", ["name"], comment="why"),
+    "an index of a partitioned table": lambda: pg.index("log_id", "log", ["id"]),
     "a trigger": lambda: pg.trigger("other", "t", when="AFTER INSERT", function="f()"),
     "a trigger is replaced": lambda: pg.trigger("tr", "t", when="AFTER INSERT", function="f()"),
     "a trigger is switched off": lambda: pg.trigger("tr", "t", enabled=False),
@@ -115,6 +132,7 @@ CASES: dict[str, Callable[[], object]] = {
     "a sequence's owner column": lambda: pg.sequence("counter", owned_by="t.id"),
     "a partition": lambda: pg.partitions("log", every="year", start="2025"),
     "a table is dropped": lambda: pg.table("unused", present=False),
+    "a table with a foreign key is dropped": lambda: pg.table("child", present=False),
 }
 
 
@@ -122,14 +140,15 @@ CASES: dict[str, Callable[[], object]] = {
 @one_version
 def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
     database.psql(BEFORE)
-    allowed = {"postgres_allow": "unused,child"}
-    plan = run(database, CASES[case], dry=True, **FILLED, **allowed).plan
+    plan = run(database, CASES[case], dry=True, **DATA, postgres_allow=ALLOWED).plan
     assert plan.changes
     assert plan.sound, list(plan.problems(set()))
     with database.connect(autocommit=True) as connection:
         stored = relations(connection)
+        tables = {name for name, _ in stored.values()}
         for _, statement, stage in plan.staged():
-            declared = {str(lock.relation): lock.mode for lock in statement.locks}
+            locks = {str(lock.relation): lock.mode for lock in statement.locks}
+            declared = {name: mode for name, mode in locks.items() if name in tables}
             if "CONCURRENTLY" in statement.sql:
                 assert stage is Stage.AFTER
                 assert set(declared.values()) == {Mode.SHARE_UPDATE_EXCLUSIVE}, statement

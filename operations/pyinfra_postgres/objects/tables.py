@@ -36,7 +36,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
-from ..plan import Loss, Stage, Statement
+from ..plan import Lock, Loss, Stage, Statement
 from ..renames import Rename
 from . import foreign_keys, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
@@ -375,7 +375,10 @@ class Table(Object):
         """CREATE, ALTER or DROP a table. Columns and constraints that are not declared stay."""
         if declared is None:
             assert current
-            yield Statement(f"DROP TABLE {current.name}", locks=current.name)
+            # The tables that it refers to lose the triggers of its foreign keys.
+            keys = [one.table for one in current.constraints if isinstance(one, ForeignKey)]
+            taken = tuple(map(Lock, dict.fromkeys([current.name, *keys])))
+            yield Statement(f"DROP TABLE {current.name}", locks=taken)
             return
         name, target = declared.name, f"TABLE {declared.name}"
         if current is None:
