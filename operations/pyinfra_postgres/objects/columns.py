@@ -202,7 +202,8 @@ class Column:
         if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
             changes["generated"] = current.generated
         aligned = (changes.get(name, getattr(self, name)) for name in _STORED)
-        if not self.renamed_from and all(map(eq, aligned, _stored(current))):
+        keeps = not self.renamed_from and not current.unvalidated
+        if keeps and all(map(eq, aligned, _stored(current))):
             return current
         return evolve(self, primary_key=False, unique=False, references=None, **changes)
 
