@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
@@ -45,8 +45,6 @@ from ..names import (
 from ..parse import (
     Node,
     Reference,
-    bare_type,
-    closed,
     references,
     statement,
     statements,
@@ -54,91 +52,17 @@ from ..parse import (
     type_references,
 )
 from ..plan import Statement
+from .signatures import (
+    Argument,
+    identity,
+    implied,
+    parse_arguments,
+    return_type,
+    written,
+)
 
 _VOLATILITIES = ("VOLATILE", "STABLE", "IMMUTABLE")
 _PARALLELS = ("UNSAFE", "RESTRICTED", "SAFE")
-_MODES = {
-    "FUNC_PARAM_DEFAULT": "in",
-    "FUNC_PARAM_IN": "in",
-    "FUNC_PARAM_OUT": "out",
-    "FUNC_PARAM_INOUT": "inout",
-    "FUNC_PARAM_VARIADIC": "variadic",
-    "FUNC_PARAM_TABLE": "table",
-}
-
-
-class Argument(NamedTuple):
-    """An argument: how it is passed, its name, type and default."""
-
-    mode: str
-    name: str
-    type: str
-    default: str | None
-
-
-def parse_arguments(text: str | tuple[Argument, ...]) -> tuple[Argument, ...]:
-    """Read an argument list: `a integer, b text DEFAULT 'x'`."""
-    if isinstance(text, tuple):
-        return text
-    try:
-        node = statement(f"CREATE FUNCTION f(\n{text}\n) RETURNS void LANGUAGE sql AS ''")
-        parameters = node["CreateFunctionStmt"].get("parameters", ())
-    except (DeclarationError, KeyError):
-        raise DeclarationError(f"{text!r} is no list of arguments: write it as in SQL") from None
-    defaults = iter(_defaults(text))
-    return tuple(_argument(one["FunctionParameter"], defaults) for one in parameters)
-
-
-def _argument(node: Node, defaults: Iterator[str]) -> Argument:
-    return Argument(
-        _MODES[node.get("mode", "FUNC_PARAM_DEFAULT")],
-        node.get("name", ""),
-        bare_type(node["argType"]),
-        next(defaults) if "defexpr" in node else None,
-    )
-
-
-def _defaults(text: str) -> Iterator[str]:
-    """The texts of the defaults, in order."""
-    found = tokens(text)
-    depth, start = 0, None
-    for token in found:
-        if token.text in {"(", "["}:
-            depth += 1
-        elif token.text in {")", "]"}:
-            depth -= 1
-        elif depth == 0 and start is None and token.text in {"default", "=", ":="}:
-            start = token.end
-        elif depth == 0 and token.text == "," and start is not None:
-            yield text[start : token.start].strip()
-            start = None
-    if start is not None:
-        yield text[start:].strip()
-
-
-def identity(arguments: tuple[Argument, ...]) -> str:
-    """The types that tell functions of one name apart."""
-    return ", ".join(one.type for one in arguments if one.mode in {"in", "inout", "variadic"})
-
-
-def _returns(text: str | None) -> str | None:
-    if text is None or isinstance(text, Exact):
-        return text
-    try:
-        node = statement(f"CREATE FUNCTION f() RETURNS {text} LANGUAGE sql AS ''")
-        return_type = node["CreateFunctionStmt"]["returnType"]
-        columns = node["CreateFunctionStmt"].get("parameters")
-    except (DeclarationError, KeyError):
-        raise DeclarationError(f"{text!r} is no return type: write it as in SQL") from None
-    if columns:
-        inner = ", ".join(
-            f"{quoted(one['FunctionParameter']['name'])} "
-            f"{bare_type(one['FunctionParameter']['argType'])}"
-            for one in columns
-        )
-        return Exact(f"TABLE({inner})")
-    prefix = "SETOF " if return_type.get("setof") else ""
-    return Exact(prefix + bare_type(return_type))
 
 
 def _one_of(choices: tuple[str, ...], text: str) -> str:
@@ -173,7 +97,7 @@ class Function(Object):
 
     name: Name = field(converter=parse_name)
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
-    returns: str | None = field(default=None, converter=_returns, kw_only=True)
+    returns: str | None = field(default=None, converter=return_type, kw_only=True)
     language: str = field(default="sql", converter=_lower, kw_only=True)
     body: str | None = field(default=None, kw_only=True)
     volatility: str = field(default="VOLATILE", converter=_volatility, kw_only=True)
@@ -220,7 +144,7 @@ class Function(Object):
         return f"{self.name}({identity(self.arguments)})"
 
     def lines(self) -> Iterator[str]:
-        arguments = f"({', '.join(map(_written, self.arguments))})"
+        arguments = f"({', '.join(map(written, self.arguments))})"
         yield arguments if self.returns is None else f"{arguments} returns {self.returns}"
         yield f"language {self.language}"
         yield self.volatility.lower()
@@ -269,7 +193,7 @@ class Function(Object):
         return evolve(self, returns=self._result())
 
     def _result(self) -> str | None:
-        return self.returns or _implied(self.arguments)
+        return self.returns or implied(self.arguments)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         arguments = self.arguments
@@ -315,10 +239,10 @@ class Function(Object):
             return either(self.body, current.body)
         # Without the defaults, which are compared by themselves.
         arguments = ", ".join(
-            _written(one._replace(default=None)) for one in self.arguments if one.mode != "table"
+            written(one._replace(default=None)) for one in self.arguments if one.mode != "table"
         )
         # A procedure is read as a function, which has a result.
-        result = self._result() or _implied(self.arguments)
+        result = self._result() or implied(self.arguments)
         # Of the same name, since a body may qualify its arguments with it.
         signature = Signature(quoted(self.name.name), f"({arguments}) RETURNS {result}")
         equal = same("{}", self.body, current.body, signature=signature)
@@ -385,23 +309,8 @@ def _replaceable(current: Function, declared: Function) -> bool:
     return shape(current) == shape(declared) and not renamed and not fewer
 
 
-def _implied(arguments: tuple[Argument, ...]) -> Exact:
-    """The return type where only output arguments tell it."""
-    out = [one.type for one in arguments if one.mode in {"out", "inout"}]
-    if not out:
-        return Exact("void")
-    return Exact(out[0] if len(out) == 1 else "record")
-
-
-def _written(one: Argument) -> str:
-    mode = "" if one.mode == "in" else f"{one.mode.upper()} "
-    name = f"{quoted(one.name)} " if one.name else ""
-    default = f" DEFAULT {closed(one.default)}" if one.default is not None else ""
-    return f"{mode}{name}{one.type}{default}"
-
-
 def _created(declared: Function) -> Statement:
-    arguments = ", ".join(_written(one) for one in declared.arguments if one.mode != "table")
+    arguments = ", ".join(written(one) for one in declared.arguments if one.mode != "table")
     parts = [f"CREATE OR REPLACE {declared.acl} {declared.name}({arguments})"]
     if declared.returns is not None:
         parts.append(f"RETURNS {declared.returns}")
