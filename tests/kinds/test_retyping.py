@@ -158,7 +158,8 @@ def test_what_depends_on_a_column_is_as_it_was(deploy: Deploy, database: Databas
          "ALTER VIEW v ALTER c SET DEFAULT 1", "view public.v (its columns have defaults)"),
         ("CREATE TABLE t (c integer); CREATE RULE r AS ON INSERT TO t WHERE NEW.c > 1 "
          "DO INSTEAD NOTHING", "rule r on table public.t"),
-        ("CREATE TABLE t (c integer CHECK (c IN (1, 2)))", "operator does not exist"),
+        ("CREATE TABLE t (c integer CHECK (c IN (1, 2)))",
+         "(SQLSTATE 42883) in one of constraint t_c_check on table public.t"),
     ],
 )  # fmt: skip
 @one_version
@@ -188,3 +189,10 @@ def test_a_check_that_is_declared_anew_changes_with_the_type(
         *ALLOW,
     )
     assert database.psql("SELECT c, pg_typeof(c) FROM t") == "b|mood"
+    # A check of two columns holds when both have changed.
+    database.psql("CREATE TABLE u (a text, b text, CHECK (a < b)); INSERT INTO u VALUES ('a', 'b')")
+    deploy.apply(
+        "pg.table('u', [pg.Column('a', 'mood'), pg.Column('b', 'mood')])",
+        *("--data", "postgres_allow=public.u"),
+    )
+    assert database.psql("SELECT u FROM u") == "(a,b)"

@@ -160,7 +160,7 @@ def test_a_deploy_after_a_rollback_restores_everything(
 def test_rollback_goes_in_the_seed_documents_order(platform: Platform, copy: Database) -> None:
     with copy.watch() as seen:
         platform("rollback", copy).succeeded()
-    (transaction,) = [one for one in seen.statements if "DROP POLICY" in one]
+    (transaction,) = [one for one in seen.statements if "\nDROP POLICY" in one]
     kinds = re.findall(
         r"^(DROP POLICY|ALTER TABLE \S+ DISABLE|DROP TRIGGER|DROP FUNCTION|DROP TABLE|DROP TYPE)",
         transaction,

@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -25,6 +25,7 @@ from .columns import Column, collation_sql, default_sql
 from .enums import Enum
 
 if TYPE_CHECKING:
+    from ..answer import Answer
     from ..catalog import Catalog
     from ..kind import Ask
 
@@ -70,7 +71,7 @@ class Retypes:
         cls,
         table: Name,
         pairs: Sequence[tuple[Column, Column]],
-        replaced: Iterable[str],
+        replaced: Set[str],
         catalog: Catalog,
         ask: Ask,
     ) -> Retypes:
@@ -86,17 +87,22 @@ class Retypes:
         if not known:
             return cls()
         names = [other.name for _, other in known]
-        dependents = of_columns(table, names, catalog, ask)
-        dependents = dependents.without(_following(dependents))
+        found = of_columns(table, names, catalog, ask)
+        dependents = found.without(_following(found))
         if dependents.obstacles:
             raise DeclarationError(
                 f"column {', '.join(names)} changes its type, and these can't be created again "
                 f"with it: {', '.join(dependents.obstacles)}"
             )
-        found: dict[str, Retype] = {
-            other.name: _retype(table, one, other, replaced, catalog, ask) for one, other in known
-        }
-        return cls(found, dependents)
+        columns = [other for _, other in known]
+        twin = _Twin(table, columns, replaced, _checked(found, replaced), catalog, ask)
+        return cls({other.name: _retype(twin, one, other) for one, other in known}, dependents)
+
+
+def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
+    """The checks and indexes of columns, but for those that get another definition."""
+    checks = found.of_kind("check", "exclusion", "index")
+    return [one.title for one in checks if one.facts[2] not in replaced]
 
 
 def _following(found: Dependents) -> Callable[[Dependent], bool]:
@@ -183,19 +189,12 @@ def _using(declared: Column) -> str:
     return declared.using or f"{quoted(declared.name)}::{declared.type}"
 
 
-def _retype(
-    table: Name,
-    current: Column,
-    declared: Column,
-    replaced: Iterable[str],
-    catalog: Catalog,
-    ask: Ask,
-) -> Retype:
-    twin = _Twin(table, declared, replaced, catalog, ask)
+def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
+    table, catalog, ask = twin.table, twin.catalog, twin.ask
     using = _using(declared)
-    if not declared.using and twin.keeps(""):
+    if not declared.using and twin.keeps(declared, ""):
         return Retype(free=True)
-    free = bool(using) and twin.keeps(using)
+    free = bool(using) and twin.keeps(declared, using)
     if free or table not in catalog.filled or not using:
         return Retype(free=free, using=using)
     _refuse_values(table, current, declared, catalog, ask)
@@ -211,37 +210,24 @@ class _Twin:
     """An empty copy of a table, with its checks and indexes, that is made and rolled back."""
 
     table: Name
-    declared: Column
-    replaced: Iterable[str]
+    columns: Sequence[Column]
+    """All that get another type."""
+    replaced: Set[str]
     """The names of constraints that get another definition anyway."""
+    checked: Sequence[str]
+    """The checks and indexes that are read anew for the new types."""
     catalog: Catalog
     ask: Ask
 
-    def keeps(self, using: str) -> bool:
-        """Whether neither the table nor an index of it is written anew.
+    def keeps(self, column: Column, using: str) -> bool:
+        """Whether neither the table nor an index of it is written anew for a column.
 
         Raises DeclarationError where the server refuses the change.
         """
-        column = self.declared
-        files = (
-            "SELECT json_agg(pg_relation_filenode(oid) ORDER BY relname) FROM pg_class WHERE oid "
-            f"= '{_TWIN}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
-            f"WHERE indrelid = '{_TWIN}'::regclass)"
-        )
-        answer = self.ask.attempt(
-            [
-                *self._new_types(),
-                f"CREATE TEMP TABLE pyinfra_postgres_twin (LIKE {self.table} INCLUDING CONSTRAINTS "
-                "INCLUDING INDEXES INCLUDING GENERATED)",
-                *(
-                    f"ALTER TABLE {_TWIN} DROP CONSTRAINT IF EXISTS {quoted(name)}"
-                    for name in self.replaced
-                ),
-                files,
-                f"ALTER TABLE {_TWIN} {_clause(column, using)}",
-                files,
-            ]
-        )
+        answer = self._changed(_clause(column, using))
+        if answer.failure and using and self.columns[1:]:
+            # A check or an index may need several of them at once.
+            answer = self._changed(*(_clause(one, _using(one)) for one in self.columns))
         failure = answer.failure
         if failure is None:
             before, after = answer.values()
@@ -253,15 +239,39 @@ class _Twin:
                 f"column {column.name}: PostgreSQL does not convert it to {column.type} by itself: "
                 "declare how with using="
             )
-        raise DeclarationError(
-            f"column {column.name} can't become {column.type}: {failure}, in its using=, or in a "
-            "check or index of it: declare that anew, or remove it before"
+        where = f" in USING {using}" if column.using else ""
+        if self.checked:
+            either = f"{where}, or in" if where else " in"
+            where = f"{either} one of {', '.join(self.checked)}: remove or change that before"
+        raise DeclarationError(f"column {column.name} can't become {column.type}: {failure}{where}")
+
+    def _changed(self, *clauses: str) -> Answer:
+        """The files of the twin and its indexes before a change and after it."""
+        files = (
+            "SELECT json_agg(pg_relation_filenode(oid) ORDER BY relname) FROM pg_class WHERE oid "
+            f"= '{_TWIN}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
+            f"WHERE indrelid = '{_TWIN}'::regclass)"
+        )
+        return self.ask.attempt(
+            [
+                *self._new_types(),
+                f"CREATE TEMP TABLE pyinfra_postgres_twin (LIKE {self.table} INCLUDING CONSTRAINTS "
+                "INCLUDING INDEXES INCLUDING GENERATED)",
+                *(
+                    f"ALTER TABLE {_TWIN} DROP CONSTRAINT IF EXISTS {quoted(name)}"
+                    for name in sorted(self.replaced)
+                ),
+                files,
+                f"ALTER TABLE {_TWIN} {', '.join(clauses)}",
+                files,
+            ]
         )
 
     def _new_types(self) -> Iterator[str]:
-        """What creates an enum that the server does not know yet."""
+        """What creates the enums that the server does not know yet."""
+        types = {column.type for column in self.columns}
         for enum in self.catalog.of(Enum):
-            if str(enum.name) == self.declared.type and enum.name in self.catalog.created:
+            if str(enum.name) in types and enum.name in self.catalog.created:
                 yield next(iter(Enum.diff(None, enum))).sql
 
 
