@@ -214,12 +214,12 @@ ATTACHED = """
 CASES |= {
     "a table with rows becomes a partition": Case(
         PARTITIONED
-        + """CREATE INDEX i ON t (b); ALTER TABLE t ADD PRIMARY KEY (a, b);
+        + """CREATE INDEX i ON t (b); ALTER TABLE t ADD PRIMARY KEY (a, b), ADD CHECK (b > 0);
              CREATE TABLE also (a integer NOT NULL, b integer NOT NULL);
              INSERT INTO also VALUES (4, 1); CREATE TABLE rest PARTITION OF t DEFAULT""",
         lambda: pg.partition("also", "t", "FOR VALUES IN (4, 2 + 3)"),
         ATTACHED,
-        [("also", "t", "0", "i,t_pkey")],
+        [("also", "t", "1", "i,t_pkey")],
     ),
     "a partition with rows becomes a table": Case(
         PARTITIONED.replace("t3", "also"),

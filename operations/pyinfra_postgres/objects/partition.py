@@ -22,7 +22,7 @@ from ..naming import joined
 from ..parse import Reference, closed
 from ..plan import Hazard, Lock, Loss, Mode, Stage, Statement, together
 from . import index_builds, keys
-from .constraints import PrimaryKey, Unique, validated
+from .constraints import Check, PrimaryKey, Unique, validated
 from .indexes import Index
 from .partition_bounds import Bound
 from .partitions import Partition, partition_of
@@ -61,6 +61,8 @@ class AnyPartition(Object):
     indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What its parent has and it lacks."""
     keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
+    checks: tuple[tuple[Check, bool], ...] = field(default=(), eq=False, kw_only=True)
+    """The checks of its parent that it lacks, and whether it has them NOT VALID."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -153,8 +155,16 @@ class AnyPartition(Object):
         for key in parent.constraints:
             if isinstance(key, PrimaryKey | Unique):
                 own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
+        mine = {one.name: one for one in table.constraints}
+        checks = [
+            (one, one.name in mine)
+            for one in parent.constraints
+            if isinstance(one, Check) and not one.no_inherit
+            if one.name not in mine or not mine[one.name].validated
+        ]
         return evolve(
             self,
+            checks=tuple(checks),
             condition=Bound.parse(self.values).condition(_key_columns(parent)),
             is_checked=any(one.name == check for one in table.constraints),
             rest_filled=self.rest in catalog.filled,
@@ -255,6 +265,12 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     child = f"ALTER TABLE {declared.name}"
     for index in (*declared.indexes, *(index for _, index in declared.keys)):
         yield from index_builds.built(index)
+    for rule, there in declared.checks:
+        if not there:
+            how = " NOT VALID" if declared.filled else ""
+            yield Statement(f"{child} ADD {rule.written()}{how}", locks=declared.name)
+        if there or declared.filled:
+            yield validated(declared.name, rule.name, declared.filled)
     texts = [
         f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in declared.keys
     ]
@@ -265,17 +281,17 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     if not declared.filled or declared.condition is None:
         if declared.filled:
             scans = (*scans, Hazard.LOCKS_OUT)
-        later = declared.filled and declared.indexes + tuple(one for _, one in declared.keys)
+        later = declared.filled and (declared.indexes or declared.keys or declared.checks)
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
             yield Statement(text, stage=stage, hazards=hazards, locks=tuple(locks))
         return
     check = joined(declared.name.name, None, "bound_check")
-    name, rule = quoted(check), f"CHECK ({declared.condition})"
+    name, bound = quoted(check), f"CHECK ({declared.condition})"
     if declared.is_checked:
         yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
-    yield Statement(f"{child} ADD CONSTRAINT {name} {rule} NOT VALID", locks=declared.name)
+    yield Statement(f"{child} ADD CONSTRAINT {name} {bound} NOT VALID", locks=declared.name)
     yield validated(declared.name, check)
     whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], tuple(locks))
     yield evolve(whole, hazards=scans)
