@@ -43,7 +43,7 @@ _EXCLUSIVE = """
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Make many objects that live as long as the run, and have the collector leave them alone."""
     enabled = gc.isenabled()
     gc.disable()
@@ -162,7 +162,7 @@ class Session:
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
-        with _without_collector():
+        with without_collector():
             catalog = catalogs.read(answer.rows[0])
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog

@@ -16,7 +16,7 @@ from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .planning import Questions, add
-from .session import Block, Draft, Item, Session
+from .session import Block, Draft, Item, Session, without_collector
 from .undeclared import in_order, leftovers
 
 
@@ -49,7 +49,8 @@ def transaction(exact: Exactness = False) -> Iterator[None]:
         return
     session.block = Block(exact=words)
     try:
-        yield
+        with without_collector():
+            yield
         block = session.block
     finally:
         session.block = None

@@ -44,11 +44,11 @@ def _identity(text: str | None) -> str | None:
     raise DeclarationError(f"identity is ALWAYS or BY DEFAULT, not {text!r}")
 
 
-_STORED = (
-    *("type", "default", "nullable", "identity", "generated", "virtual", "serial", "collation"),
-    *("storage", "compression", "statistics", "comment"),
-)
-_stored = attrgetter(*_STORED)
+_ALWAYS = ("type", "default", "nullable", "identity", "generated", "virtual", "serial")
+_OPTIONAL = ("collation", "storage", "compression", "statistics", "comment")
+_always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from")
+_stored = attrgetter(*_ALWAYS, *_OPTIONAL)
+_NOTHING = (None,) * (len(_OPTIONAL) + 1)
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -182,6 +182,9 @@ class Column:
 
     def aligned(self, current: Column, same: Same, table: Name) -> Column:
         """Itself, with what equals the current column written as it is there."""
+        as_stored = _always(self) == _always(current) and not current.unvalidated
+        if as_stored and _optional(self) == _NOTHING:
+            return current
         type_ = aligned_type(self.type, current.type, same)
         changes: dict[str, Any] = {
             "type": type_,
@@ -201,7 +204,7 @@ class Column:
             changes["default"] = current.default
         if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
             changes["generated"] = current.generated
-        aligned = (changes.get(name, getattr(self, name)) for name in _STORED)
+        aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
         keeps = not self.renamed_from and not current.unvalidated
         if keeps and all(map(eq, aligned, _stored(current))):
             return current

@@ -153,7 +153,10 @@ class Table(Object):
                     unique=False,
                     references=None,
                 )
-                if column.name in keyed or column.primary_key or column.unique or column.references
+                if (column.nullable and column.name in keyed)
+                or column.primary_key
+                or column.unique
+                or column.references
                 else column
                 for column in self.columns
             )
@@ -297,23 +300,27 @@ class Table(Object):
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
-        aligned = evolve(
+        changes: dict[str, Any] = {
+            "columns": tuple(columns),
+            "constraints": (*constraints, *others),
+            "partition_by": self.aligned_key(current, same),
+            "row_security": either(self.row_security, current.row_security),
+            "force_row_security": either(self.force_row_security, current.force_row_security),
+            "owner": either(self.owner, current.owner),
+            "comment": either(self.comment, current.comment),
+        }
+        if not others and all(getattr(current, name) == one for name, one in changes.items()):
+            return current
+        return evolve(
             self,
-            columns=columns,
-            constraints=[*constraints, *others],
             kept=frozenset(one.name for one in others),
             gone=going(self.name, dropped, catalog) if dropped else (),
             absent=(),
-            partition_by=self.aligned_key(current, same),
             partition_key=current.partition_key,
-            row_security=either(self.row_security, current.row_security),
-            force_row_security=either(self.force_row_security, current.force_row_security),
-            owner=either(self.owner, current.owner),
-            comment=either(self.comment, current.comment),
             filled=current.filled,
             version=catalog.version,
+            **changes,
         )
-        return current if aligned == current and not others else aligned
 
     def aligned_key(self, current: Table, same: Same) -> str | None:
         """The partition key, written as the stored one where it is the same."""
