@@ -284,3 +284,28 @@ def test_the_inventory_in_the_readme(
     assert name == "db1.internal"
     assert set(data) <= set(ssh.host(far))
     assert "1 created" in project.run().succeeded().output
+
+
+def test_what_stands_in_the_way_is_said_with_what_to_do(
+    project: Project, ssh: SSHServer, far: Database
+) -> None:
+    project.inventory(
+        {
+            "@ssh/sudo": ssh.host(far, _sudo_user="root"),
+            "@ssh/peer": ssh.host(far, postgres_user="somebody"),
+            "@ssh/database": ssh.host(far, postgres_database="nothing"),
+            "@ssh/server": ssh.host(far, postgres_host="/nowhere"),
+        }
+    )
+    project.deploy('pg.schema("s")\n')
+    output = project.run().failed().output
+    for host, advice in {
+        "sudo": "allow it in the host's sudoers, or set _sudo_password",
+        "peer": "correct it or postgres_user, or map them in pg_ident.conf",
+        "database": "Create the database, or correct postgres_database",
+        "server": "start it, or set postgres_host and postgres_port",
+    }.items():
+        said = (
+            rf"@ssh/{host}\] +schema s: could not reach the database: .*[.] .*{re.escape(advice)}"
+        )
+        assert re.search(said, output), output

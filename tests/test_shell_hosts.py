@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import textwrap
 
-from harness import Database, Project
+from harness import Database, Databases, Project, one_version
+from pyinfra_postgres import psql
 
 DEPLOY = """
     with pg.transaction():
@@ -77,4 +81,93 @@ def test_psql_is_missing(project: Project) -> None:
     result = project.run(env={"PATH": str(only_a_shell)}).failed()
 
     assert "schema shop: could not reach the database: " in result.output
-    assert "psql: not found: psql is not installed, or not in the PATH" in result.output
+    assert "psql: not found. It is not installed, or not in the PATH" in result.output
+
+
+HOSTILE = r"""\! touch pwned
+\q
+\gexec
+\if false
+:USER :'USER' :"USER" :{?USER} $p0$ $p0 $$ `id` \\ ; -- /* '
+pyinfra-postgres statement 1
+PYINFRA_POSTGRES"""
+
+DECLARED = r"""
+    comments = "".join(f"-- {line}\n" for line in hostile.splitlines())
+    with pg.transaction():
+        pg.schema("s", comment=hostile)
+        pg.enum("s.label", [":USER", "\\q", "$p0$"])
+        pg.table(
+            "s.t",
+            [pg.Column("a", "text", default=r"E'\\q\n' || ':USER'"), pg.Column("b", "int[]")],
+            constraints=[pg.Check("b[1:2] <> b[:1] and a <> ':USER'", name="c")],
+        )
+        pg.function(
+            "s.f",
+            returns="int",
+            language="plpgsql",
+            body=f"BEGIN\n{comments}PERFORM $x$\n{hostile}\n$x$; RETURN 1; END",
+        )
+        pg.function("s.g", returns="int", body="BEGIN ATOMIC SELECT 1; SELECT 2; END")
+        pg.rows("s.t", [{"a": hostile}, {"a": "\\."}], key="a")
+        pg.sql("INSERT INTO s.t (a) VALUES (E'\\\\q\\n'), ($p0$\n\\q\n$p0$)")
+"""
+
+
+def test_nothing_in_a_declaration_means_anything_to_psql(
+    project: Project, new_database: Databases
+) -> None:
+    shell, direct = new_database(), new_database()
+    project.inventory({"@local": {"postgres_dsn": shell.dsn}, "direct": direct.dsn})
+    project.deploy(f"hostile = {HOSTILE!r}\n{textwrap.dedent(DECLARED)}")
+
+    path = {"PATH": f"{shell.server.binaries}:/usr/bin:/bin"}
+    project.run("inventory.py", "deploy.py", "-y", env=path).succeeded()
+
+    rows = "SELECT md5(a) FROM s.t ORDER BY 1"
+    assert shell.dump() == direct.dump()
+    assert shell.psql(rows) == direct.psql(rows)
+    assert len(shell.psql(rows).splitlines()) == 4
+    assert not (project.path / "pwned").exists()
+
+
+@one_version
+def test_a_script_that_did_not_arrive_whole_does_nothing(database: Database) -> None:
+    script = psql.script(["CREATE TABLE t ()", "DROP TABLE IF EXISTS t, u", "CREATE TABLE u ()"])
+    database.psql("CREATE TABLE before ()")
+    dump = database.dump()
+    binary = str(database.server.binaries / "psql")
+    program = [binary, "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", "-", database.dsn]
+    for end in {*range(0, len(script) - 1, 7), *range(len(script) - 20, len(script) - 1)}:
+        subprocess.run(program, input=script[:end], text=True, check=False, capture_output=True)
+    assert database.dump() == dump
+    subprocess.run(program, input=script, text=True, check=True, capture_output=True)
+    assert "CREATE TABLE public.u" in database.dump()
+
+
+@one_version
+def test_what_an_operation_installs_is_planned_for_after_it(
+    project: Project, database: Database
+) -> None:
+    project.inventory({"@local": {"postgres_dsn": database.dsn}})
+    programs = project.path / "bin"
+    programs.mkdir()
+    for name in ("sh", "ln"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    path = {"PATH": str(programs)}
+    project.deploy(
+        f"""
+        from pyinfra.operations import server
+
+        server.shell("ln -s {database.server.binaries}/psql {programs}/psql", name="install")
+        with pg.transaction():
+            pg.schema("s")
+            pg.table("s.t", [pg.Column("a", "int")])
+        """
+    )
+
+    dry = project.run("inventory.py", "deploy.py", "--dry", "--diff", env=path).succeeded().output
+    assert "schema s: planned once the operations before it have run, for now" in dry
+    assert dry.count("It is not installed") == 1
+    assert "2 created" in project.run(env=path).succeeded().output
+    assert database.psql("SELECT to_regclass('s.t')") == "s.t"

@@ -98,7 +98,7 @@ def _run_psql(host: Host, client: Psql, statements: Sequence[str]) -> tuple[int,
     except EOFError:
         # pyinfra has asked for a password, and there was nobody to type it.
         return -1, Answer(
-            failure=Failure(psql.advised("sudo asks for a password"), unreachable=True)
+            failure=Failure(psql.advised(["sudo asks for a password"]), unreachable=True)
         )
     except (OSError, SSHException) as error:
         return -1, Answer(failure=Failure(str(error), lost=True, reach=len(statements) - 1))

@@ -119,10 +119,10 @@ def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
         if error := _ERROR.match(line):
             hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
             return Failure(error[2], error[1], index, " ".join(hints))
-    said = "; ".join(line.strip() for line in lines if line.strip() and "LOCATION:" not in line)
-    if begun < 0 and said:
-        return Failure(advised(said), unreachable=True)
-    message = said or "psql ended without a word"
+    lines = [line.strip() for line in lines if line.strip() and "LOCATION:" not in line]
+    if begun < 0 and lines:
+        return Failure(advised(lines), unreachable=True)
+    message = "; ".join(lines) or "psql ended without a word"
     return Failure(message, index=index, lost=True, reach=count - 1)
 
 
@@ -130,41 +130,44 @@ def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
 _ADVICE = (
     (
         r"psql.{0,3}: (command )?not found|psql.{0,3}: No such file",
-        "psql is not installed, or not in the PATH: install the server's programs (Debian: "
-        "postgresql-client)",
+        "It is not installed, or not in the PATH: install the server's programs, or Debian's "
+        "postgresql-client",
     ),
     (
         r"^sudo",
-        "sudo does not let the SSH user become _sudo_user without a password: allow it in the "
-        "host's sudoers, or set _sudo_password",
+        "The SSH user may not become _sudo_user without a password: allow it in the host's "
+        "sudoers, or set _sudo_password",
     ),
     (
         r"invalid command \\gexec",
-        "psql is older than 9.6: install one of the server's own version",
+        "This psql is older than 9.6: install the one of the server's version",
     ),
     (
-        r"No such file or directory|Connection refused",
-        "no server listens there: start it, or set postgres_host and postgres_port",
+        r"failed: (No such file|Connection refused)",
+        "No server listens there: start it, or set postgres_host and postgres_port",
     ),
     (
         r"database .* does not exist",
-        "create the database, or correct postgres_database",
+        "Create the database, or correct postgres_database",
     ),
     (
         r"[Pp]eer authentication failed|role .* does not exist",
-        "_sudo_user has to be the account of the role: correct _sudo_user or postgres_user, or "
-        "map them in pg_ident.conf",
+        "With peer authentication _sudo_user is the account of the role: correct it or "
+        "postgres_user, or map them in pg_ident.conf",
     ),
     (
         r"no password supplied",
-        "set postgres_password, or write a password file on the host",
+        "Set postgres_password, or write a password file on the host",
     ),
 )
 
 
-def advised(said: str) -> str:
-    """A message with what to do about it."""
+def advised(lines: Sequence[str]) -> str:
+    """What was said, in one line, with what to do about it."""
+    # What comes before is a shell's noise.
+    said = "; ".join(line.strip() for line in lines if line.strip())
+    said = said[max(0, said.find("psql: error: ")) :].partition("; Is the server running")[0]
     for pattern, advice in _ADVICE:
         if re.search(pattern, said):
-            return f"{said}: {advice}"
+            return f"{said}. {advice}"
     return said

@@ -109,7 +109,10 @@ def ssh_server(server: TestServer) -> Iterator[SSHServer]:
             "Subsystem": "sftp internal-sftp",
         }
         (directory / "config").write_text("".join(f"{k} {v}\n" for k, v in settings.items()))
-        _run("useradd", "--no-create-home", "--shell", "/bin/sh", "--password", "*", account)
+        _run(
+            *("useradd", "--no-create-home", "--home-dir", name, "--shell", "/bin/sh"),
+            *("--password", "*", account),
+        )
         undo.callback(_run, "userdel", account)
         sudoers.write_text(
             f'Defaults:{account} secure_path="{path}"\n'
