@@ -65,7 +65,7 @@ def aligned(
             (
                 other
                 for other in free
-                if other.name == one.name
+                if (one.name and other.name == one.name)
                 or (_replaces(whole, one, other) and not _claimed(declared, other, same, catalog))
             ),
             None,
