@@ -17,7 +17,7 @@ from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .planning import Questions, add
 from .session import Block, Draft, Item, Session, without_collector
-from .undeclared import in_order, leftovers
+from .undeclared import held_columns, in_order, leftovers
 
 
 @contextmanager
@@ -85,12 +85,14 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    going = in_order([one for one in found if one.goes], Questions(session, catalog))
+    ask = Questions(session, catalog)
+    going = in_order([one for one in found if one.goes], ask)
     if going:
         items = [Item(f"exact: {one.what.title}", one.removal, one.present) for one in going]
         add(session, draft, items)
         gone = {item.declaration.key(): item.operation for item in items if not item.present}
         catalog.gone.update(gone)
+    draft.plan.refusals += held_columns(catalog, ask)
     draft.plan.undeclared = [one.what for one in found if not one.goes]
 
 

@@ -147,9 +147,12 @@ def test_what_a_later_operation_declares_stays(database: Database) -> None:
 
 def test_what_is_used_elsewhere_is_kept_and_the_user_told(database: Database) -> None:
     database.psql("CREATE VIEW public.far AS SELECT note FROM shop.job")
+    database.psql("CREATE POLICY noted ON shop.job USING (note IS NULL)")
     messages = run(database, only(["columns", "views"])).refused().messages
-    assert "view far depends on column note of table shop.job" in messages
-    assert "Nothing of the transaction stays" in messages
+    assert "table shop.job: its mood, note is used by " in messages
+    assert "view public.far" in messages
+    assert "policy noted on table shop.job" in messages
+    assert "view shop.z" not in messages
     assert "z" in names(database)
 
 

@@ -355,6 +355,11 @@ class Table(Object):
     def store(self, catalog: Catalog, current: Self | None) -> None:
         for one in self.gone:
             one.erase(catalog)
+        if current and current.columns:
+            stay = {column.name for column in self.columns or ()}
+            dropped = {column.name for column in current.columns} - stay
+            if dropped:
+                catalog.dropped.setdefault(self.name, set()).update(dropped)
         catalog.put(self)
 
     def erase(self, catalog: Catalog) -> None:
