@@ -37,7 +37,6 @@ _PASSES = re.compile(
     r"|network is unreachable|no route to host",
     re.IGNORECASE,
 )
-_POOL_PATIENCE = 5.0
 
 
 def passes(message: str) -> bool:
@@ -73,23 +72,36 @@ class Connection:
         self.close()
         changes = self._defaults() | where.changes
         doing = f"waking {self.host}" if where.is_neon else "connecting again"
-        self.session = self._patiently(changes, doing)
-        if not where.is_neon:
-            self._refuse_a_shared_session(changes)
+        self.session = self._patiently(changes, doing, trusted=where.is_neon)
 
-    def _patiently(self, changes: dict[str, Any], doing: str) -> psycopg.Connection[Any]:
+    def _patiently(
+        self, changes: dict[str, Any], doing: str, *, trusted: bool
+    ) -> psycopg.Connection[Any]:
         for attempt in range(1, self.attempts + 1):
             try:
-                return psycopg.connect(self.dsn, **changes)
+                return self._connected(changes, trusted=trusted)
             except psycopg.Error as error:
-                reason = one_line(str(error))
+                reason = _reason(error)
                 if attempt == self.attempts or not passes(reason):
                     tries = f" after {attempt} tries" if attempt > 1 else ""
                     raise ConnectError(f"Could not connect{tries}: {reason}") from None
-            self.say(f"{doing}, try {attempt + 1} of {self.attempts}: {reason}")
+            first = reason.partition("; ")[0]
+            self.say(f"{doing}, try {attempt + 1} of {self.attempts}: {first}")
             delay = min(LONGEST_DELAY, self.delay * 2 ** (attempt - 1))
             time.sleep(min(LONGEST_DELAY, delay * random.uniform(1.0, 1.5)))
         raise AssertionError("unreachable")
+
+    def _connected(self, changes: dict[str, Any], *, trusted: bool) -> psycopg.Connection[Any]:
+        """A session of its own. Raises ConnectError where a pooler has none."""
+        session = psycopg.connect(self.dsn, **changes)
+        try:
+            # A pooler answers with a process id of its own making.
+            if not trusted and _process(session) != session.info.backend_pid:
+                self._refuse_a_shared(session, changes)
+        except BaseException:
+            session.close()
+            raise
+        return session
 
     def _defaults(self) -> dict[str, Any]:
         defaults = {
@@ -102,16 +114,12 @@ class Connection:
         always = {"autocommit": True, "client_encoding": "utf8"}
         return always | {key: value for key, value in defaults.items() if key not in given}
 
-    def _refuse_a_shared_session(self, changes: dict[str, Any]) -> None:
+    def _refuse_a_shared(self, first: psycopg.Connection[Any], changes: dict[str, Any]) -> None:
         """Raise ConnectError where a pooler gives each transaction another session.
 
-        A pooler answers with a process id of its own making. Behind one, a second client comes for
-        a moment: sessions that are the clients' own stay the same, and apart.
+        A second client comes for a moment: sessions that are the clients' own stay the same, and
+        apart.
         """
-        assert self.session
-        first = self.session
-        if _process(first) == first.info.backend_pid:
-            return
         reason = "hands the sessions around among its clients"
         try:
             with closing(psycopg.connect(self.dsn, **changes)) as second:
@@ -121,7 +129,6 @@ class Connection:
             seen = set()
             reason = f"gives no second session, which would tell how: {one_line(str(error))}"
         if len(seen) != 2 or len({process for _, process in seen}) != 2:
-            self.close()
             raise ConnectError(
                 f"this is a pooler that {reason}. A deploy needs a session of its own, for its "
                 "lock and its settings: connect to the server itself, or to a pool in session mode"
@@ -208,12 +215,18 @@ class Connection:
         return Answer(tuple(rows))
 
 
+def _reason(error: psycopg.Error) -> str:
+    """Why a connection failed, without what psycopg and libpq say every time."""
+    said = one_line(str(error)).removeprefix("connection failed: ")
+    return re.sub(r"; Is the server running [^;]*\?", "", said)
+
+
 def _process(session: psycopg.Connection[Any]) -> int:
     """The server's process behind a session. Raises psycopg.Error."""
     session.pgconn.send_query(b"SELECT pg_backend_pid()")
     session.pgconn.flush()
-    if not select.select([session.pgconn.socket], [], [], _POOL_PATIENCE)[0]:
-        raise psycopg.OperationalError(f"no answer within {_POOL_PATIENCE:g} s")
+    if not select.select([session.pgconn.socket], [], [], CONNECT_TIMEOUT)[0]:
+        raise psycopg.OperationalError(f"no answer within {CONNECT_TIMEOUT} s")
     (result,) = session.wait(generators.fetch_many(session.pgconn))
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise psycopg.OperationalError(result.error_message.decode(errors="replace"))

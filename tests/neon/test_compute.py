@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -112,3 +113,15 @@ def test_what_stays_wrong_is_not_tried_again(
     assert reason in output
     assert "try 2" not in output
     assert "wr0ng" not in output
+
+
+def test_computes_wake_side_by_side(project: Project, trusting: Compute) -> None:
+    """The second is woken before the first is awake."""
+    hosts = {name: trusting.dsn(DIRECT) for name in ("neon-eu", "neon-us")}
+    project.inventory(hosts, postgres_connect_delay=0.5)
+    project.deploy('pg.schema("awake")')
+    trusting.relay.asleep = 2
+    output = project.run("inventory.py", "deploy.py", "--dry").succeeded().output
+    told = re.findall(r"(waking neon-\w\w, try \d|Connected)", output)
+    assert sorted(told[:2]) == ["waking neon-eu, try 2", "waking neon-us, try 2"]
+    assert told[2:] == ["Connected", "Connected"]

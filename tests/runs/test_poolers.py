@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
-from harness import Database, Project, finished, needs_pgbouncer, one_version, pooler, until
+from harness import Database, Project, needs_pgbouncer, one_version, pooler, until
 
 pytestmark = needs_pgbouncer
 
@@ -58,15 +60,23 @@ def test_sessions_that_are_the_clients_own_are_used(project: Project, database: 
 
 
 @one_version
-def test_a_pooler_that_has_no_second_session_is_refused(
-    project: Project, database: Database
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_pooler_that_has_too_few_sessions_is_a_clear_failure(
+    project: Project, database: Database, free: int
 ) -> None:
-    with pooler(database.server, "session", default_pool_size=1, query_wait_timeout=1) as behind:
+    with (
+        pooler(
+            database.server, "session", default_pool_size=free or 1, query_wait_timeout=1
+        ) as behind,
+        contextlib.ExitStack() as clients,
+    ):
+        if not free:
+            clients.enter_context(behind.session(database)).execute("SELECT 1")
         project.inventory({"one": behind.dsn(database)})
         project.deploy(DEPLOY)
-        process = project.start()
-        output = finished(process).failed().output
-    assert "this is a pooler that gives no second session, which would tell how: " in output
+        output = project.run().failed().output
+    told = "a pooler that gives no second session, which would tell how: " if free else "connect: "
+    assert f"{told}" in output
     assert "query_wait_timeout" in output
     assert "CREATE TABLE" not in database.dump()
     until(lambda: database.sessions() == [])

@@ -177,9 +177,11 @@ class Role(Object):
         for one in sorted(administered - rights.gives) if strict else ():
             grant = f"GRANT {quoted(one)} TO {me} WITH ADMIN OPTION"
             yield Need(rights.role, f"ADMIN on role {quoted(one)}", grant)
-        for name in () if target is None or rights.is_privileged else _CAREFUL:
+        for name in _CAREFUL if target else ():
             value = getattr(target, name)
             if value is None or value == bool(getattr(current, name, False)):
+                continue
+            if rights.is_privileged and name != "superuser":
                 continue
             if name == "superuser" or (not strict and name != "createdb"):
                 remedy = f"leave {name}= out, or run as a superuser"

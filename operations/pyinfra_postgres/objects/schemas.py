@@ -73,7 +73,7 @@ class Schema(Object):
         )
 
     def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
-        if current is None:
+        if current is None or (target and target.owner != current.owner):
             yield from create_on_database(catalog)
         yield from super().needs(current, target, catalog)
 
