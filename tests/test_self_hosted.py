@@ -172,6 +172,20 @@ TYPE = "CREATE TYPE status AS ENUM ('a')"
 TABLES = "CREATE TABLE t (s status, n integer); CREATE TABLE u AS SELECT 1 AS n"
 
 
+@pytest.fixture(scope="module")
+def whole(peer: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dump of a database on which the deploy was complete."""
+    databases = Databases(peer)
+    database = databases()
+    database.psql(f"{TYPE}; {TABLES}")
+    project = Project(tmp_path_factory.mktemp("whole"))
+    project.deploy(BEFORE_AND_AFTER)
+    project.inventory({"whole": database.dsn})
+    project.run().succeeded()
+    yield database.dump()
+    databases.remove()
+
+
 def active(database: Database, text: str) -> bool:
     """Whether a statement with this text is under way."""
     return any(text in query for _, state, query in database.sessions() if state == "active")
@@ -201,55 +215,49 @@ def ended(database: Database) -> None:
 def test_a_dropped_connection_leaves_before_or_after(
     project: Project,
     ssh: SSHServer,
-    databases: Databases,
+    far: Database,
+    whole: str,
     holds: str,
     waits: str,
     known: str,
     states: set[int],
 ) -> None:
     """Steps of the plan that are complete: the label, the transaction, the index."""
-    database, whole = databases(), databases()
-    for one in (database, whole):
-        one.psql(f"{TYPE}; {TABLES}")
+    far.psql(f"{TYPE}; {TABLES}")
     project.deploy(BEFORE_AND_AFTER)
-    project.inventory({"whole": whole.dsn})
-    project.run().succeeded()
 
     def state() -> int:
-        label = database.psql("SELECT count(*) FROM pg_enum WHERE enumlabel = 'b'")
-        default = database.psql("SELECT count(*) FROM pg_attrdef")
-        index = database.psql(
+        label = far.psql("SELECT count(*) FROM pg_enum WHERE enumlabel = 'b'")
+        default = far.psql("SELECT count(*) FROM pg_attrdef")
+        index = far.psql(
             "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid = 'u'::regclass"
         )
         assert default == "0" or label == "1"
         assert index == "0" or default == "1"
         return int(label) + int(default) + int(index)
 
-    with ssh.network() as (network, port), database.holding(holds) as holder:
-        project.inventory({"@ssh/far": ssh.host(database, port=port)}, postgres_lock_timeout=20000)
+    with ssh.network() as (network, port), far.holding(holds) as holder:
+        project.inventory({"@ssh/far": ssh.host(far, port=port)}, postgres_lock_timeout=20000)
         process = project.start()
         if waits:
-            until(lambda: active(database, waits))
+            until(lambda: active(far, waits))
         else:
-            until(lambda: asked(database, "pg_try_advisory_lock"))
+            until(lambda: asked(far, "pg_try_advisory_lock"))
         network.end()
         output = finished(process).failed().output
         assert known in output
         holder.rollback()
-    ended(database)
+    ended(far)
     assert state() in states
 
-    project.inventory({"@ssh/far": ssh.host(database)})
+    project.inventory({"@ssh/far": ssh.host(far)})
     project.run().succeeded()
     assert state() == 3
-    assert database.dump() == whole.dump()
+    assert far.dump() == whole
 
 
-def test_a_network_that_comes_back_is_used(
-    project: Project, ssh: SSHServer, databases: Databases
-) -> None:
+def test_a_network_that_comes_back_is_used(project: Project, ssh: SSHServer, far: Database) -> None:
     """The run finds its orphan by the deploy lock, waits for it, and learns what it did."""
-    database = databases()
     project.deploy(
         """
         with pg.transaction():
@@ -258,15 +266,15 @@ def test_a_network_that_comes_back_is_used(
         """
     )
     with ssh.network() as (network, port):
-        project.inventory({"@ssh/far": ssh.host(database, port=port)})
+        project.inventory({"@ssh/far": ssh.host(far, port=port)})
         process = project.start()
-        until(lambda: active(database, "pg_sleep"))
+        until(lambda: active(far, "pg_sleep"))
         network.cut()
         output = finished(process).succeeded().output
     assert "the connection was lost: " in output
     assert re.search("the transaction was (not )?committed", output)
-    assert "CREATE TABLE public.t" in database.dump()
-    ended(database)
+    assert "CREATE TABLE public.t" in far.dump()
+    ended(far)
 
 
 def test_the_inventory_in_the_readme(

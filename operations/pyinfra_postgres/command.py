@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from pyinfra.api.host import Host
 
 
+_KEEPALIVE = 30
+"""Seconds: a network that has gone without a word is noticed, as libpq does it."""
+
+
 class SQLCommand(StringCommand):
     """A script of SQL statements, run in order until one fails.
 
@@ -59,7 +63,7 @@ def run(
     statements = [statement for message in messages for statement in message]
     try:
         client = Psql.of(host.data.dict())
-        _connect_again(host)
+        _keep_connected(host)
     except ConnectError as error:
         return Answer(failure=Failure(error.args[0]))
     begun, answer = _run_psql(host, client, statements)
@@ -81,7 +85,7 @@ def _run_psql(host: Host, client: Psql, statements: Sequence[str]) -> tuple[int,
     def run_with(text: str) -> tuple[bool, CommandOutput]:
         return host.run_shell_command(
             client.command(),
-            print_output=host.state.print_fact_output,
+            print_output=False,  # an error's lines may quote what must not be shown
             print_input=host.state.print_fact_input,
             # Not as arguments, because an argument list is public on the host.
             **{**arguments, "_stdin": text},
@@ -113,9 +117,15 @@ def end_session(host: Host) -> None:
         host.connector.end_session()
 
 
-def _connect_again(host: Host) -> None:
-    """Open an SSH connection again that was lost. Raises ConnectError."""
-    if isinstance(host.connector, SSHConnector) and host.connector.client:
-        transport = host.connector.client.get_transport()
-        if transport is None or not transport.is_active():
-            host.connector.connect()
+def _keep_connected(host: Host) -> None:
+    """Open an SSH connection again that was lost, and notice if it is. Raises ConnectError."""
+    connector = host.connector
+    if not isinstance(connector, SSHConnector) or connector.client is None:
+        return
+    transport = connector.client.get_transport()
+    if transport is None or not transport.is_active():
+        connector.disconnect()  # pyinfra keeps what transferred files
+        connector.connect()
+        transport = connector.client.get_transport()
+    if transport:
+        transport.set_keepalive(_KEEPALIVE)

@@ -56,15 +56,18 @@ class Psql:
                 "postgres_dsn has a service and a password: write the password into the host's "
                 "service or password file"
             )
-        if any("\n" in value for value in secret.values()):
-            raise ConnectError("postgres_password is one line")
+        if any(value != value.rstrip() or "\n" in value for value in secret.values()):
+            # A service file has no way to write that.
+            raise ConnectError(
+                "postgres_password: for psql it is one line that does not end with a space"
+            )
         return cls(defaults | public, secret)
 
     def command(self) -> StringCommand:
         """The command line.
 
-        Secrets come to libpq as a service that the shell reads from standard input: no argument
-        list, environment or file has them.
+        Secrets come to libpq as a service that the shell reads from standard input and writes,
+        with a printf of its own, into a pipe: no argument list, environment or file has them.
         """
         service = {"service": _SERVICE} if self.secret else {}
         target = conninfo.make_conninfo("", **self.public, **service)
@@ -73,8 +76,11 @@ class Psql:
             return psql
         names = [f"line{number}" for number in range(len(self.secret))]
         reads = " && ".join(f"IFS= read -r {name}" for name in names)
-        lines = "\n".join([f"[{_SERVICE}]", *(f"${name}" for name in names)])
-        script = StringCommand(reads, "&& PGSERVICEFILE=/dev/fd/3", psql, f"3<<END\n{lines}\nEND\n")
+        lines = " ".join(f'"${name}"' for name in names)
+        script = StringCommand(
+            f"{reads} && exec 4<&0 && printf '%s\\n' '[{_SERVICE}]' {lines} |",
+            *("PGSERVICEFILE=/dev/fd/3", psql, "3<&0 <&4 4<&-"),
+        )
         return StringCommand("sh", "-c", QuoteString(script))
 
     def input(self, statements: Sequence[str]) -> str:
