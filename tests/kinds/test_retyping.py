@@ -23,7 +23,7 @@ LOSSES = {
     "text|integer|'seven'": "can't become integer: 'seven' (1)",
     "text|mood|'angry'": "can't become public.mood: 'angry' (1)",
     "text|checked|''": "can't become public.checked",
-    "integer|uuid|1": "does not convert it to uuid by itself",
+    "integer|uuid|1": "does not convert to uuid by itself",
 }
 
 

@@ -16,7 +16,7 @@ from attrs import field, frozen
 from ..dependents import Dependent, Dependents, of_columns
 from ..errors import DeclarationError
 from ..kind import guard
-from ..names import Name, literal, quoted
+from ..names import Exact, Name, literal, quoted
 from ..parse import closed
 from ..plan import Hazard, Statement
 from ..stored import columns_of
@@ -95,7 +95,8 @@ class Retypes:
                 f"with it: {', '.join(dependents.obstacles)}"
             )
         columns = [other for _, other in known]
-        twin = _Twin(table, columns, replaced, _checked(found, replaced), catalog, ask)
+        types = {one.name: one.type for one, _ in known}
+        twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
         return cls({other.name: _retype(twin, one, other) for one, other in known}, dependents)
 
 
@@ -212,6 +213,8 @@ class _Twin:
     table: Name
     columns: Sequence[Column]
     """All that get another type."""
+    types: Mapping[Exact, str]
+    """The types that they have."""
     replaced: Set[str]
     """The names of constraints that get another definition anyway."""
     checked: Sequence[str]
@@ -235,9 +238,13 @@ class _Twin:
         if not using or failure.sqlstate in _UNKNOWN_YET:
             return False
         if failure.sqlstate in _NO_CAST and not column.using:
+            current = self.types[column.name]
+            moved = current.rpartition(".")[2] == column.type.rpartition(".")[2]
             raise DeclarationError(
-                f"column {column.name}: PostgreSQL does not convert it to {column.type} by itself: "
-                "declare how with using="
+                f"column {column.name} is {current}, which PostgreSQL does not convert to "
+                f"{column.type} by itself: "
+                + (f'move the type with renamed_from="{current}", or ' if moved else "")
+                + "declare how with using="
             )
         where = f" in USING {using}" if column.using else ""
         if self.checked:
