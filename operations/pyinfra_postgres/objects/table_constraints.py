@@ -192,7 +192,12 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
 def replacing(current: Table, declared: Table) -> list[tuple[Constraint, Constraint]]:
     """The declared constraints that take the place of others, with those."""
     stored = {one.name: one for one in current.constraints}
-    pairs = [(one, one.way.instead or stored.get(one.name)) for one in declared.constraints]
+    pairs = [
+        (one, one.way.instead or stored.get(one.name))
+        for one in declared.constraints
+        # An earlier operation has had it come to be this way.
+        if one.name not in stored or stored[one.name].way is not one.way
+    ]
     return [
         (one, old)
         for one, old in pairs
