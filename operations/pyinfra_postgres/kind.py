@@ -88,6 +88,17 @@ class Part(NamedTuple):
     """The declaration that takes it away."""
 
 
+class Objection(NamedTuple):
+    """What rows may say against a change."""
+
+    query: str
+    """How many rows do."""
+    rule: str
+    """What does not hold for them."""
+    detail: str = ""
+    """What they are like."""
+
+
 class Object:
     """An object as it is declared, or as the catalog has it.
 
@@ -194,6 +205,10 @@ class Object:
         Raises DeclarationError where that can't be.
         """
         return self
+
+    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        """What rows that are there may say against it."""
+        return iter(())
 
     def twin(self, catalog: Catalog, same: Same) -> Self | None:
         """What is the same under another name, which nothing declares, where it does not exist."""

@@ -6,6 +6,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -15,13 +16,14 @@ from typing_extensions import override
 from .answer import Answer
 from .catalog import Catalog, Declared
 from .compare import Comparison
-from .errors import DeclarationError
+from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, difference
 from .parse import Reference
 from .plan import Action, Change, Gap, Hazard, Lack, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
 from .rewrite import as_stored
 from .session import ALLOW, Draft, Item, Session
+from .stored import USERS_PATH
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
@@ -253,6 +255,9 @@ def _change(
         for text in [text for text in same.errors if text in definition]:
             refuse(f"{same.errors.pop(text)} in {text!r}")
     _refuse_losses(session, step, statements, plan)
+    if target is not None and not (catalog.renames or catalog.rows_change):
+        for reason in _objections(target, current, catalog, ask):
+            refuse(reason)
     change = Change(
         item.operation,
         one.title,
@@ -283,6 +288,22 @@ def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:
             yield Statement(need.remedy)
         else:
             plan.gaps.append(Lack(step.item.operation, one.title, need))
+
+
+_PATIENCE = "SET LOCAL statement_timeout = '10s';\n"
+"""How long rows are read before the change is tried without knowing."""
+
+
+def _objections(
+    target: Object, current: Object | None, catalog: Catalog, ask: Ask
+) -> Iterator[str]:
+    """What rows say against a change, as far as the server can tell beforehand."""
+    for query, rule, detail in target.objections(current, catalog):
+        with suppress(HostError):
+            (count,) = ask(_PATIENCE + USERS_PATH + query)
+            if count:
+                rows = f"{count} row{'s' if count > 1 else ''}"
+                yield f"{rule} does not hold for {rows}{detail}: correct that first"
 
 
 def _contradicted(

@@ -16,7 +16,7 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Same, comment, either
+from ..kind import Ask, Key, Object, Objection, Same, comment, either
 from ..names import (
     Exact,
     Name,
@@ -38,6 +38,7 @@ from ..plan import Stage, Statement
 from . import index_builds
 from .elements import Element, aligned_element
 from .index_builds import Swap
+from .objections import repeated
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -198,6 +199,15 @@ class Index(Object):
             later=current.later or (found.online and changed),
             left=index_builds.left(found, catalog),
         )
+
+    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        new = current is None or rebuilt(evolve(current, name=self.name), self)
+        if self.unique and new and self.table in catalog.filled:
+            elements = [
+                quoted(one.column) if one.column else one.expression or "" for one in self.columns
+            ]
+            said = f"the unique index {quoted(self.name)}"
+            yield repeated(self.table, elements, self.where, self.nulls_not_distinct, said)
 
     def parted(self, catalog: Catalog, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""

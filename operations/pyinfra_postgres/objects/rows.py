@@ -285,6 +285,7 @@ class Rows(Object):
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         """Rows are not in the catalog."""
+        catalog.rows_change = True
 
     def erase(self, catalog: Catalog) -> None:
         """Rows are not in the catalog."""

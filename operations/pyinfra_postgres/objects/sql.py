@@ -163,6 +163,7 @@ class Script(Object):
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         """Nothing is known of what it does."""
+        catalog.rows_change = True
 
     @staticmethod
     def diff(current: Script | None, declared: Script | None) -> Iterator[Statement]:

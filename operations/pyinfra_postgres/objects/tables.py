@@ -25,6 +25,7 @@ from ..kind import (
     Ask,
     Key,
     Object,
+    Objection,
     Part,
     Row,
     Same,
@@ -38,7 +39,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..parse import Reference, closed, statement
 from ..plan import Lock, Loss, Stage, Statement
 from ..renames import Rename
-from . import foreign_keys, stored_constraints, table_constraints
+from . import foreign_keys, objections, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import going, guarded_column, guarded_drop, uses
@@ -351,6 +352,9 @@ class Table(Object):
             retypes=Retypes.of(self.name, pairs, replaced, catalog, ask),
             rewriting=rewriting(self.name, new, catalog, ask),
         )
+
+    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        return objections.to_table(current, self, catalog) if current else iter(())
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         for one in self.gone:

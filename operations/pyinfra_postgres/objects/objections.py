@@ -1,0 +1,83 @@
+"""Rows that stand against a rule that a table with rows is to have.
+
+They are counted before anything runs. PostgreSQL itself would find them only after the transaction,
+when the rule is there already and writers have to keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ..catalog import Catalog
+from ..kind import Objection
+from ..names import Name, listed, quoted
+from ..stored import columns_of
+from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+
+if TYPE_CHECKING:
+    from .columns import Column
+    from .tables import Table
+
+
+def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Objection]:
+    """What the rows of a table may say against what is declared and not yet so."""
+    if not current.filled:
+        return
+    known = columns_of(declared.name, catalog)
+    there = {column.name: column for column in current.columns or ()}
+    for column in declared.columns or ():
+        if column.name in known and _takes_nulls_away(there[column.name], column):
+            yield Objection(
+                f"SELECT count(*) FROM {declared.name} WHERE {quoted(column.name)} IS NULL",
+                f"NOT NULL of column {quoted(column.name)}",
+            )
+    for one in declared.constraints:
+        if one.validated and not one.way.renames and one not in current.constraints:
+            yield from _to_constraint(one, declared.name, known)
+
+
+def _takes_nulls_away(current: Column, declared: Column) -> bool:
+    return not declared.nullable and (current.nullable or bool(current.unvalidated))
+
+
+def _to_constraint(one: Constraint, table: Name, known: Iterable[str]) -> Iterator[Objection]:
+    columns = getattr(one, "columns", ())
+    if not set(columns) <= set(known):
+        return
+    said = one.written()
+    match one:
+        case Check():
+            # A null is not against it.
+            yield Objection(
+                f"SELECT count(*) FROM {table} WHERE NOT (\n{one.expression}\n)",
+                said,
+            )
+        case ForeignKey(foreign_columns=[_, *_]):
+            pairs = zip(one.foreign_columns, columns, strict=True)
+            equal = " AND ".join(f"o.{quoted(to)} = t.{quoted(of)}" for to, of in pairs)
+            given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in columns)
+            yield Objection(
+                f"SELECT count(*) FROM {table} t WHERE {given} "
+                f"AND NOT EXISTS (SELECT FROM {one.table} o WHERE {equal})",
+                said,
+                f", whose {listed(columns)} is not in {one.table}",
+            )
+        case PrimaryKey() | Unique():
+            nulls = isinstance(one, Unique) and one.nulls_not_distinct
+            yield repeated(table, [quoted(name) for name in columns], None, nulls, said)
+
+
+def repeated(
+    table: Name, elements: Sequence[str], where: str | None, nulls: bool, said: str
+) -> Objection:
+    """Values that are there more than once; `nulls` tells whether nulls count as equal."""
+    given = [] if nulls else [f"({element}) IS NOT NULL" for element in elements]
+    conditions = " AND ".join([*given, *([f"(\n{where}\n)"] if where else [])])
+    filtered = f" WHERE {conditions}" if conditions else ""
+    return Objection(
+        f"SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {table}{filtered} "
+        f"GROUP BY {', '.join(elements)} HAVING count(*) > 1) AS repeated",
+        said,
+        ", whose values others have too",
+    )
