@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from demo.server import UNPRIVILEGED
 from harness import (
     NEWEST,
     Database,
@@ -287,11 +288,21 @@ def test_the_inventory_in_the_readme(
     exec(text, shown)  # noqa: S102
     ((name, data),) = shown["servers"]
     # What ~/.ssh/config has elsewhere, and the names that a Debian package gives.
-    project.inventory({"@ssh/far": data | ssh.host(far)})
-    project.deploy('pg.schema("s")\n')
+    written = far.server.data / "pg_hba.new"
+    project.inventory({"@ssh/far": data | ssh.host(far, written=str(written))})
+    project.deploy(
+        """
+        from pyinfra.operations import files
+
+        files.line(host.data.written, "local all all peer")
+        pg.schema("s")
+        """
+    )
     assert name == "db1.internal"
     assert set(data) <= set(ssh.host(far))
     assert "1 created" in project.run().succeeded().output
+    assert written.read_text() == "local all all peer\n"
+    assert written.owner() == UNPRIVILEGED
 
 
 def test_what_stands_in_the_way_is_said_with_what_to_do(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import textwrap
 
-from harness import Database, Databases, Project, one_version
+from harness import Database, Databases, Project, finished, one_version, until
 from pyinfra_postgres import psql
 
 DEPLOY = """
@@ -171,3 +171,42 @@ def test_what_an_operation_installs_is_planned_for_after_it(
     assert dry.count("It is not installed") == 1
     assert "2 created" in project.run(env=path).succeeded().output
     assert database.psql("SELECT to_regclass('s.t')") == "s.t"
+
+
+@one_version
+def test_a_hidden_value_that_fails_is_not_shown(project: Project, database: Database) -> None:
+    database.psql("CREATE TABLE t (id int PRIMARY KEY, token text UNIQUE)")
+    database.psql("INSERT INTO t VALUES (1, 'M4RKED')")
+    project.inventory({"@local": {"postgres_dsn": database.dsn}})
+    project.deploy(
+        """
+        from pyinfra.api import HiddenValue
+
+        pg.rows("t", [dict(id=2, token=HiddenValue("M4RKED"))], key="id")
+        """
+    )
+    output = run(project, database, "deploy.py", "-y", "-vvv", "--debug", "--diff")
+    assert "rows public.t failed: duplicate key value" in output
+    assert "M4RKED" not in output
+
+
+@one_version
+def test_a_session_that_the_server_ends_is_replaced(project: Project, database: Database) -> None:
+    project.inventory({"@local": {"postgres_dsn": database.dsn}})
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.table("t", [pg.Column("id", "int")])
+            pg.sql("SELECT pg_sleep(1)")
+        """
+    )
+    with database.watch() as seen:
+        process = project.start(env={"PATH": f"{database.server.binaries}:/usr/bin:/bin"})
+        sleeping = "FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(1)' AND state = 'active'"
+        until(lambda: database.psql(f"SELECT 1 {sleeping}"))
+        database.psql(f"SELECT pg_terminate_backend(pid) {sleeping}")
+        output = finished(process).succeeded().output
+    assert "the connection was lost: terminating connection due to administrator" in output
+    assert "the transaction was not committed: running it again" in output
+    assert seen.statements.count("SELECT pg_sleep(1)") == 2
+    assert "CREATE TABLE public.t" in database.dump()

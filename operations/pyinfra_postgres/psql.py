@@ -31,6 +31,7 @@ _PSQL = (
 _SERVICE = "pyinfra_postgres"
 _MARK = "pyinfra-postgres statement "
 _ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
+_LOST = "connection to server was lost"
 _HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
 
 
@@ -119,17 +120,18 @@ def without_marks(output: Sequence[str]) -> tuple[str, ...]:
 
 
 def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
-    lines = [line for line in lines if not told_transaction([line])]
-    index = min(max(begun, 0), count - 1)
+    lines = [line for line in lines if line.strip() and not told_transaction([line])]
+    index, reach = min(max(begun, 0), count - 1), count - 1
+    lost = any(_LOST in line for line in lines)
     for number, line in enumerate(lines):
         if error := _ERROR.match(line):
             hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
-            return Failure(error[2], error[1], index, " ".join(hints))
-    lines = [line.strip() for line in lines if line.strip() and "LOCATION:" not in line]
+            return Failure(error[2], error[1], index, " ".join(hints), lost, reach)
+    lines = [line.strip() for line in lines if "LOCATION:" not in line]
     if begun < 0 and lines:
         return Failure(advised(lines), unreachable=True)
     message = "; ".join(lines) or "psql ended without a word"
-    return Failure(message, index=index, lost=True, reach=count - 1)
+    return Failure(message, index=index, lost=True, reach=reach)
 
 
 # What a psql that never began says, or who should have started it, and what to do.
