@@ -96,13 +96,13 @@ def _service(name: str | None) -> Iterator[None]:
 
 def _verification(used: Mapping[str, str], hosts: list[str], is_neon: bool) -> dict[str, str]:
     """The parameters that have the server prove who it is, where nobody has said otherwise."""
-    if "sslmode" in used or not all(map(_is_remote, hosts)):
+    root = used.get("sslrootcert", "system" if is_neon else "")
+    asked = (used.get("sslmode"), used.get("sslrootcert"))
+    stands = asked[0] is not None and asked != ("verify-full", "system")
+    if stands or not root or not all(map(_is_remote, hosts)):
         return {}
-    if "sslrootcert" in used:
-        return {"sslmode": "verify-full"}
-    if is_neon:
-        return {"sslmode": "verify-full", "sslrootcert": _system_certificates()}
-    return {}
+    known = _system_certificates() if root == "system" else root
+    return {"sslmode": "verify-full", "sslrootcert": known}
 
 
 def _is_remote(host: str) -> bool:

@@ -11,6 +11,7 @@ from pyinfra_postgres.endpoint import endpoint
 
 POOLED = "ep-cool-darkness-a1b2c3d4-pooler.us-east-2.aws.neon.tech"
 DIRECT = "ep-cool-darkness-a1b2c3d4.us-east-2.aws.neon.tech"
+MINE = {"sslmode": "verify-full", "sslrootcert": "/mine"}
 VERIFIED = {"sslmode": "verify-full", "sslrootcert": "/roots.pem"}
 
 
@@ -72,9 +73,12 @@ def test_a_service_and_the_environment_are_read_as_libpq_reads_them(
     [
         (f"host={DIRECT}", VERIFIED),
         (f"host={DIRECT} sslmode=prefer", {}),
-        (f"host={DIRECT} sslrootcert=/mine", {"sslmode": "verify-full"}),
+        (f"host={DIRECT} sslrootcert=/mine", MINE),
+        (f"host={DIRECT} sslmode=verify-full", {}),
+        (f"host={DIRECT} sslmode=verify-full sslrootcert=system", VERIFIED),
+        ("host=db.example.org sslrootcert=system", VERIFIED),
         ("host=db.example.org", {}),
-        ("host=db.example.org sslrootcert=/mine", {"sslmode": "verify-full"}),
+        ("host=db.example.org sslrootcert=/mine", MINE),
         ("host=db.example.org sslrootcert=/mine sslmode=verify-ca", {}),
         ("host=localhost sslrootcert=/mine", {}),
         ("host=127.0.0.1 sslrootcert=/mine", {}),
@@ -83,7 +87,8 @@ def test_a_service_and_the_environment_are_read_as_libpq_reads_them(
         (f"host={DIRECT},localhost sslrootcert=/mine", {}),
     ],
     ids=[
-        "Neon", "a wish", "Neon with a certificate", "no certificate", "a certificate",
+        "Neon", "a wish", "Neon with a certificate", "libpq's own certificate",
+        "the system's", "the system's for another", "no certificate", "a certificate",
         "both given", "localhost", "loopback", "loopback, version 6", "a socket", "a mixture",
     ],
 )  # fmt: skip
