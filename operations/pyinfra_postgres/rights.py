@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from attrs import define, field
 
 from .acl import PUBLIC, Acl
-from .names import Exact, quoted
+from .names import Exact, Name, quoted
 from .platforms import administers, platform_of
 
 if TYPE_CHECKING:
@@ -140,6 +140,17 @@ def _membership(group: str, catalog: Catalog) -> str:
     """The statement that lets the role have another's rights, and become it."""
     option = " WITH INHERIT TRUE, SET TRUE" if catalog.version >= 160000 else ""
     return f"GRANT {quoted(group)} TO {quoted(catalog.rights.role)}{option}"
+
+
+def reference_to(table: Name, catalog: Catalog) -> Iterator[Need]:
+    """What a foreign key to a table takes; the privilege on columns of it may be enough."""
+    rights = catalog.rights
+    if rights.may("REFERENCES", catalog.acls.get(("TABLE", *table))):
+        return
+    columns = (acl for key, acl in catalog.acls.items() if key[:3] == ("COLUMN", *table))
+    if not any(rights.may("REFERENCES", acl) for acl in columns):
+        grant = f"GRANT REFERENCES ON TABLE {table} TO {quoted(rights.role)}"
+        yield Need(rights.role, f"REFERENCES on table {table}", grant)
 
 
 def _is_superuser(role: str, catalog: Catalog) -> bool:

@@ -99,6 +99,12 @@ CASES: dict[str, tuple[str, Callable[[str], object], str]] = {
         "view public.v needs the rights of postgres, who owns it, which role DEPLOYER lacks: "
         "run as postgres, or have it made over to DEPLOYER",
     ),
+    "a foreign key to another's table": (
+        "CREATE TABLE org (id integer PRIMARY KEY); GRANT CREATE ON SCHEMA public TO DEPLOYER",
+        lambda _: pg.table("job", [pg.Column("org_id", "integer", references="org(id)")]),
+        "table public.job needs REFERENCES on table public.org, which role DEPLOYER lacks: "
+        "GRANT REFERENCES ON TABLE public.org TO DEPLOYER",
+    ),
     "another's default privileges": (
         "",
         lambda other: pg.default_privileges("SELECT", on="TABLES", to="PUBLIC", for_role=other),
@@ -165,13 +171,14 @@ def test_what_is_granted_goes_through(deployer: Deployer) -> None:
         "CREATE TABLE job (id integer); ALTER TABLE job OWNER TO OTHER;"
         "GRANT CREATE ON SCHEMA public TO DEPLOYER;"
         "GRANT OTHER TO DEPLOYER; CREATE TABLE shared (); "
-        "GRANT SELECT ON shared TO DEPLOYER WITH GRANT OPTION"
+        "GRANT SELECT ON shared TO DEPLOYER WITH GRANT OPTION;"
+        "CREATE TABLE org (id integer PRIMARY KEY); GRANT REFERENCES (id) ON org TO DEPLOYER"
     )
 
     def deploy() -> None:
         with pg.transaction():
             pg.schema("shop")
-            pg.table("shop.item", [pg.Column("id", "integer", primary_key=True)])
+            pg.table("shop.item", [pg.Column("id", "integer", references="org(id)")])
             pg.index("job_id", "job", ["id"])
             pg.grant("SELECT", on="TABLE shared", to=other)
             pg.grant("USAGE", on="SCHEMA shop", to=other)

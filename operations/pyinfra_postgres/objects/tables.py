@@ -39,6 +39,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..parse import Reference, closed, statement
 from ..plan import Lock, Loss, Stage, Statement
 from ..renames import Rename
+from ..rights import Need, reference_to
 from . import foreign_keys, objections, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
@@ -385,6 +386,15 @@ class Table(Object):
         for column in current.columns or ():
             if column.name not in stay and column.generated is None:
                 yield from guarded_column(self.name, column.name, counted, catalog, ask)
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        yield from super().needs(current, target, catalog)
+        before, after = (
+            {key.table for key in (one.constraints if one else ()) if isinstance(key, ForeignKey)}
+            for one in (current, target)
+        )
+        for table in sorted(after - before - {self.name}):
+            yield from reference_to(table, catalog)
 
     @staticmethod
     def diff(current: Table | None, declared: Table | None) -> Iterator[Statement]:
