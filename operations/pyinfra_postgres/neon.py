@@ -55,7 +55,8 @@ class Target:
             groups.append("neon_rehearsal")
             named = self.parent
         groups += ["neon_default"] * named.default + ["neon_protected"] * named.protected
-        return [*groups, self.project.name, named.name]
+        # Not the project's name: in a project called production, staging is not production.
+        return [*groups, named.name]
 
 
 class NeonConnector(PostgresConnector):

@@ -22,8 +22,8 @@ def test_branches_are_hosts_in_groups(fake: FakeNeon, shop: FakeProject) -> None
     shop.branch("preview/7").protected = True
     shop.branch("preview/7").endpoint = "active"
     expected = {
-        "@neon/shop/main": {"neon", "neon_idle", "neon_default", "shop", "main"},
-        "@neon/shop/preview/7": {"neon", "neon_active", "neon_protected", "shop", "preview/7"},
+        "@neon/shop/main": {"neon", "neon_idle", "neon_default", "main"},
+        "@neon/shop/preview/7": {"neon", "neon_active", "neon_protected", "preview/7"},
     }
     assert groups("shop") == expected
     assert groups(f"{shop.id}/main") == {
