@@ -106,12 +106,22 @@ class Acl:
         return Acl(self.owner, granted)
 
     def owned_by(self, owner: str) -> Acl:
-        """The list under another owner, who gets what the one before had."""
+        """The list under another owner, who gets what the one before had and has granted."""
+        if owner == self.owner:
+            return self
+
+        def now(role: str) -> str:
+            return owner if role == self.owner else role
+
         granted: dict[tuple[str, str], bool] = {}
+        grantors: dict[tuple[str, str], set[str]] = {}
         for (grantee, privilege), option in self.granted.items():
-            key = (owner if grantee == self.owner else grantee, privilege)
+            key = (now(grantee), privilege)
             granted[key] = granted.get(key, False) or option
-        return Acl(owner, granted)
+            by = self.grantors.get((grantee, privilege), {self.owner})
+            grantors.setdefault(key, set()).update(map(now, by))
+        others = {key: found for key, found in grantors.items() if found != {owner}}
+        return Acl(owner, granted, others)
 
 
 def array_items(text: str) -> Iterator[str]:

@@ -219,10 +219,13 @@ class Catalog:
         self._place(one)
         self.changed.add(one.key())
         if one.acl:
-            owner = getattr(one, "owner", None)
+            owner: str | None = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
             acl = self.acls.get(key) or self._new_acl(key)
             self.acls[key] = acl.owned_by(owner or acl.owner)
+            if owner and owner != acl.owner:
+                for column in [each for each in self.acls if each[:3] == ("COLUMN", *key[1:])]:
+                    self.acls[column] = self.acls[column].owned_by(owner)
         for reference in one.provides():
             match reference.kind:
                 case "type":

@@ -240,3 +240,19 @@ def test_what_another_role_has_granted_is_revoked_in_its_name(
     )
     assert privileges(database, b) == {"t INSERT"}
     assert privileges(database, a) == {"t SELECT*", "t.email UPDATE*"}
+
+
+@one_version
+def test_what_a_former_owner_has_granted_is_revoked_by_the_new_one(
+    deploy: Deploy, roles: dict[str, str]
+) -> None:
+    database, a, b = deploy.database, roles["a"], roles["b"]
+    database.psql(f"ALTER TABLE t OWNER TO {a}; GRANT SELECT, UPDATE (email) ON t TO {b}")
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.table("t", owner="postgres")
+            pg.grant("INSERT", on="t", to="{b}", exact=True)
+        """
+    )
+    assert privileges(database, b) == {"t INSERT"}

@@ -45,3 +45,11 @@ def test_maintain_came_with_17() -> None:
     assert "MAINTAIN" not in all_privileges("TABLE", 169999)
     assert "MAINTAIN" in all_privileges("TABLE", 170000)
     assert "MAINTAIN" not in all_privileges("SCHEMA", 170000)
+
+
+def test_another_owner_has_what_the_one_before_had_and_has_granted() -> None:
+    acl = Acl.read("TABLE", "me", "{me=r/me,a=w/me,b=r/c,c=r*/me}", 160000)
+    assert acl.owned_by("me") is acl
+    now = acl.owned_by("you")
+    assert now == Acl.read("TABLE", "you", "{you=r/you,a=w/you,b=r/c,c=r*/you}", 160000)
+    assert now.grantors == {("b", "SELECT"): {"c"}}

@@ -562,10 +562,12 @@ _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    for oid, schema, name, kind, *_ in sections["relations"] or ():
-        catalog.relations[oid] = Name(schema, name)
-        catalog.oids[Name(schema, name)] = oid
-        catalog.relation_kinds[Name(schema, name)] = kind
+    for oid, schema, name, kind, owner_id, acl, *_ in sections["relations"] or ():
+        catalog.relations[oid] = relation = Name(schema, name)
+        catalog.oids[relation] = oid
+        catalog.relation_kinds[relation] = kind
+        target, owner_name = "SEQUENCE" if kind == "S" else "TABLE", catalog.roles[owner_id]
+        catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
     loose = {(oid, number): name for oid, number, name in sections["unvalidated"] or ()}
     columns = {
         oid: [_column(row, catalog, oid, loose.get((oid, row[0]))) for row in rows]
@@ -577,10 +579,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     filled = _filled(sections)
     key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
-        oid, _, _, kind, owner_id, acl, secured, forced, _, key, _, _, _, remark, _ = row
+        oid, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _ = row
         relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
-        target = "SEQUENCE" if kind == "S" else "TABLE"
-        catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
         if oid in filled:
             catalog.filled.add(relation)
         if kind in "rp":
@@ -619,9 +619,10 @@ def _column(row: Row, catalog: Catalog, oid: int, unvalidated: str | None) -> Co
     compression, statistics = others or ("", -1)
     catalog.columns.setdefault(oid, {})[number] = Exact(name)
     if acl:
-        catalog.acls["COLUMN", *catalog.relations[oid], name] = Acl.read(
-            "COLUMN", "", acl, catalog.version
-        )
+        relation = catalog.relations[oid]
+        owner_name = catalog.acls["TABLE", *relation].owner
+        column = ("COLUMN", *relation, name)
+        catalog.acls[column] = Acl.read("COLUMN", owner_name, acl, catalog.version)
     return Column(
         Exact(name),
         Exact(type_),
