@@ -84,7 +84,7 @@ def aligned(
     places = {one.name: place for place, one in enumerate(current.constraints)}
     found.sort(key=lambda one: places.get(one.name, len(places)))
     if new:
-        found = [waiting(declared.name, one, found, catalog) for one in found]
+        found = [waiting(declared.name, one, [*found, *free], catalog) for one in found]
     return found, free
 
 
