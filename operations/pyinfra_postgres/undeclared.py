@@ -47,7 +47,7 @@ def leftovers(
     The catalog knows what has had its turn; `waiting` is what the rest of the run declares.
     """
     whole: dict[Key, frozenset[str]] = {}
-    for one in declarations:
+    for one in (single for many in declarations for single in many.expand(catalog)):
         if one.is_whole:
             own = one.exact if one.holds else frozenset()
             whole[one.key()] = whole.get(one.key(), exact) | own
@@ -178,7 +178,10 @@ _STEPS = (_FIRST, ("views",), ("columns", "labels"), ("tables", "partitions", "f
 def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
     """The same so that what depends on others goes before them, as far as that is possible."""
     steps: list[list[Leftover]] = [[] for _ in (*_STEPS, "the rest")]
-    for one in found:
+    every = list(found)
+    # A key goes after the foreign keys on it.
+    steps[0] += _keys_to(every)
+    for one in sorted(every, key=lambda one: not one.what.definition.startswith(_FOREIGN_KEY)):
         word = WORDS[one.what.kind]
         step = (number for number, words in enumerate(_STEPS) if word in words)
         steps[next(step, len(_STEPS))].append(one)
@@ -186,6 +189,17 @@ def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
         edges = [(tuple(one), tuple(other)) for one, other in ask(_DEPENDENCIES)]
         steps[1:] = [_sorted(step, edges) for step in steps[1:]]
     return [one for step in steps for one in step]
+
+
+_FOREIGN_KEY = "FOREIGN KEY"
+
+
+def _keys_to(found: Sequence[Leftover]) -> Iterator[Leftover]:
+    """The foreign keys of tables that go to tables of which only a part does."""
+    parts = {one.removal.key()[1:] for one in found if one.present}
+    for one in found:
+        for key, _ in () if one.present else _foreign_keys(one, parts):
+            yield key
 
 
 def _sorted(
