@@ -446,6 +446,8 @@ def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
     if target.kind != "TABLE":
         return
     table = catalog.objects.get(("table", *target.name))
+    if table is None:  # A view: there are few with rights of columns.
+        yield from [one for one in catalog.acls.items() if one[0][:3] == ("COLUMN", *target.name)]
     for column in getattr(table, "columns", None) or ():
         key = ("COLUMN", *target.name, str(column.name))
         if key in catalog.acls:
