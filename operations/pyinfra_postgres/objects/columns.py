@@ -253,7 +253,8 @@ def changed(
     if current is declared:
         return
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
-    if (current.generated, current.virtual) != (declared.generated, declared.virtual):
+    computed = (current.generated, current.virtual) != (declared.generated, declared.virtual)
+    if computed and not _stops_computing(current, declared):
         yield _regenerated(alter, table, current, declared, filled, version)
     if current.nullable and not declared.nullable:
         # An identity needs it at once.
@@ -268,7 +269,7 @@ def changed(
             yield from _filled_in(alter, table, declared.name, checks)
     elif current.unvalidated and not declared.nullable:
         yield validated(table, current.unvalidated)
-    if current.identity != declared.identity:
+    if declared.identity and current.identity != declared.identity:
         yield from _identified(alter, table, current, declared, filled)
     if declared.serial:
         raise DeclarationError(
@@ -283,6 +284,19 @@ def changed(
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from declared.beside(table, current)
+
+
+def released(table: Name, current: Column, declared: Column) -> Iterator[Statement]:
+    """The statements that end what a column of another type may not be; its values stay."""
+    alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+    if _stops_computing(current, declared):
+        yield Statement(f"{alter} DROP EXPRESSION", locks=table)
+    if current.identity and not declared.identity:
+        yield Statement(f"{alter} DROP IDENTITY", locks=table)
+
+
+def _stops_computing(current: Column, declared: Column) -> bool:
+    return bool(current.generated and not current.virtual and declared.generated is None)
 
 
 def not_null_check(table: Name, column: str) -> str:
@@ -310,9 +324,7 @@ def _filled_in(
 def _identified(
     alter: str, table: Name, current: Column, declared: Column, filled: bool
 ) -> Iterator[Statement]:
-    if declared.identity is None:
-        yield Statement(f"{alter} DROP IDENTITY", locks=table)
-    elif current.identity:
+    if current.identity:
         yield Statement(f"{alter} SET GENERATED {declared.identity}", locks=table)
     else:
         if current.default is not None:
@@ -352,9 +364,6 @@ def _regenerated(
 
     Raises DeclarationError where PostgreSQL has none.
     """
-    if current.generated and not current.virtual and declared.generated is None:
-        # The values stay.
-        return Statement(f"{alter} DROP EXPRESSION", locks=table)
     computed = current.generated is not None and declared.generated is not None
     if computed and current.virtual == declared.virtual and version >= 170000:
         rewrites = filled and not declared.virtual

@@ -268,6 +268,12 @@ class _Twin:
                     f"ALTER TABLE {_TWIN} DROP CONSTRAINT IF EXISTS {quoted(name)}"
                     for name in sorted(self.replaced)
                 ),
+                *(
+                    # PostgreSQL wants that before a USING.
+                    f"ALTER TABLE {_TWIN} ALTER COLUMN {quoted(one.name)} DROP EXPRESSION IF EXISTS"
+                    for one in self.columns
+                    if one.generated is None
+                ),
                 files,
                 f"ALTER TABLE {_TWIN} {', '.join(clauses)}",
                 files,

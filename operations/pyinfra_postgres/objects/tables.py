@@ -41,7 +41,7 @@ from ..plan import Lock, Loss, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
 from . import foreign_keys, objections, stored_constraints, table_constraints
-from .columns import Column, changed, not_null_check
+from .columns import Column, changed, not_null_check, released
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
@@ -490,6 +490,9 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     leaving = table_constraints.leaving(current, declared)
     late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
+    for column in declared.columns or ():
+        if column.name in there:
+            yield from released(name, there[column.name], column)
     pairs = differing(current.columns or (), declared.columns or ())
     yield from retyped(name, pairs, declared.retypes, current.filled)
     for column in declared.columns or ():
