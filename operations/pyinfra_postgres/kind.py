@@ -86,6 +86,8 @@ class Part(NamedTuple):
     definition: str
     removal: Object
     """The declaration that takes it away."""
+    early: bool = False
+    """Whether it goes before others of its kind, because it may need them."""
 
 
 class Objection(NamedTuple):

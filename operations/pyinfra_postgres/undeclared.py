@@ -23,6 +23,8 @@ from .objects.tables import Table
 from .plan import Refusal, Undeclared
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
+_Edge: TypeAlias = tuple[Key, Key]
+"""What depends on what."""
 
 
 class Leftover(NamedTuple):
@@ -34,6 +36,8 @@ class Leftover(NamedTuple):
     """Whether that declaration is of something present."""
     goes: bool
     """Whether it is to go."""
+    early: bool = False
+    """Whether it goes before others of its kind."""
 
 
 def leftovers(
@@ -87,7 +91,7 @@ def _within(
 ) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
-        yield Leftover(what, part.removal, True, WORDS[part.kind] in exact)
+        yield Leftover(what, part.removal, True, WORDS[part.kind] in exact, part.early)
     for excess, removal in undeclared_privileges(one, catalog, known):
         name = excess.title.partition(" ")[2]
         what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
@@ -171,27 +175,34 @@ _DEPENDENCIES = f"""
       JOIN named b ON (b.classid, b.objid) = (coalesce(y.whole, d.refclassid),
                                               coalesce(y.id, d.refobjid))"""
 
-_FIRST = ("constraints", "indexes", "statistics", "triggers", "policies", "grants")
-_STEPS = (_FIRST, ("views",), ("columns", "labels"), ("tables", "partitions", "functions"))
+_STEPS = (
+    ("indexes", "statistics", "triggers", "policies", "grants"),
+    ("views",),
+    ("constraints",),
+    ("columns", "labels"),
+    ("tables", "partitions", "functions"),
+)
+_VIEWS = 1
 
 
 def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
     """The same so that what depends on others goes before them, as far as that is possible."""
     steps: list[list[Leftover]] = [[] for _ in (*_STEPS, "the rest")]
-    every = list(found)
-    # A key goes after the foreign keys on it.
+    every = sorted(found, key=lambda one: not one.early)
     steps[0] += _keys_to(every)
-    for one in sorted(every, key=lambda one: not one.what.definition.startswith(_FOREIGN_KEY)):
+    for one in every:
         word = WORDS[one.what.kind]
         step = (number for number, words in enumerate(_STEPS) if word in words)
         steps[next(step, len(_STEPS))].append(one)
-    if any(len(step) > 1 for step in steps[1:]):
+    if sum(map(len, steps[1:])) > 1:
         edges = [(tuple(one), tuple(other)) for one, other in ask(_DEPENDENCIES)]
-        steps[1:] = [_sorted(step, edges) for step in steps[1:]]
+        early = _reaching(every, edges)
+        steps[_VIEWS] += early
+        steps[1:] = [
+            _sorted([one for one in step if number == _VIEWS or one not in early], edges)
+            for number, step in enumerate(steps[1:], 1)
+        ]
     return [one for step in steps for one in step]
-
-
-_FOREIGN_KEY = "FOREIGN KEY"
 
 
 def _keys_to(found: Sequence[Leftover]) -> Iterator[Leftover]:
@@ -202,9 +213,21 @@ def _keys_to(found: Sequence[Leftover]) -> Iterator[Leftover]:
             yield key
 
 
-def _sorted(
-    found: Sequence[Leftover], edges: Sequence[tuple[tuple[str, ...], tuple[str, ...]]]
-) -> list[Leftover]:
+def _reaching(found: Sequence[Leftover], edges: Sequence[_Edge]) -> list[Leftover]:
+    """The functions that read tables of which a part goes, and that these don't use themselves."""
+    tables = {one.removal.key()[1:] for one in found if one.present}
+    reading = set(tables)
+    while more := {one for one, other in edges if other in reading} - reading:
+        reading |= more
+    used = {other for one, other in edges if one in tables}
+    return [
+        one
+        for one in found
+        if WORDS[one.what.kind] == "functions" and one.removal.key()[1:] in reading - used
+    ]
+
+
+def _sorted(found: Sequence[Leftover], edges: Sequence[_Edge]) -> list[Leftover]:
     names = {one.removal.key()[1:]: one for one in found if not one.present}
     among = [(one, other) for one, other in edges if one in names and other in names]
     parts = [one for one in found if one.present]

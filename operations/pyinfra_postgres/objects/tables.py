@@ -256,7 +256,8 @@ class Table(Object):
             if column.name not in columns:
                 name = f"{self.name}.{quoted(column.name)}"
                 removal = Table(self.name, [Column(column.name, present=False)])
-                yield Part("column", name, column.definition(), removal)
+                computed = column.generated is not None
+                yield Part("column", name, column.definition(), removal, early=computed)
         targets = [one.target for one in known if isinstance(one.target, Table)]
         if len(targets) < len(tables):
             return  # An operation that has not had its turn may declare them.
@@ -268,10 +269,9 @@ class Table(Object):
         for one in self.constraints:
             if one.name in kept - leftovers and not one.inherited:
                 name = f"{self.name}.{quoted(one.name or '')}"
-                absent = Constraint(name=one.name, present=False)
-                yield Part(
-                    "constraint", name, one.definition(), Table(self.name, constraints=[absent])
-                )
+                removal = Table(self.name, constraints=[Constraint(name=one.name, present=False)])
+                early = isinstance(one, ForeignKey)
+                yield Part("constraint", name, one.definition(), removal, early)
 
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.columns is None:
@@ -508,7 +508,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     yield from table_constraints.added(current, declared)
     yield from late
     stay = {column.name for column in declared.columns or ()}
-    for column in current.columns or ():
+    # What is computed from others goes before them.
+    for column in sorted(current.columns or (), key=lambda column: column.generated is None):
         if column.name not in stay:
             drop = f"ALTER TABLE {name} DROP COLUMN {quoted(column.name)}"
             also = tuple(one.title for one in declared.gone)
