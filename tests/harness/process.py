@@ -15,7 +15,7 @@ from pyinfra.api.operations import run_ops
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 from pyinfra_postgres.plan import Plan
-from pyinfra_postgres.session import Session
+from pyinfra_postgres.session import Draft, Session
 
 from .servers import Database
 
@@ -66,6 +66,7 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
     logger.addHandler(messages)
     logger.setLevel(logging.INFO)
     failed = False
+    drafts: list[Draft] = []
     with (
         ctx_state.use(state),
         ctx_inventory.use(inventory),
@@ -81,8 +82,9 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
             if not dry and not failed:
                 run_ops(state)
                 failed = host in state.failed_hosts
-        except PyinfraError:
+        except PyinfraError as error:
             failed = True
+            messages.lines.append(str(error))
         finally:
             disconnect_all(state)
             logger.removeHandler(messages)
