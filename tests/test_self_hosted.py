@@ -200,7 +200,7 @@ def asked(database: Database, text: str) -> bool:
 
 def ended(database: Database) -> None:
     """Wait until nobody is connected."""
-    until(lambda: database.sessions() == [])
+    until(lambda: database.sessions() == [], 60)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +241,9 @@ def test_a_dropped_connection_leaves_before_or_after(
         project.inventory({"@ssh/far": ssh.host(far, port=port)}, postgres_lock_timeout=20000)
         process = project.start()
         if waits:
-            until(lambda: active(far, waits))
+            until(lambda: active(far, waits), 60)
         else:
-            until(lambda: asked(far, "pg_try_advisory_lock"))
+            until(lambda: asked(far, "pg_try_advisory_lock"), 60)
         network.end()
         output = finished(process).failed().output
         assert known in output
@@ -269,7 +269,7 @@ def test_a_network_that_comes_back_is_used(project: Project, ssh: SSHServer, far
     with ssh.network() as (network, port):
         project.inventory({"@ssh/far": ssh.host(far, port=port)})
         process = project.start()
-        until(lambda: active(far, "pg_sleep"))
+        until(lambda: active(far, "pg_sleep"), 60)
         network.cut()
         output = finished(process).succeeded().output
     assert "the connection was lost: " in output

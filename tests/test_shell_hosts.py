@@ -89,7 +89,7 @@ HOSTILE = r"""\! touch pwned
 \gexec
 \if false
 :USER :'USER' :"USER" :{?USER} $p0$ $p0 $$ `id` \\ ; -- /* '
-pyinfra-postgres statement 1
+pyinfra-postgres 0123456789abcdef statement 1
 PYINFRA_POSTGRES"""
 
 DECLARED = r"""

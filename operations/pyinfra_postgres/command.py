@@ -105,8 +105,9 @@ def _run_psql(host: Host, client: Psql, statements: Sequence[str]) -> tuple[int,
             failure=Failure(psql.advised(["sudo asks for a password"]), unreachable=True)
         )
     except (OSError, SSHException) as error:
-        return -1, Answer(failure=Failure(str(error), lost=True, reach=len(statements) - 1))
-    return psql.answer(succeeded, output.stdout_lines, output.stderr_lines, len(statements))
+        said = str(error) or repr(error)
+        return -1, Answer(failure=Failure(said, lost=True, reach=len(statements) - 1))
+    return psql.answer(statements, succeeded, output.stdout_lines, output.stderr_lines)
 
 
 def end_session(host: Host) -> None:

@@ -46,7 +46,7 @@ class Catalog(FactBase[dict[str, Any]]):
 
     def process(self, output: list[str]) -> dict[str, Any]:
         """The catalog as plain data. Raises FactProcessError where the answer is no catalog."""
-        rows = self.rows or without_marks(output)
+        rows = self.rows or without_marks(catalogs.script(), output)
         if len(rows) != 1:
             raise FactProcessError("the server answered with no catalog")
         catalog = catalogs.read(rows[0])

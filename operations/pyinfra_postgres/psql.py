@@ -9,6 +9,7 @@ https://www.postgresql.org/docs/current/app-psql.html
 from __future__ import annotations
 
 import getpass
+import hashlib
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -24,12 +25,11 @@ from .target import divided, dsn
 
 _PSQL = (
     # What psql and libpq say is read here, so in English.
-    *("LC_ALL=C", "PGCLIENTENCODING=UTF8", "psql"),
+    *("LC_ALL=C", "psql"),
     *("--no-psqlrc", "--no-password", "--quiet", "--tuples-only", "--no-align"),
     *("--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--file=-"),
 )
 _SERVICE = "pyinfra_postgres"
-_MARK = "pyinfra-postgres statement "
 _ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
 _LOST = "connection to server was lost"
 _HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
@@ -62,7 +62,8 @@ class Psql:
             raise ConnectError(
                 "postgres_password: for psql it is one line that does not end with a space"
             )
-        return cls(defaults | public, secret)
+        # Scripts are sent as UTF-8, whatever the database's own encoding is.
+        return cls(defaults | public | {"client_encoding": "utf8"}, secret)
 
     def command(self) -> StringCommand:
         """The command line.
@@ -95,28 +96,36 @@ def script(statements: Sequence[str]) -> str:
     number = 0
     while any(f"$p{number}" in statement for statement in statements):
         number += 1
-    tag = f"$p{number}$"
+    tag, mark = f"$p{number}$", _mark(statements)
     rows = [
-        f"({tag}SELECT '{_MARK}{index}'{tag}, {tag}{statement}{tag})"
+        f"({tag}SELECT '{mark}{index}'{tag}, {tag}{statement}{tag})"
         for index, statement in enumerate(statements)
     ]
-    rows.append(f"({tag}SELECT '{_MARK}{len(statements)}'{tag}, NULL)")
+    rows.append(f"({tag}SELECT '{mark}{len(statements)}'{tag}, NULL)")
     return "VALUES\n" + ",\n".join(rows) + "\n\\gexec\n"
 
 
+def _mark(statements: Sequence[str]) -> str:
+    """What no row of theirs begins with."""
+    digest = hashlib.sha256("\n".join(statements).encode()).hexdigest()
+    return f"pyinfra-postgres {digest[:16]} statement "
+
+
 def answer(
-    succeeded: bool, output: Sequence[str], errors: Sequence[str], count: int
+    statements: Sequence[str], succeeded: bool, output: Sequence[str], errors: Sequence[str]
 ) -> tuple[int, Answer]:
-    """Which of the script's statements was the last to begin, and what psql says of it all."""
-    marks = [int(line.removeprefix(_MARK)) for line in output if line.startswith(_MARK)]
+    """Which of the statements was the last to begin, and what psql says of them all."""
+    mark, count = _mark(statements), len(statements)
+    marks = [int(line.removeprefix(mark)) for line in output if line.startswith(mark)]
     begun = marks[-1] if marks else -1
     failure = None if succeeded and begun == count else _failure(errors, begun, count)
-    return begun, Answer(without_marks(output), failure, told_transaction(errors))
+    return begun, Answer(without_marks(statements, output), failure, told_transaction(errors))
 
 
-def without_marks(output: Sequence[str]) -> tuple[str, ...]:
+def without_marks(statements: Sequence[str], output: Sequence[str]) -> tuple[str, ...]:
     """What the statements printed."""
-    return tuple(line for line in output if not line.startswith(_MARK))
+    mark = _mark(statements)
+    return tuple(line for line in output if not line.startswith(mark))
 
 
 def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:

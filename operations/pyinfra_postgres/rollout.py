@@ -102,9 +102,13 @@ class Rollout:
             if failure.lost:
                 losses += 1
                 session = self._recovered(session, failure, answer.transaction, losses)
-            elif failure.sqlstate == steps.LOCKED:
+            elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
-            elif failure.sqlstate == catalogs.CHANGED and replans < _REPLANS:
+            elif (
+                at.part is Part.CATALOG
+                and failure.sqlstate == catalogs.CHANGED
+                and replans < _REPLANS
+            ):
                 self._say("the catalog has changed since the plan was made: planning anew")
                 session, replans = self._anew(), replans + 1
             elif _is_lock(at, failure):
