@@ -263,14 +263,16 @@ def test_a_network_that_comes_back_is_used(project: Project, ssh: SSHServer, far
         """
         with pg.transaction():
             pg.table("t", [pg.Column("id", "integer")])
-            pg.sql("SELECT pg_sleep(1.5)")
+            pg.sql("SELECT pg_advisory_xact_lock(42)")
         """
     )
-    with ssh.network() as (network, port):
+    held = far.holding("SELECT pg_advisory_xact_lock(42)")
+    with ssh.network() as (network, port), held as holder:
         project.inventory({"@ssh/far": ssh.host(far, port=port)})
         process = project.start()
-        until(lambda: active(far, "pg_sleep"), 60)
+        until(lambda: active(far, "xact_lock"), 60)
         network.cut()
+        holder.rollback()
         output = finished(process).succeeded().output
     assert "the connection was lost: " in output
     assert re.search("the transaction was (not )?committed", output)

@@ -197,16 +197,17 @@ def test_a_session_that_the_server_ends_is_replaced(project: Project, database: 
         """
         with pg.transaction():
             pg.table("t", [pg.Column("id", "int")])
-            pg.sql("SELECT pg_sleep(1)")
+            pg.sql("SELECT pg_advisory_xact_lock(42)")
         """
     )
+    waiting = "FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with database.watch() as seen:
-        process = project.start(env={"PATH": f"{database.server.binaries}:/usr/bin:/bin"})
-        sleeping = "FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(1)' AND state = 'active'"
-        until(lambda: database.psql(f"SELECT 1 {sleeping}"))
-        database.psql(f"SELECT pg_terminate_backend(pid) {sleeping}")
+        with database.holding("SELECT pg_advisory_xact_lock(42)"):
+            process = project.start(env={"PATH": f"{database.server.binaries}:/usr/bin:/bin"})
+            until(lambda: database.psql(f"SELECT 1 {waiting}"), 60)
+            database.psql(f"SELECT pg_terminate_backend(pid) {waiting}")
         output = finished(process).succeeded().output
     assert "the connection was lost: terminating connection due to administrator" in output
     assert "the transaction was not committed: running it again" in output
-    assert seen.statements.count("SELECT pg_sleep(1)") == 2
+    assert seen.statements.count("SELECT pg_advisory_xact_lock(42)") == 2
     assert "CREATE TABLE public.t" in database.dump()
