@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import Database, Project, Relay, finished, one_version, relay, relayed, until
+from runs.conftest import SLOW, sleeping
 
-SLOW = """
-    with pg.transaction():
-        pg.table("t", [pg.Column("id", "integer", primary_key=True)])
-        pg.sql("SELECT pg_sleep(1.5)", unless="SELECT EXISTS (SELECT FROM pg_tables "
-               "WHERE tablename = 'u')")
-        pg.table("u", [pg.Column("id", "integer")])
-"""
 QUICK = SLOW.replace("1.5", "0.1")
 ENDED = "terminating connection due to administrator command"
 
@@ -30,10 +24,6 @@ def network(project: Project, database: Database) -> Iterator[Relay]:
     ):
         project.inventory({"one": relayed(database, Path(path))}, postgres_connect_delay=0.01)
         yield between
-
-
-def sleeping(database: Database) -> bool:
-    return any("pg_sleep" in query for _, state, query in database.sessions() if state == "active")
 
 
 def end_sessions(database: Database) -> None:

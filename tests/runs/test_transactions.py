@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness import Database, Project, finished, one_version, until
+from runs.conftest import SLOW, sleeping
 
 LOCKS = """
     SELECT l.locktype, l.relation::regclass, l.mode, a.state, a.query
@@ -197,18 +198,6 @@ def test_a_session_is_usable_after_a_failure(
 
 
 # A run that is cut off.
-
-SLOW = """
-    with pg.transaction():
-        pg.table("t", [pg.Column("id", "integer", primary_key=True)])
-        pg.sql("SELECT pg_sleep(1.5)", unless="SELECT EXISTS (SELECT FROM pg_tables "
-               "WHERE tablename = 'u')")
-        pg.table("u", [pg.Column("id", "integer")])
-"""
-
-
-def sleeping(database: Database) -> bool:
-    return any("pg_sleep" in query for _, state, query in database.sessions() if state == "active")
 
 
 @one_version
