@@ -1,4 +1,4 @@
-"""The roles that belong to PostgreSQL or to the platform that runs it.
+"""What belongs to PostgreSQL, or to the platform that runs it: roles, and extensions.
 
 Pure: no I/O, no pyinfra state. What these roles are and may do is never changed.
 """
@@ -25,9 +25,17 @@ _ADMINISTRATORS = frozenset(
 )
 
 
+_INSTALLERS = {"neon": "Neon", "pg_session_jwt": "Neon"}
+
+
 def platform_of(role: str) -> str | None:
     """Whose role it is, where it is not the user's own."""
     return next((name for name, roles in _PLATFORMS.items() if roles.fullmatch(role)), None)
+
+
+def installer_of(extension: str) -> str | None:
+    """The platform that alone installs an extension."""
+    return _INSTALLERS.get(extension)
 
 
 def administers(roles: frozenset[str] | set[str]) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 import pyinfra_postgres as pg
+from pyinfra_postgres.answer import Answer
+from pyinfra_postgres.catalog import Catalog
+from pyinfra_postgres.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.platforms import administers, platform_of
 
@@ -45,6 +48,15 @@ def test_a_platforms_privileges_are_not_taken_away() -> None:
 
 def test_privileges_of_public_are_the_users_own() -> None:
     pg.Grant("SELECT", on="TABLE t", to="PUBLIC", exact=True).validate(True)
+
+
+def test_a_platforms_extension_is_looked_for_and_never_installed() -> None:
+    extension = pg.Extension("pg_session_jwt")
+    extension.validate(True)
+    with pytest.raises(DeclarationError, match="pg_session_jwt belongs to Neon"):
+        extension.validate(False)
+    with pytest.raises(DeclarationError, match="it is not there, and Neon alone installs it"):
+        extension.completed(Catalog(), Comparison(Catalog(), lambda _: Answer()))
 
 
 def test_a_platforms_administrator_is_known() -> None:

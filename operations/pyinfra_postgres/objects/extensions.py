@@ -20,6 +20,7 @@ from ..kind import Ask, Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
 from ..plan import Statement
+from ..platforms import installer_of
 from ..rights import Need, create_on_database
 
 
@@ -63,9 +64,15 @@ class Extension(Object):
                 catalog.untrusted.add(self.name)
         return cast(Self | None, found)
 
+    def validate(self, present: bool) -> None:
+        if not present and (platform := installer_of(self.name)):
+            raise DeclarationError(f"{self.title} belongs to {platform}: leave it as it is")
+
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.name in catalog.unavailable:
             raise DeclarationError("this server does not have it: install its package there")
+        if platform := installer_of(self.name):
+            raise DeclarationError(f"it is not there, and {platform} alone installs it")
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
