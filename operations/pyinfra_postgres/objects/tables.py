@@ -365,6 +365,9 @@ class Table(Object):
             dropped = {column.name for column in current.columns} - stay
             if dropped:
                 catalog.dropped.setdefault(self.name, set()).update(dropped)
+        for index in (index for key in self.constraints for index in key.way.indexes):
+            if index.built:  # What an interrupted run has left becomes the key's.
+                catalog.remove(index.built)
         catalog.put(self)
 
     def erase(self, catalog: Catalog) -> None:
