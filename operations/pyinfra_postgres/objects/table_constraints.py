@@ -180,9 +180,9 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
         if one.way.renames:
             names = f"{quoted(old.name or '')} TO {quoted(one.name or '')}"
             yield Statement(f"{change} RENAME CONSTRAINT {names}", locks=declared.name)
-        elif not one.way.later and not one.way.dependents:
+        elif isinstance(one, ForeignKey) or not (one.way.later or one.way.dependents):
             gone.append(old)
-    for one in sorted(gone, key=lambda one: one.name or ""):
+    for one in sorted(gone, key=lambda one: (not isinstance(one, ForeignKey), one.name or "")):
         drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
         # A foreign key has triggers on the other table.
         tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
@@ -231,7 +231,8 @@ def added(current: Table, declared: Table) -> Iterator[Statement]:
         old.evolved(name=one.name) for one, old in replacing(current, declared) if one.way.renames
     }
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
-    for one in declared.constraints:
+    # A foreign key to the table itself comes after the key on which it stands, and goes before it.
+    for one in sorted(declared.constraints, key=lambda one: isinstance(one, ForeignKey)):
         if one.validated and one.evolved(validated=False) in kept:
             yield validated(declared.name, one.name, current.filled)
         elif one not in kept:
