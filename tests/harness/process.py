@@ -73,8 +73,8 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
         ctx_config.use(state.config),
         ctx_host.use(host),
     ):
-        connect_all(state)
         try:
+            connect_all(state)
             deploy()
             session = Session.current()
             failed = host in state.failed_hosts

@@ -13,6 +13,8 @@ from harness.servers import Database, TestServer
 
 _READY = b"Z\0\0\0\5I"
 """How a server ends its answer outside a transaction."""
+_ANSWERED = tuple(_READY[:-1] + state for state in (b"I", b"T", b"E"))
+"""How it ends any."""
 
 
 class Relay:
@@ -29,6 +31,10 @@ class Relay:
         self.swallowed: bytes | None = None
         """From this word on, what a server says does not arrive; once it is done, it is cut off."""
         self.connected = 0
+        self.answers = 0
+        """How many answers of servers have arrived."""
+        self.last: int | None = None
+        """After how many of them every connection ends, and no other begins."""
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -74,6 +80,10 @@ class Relay:
                         data = source.recv(65536)
                     break
                 target.sendall(data)
+                if from_server and data.endswith(_ANSWERED):
+                    self.answers += 1
+                    if self.answers == self.last:
+                        self.end()
         _end(target)
 
 

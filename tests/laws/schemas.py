@@ -97,28 +97,30 @@ def _as_declaration(call: Call) -> Call | None:
 
 LABELS = (("calm", "wild"), ("calm", "wild", "sad"), ("new", "calm", "wild"), ("wild", "calm"))
 DOMAINS = (f"{quoted(SCHEMAS[1])}.positive", f"{quoted(SCHEMAS[1])}.natural")
+ENUMS = ("mood", "feeling")
 COUNTER = {"minimum": 1, "maximum": 1000, "start": 1, "cache": 1}
 
 
 @st.composite
 def draws(draw: st.DrawFn) -> Draw:
     """A database. At most one of its objects has a former name that another one may have."""
-    former = draw(either(None, None, None, None, "domain", "table", *_RENAMED))
-    domain = DOMAINS[former == "domain"]
+    former = draw(either(None, None, None, None, "domain", "enum", "table", *_RENAMED))
+    enum = ENUMS[former == "enum"]
+    spelled = {"positive": DOMAINS[former == "domain"], "mood": enum, "mood[]": f"{enum}[]"}
     places = draw(st.lists(st.integers(0, len(TABLES) - 1), max_size=3, unique=True))
-    found = [draw(tables(place, domain, former == "table")) for place in places]
+    found = [draw(tables(place, spelled, former == "table")) for place in places]
     add_foreign_keys(draw, found)
     others = draw(st.lists(st.sampled_from(_OTHERS), max_size=3, unique=True))
     after = [call for other in others for call in other(At(draw, former))]
     return Draw(
-        tuple(_basis(draw, domain, former)),
+        tuple(_basis(draw, former)),
         tuple(found),
         (*after, *_default_privileges(draw)),
         draw(st.booleans()),
     )
 
 
-def _basis(draw: st.DrawFn, domain: str, former: str | None) -> Iterator[Call]:
+def _basis(draw: st.DrawFn, former: str | None) -> Iterator[Call]:
     """What tables need."""
     for name in SCHEMAS:
         options = {"owner": draw(either(*OWNERS)), "comment": draw(COMMENTS)}
@@ -133,13 +135,19 @@ def _basis(draw: st.DrawFn, domain: str, former: str | None) -> Iterator[Call]:
         "function", "half", arguments="x integer", returns="integer", body=half,
         volatility="IMMUTABLE", strict=strict, comment=draw(COMMENTS),
     )  # fmt: skip
-    yield Call("enum", "mood", list(draw(st.sampled_from(LABELS))), comment=draw(COMMENTS))
+    name, renamed = _renamed(ENUMS, former == "enum")
+    yield Call("enum", name, list(draw(st.sampled_from(LABELS))), comment=draw(COMMENTS), **renamed)
     check = draw(either("VALUE > 0", "VALUE >= 1", "VALUE > -1"))
-    renamed = {"renamed_from": DOMAINS[0]} if former == "domain" else {}
+    name, renamed = _renamed(DOMAINS, former == "domain")
     yield Call(
-        "domain", domain, "integer", checks=[Call("Check", check, name="pos")],
+        "domain", name, "integer", checks=[Call("Check", check, name="pos")],
         owner=draw(either(*OWNERS)), comment=draw(COMMENTS), **renamed,
     )  # fmt: skip
+
+
+def _renamed(names: tuple[str, str], former: bool) -> tuple[str, dict[str, str]]:
+    """The name of an object, and its former one where it has one."""
+    return (names[1], {"renamed_from": names[0]}) if former else (names[0], {})
 
 
 @frozen
@@ -152,7 +160,7 @@ class At:
 
     def named(self, what: str, name: str) -> tuple[str, dict[str, str]]:
         """The name of an object, and its former one where it has one."""
-        return (f"new_{name}", {"renamed_from": name}) if self.former == what else (name, {})
+        return _renamed((name, f"new_{name}"), self.former == what)
 
 
 def _sequence(at: At) -> Iterator[Call]:
@@ -219,13 +227,35 @@ def _partitions(at: At) -> Iterator[Call]:
         yield Call("index", "log_what", "log", ["what"], comment=at.draw(COMMENTS))
 
 
+def _lists(at: At) -> Iterator[Call]:
+    columns = [Call("Column", "name", "text", nullable=False), Call("Column", "n", "integer")]
+    yield Call("table", "region", columns, partition_by="LIST (name)", comment=at.draw(COMMENTS))
+    some = at.draw(either("'de', 'fr'", "'de'", "'calm', NULL"))
+    yield Call("partition", "region_some", "region", f"FOR VALUES IN ({some})", row_security=False)
+    if at.draw(st.booleans()):
+        yield Call("partition", "region_rest", "region", "DEFAULT", row_security=False)
+    if at.draw(st.booleans()):
+        yield Call("index", "region_n", "region", ["n"], comment="")
+
+
+def _hashes(at: At) -> Iterator[Call]:
+    columns = [Call("Column", "id", "bigint", nullable=False)]
+    key = Call("PrimaryKey", "id", name="spread_key")
+    keys = [key] if at.draw(st.booleans()) else []
+    yield Call("table", "spread", columns, partition_by="HASH (id)", constraints=keys)
+    for remainder in range(2):
+        bound = f"FOR VALUES WITH (MODULUS 2, REMAINDER {remainder})"
+        yield Call("partition", f"spread_{remainder}", "spread", bound)
+
+
 def _schema_grant(at: At) -> Iterator[Call]:
     role = quoted(at.draw(either(*ROLES)))
     yield Call("grant", at.draw(either("USAGE", "ALL")), on=f"SCHEMA {quoted(SCHEMAS[1])}", to=role)
 
 
 _OTHERS = [
-    _sequence, _defaults, _procedure, _materialized, _enum, _partitions, _schema_grant,
+    _sequence, _defaults, _procedure, _materialized, _enum, _partitions, _lists, _hashes,
+    _schema_grant,
 ]  # fmt: skip
 _RENAMED = ("sequence", "function", "materialized view")
 
@@ -240,7 +270,7 @@ def _default_privileges(draw: st.DrawFn) -> Iterator[Call]:
 
 
 # What the run may lose, whatever it is.
-_TABLES = (*TABLES, "renamed", "log")
+_TABLES = (*TABLES, "renamed", "log", "region", "region_some", "region_rest", "spread")
 _COLUMNS = (
     *FAMILIES,
     KEY,
@@ -253,7 +283,7 @@ _COLUMNS = (
 )
 EVERYTHING = ",".join(
     [
-        *(f"public.{name}" for name in ("mood", "counter", "new_counter", "sums", "new_sums")),
+        *(f"public.{name}" for name in (*ENUMS, "counter", "new_counter", "sums", "new_sums")),
         *DOMAINS,
         f"{quoted(SCHEMAS[1])}.other",
         *(f"public.{quoted(table)}" for table in _TABLES),

@@ -5,6 +5,7 @@ Columns of one name have types that convert into one another, so that most chang
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from attrs import field, frozen
@@ -118,8 +119,8 @@ COMMENTS = either("", "", "why", "it's")
 
 
 @st.composite
-def tables(draw: st.DrawFn, place: int, domain: str, former: bool) -> Drawn:
-    """A table; `domain` is the name of the domain over integer."""
+def tables(draw: st.DrawFn, place: int, spelled: Mapping[str, str], former: bool) -> Drawn:
+    """A table; `spelled` has the names of types that the database has for its own."""
     base = TABLES[place]
     is_moved = former and place == 0
     name = quoted("renamed") if is_moved else quoted(base)
@@ -144,7 +145,7 @@ def tables(draw: st.DrawFn, place: int, domain: str, former: bool) -> Drawn:
     names = draw(st.lists(st.sampled_from(sorted(FAMILIES)), max_size=3, unique=True))
     types = {one: draw(st.sampled_from(FAMILIES[one])) for one in names}
     for one, type_ in types.items():
-        _column(draw, drawn, one, type_, domain)
+        _column(draw, drawn, one, type_, spelled)
     numbers = [one for one, type_ in types.items() if type_.name in {"integer", "bigint"}]
     if numbers and rarely(draw):
         virtual = draw(st.booleans())
@@ -157,7 +158,7 @@ def tables(draw: st.DrawFn, place: int, domain: str, former: bool) -> Drawn:
             Call("Column", "n", "bigint", identity="ALWAYS"),
             Call("Column", "n", "bigint", identity="BY DEFAULT"),
             Call("Column", "n", "integer", default="5"),
-            Call("Column", "n", "varchar(30)"),
+            Call("Column", "n", "varchar(30)", default="'5'"),
         ))  # fmt: skip
     for one, type_ in types.items():
         at = At(draw, drawn, one, type_)
@@ -168,7 +169,9 @@ def tables(draw: st.DrawFn, place: int, domain: str, former: bool) -> Drawn:
     return drawn
 
 
-def _column(draw: st.DrawFn, drawn: Drawn, name: str, type_: Type, domain: str) -> None:
+def _column(
+    draw: st.DrawFn, drawn: Drawn, name: str, type_: Type, spelled: Mapping[str, str]
+) -> None:
     default = draw(either(None, None, *type_.defaults))
     options: dict[str, Any] = {"comment": draw(COMMENTS), "statistics": draw(either(-1, -1, 100))}
     if default is not None:
@@ -177,8 +180,8 @@ def _column(draw: st.DrawFn, drawn: Drawn, name: str, type_: Type, domain: str) 
     if type_.name in {"text", "varchar(30)"}:
         options["collation"] = draw(either('"default"', '"default"', '"C"'))
         options["storage"] = draw(either("EXTENDED", "EXTENDED", "EXTERNAL"))
-    spelled = domain if type_.name == "positive" else type_.name
-    drawn.columns[name] = Call("Column", quoted(name), spelled, **options)
+    written = spelled.get(type_.name, type_.name)
+    drawn.columns[name] = Call("Column", quoted(name), written, **options)
     drawn.values[name] = type_.value
 
 

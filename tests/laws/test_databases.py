@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
-from harness import Database, Databases
-from harness.process import run
+from harness import Database, Databases, relay, relayed
+from harness.process import Outcome, run
 from pyinfra_postgres.names import quoted
 
 from .schemas import EVERYTHING, Draw, draws
@@ -57,6 +60,39 @@ def test_the_way_to_a_database_does_not_matter(
     assert changed.differences(fresh) == []
     again = run(changed, other.deploy(exact=True), **DATA).succeeded()
     assert again.plan.changes == []
+
+
+@settings(few, max_examples=8)
+@given(one=draws(), other=draws(), left=st.integers(1, 12))
+def test_the_next_run_completes_one_that_was_cut_off(
+    databases: Databases, one: Draw, other: Draw, left: int
+) -> None:
+    whole = databases()
+    run(whole, one.deploy(exact=True), **DATA).succeeded()
+    fill(whole, one)
+    cut = databases(copy_of=whole)
+
+    outcome, answers = through_a_relay(whole, other, None)
+    if outcome.plan.refusals:
+        return
+    outcome.succeeded()
+    through_a_relay(cut, other, max(1, answers - left))
+    run(cut, other.deploy(exact=True), **DATA).succeeded()
+
+    assert cut.differences(whole) == []
+    assert kept(cut, other, one) == kept(whole, other, one)
+
+
+def through_a_relay(database: Database, one: Draw, last: int | None) -> tuple[Outcome, int]:
+    """A run, and how many answers it got; after the last one it has no connection any more."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pgt-") as path,
+        relay(database.server, Path(path)) as between,
+    ):
+        between.last = last
+        reached = {"postgres_dsn": relayed(database, Path(path)), "postgres_connect_attempts": 1}
+        outcome = run(database, one.deploy(exact=True), **DATA | reached)
+        return outcome, between.answers
 
 
 def fill(database: Database, one: Draw) -> None:

@@ -33,6 +33,21 @@ def primary_key() -> None:
     pg.table("a", [ID, REF], constraints=[pg.PrimaryKey("id", name="key")])
 
 
+def no_key() -> None:
+    pg.table("a", [ID, REF])
+
+
+def own_key_without_a_key() -> None:
+    pg.table("b", [ID], constraints=[pg.PrimaryKey("id", name="key_b")])
+    own = pg.ForeignKey("ref", references="b(id)", name="a_own")
+    pg.table("a", [ID, REF], constraints=[own])
+
+
+def own_key() -> None:
+    own = pg.ForeignKey("ref", references="a(id)", name="a_own")
+    pg.table("a", [ID, REF], constraints=[pg.PrimaryKey("id", name="key"), own])
+
+
 def other_key_and_what_needs_it() -> None:
     pg.table("a", [ID, REF], constraints=[pg.Unique("id", name="key")])
     pg.table("a", constraints=[pg.ForeignKey("ref", references="a(id)", name="own")])
@@ -88,6 +103,18 @@ def texts() -> None:
             other_key_and_what_needs_it,
             "INSERT INTO a VALUES (1, 1)",
             id="a foreign key waits for the key that another operation changes",
+        ),
+        pytest.param(
+            no_key,
+            primary_key,
+            "INSERT INTO a VALUES (1, 1); CREATE UNIQUE INDEX key ON a (id)",
+            id="an index of an interrupted run becomes the key's",
+        ),
+        pytest.param(
+            own_key_without_a_key,
+            own_key,
+            "INSERT INTO b VALUES (1); INSERT INTO a VALUES (1, 1)",
+            id="a key comes before a foreign key of its table",
         ),
         pytest.param(
             default_privileges, partitions, "", id="partitions keep no privileges by default"
