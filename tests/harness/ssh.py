@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
+import pwd
+import re
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from harness.relay import Relay
 from harness.servers import Database, TestServer
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
+_SUDOERS = Path("/etc/sudoers.d")
 _PACKAGES = {"sshd": "openssh-server", "sudo": "sudo"}
 _MISSING = [package for name, package in _PACKAGES.items() if not shutil.which(name, path=_PATH)]
 
@@ -84,8 +86,9 @@ def peer_server(label: str) -> Iterator[TestServer]:
 @contextlib.contextmanager
 def ssh_server(server: TestServer) -> Iterator[SSHServer]:
     """An sshd with keys, a configuration and an account of its own; all of it goes away."""
-    account = f"pgt{secrets.token_hex(3)}"
-    sudoers = Path("/etc/sudoers.d") / account
+    _remove_the_accounts_of_the_dead()
+    account = f"pgt{os.getpid()}"
+    sudoers = _SUDOERS / account
     path = f"{server.binaries}:/usr/bin:/bin"
     with tempfile.TemporaryDirectory(prefix="pgt-") as name, contextlib.ExitStack() as undo:
         directory = Path(name)
@@ -130,6 +133,15 @@ def ssh_server(server: TestServer) -> Iterator[SSHServer]:
         undo.callback(_ended, process)
         until(lambda: "Server listening" in log.read_text() if log.exists() else False)
         yield SSHServer(server, directory, account, port)
+
+
+def _remove_the_accounts_of_the_dead() -> None:
+    """What test runs that were killed have left behind; an account has their process id."""
+    for entry in pwd.getpwall():
+        owner = re.fullmatch(r"pgt(\d+)", entry.pw_name)
+        if owner and not Path("/proc", owner[1]).exists():
+            _run("userdel", entry.pw_name)
+            (_SUDOERS / entry.pw_name).unlink(missing_ok=True)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
