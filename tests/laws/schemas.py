@@ -102,9 +102,11 @@ COUNTER = {"minimum": 1, "maximum": 1000, "start": 1, "cache": 1}
 
 
 @st.composite
-def draws(draw: st.DrawFn) -> Draw:
-    """A database. At most one of its objects has a former name that another one may have."""
-    former = draw(either(None, None, None, None, "domain", "enum", "table", *_RENAMED))
+def draws(draw: st.DrawFn, *, renamed: bool = False) -> Draw:
+    """A database; one of its objects may have a former name, which another database has for it."""
+    former = (
+        draw(either(None, None, None, "domain", "enum", "table", *_RENAMED)) if renamed else None
+    )
     enum = ENUMS[former == "enum"]
     spelled = {"positive": DOMAINS[former == "domain"], "mood": enum, "mood[]": f"{enum}[]"}
     places = draw(st.lists(st.integers(0, len(TABLES) - 1), max_size=3, unique=True))

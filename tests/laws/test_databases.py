@@ -26,7 +26,7 @@ few = settings(
 
 
 @few
-@given(one=draws())
+@given(one=draws(renamed=True))
 def test_a_second_run_changes_nothing(databases: Databases, one: Draw) -> None:
     database = databases()
     run(database, one.deploy(), **DATA).succeeded()
@@ -38,7 +38,7 @@ def test_a_second_run_changes_nothing(databases: Databases, one: Draw) -> None:
 
 
 @few
-@given(one=draws(), other=draws())
+@given(one=draws(), other=draws(renamed=True))
 def test_the_way_to_a_database_does_not_matter(
     databases: Databases, one: Draw, other: Draw
 ) -> None:
@@ -63,7 +63,7 @@ def test_the_way_to_a_database_does_not_matter(
 
 
 @settings(few, max_examples=8)
-@given(one=draws(), other=draws(), left=st.integers(1, 12))
+@given(one=draws(), other=draws(renamed=True), left=st.integers(1, 12))
 def test_the_next_run_completes_one_that_was_cut_off(
     databases: Databases, one: Draw, other: Draw, left: int
 ) -> None:
