@@ -117,7 +117,9 @@ def added(
 ) -> Iterator[Statement]:
     """Add a key; with rows its indexes are built first, and then made the key's."""
     change = f"ALTER TABLE {table}"
-    drop = [f"{change} DROP CONSTRAINT {quoted(old.name or '')}"] if old else []
+    # After the transaction it may have gone with a column.
+    going = "IF EXISTS " if key.way.later else ""
+    drop = [f"{change} DROP CONSTRAINT {going}{quoted(old.name or '')}"] if old else []
     remark = []
     if key.remark:
         target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
