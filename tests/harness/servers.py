@@ -277,7 +277,11 @@ class Database:
             lines = sorted(line.rstrip(",") for line in match[2].splitlines())
             return "\n".join([match[1], *lines, ")"])
 
-        return re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, self.dump())
+        def sorted_names(match: re.Match[str]) -> str:
+            return match[1] + ", ".join(sorted(match[2].split(", ")))
+
+        dump = re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, self.dump())
+        return re.sub(r"(?m)^(CREATE STATISTICS .* ON )(.*?)(?= FROM )", sorted_names, dump)
 
     def connect(self, **keywords: Any) -> psycopg.Connection[Any]:
         """A session of the test's own, as superuser; close it or use `with`."""

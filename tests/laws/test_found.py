@@ -11,7 +11,7 @@ import pyinfra_postgres as pg
 from harness import Databases
 from harness.process import run
 
-DATA: dict[str, Any] = {"postgres_today": "2025-01-15", "postgres_allow": "a,b,z"}
+DATA: dict[str, Any] = {"postgres_today": "2025-01-15", "postgres_allow": "a,b,z,a.ref"}
 
 ID = pg.Column("id", "bigint", nullable=False)
 REF = pg.Column("ref", "bigint")
@@ -35,6 +35,14 @@ def primary_key() -> None:
 
 def no_key() -> None:
     pg.table("a", [ID, REF])
+
+
+def key_of_a_column() -> None:
+    pg.table("a", [ID, REF], constraints=[pg.PrimaryKey("ref", name="key")])
+
+
+def without_that_column() -> None:
+    pg.table("a", [ID], constraints=[pg.PrimaryKey("id", name="key")])
 
 
 def own_key_without_a_key() -> None:
@@ -115,6 +123,12 @@ def texts() -> None:
             own_key,
             "INSERT INTO b VALUES (1); INSERT INTO a VALUES (1, 1)",
             id="a key comes before a foreign key of its table",
+        ),
+        pytest.param(
+            key_of_a_column,
+            without_that_column,
+            "INSERT INTO a VALUES (1, 1)",
+            id="a key that another replaces has gone with its column",
         ),
         pytest.param(
             default_privileges, partitions, "", id="partitions keep no privileges by default"
