@@ -68,7 +68,6 @@ def q(name):
 with pg.transaction():
     for name in NAMES:
         n = q(name)
-        pg.grant("USAGE", on=f"SCHEMA {{n}}", to="pg_monitor", present=False)
         pg.index(q(name[:20] + " i"), f"{{n}}.{{n}}", present=False)
         pg.trigger(n, f"{{n}}.{{n}}", present=False)
         pg.policy(n, f"{{n}}.{{n}}", present=False)

@@ -13,7 +13,7 @@ from pyinfra_postgres.objects.several import ordered
 DECLARATIONS = """
 role = "{role}"
 everything = [
-    pg.Grant("SELECT", on="app.job", to="pg_monitor"),
+    pg.Grant("SELECT", on="app.job", to="PUBLIC"),
     pg.Policy("own", "app.job", roles=[role], using="app.owned(id)"),
     pg.Trigger("touch", "app.job", when="BEFORE UPDATE", function="app.touch()"),
     pg.Index("recent", "app.job", ["at DESC"], where="state <> 'done'"),
