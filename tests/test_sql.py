@@ -6,6 +6,7 @@ import pytest
 
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
+from harness.process import run
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.plan import Hazard, Stage
 
@@ -160,6 +161,37 @@ def test_what_a_script_sets_ends_with_it(project: Project, database: Database) -
     project.run().succeeded()
     assert database.psql("SELECT count(*) FROM other.t") == "1"
     assert database.psql("SELECT attname FROM pg_attribute WHERE attrelid = 'v'::regclass") == "a"
+
+
+@one_version
+def test_a_condition_that_holds_stops_a_script_whatever_else_the_plan_changes(
+    database: Database,
+) -> None:
+    database.psql("CREATE TABLE job (id int); INSERT INTO job VALUES (1)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("job", [pg.Column("id", "integer"), pg.Column("note", "text")])
+            pg.sql("DELETE FROM job", unless="SELECT count(*) = 1 FROM job")
+            # Of a column that comes with the plan nothing can hold yet.
+            pg.sql("UPDATE job SET note = 'x'", unless="SELECT bool_and(note = 'x') FROM job")
+
+    run(database, deploy).succeeded()
+    assert database.psql("SELECT id, note FROM job") == "1|x"
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+@one_version
+def test_a_condition_that_fails_is_not_one_that_does_not_hold(database: Database) -> None:
+    database.psql("CREATE TABLE job (id int); INSERT INTO job VALUES (0)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("job", [pg.Column("id", "integer"), pg.Column("note", "text")])
+            pg.sql("DELETE FROM job", unless="SELECT 1 / id > 0 FROM job")
+
+    assert "division by zero" in run(database, deploy).refused().messages
+    assert database.psql("SELECT count(*) FROM job") == "1"
 
 
 @one_version

@@ -30,7 +30,7 @@ from .renames import Rename
 from .rewrite import as_stored
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
-_PENDING = {
+PENDING = {
     "42703": "missing column",
     "42P01": "missing relation",
     "42883": "missing function",
@@ -238,7 +238,7 @@ class Comparison:
         for (index,), (body, state, message) in self._bodies(fragments, failed):
             if body is not None:
                 found[index] = body[index]
-            elif state not in _PENDING and fragments[index].path == "public":
+            elif state not in PENDING and fragments[index].path == "public":
                 self.errors[fragments[index].text] = f"{message} (SQLSTATE {state})"
         return found
 

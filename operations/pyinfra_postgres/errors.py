@@ -26,6 +26,11 @@ class DeclarationError(OperationError, ValueError):
 class HostError(Exception):
     """What failed on one host: that host alone stops, with this message."""
 
+    def __init__(self, message: str, sqlstate: str = "") -> None:
+        super().__init__(message)
+        self.sqlstate = sqlstate
+        """Of the server's error that it is."""
+
 
 class UnreachableError(HostError):
     """There is no session with the host's database."""

@@ -172,7 +172,7 @@ class Session:
         head = ["BEGIN READ ONLY", *catalogs.PINS, catalogs.ALL_ROWS]
         answer = self.read([*head, query, "COMMIT"])
         if answer.failure:
-            raise HostError(str(answer.failure))
+            raise HostError(str(answer.failure), answer.failure.sqlstate)
         return [json.loads(row) for row in answer.rows]
 
     def read(self, statements: Sequence[str]) -> Answer:

@@ -15,8 +15,9 @@ from typing_extensions import Unpack
 
 from ..arguments import Arguments
 from ..catalog import PINS, Catalog
+from ..compare import PENDING
 from ..converge import converge, declared
-from ..errors import DeclarationError
+from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object
 from ..parse import Node, Reference, references, split_statements, statement
 from ..plan import Hazard, Stage, Statement
@@ -152,13 +153,17 @@ class Script(Object):
         """Itself where `unless` holds."""
         if self.unless is None:
             return None
-        # What the plan creates is not there yet: then there is nothing that could hold.
-        if known(references(statement(self.unless)), catalog, ask).missing:
-            return None
-        (holds,) = ask(
-            f"{USERS_PATH}SELECT to_json(EXISTS (SELECT FROM (\n{self.unless}\n)"
-            ' AS answer ("?unless?") WHERE CAST("?unless?" AS boolean)))'
-        )
+        try:
+            (holds,) = ask(
+                f"{USERS_PATH}SELECT to_json(EXISTS (SELECT FROM (\n{self.unless}\n)"
+                ' AS answer ("?unless?") WHERE CAST("?unless?" AS boolean)))'
+            )
+        except HostError as error:
+            # Of what the plan creates there is nothing yet that could hold.
+            named = references(statement(self.unless))
+            if error.sqlstate in PENDING and known(named, catalog, ask).missing:
+                return None
+            raise
         return self if holds else None
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
@@ -192,7 +197,8 @@ def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) 
     """Run SQL statements.
 
     + sql: one or more statements
-    + unless: a SELECT; where a row of it begins with true, the statements are not run
+    + unless: a SELECT; where a row of it begins with true before the run, the statements are not
+      run; where it needs what the run creates, they are
 
     They run in the transaction, with `public` as search path, every time unless `unless` holds.
     Parameters that the transaction has set itself, `search_path` for one, are set back after them.
