@@ -27,7 +27,8 @@ def test_what_can_not_be_changed_is_refused_pair_by_pair(
     for n, (_, other) in enumerate(UNCHANGEABLE):
         what = {"r": f"public.r{n}:", "o": f"public.o{n}:", "g": f"column g{n} is"}
         name = other.partition("§")[0][-1]
-        assert what[name] in output, other
+        changes = name == "g" and database.server.version >= 17
+        assert (what[name] in output) is not changes, other
     assert database.dump() == before
 
 
