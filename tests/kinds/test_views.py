@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import secrets
 
+import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy
 
 VIEW = """
@@ -45,6 +47,21 @@ def test_a_view_is_created_replaced_in_place_and_removed(deploy: Deploy) -> None
     deploy.apply("pg.view('v', present=False)")
     assert database.rows(VIEW) == []
     assert database.psql("SELECT count(*) FROM t") == "2"
+
+
+@one_version
+def test_options_stay_however_they_were_written(database: Database) -> None:
+    database.psql(
+        f"{TABLE} CREATE VIEW v WITH (security_invoker = 1, security_barrier = yes) "
+        "AS SELECT id FROM t"
+    )
+
+    def deploy() -> None:
+        pg.view("v", "SELECT id, name FROM t")
+
+    run(database, deploy).succeeded()
+    options = database.rows(VIEW)[0][1].strip("{}").split(",")
+    assert set(options) == {"security_invoker=true", "security_barrier=true"}
 
 
 @one_version

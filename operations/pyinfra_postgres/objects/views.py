@@ -270,7 +270,12 @@ def _is_on(view: Name, column: str, statement: Statement) -> bool:
 
 QUERIES = {
     "views": f"""
-        SELECT json_build_array(c.oid::int8, c.relkind, pg_get_viewdef(c.oid), c.reloptions,
+        SELECT json_build_array(c.oid::int8, c.relkind, pg_get_viewdef(c.oid),
+                 -- As they were written: yes, 1 and on are true.
+                 (SELECT json_object_agg(option_name,
+                           CASE WHEN option_name LIKE 'security%'
+                                THEN to_json(option_value::boolean) ELSE to_json(option_value) END)
+                    FROM pg_options_to_table(c.reloptions)),
                  c.relowner::int8, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
@@ -282,7 +287,7 @@ QUERIES = {
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for oid, kind, query, options, role, remark in sections["views"] or ():
-        stored = dict(option.split("=", 1) for option in options or ())
+        stored = options or {}
         name = catalog.relations[oid]
         text = Exact(query.strip().removesuffix(";"))
         found: Object
@@ -292,8 +297,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 text,
                 owner=catalog.roles[role],
                 comment=remark,
-                security_invoker=stored.get("security_invoker") in {"true", "on"},
-                security_barrier=stored.get("security_barrier") in {"true", "on"},
+                security_invoker=stored.get("security_invoker", False),
+                security_barrier=stored.get("security_barrier", False),
                 check_option=stored.get("check_option", "none"),
             )
         else:
