@@ -51,7 +51,7 @@ _FORMS: dict[str, Form] = {
     "body": BODY,
 }
 """The fields that hold SQL."""
-_COLUMNS = frozenset({"column", "columns", "include"})
+_COLUMNS = frozenset({"column", "columns", "include", "on_delete_columns"})
 """The fields that hold names of the table's columns."""
 
 

@@ -271,6 +271,14 @@ CONSTRAINT_CASES = {
         "FOREIGN KEY (a) REFERENCES public.other(x) ON DELETE SET DEFAULT "
         "DEFERRABLE INITIALLY DEFERRED",
     ),
+    "ForeignKey('a', 'b', references='other(y, x)', on_delete='set null (B, \"a\")')": (
+        "t_a_b_fkey",
+        "FOREIGN KEY (a, b) REFERENCES public.other(y, x) ON DELETE SET NULL",
+    ),
+    "ForeignKey('a', 'b', references='other(y, x)', on_delete='SET DEFAULT (b)')": (
+        "t_a_b_fkey",
+        "FOREIGN KEY (a, b) REFERENCES public.other(y, x) ON DELETE SET DEFAULT (b)",
+    ),
     "ForeignKey('c', references='public.other', on_delete='RESTRICT')": (
         "t_c_fkey",
         "FOREIGN KEY (c) REFERENCES public.other(x) ON DELETE RESTRICT",
@@ -300,9 +308,11 @@ def test_a_constraint_changes_under_its_name(deploy: Deploy) -> None:
     database = deploy.database
     database.psql(
         "CREATE TABLE other (x integer PRIMARY KEY); INSERT INTO other VALUES (1);"
+        "CREATE TABLE pairs (x integer, y integer, PRIMARY KEY (x, y));"
         "CREATE TABLE t (a integer CONSTRAINT k CHECK (a > 0),"
         " b integer CONSTRAINT f REFERENCES other ON DELETE CASCADE,"
-        " c integer CONSTRAINT u UNIQUE, d integer CHECK (d > 0));"
+        " c integer CONSTRAINT u UNIQUE, d integer CHECK (d > 0), e integer,"
+        " CONSTRAINT g FOREIGN KEY (b, e) REFERENCES pairs ON DELETE SET NULL (e));"
         "INSERT INTO t VALUES (1, 1, 1, 1)"
     )
     deploy.apply(
@@ -310,12 +320,14 @@ def test_a_constraint_changes_under_its_name(deploy: Deploy) -> None:
         pg.table("t", constraints=[
             pg.Check("a > -1", name="k"),
             pg.ForeignKey("b", references="other", name="f"),
+            pg.ForeignKey("b", "e", references="pairs", name="g", on_delete="SET NULL"),
             pg.Unique("c", "d", name="u"),
         ])
         """
     )
     assert database.rows(CONSTRAINTS) == [
         ("f", "FOREIGN KEY (b) REFERENCES other(x)"),
+        ("g", "FOREIGN KEY (b, e) REFERENCES pairs(x, y) ON DELETE SET NULL"),
         ("k", "CHECK ((a > '-1'::integer))"),
         ("t_d_check", "CHECK ((d > 0))"),
         ("u", "UNIQUE (c, d)"),
@@ -339,7 +351,7 @@ def test_rows_that_break_a_new_constraint_are_told(deploy: Deploy) -> None:
     database = deploy.database
     database.psql("CREATE TABLE t (a integer); INSERT INTO t VALUES (-1)")
     run = deploy.run("pg.table('t', constraints=[pg.Check('a > 0')])").failed()
-    assert "23514" in run.output
+    assert "CHECK (a > 0) does not hold for 1 row: correct that first" in run.output
     database.psql("UPDATE t SET a = 1")
     deploy.apply("pg.table('t', constraints=[pg.Check('a > 0')])")
 

@@ -223,12 +223,17 @@ class Target(NamedTuple):
 
 @frozen(init=False)
 class ForeignKey(Constraint):
-    """A foreign key. `references` is a table, with columns or without for its primary key."""
+    """A foreign key. `references` is a table, with columns or without for its primary key.
+
+    `on_delete` may name the columns that it sets: "SET NULL (author)".
+    """
 
     columns: tuple[Exact, ...] = field(converter=identifiers)
     table: Name = field()
     foreign_columns: tuple[Exact, ...] = field(default=(), converter=identifiers)
     on_delete: str = "NO ACTION"
+    on_delete_columns: tuple[Exact, ...] = ()
+    """Those that it sets, sorted, where these are not all of the key's."""
     on_update: str = "NO ACTION"
     match_full: bool = False
     deferrable: bool = False
@@ -248,11 +253,14 @@ class ForeignKey(Constraint):
         present: bool = True,
     ) -> None:
         table, foreign_columns = _target(references)
+        own = identifiers(_given(columns))
+        action, set_columns = _split_action(on_delete)
         self.__attrs_init__(
-            columns=_given(columns),
+            columns=own,
             table=table,
             foreign_columns=foreign_columns,
-            on_delete=_action("on_delete", on_delete),
+            on_delete=_action("on_delete", action),
+            on_delete_columns=() if set_columns == set(own) else tuple(sorted(set_columns)),
             on_update=_action("on_update", on_update),
             match_full=match_full,
             deferrable=deferrable or initially_deferred,
@@ -271,6 +279,8 @@ class ForeignKey(Constraint):
             parts.append(f"ON UPDATE {self.on_update}")
         if self.on_delete != "NO ACTION":
             parts.append(f"ON DELETE {self.on_delete}")
+        if self.on_delete_columns:
+            parts.append(f"({listed(self.on_delete_columns)})")
         return " ".join(parts) + _timing(self.deferrable, self.initially_deferred)
 
     def requires(self) -> Iterator[Reference]:
@@ -424,6 +434,15 @@ def _action(argument: str, action: str) -> str:
     if known not in _ACTIONS:
         raise DeclarationError(f"{argument} is one of {', '.join(_ACTIONS)}, not {action!r}")
     return known
+
+
+def _split_action(action: str) -> tuple[str, frozenset[Exact]]:
+    """What ON DELETE does, and the columns that it names."""
+    what, opening, rest = action.partition("(")
+    names = _target(f"t ({rest}").columns if opening else ()
+    if names and what.upper().split() not in (["SET", "NULL"], ["SET", "DEFAULT"]):
+        raise DeclarationError(f"only SET NULL and SET DEFAULT name columns, not {action!r}")
+    return what.strip(), frozenset(names)
 
 
 def _target(references: str | Target) -> Target:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
-from ..names import Exact, Name
+from ..names import Exact, Name, listed
 from ..parse import closing, tokens
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Target, Unique
 from .elements import with_defaults
@@ -37,7 +37,7 @@ QUERIES = {
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used
                   WHERE x.indexrelid = c.conindid) END,
-                 c.coninhcount > 0, f.relname, d.description, i.indisvalid)
+                 c.coninhcount > 0, f.relname, d.description, i.indisvalid, c.confdelsetcols)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
           LEFT JOIN pg_class f ON f.oid = c.conindid AND c.contype = 'f'
@@ -63,7 +63,7 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     (
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
         deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
-        inherited, index, remark, index_valid,
+        inherited, index, remark, index_valid, set_numbers,
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
@@ -86,10 +86,11 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     else:
         foreign_names = catalog.columns[foreign]
         foreign_columns = tuple(foreign_names[number] for number in foreign_key)
+        action, set_columns = _FOREIGN_ACTIONS[on_delete], [names[one] for one in set_numbers or ()]
         found = ForeignKey(
             *columns,
             references=Target(catalog.relations[foreign], foreign_columns),
-            on_delete=_FOREIGN_ACTIONS[on_delete],
+            on_delete=f"{action} ({listed(set_columns)})" if set_columns else action,
             on_update=_FOREIGN_ACTIONS[on_update],
             match_full=match == "f",
             **common,
