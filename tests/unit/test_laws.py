@@ -75,7 +75,10 @@ def tables(draw: st.DrawFn) -> Table:
 
 elements = st.builds(
     Element, names, st.none(), st.tuples() | st.tuples(names), owners, switches, switches,
-    class_schema=owners,
+    class_schema=owners, class_options=st.just(()),
+) | st.builds(
+    Element, names, st.none(), st.just(()), names, switches, switches,
+    class_options=st.tuples(st.tuples(names, names)),
 )  # fmt: skip
 triggers = st.builds(
     Trigger, names, qualified,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import DeclarationError
 from ..kind import Same
-from ..names import Exact, Name, quoted
+from ..names import Exact, Name, literal, quoted
 from ..parse import Node, closing, statement, tokens, tree
 
 
@@ -29,6 +29,8 @@ class Element(NamedTuple):
     """The name of the stored collation where it is the column's or the expression's own."""
     class_schema: str | None = None
     """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
+    class_options: tuple[tuple[str, str], ...] = ()
+    """The options of the operator class and their values, sorted."""
 
     @staticmethod
     def parse(text: str | Element) -> Element:
@@ -55,9 +57,14 @@ class Element(NamedTuple):
         parts = [quoted(self.column) if self.column else f"({self.expression})"]
         if self.collation:
             parts.append(f"COLLATE {'.'.join(map(quoted, self.collation))}")
-        if self.operator_class:
+        # Options can only be given to a class that is named.
+        class_ = self.operator_class or (self.class_options and self.default_class)
+        if class_:
             prefix = f"{quoted(self.class_schema)}." if self.class_schema else ""
-            parts.append(prefix + quoted(self.operator_class))
+            parts.append(prefix + quoted(class_))
+        if self.class_options:
+            given = (f"{quoted(name)} = {literal(value)}" for name, value in self.class_options)
+            parts.append(f"({', '.join(given)})")
         if self.descending:
             parts.append("DESC")
         if self.nulls_first != self.descending:
@@ -79,7 +86,22 @@ def _parsed(text: str) -> Element:
         descending,
         descending if nulls == "SORTBY_NULLS_DEFAULT" else nulls == "SORTBY_NULLS_FIRST",
         class_schema=class_schema_of(names[0]) if len(names) > 1 else None,
+        class_options=tuple(sorted(map(_option, node.get("opclassopts", ())))),
     )
+
+
+def _option(node: Node) -> tuple[str, str]:
+    """An option of an operator class and its value, as PostgreSQL keeps them."""
+    option = node["DefElem"]
+    ((kind, value),) = option.get("arg", {"String": {"sval": "true"}}).items()
+    match kind:
+        case "TypeName":
+            text = value["names"][-1]["String"]["sval"]
+        case "Integer":
+            text = value.get("ival", 0)
+        case _:
+            (text,) = value.values()
+    return option["defname"], str(text)
 
 
 def class_schema_of(schema: str) -> str | None:

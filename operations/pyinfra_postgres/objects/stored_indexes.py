@@ -44,12 +44,15 @@ QUERIES = {
                       THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
                               JOIN pg_class o ON o.oid = h.inhparent
                               JOIN pg_namespace w ON w.oid = o.relnamespace
-                             WHERE h.inhrelid = c.oid) END)
+                             WHERE h.inhrelid = c.oid) END, x.options)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
           LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
                       WHERE attnum > 0 AND attcollation NOT IN (0, 100)) o
             ON o.attrelid = i.indrelid
+          LEFT JOIN (SELECT attrelid, json_object_agg(attnum, attoptions) AS options
+                       FROM pg_attribute WHERE attoptions IS NOT NULL GROUP BY attrelid) x
+            ON x.attrelid = i.indexrelid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
          WHERE {USER_SCHEMA}
@@ -62,8 +65,9 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts = row[:-8]
-        where, definition, builder, parameters, remark, identity, clustered, parent = row[-8:]
+        table, name, method, unique, valid, nulls, count, *parts = row[:-9]
+        where, definition, builder, parameters, remark, identity, clustered = row[-9:-2]
+        parent, class_options = row[-2:]
         if table not in catalog.relations:
             continue
         keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
@@ -78,6 +82,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 collations.get(used[place]),
                 classes[operator_classes[place]],
                 options[place],
+                (class_options or {}).get(str(place + 1), ()),
             )
             for place in range(count)
         ]
@@ -114,8 +119,10 @@ def _stored(
     used_collation: str | None,
     operator_class: tuple[Any, ...],
     options: int,
+    class_options: list[str],
 ) -> Element:
     name, is_default, schema = operator_class
+    pairs = (one.partition("=") for one in class_options)
     return Element(
         column,
         text,
@@ -126,4 +133,5 @@ def _stored(
         name if is_default else None,
         None if collation else used_collation,
         None if is_default else class_schema_of(schema),
+        tuple(sorted((name, value) for name, _, value in pairs)),
     )
