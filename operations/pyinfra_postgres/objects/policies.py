@@ -40,7 +40,9 @@ def _command(text: str) -> str:
 
 
 def _roles(roles: str | Iterable[str]) -> tuple[Exact, ...]:
-    return tuple(sorted(identifiers(roles))) or (Exact("public"),)
+    found = tuple(sorted(identifiers(roles)))
+    # With PUBLIC, PostgreSQL keeps no other role.
+    return (Exact("public"),) if not found or "public" in found else found
 
 
 @frozen
