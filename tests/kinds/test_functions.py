@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import secrets
 
+import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy, outcomes
 
 FACTS = """
@@ -10,6 +12,24 @@ FACTS = """
            proisstrict, prosecdef, proleakproof, proconfig, proowner::regrole,
            obj_description(oid, 'pg_proc'), prosrc
       FROM pg_proc WHERE proname = 'f'"""
+
+
+@one_version
+def test_a_support_function_stays(database: Database) -> None:
+    database.psql(
+        "CREATE FUNCTION f(integer) RETURNS integer LANGUAGE internal IMMUTABLE "
+        "SUPPORT generate_series_int4_support AS 'int4abs'"
+    )
+
+    def deploy() -> None:
+        pg.function(
+            "f", arguments="integer", returns="integer", language="internal", body="int4abs"
+        )
+
+    run(database, deploy).succeeded()
+    assert database.psql("SELECT provolatile, prosupport FROM pg_proc WHERE proname = 'f'") == (
+        "v|generate_series_int4_support"
+    )
 
 
 def test_attributes_go_on_and_off(deploy: Deploy) -> None:

@@ -111,6 +111,8 @@ class Function(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+    kept: tuple[str, ...] = field(default=(), eq=False, kw_only=True)
+    """The clauses that can't be declared, and that replacing it would reset."""
     remade: Remade | None = field(default=None, eq=False, kw_only=True)
     """How it is dropped and created, where it can't be replaced."""
 
@@ -217,6 +219,7 @@ class Function(Object):
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
+            kept=current.kept,
         )
 
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
@@ -340,6 +343,7 @@ def _attributes(declared: Function) -> Iterator[str]:
     for name in ("cost", "rows"):
         if getattr(declared, name) is not None:
             yield f"{name.upper()} {getattr(declared, name):g}"
+    yield from declared.kept
 
 
 def _tag(body: str) -> str:
@@ -379,7 +383,11 @@ QUERIES = {
                  pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
                  p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::int8,
                  p.proacl::text, d.description, p.prokind, pg_get_function_sqlbody(p.oid),
-                 p.procost, p.prorows)
+                 p.procost, p.prorows,
+                 CASE WHEN p.prosupport <> 0 THEN 'SUPPORT ' || p.prosupport::regproc END,
+                 CASE WHEN p.protrftypes IS NOT NULL THEN
+                   (SELECT 'TRANSFORM ' || string_agg('FOR TYPE ' || format_type(t, NULL), ', ')
+                      FROM unnest(p.protrftypes) AS t) END)
           -- First the few functions of users, then what belongs to each.
           FROM (SELECT f.*, n.nspname FROM pg_namespace n JOIN pg_proc f
                   ON f.pronamespace = n.oid WHERE {USER_SCHEMA} OFFSET 0) p
@@ -396,7 +404,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for row in sections["functions"] or ():
         (
             schema, name, arguments, returns, language, body, volatility, parallel, strict,
-            definer, leakproof, settings, owner_id, acl, remark, kind, sql_body, cost, rows,
+            definer, leakproof, settings, owner_id, acl, remark, kind, sql_body, cost, rows, *kept,
         ) = row  # fmt: skip
         common: dict[str, Any] = {
             "language": language,
@@ -405,6 +413,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             "settings": dict(one.split("=", 1) for one in settings or ()),
             "owner": catalog.roles[owner_id],
             "comment": remark,
+            "kept": tuple(filter(None, kept)),
         }
         found: Function
         if kind == "p":
