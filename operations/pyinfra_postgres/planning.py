@@ -39,6 +39,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
         return [Step(item, one) for one in item.declaration.expand(catalog)]
 
     renames = [tuple(_renamed(item, catalog, draft.plan)) for item in items]
+    renaming = any(renames) or any(change.is_renamed for change in draft.plan.changes)
     prepared = [steps_of(item) for item in items]
     every = list(chain.from_iterable(prepared))
     for step in every:
@@ -56,7 +57,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
         for step in steps:
             if len(draft.plan.changes) > before:
                 step.look(catalog, same, ask)
-            change = _change(session, step, renamed, same, catalog, draft.plan, ask)
+            change = _change(session, step, renamed, renaming, same, catalog, draft.plan, ask)
             if change:
                 draft.plan.changes.append(change)
     draft.items += items
@@ -192,12 +193,16 @@ def _change(
     session: Session,
     step: Step,
     renamed: Sequence[Rename],
+    renaming: bool,
     same: Comparison,
     catalog: Catalog,
     plan: Plan,
     ask: Any,
 ) -> Change | None:
-    """What one declaration changes; the catalog is left as it will be."""
+    """What one declaration changes; the catalog is left as it will be.
+
+    `renamed` are its own renames; `renaming` says whether the plan has any.
+    """
     item, one = step.item, step.declaration
     current, target = step.current, step.target
 
@@ -213,11 +218,10 @@ def _change(
         refuse(f"operation {catalog.gone[one.key()]!r} takes it away: declare it in that block")
         return None
     try:
-        if current is not None and target is not None and not one.is_beside:
-            here = bool(renamed) or any(change.is_renamed for change in plan.changes)
-            # What an earlier block renames is not asked about before that has run.
-            if here or not catalog.renames:
-                target = target.informed(current, catalog, _Unanswered() if here else ask)
+        # What an earlier block renames is not asked about before that has run.
+        askable = not one.is_beside and (renaming or not catalog.renames)
+        if current is not None and target is not None and askable:
+            target = target.informed(current, catalog, _Unanswered() if renaming else ask)
         # An aligned declaration that is the current object itself does not differ from it.
         statements = () if current is target else tuple(one.diff(current, target))
     except DeclarationError as error:

@@ -299,3 +299,18 @@ def test_what_needs_the_new_names_before_the_transaction_is_refused(database: Da
     assert database.psql("SELECT enum_range(NULL::state), enum_range(NULL::kind)") == (
         "{done,new,late}|{a,b}"
     )
+
+
+@one_version
+def test_rows_are_asked_where_a_later_declaration_of_the_operation_gives_a_name(
+    database: Database,
+) -> None:
+    database.psql("CREATE DOMAIN d AS integer; CREATE TABLE t (a numeric);INSERT INTO t VALUES (1)")
+
+    def deploy() -> None:
+        table = pg.Table("t", [pg.Column("a", "smallint")])
+        pg.objects([table, pg.Domain("e", "integer", renamed_from="d")])
+
+    outcome = run(database, deploy, postgres_allow="t").refused()
+    assert "let a run before this one do the rename" in outcome.messages
+    assert "CREATE DOMAIN public.d" in database.dump()
