@@ -389,6 +389,9 @@ def test_diff(current: Object | None, declared: Object | None, expected: list[st
     [
         pytest.param(TABLE, table(Column("a", "integer", generated="1")), "the next run adds it",
                      id="a generated column"),
+        pytest.param(table(Column("a", "integer", generated="1", virtual=True)),
+                     table(Column("a", "integer", generated="1")), "PostgreSQL can't change that",
+                     id="a virtual column that is to be stored"),
         pytest.param(TABLE, table(Column("a", "serial")), "instead of serial", id="a serial"),
         pytest.param(TABLE, evolve(TABLE, partition_by="LIST (a)"), "can't change that",
                      id="a partition key"),

@@ -365,7 +365,8 @@ def _regenerated(
     Raises DeclarationError where PostgreSQL has none.
     """
     computed = current.generated is not None and declared.generated is not None
-    if computed and current.virtual == declared.virtual and version >= 170000:
+    computed = computed and current.virtual == declared.virtual
+    if computed and version >= 170000:
         rewrites = filled and not declared.virtual
         return Statement(
             f"{alter} SET EXPRESSION AS ({closed(declared.generated or '')})",
@@ -380,7 +381,7 @@ def _regenerated(
 
 
 def _generation(column: Column) -> str:
-    how = " virtual" if column.virtual else ""
+    how = " virtual" if column.virtual else " stored"
     return "plain" if column.generated is None else f"generated as ({column.generated}){how}"
 
 
