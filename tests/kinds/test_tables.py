@@ -4,7 +4,9 @@ import secrets
 
 import pytest
 
+import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy
 
 COLUMNS = """
@@ -344,6 +346,37 @@ def test_a_constraint_that_was_never_validated_is_validated(deploy: Deploy) -> N
     )
     deploy.apply("pg.table('t', constraints=[pg.Check('a > 0')])")
     assert database.rows(CONSTRAINTS) == [("k", "CHECK ((a > 0))")]
+
+
+@one_version
+def test_a_constraint_holds_always_and_for_all_rows(database: Database) -> None:
+    if database.server.version < 18:
+        pytest.skip("from PostgreSQL 18 on they may not")
+    database.psql(
+        "CREATE TABLE other (id int PRIMARY KEY);"
+        "CREATE TABLE t (id int4range, d daterange NOT NULL, n int CONSTRAINT c CHECK (n > 0)"
+        " NOT ENFORCED, o int CONSTRAINT f REFERENCES other NOT ENFORCED,"
+        " CONSTRAINT u UNIQUE (id, d WITHOUT OVERLAPS));"
+        "INSERT INTO t VALUES ('[1,2)', '[2025-01-01,2025-02-01)', 1, NULL)"
+    )
+
+    def deploy() -> None:
+        pg.table(
+            "t",
+            constraints=[
+                pg.Check("n > 0", name="c"),
+                pg.ForeignKey("o", references="other", name="f"),
+                pg.Unique("id", "d", name="u"),
+            ],
+        )
+
+    run(database, deploy).succeeded()
+    assert database.rows(CONSTRAINTS) == [
+        ("c", "CHECK ((n > 0))"),
+        ("f", "FOREIGN KEY (o) REFERENCES other(id)"),
+        ("u", "UNIQUE (id, d)"),
+    ]
+    assert not run(database, deploy).succeeded().plan.changes
 
 
 @one_version

@@ -75,6 +75,10 @@ class Constraint:
     """Whether the table has it from the one that it is a part of."""
     index: str | None = field(default=None, eq=False, kw_only=True)
     """The name of the index on which a foreign key stands."""
+    enforced: bool = field(default=True, kw_only=True)
+    """Whether PostgreSQL checks it: in 18 it may not. Declared ones are checked."""
+    period: bool = field(default=False, kw_only=True)
+    """Whether its last column is the time for which it holds, as 18 has it. None is declared."""
     remark: str | None = field(default=None, eq=False, kw_only=True)
     """Its comment."""
     way: Way = field(factory=Way, eq=False, kw_only=True)
@@ -109,7 +113,11 @@ class Constraint:
     def written(self) -> str:
         """Its definition, with its name if it has one."""
         prefix = f"CONSTRAINT {quoted(self.name)} " if self.name else ""
-        return prefix + self.definition()
+        return prefix + self.definition() + ("" if self.enforced else " NOT ENFORCED")
+
+    @property
+    def _overlaps(self) -> str:
+        return " WITHOUT OVERLAPS" if self.period else ""
 
     def requires(self) -> Iterator[Reference]:
         """What it names outside its table."""
@@ -168,7 +176,7 @@ class PrimaryKey(Constraint):
 
     def definition(self) -> str:
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        return f"PRIMARY KEY ({listed(self.columns)}){include}{self.timing}"
+        return f"PRIMARY KEY ({listed(self.columns)}{self._overlaps}){include}{self.timing}"
 
 
 @frozen(init=False)
@@ -211,7 +219,7 @@ class Unique(Constraint):
     def definition(self) -> str:
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        return f"UNIQUE{nulls} ({listed(self.columns)}){include}{self.timing}"
+        return f"UNIQUE{nulls} ({listed(self.columns)}{self._overlaps}){include}{self.timing}"
 
 
 class Target(NamedTuple):
@@ -271,8 +279,8 @@ class ForeignKey(Constraint):
         )
 
     def definition(self) -> str:
-        foreign = f" ({listed(self.foreign_columns)})" if self.foreign_columns else ""
-        parts = [f"FOREIGN KEY ({listed(self.columns)}) REFERENCES {self.table}{foreign}"]
+        foreign = f" ({self._timed(self.foreign_columns)})" if self.foreign_columns else ""
+        parts = [f"FOREIGN KEY ({self._timed(self.columns)}) REFERENCES {self.table}{foreign}"]
         if self.match_full:
             parts.append("MATCH FULL")
         if self.on_update != "NO ACTION":
@@ -282,6 +290,11 @@ class ForeignKey(Constraint):
         if self.on_delete_columns:
             parts.append(f"({listed(self.on_delete_columns)})")
         return " ".join(parts) + _timing(self.deferrable, self.initially_deferred)
+
+    def _timed(self, columns: tuple[Exact, ...]) -> str:
+        if not self.period:
+            return listed(columns)
+        return ", ".join([*map(quoted, columns[:-1]), f"PERIOD {quoted(columns[-1])}"])
 
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
@@ -320,7 +333,7 @@ class Check(Constraint):
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         return (
             isinstance(current, Check)
-            and self.no_inherit == current.no_inherit
+            and (self.no_inherit, self.enforced) == (current.no_inherit, current.enforced)
             and same(
                 f"SELECT 1 FROM ONLY {table} WHERE ({{}})",
                 self.expression,

@@ -37,7 +37,11 @@ QUERIES = {
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used
                   WHERE x.indexrelid = c.conindid) END,
-                 c.coninhcount > 0, f.relname, d.description, i.indisvalid, c.confdelsetcols)
+                 c.coninhcount > 0, f.relname, d.description, i.indisvalid, c.confdelsetcols,
+                 CASE WHEN NOT c.convalidated THEN to_jsonb(c) -> 'conenforced' END,
+                 -- Only one with a range of time has operators of its own, or a GiST index.
+                 CASE WHEN c.contype IN ('p', 'u') THEN c.conexclop IS NOT NULL
+                      ELSE f.relam = 783 END)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
           LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
           LEFT JOIN pg_class f ON f.oid = c.conindid AND c.contype = 'f'
@@ -63,7 +67,7 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     (
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
         deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
-        inherited, index, remark, index_valid, set_numbers,
+        inherited, index, remark, index_valid, set_numbers, enforced, period,
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
@@ -95,8 +99,12 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
             match_full=match == "f",
             **common,
         )
-    unusual: dict[str, Any] = {"inherited": inherited, "index": index, "remark": remark}
+    unusual: dict[str, Any] = {
+        "inherited": inherited, "index": index, "remark": remark, "period": period,
+    }  # fmt: skip
     unusual = {name: value for name, value in unusual.items() if value}
+    if enforced is False:
+        unusual["enforced"] = False
     # A key of a partitioned table lacks an index as long as one of its partitions does.
     if not validated or index_valid is False:
         unusual["validated"] = False
