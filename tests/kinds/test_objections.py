@@ -91,3 +91,49 @@ def test_what_does_not_exist_yet_is_not_asked_about(database: Database) -> None:
             )
 
     run(database, deploy).succeeded()
+
+
+INHERITED = """
+    CREATE TABLE parent (id integer, n integer);
+    CREATE TABLE child () INHERITS (parent);
+    INSERT INTO child VALUES (1, 1), (1, NULL);
+"""
+OF_CHILDREN: dict[str, tuple[Callable[[], object], str]] = {
+    "a check": (
+        lambda: pg.table("parent", constraints=[pg.Check("id > 1")]),
+        "CHECK (id > 1) does not hold for 2 rows",
+    ),
+    "a null": (
+        lambda: pg.table("parent", [pg.Column("n", "integer", nullable=False)]),
+        "NOT NULL of column n does not hold for 1 row",
+    ),
+    "another type": (
+        lambda: pg.table("parent", [pg.Column("id", "bigint")]),
+        "would rewrite the table",
+    ),
+    "values": (
+        lambda: pg.table("parent", [pg.Column("n", present=False)]),
+        "would lose",
+    ),
+}
+
+
+@one_version
+def test_rows_of_tables_that_inherit_it_stand_against_it(database: Database) -> None:
+    database.psql(INHERITED)
+    for deploy, message in OF_CHILDREN.values():
+        assert message in run(database, deploy).refused().messages
+
+
+@one_version
+def test_rows_of_tables_that_inherit_it_do_not_stand_against_keys(database: Database) -> None:
+    database.psql(INHERITED + "CREATE TABLE other (id integer PRIMARY KEY);")
+
+    def deploy() -> None:
+        pg.table(
+            "parent", constraints=[pg.Unique("id"), pg.ForeignKey("id", references="other(id)")]
+        )
+        pg.index("parent_n", "parent", ["(id + 0)"], unique=True)
+
+    run(database, deploy).succeeded()
+    assert not run(database, deploy).succeeded().plan.changes

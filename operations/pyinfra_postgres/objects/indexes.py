@@ -38,7 +38,7 @@ from ..plan import Stage, Statement
 from . import index_builds
 from .elements import Element, aligned_element
 from .index_builds import Swap
-from .objections import repeated
+from .objections import own_rows, repeated
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -207,7 +207,8 @@ class Index(Object):
                 quoted(one.column) if one.column else one.expression or "" for one in self.columns
             ]
             said = f"the unique index {quoted(self.name)}"
-            yield repeated(self.table, elements, self.where, self.nulls_not_distinct, said)
+            rows = own_rows(self.table, catalog)
+            yield repeated(rows, elements, self.where, self.nulls_not_distinct, said)
 
     def parted(self, catalog: Catalog, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""

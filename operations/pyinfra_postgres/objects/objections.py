@@ -34,14 +34,21 @@ def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Obje
             )
     for one in declared.constraints:
         if one.validated and not one.way.renames and one not in current.constraints:
-            yield from _to_constraint(one, declared.name, known)
+            yield from _to_constraint(one, declared.name, known, catalog)
 
 
 def _takes_nulls_away(current: Column, declared: Column) -> bool:
     return not declared.nullable and (current.nullable or bool(current.unvalidated))
 
 
-def _to_constraint(one: Constraint, table: Name, known: Iterable[str]) -> Iterator[Objection]:
+def own_rows(table: Name, catalog: Catalog) -> str:
+    """A table without those that inherit it, whose rows keys and foreign keys do not see."""
+    return f"{'' if catalog.relation_kinds.get(table) == 'p' else 'ONLY '}{table}"
+
+
+def _to_constraint(
+    one: Constraint, table: Name, known: Iterable[str], catalog: Catalog
+) -> Iterator[Objection]:
     columns = getattr(one, "columns", ())
     if not set(columns) <= set(known):
         return
@@ -49,8 +56,9 @@ def _to_constraint(one: Constraint, table: Name, known: Iterable[str]) -> Iterat
     match one:
         case Check():
             # A null is not against it.
+            rows = own_rows(table, catalog) if one.no_inherit else table
             yield Objection(
-                f"SELECT count(*) FROM {table} WHERE NOT (\n{one.expression}\n)",
+                f"SELECT count(*) FROM {rows} WHERE NOT (\n{one.expression}\n)",
                 said,
             )
         case ForeignKey(foreign_columns=[_, *_]):
@@ -58,25 +66,26 @@ def _to_constraint(one: Constraint, table: Name, known: Iterable[str]) -> Iterat
             equal = " AND ".join(f"o.{quoted(to)} = t.{quoted(of)}" for to, of in pairs)
             given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in columns)
             yield Objection(
-                f"SELECT count(*) FROM {table} t WHERE {given} "
-                f"AND NOT EXISTS (SELECT FROM {one.table} o WHERE {equal})",
+                f"SELECT count(*) FROM {own_rows(table, catalog)} t WHERE {given} "
+                f"AND NOT EXISTS (SELECT FROM {own_rows(one.table, catalog)} o WHERE {equal})",
                 said,
                 f", whose {listed(columns)} is not in {one.table}",
             )
         case PrimaryKey() | Unique():
             nulls = isinstance(one, Unique) and one.nulls_not_distinct
-            yield repeated(table, [quoted(name) for name in columns], None, nulls, said)
+            rows = own_rows(table, catalog)
+            yield repeated(rows, [quoted(name) for name in columns], None, nulls, said)
 
 
 def repeated(
-    table: Name, elements: Sequence[str], where: str | None, nulls: bool, said: str
+    rows: str, elements: Sequence[str], where: str | None, nulls: bool, said: str
 ) -> Objection:
     """Values that are there more than once; `nulls` tells whether nulls count as equal."""
     given = [] if nulls else [f"({element}) IS NOT NULL" for element in elements]
     conditions = " AND ".join([*given, *([f"(\n{where}\n)"] if where else [])])
     filtered = f" WHERE {conditions}" if conditions else ""
     return Objection(
-        f"SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {table}{filtered} "
+        f"SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {rows}{filtered} "
         f"GROUP BY {', '.join(elements)} HAVING count(*) > 1) AS repeated",
         said,
         ", whose values others have too",

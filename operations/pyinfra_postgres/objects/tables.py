@@ -528,6 +528,11 @@ QUERIES = {
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used))
           FROM pg_partitioned_table p""",
+    "inheritance": f"""
+        SELECT json_build_array(i.inhrelid::int8, i.inhparent::int8)
+          FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
+          JOIN pg_inherits i ON i.inhrelid = c.oid
+         WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p')""",
     "relations": f"""
         SELECT json_build_array(c.oid::int8, n.nspname, c.relname, c.relkind, c.relowner::int8,
                  c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
@@ -606,13 +611,17 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
 
 
 def _filled(sections: dict[str, list[Row]]) -> set[int]:
-    """The relations that take up space, and the partitioned ones above them."""
-    parents = {row[0]: row[11] for row in sections["relations"] or () if row[11]}
-    filled = {row[0] for row in sections["relations"] or () if row[10]}
-    for oid in list(filled):
-        while oid in parents:
-            oid = parents[oid]
+    """The relations that take up space, and those above them, whose rows these are too."""
+    above: dict[int, list[int]] = {}
+    for oid, parent in sections["inheritance"] or ():
+        above.setdefault(oid, []).append(parent)
+    filled: set[int] = set()
+    waiting = [row[0] for row in sections["relations"] or () if row[10]]
+    while waiting:
+        oid = waiting.pop()
+        if oid not in filled:
             filled.add(oid)
+            waiting += above.get(oid, ())
     return filled
 
 
