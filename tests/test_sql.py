@@ -182,6 +182,16 @@ def test_a_condition_that_holds_stops_a_script_whatever_else_the_plan_changes(
 
 
 @one_version
+def test_a_timeout_of_the_role_is_for_its_other_work(database: Database) -> None:
+    database.psql(f"ALTER DATABASE {database.name} SET statement_timeout = '1s'")
+
+    def deploy() -> None:
+        pg.sql("SELECT 1", unless="SELECT pg_sleep(1.2) IS NULL")
+
+    run(database, deploy).succeeded()
+
+
+@one_version
 def test_a_condition_that_fails_is_not_one_that_does_not_hold(database: Database) -> None:
     database.psql("CREATE TABLE job (id int); INSERT INTO job VALUES (0)")
 

@@ -36,6 +36,7 @@ PINS = (
     "SET LOCAL quote_all_identifiers = off",
     "SET LOCAL client_min_messages = error",
     "SET LOCAL jit = off",
+    "SET LOCAL statement_timeout = 0",
 )
 ALL_ROWS = "SET LOCAL row_security = off"
 """Has a query fail that row security would filter: what is not seen is not gone."""

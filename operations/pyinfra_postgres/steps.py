@@ -159,7 +159,7 @@ def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
         )
         body = f"BEGIN\n{taken}\nEND"
         yield f"DO {literal(body)}"
-    yield "SET LOCAL statement_timeout = 0"
+        yield "SET LOCAL statement_timeout = 0"
 
 
 def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:

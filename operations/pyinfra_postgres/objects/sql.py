@@ -36,10 +36,7 @@ _NEVER_IN_A_TRANSACTION = frozenset(
 )
 _SETS = re.compile(r"VariableSetStmt|set_config|DoStmt")
 # What the transaction has set, by the parameter's name.
-_OWN = {
-    pin.split()[2].lower(): pin
-    for pin in (*PINS, "SET LOCAL search_path = public", "SET LOCAL statement_timeout = 0")
-}
+_OWN = {pin.split()[2].lower(): pin for pin in (*PINS, "SET LOCAL search_path = public")}
 _WHOLE_REINDEX = frozenset(
     {"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}
 )
