@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from click import unstyle
@@ -17,6 +19,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 from pyinfra_postgres.plan import Plan
 from pyinfra_postgres.session import Draft, Session
 
+from .cli import Run
 from .servers import Database
 
 Deploy = Callable[[], object]
@@ -47,7 +50,9 @@ class _Messages(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        # As pyinfra's command line does.
+        text = record.getMessage()
+        self.lines.append(text if text.startswith("-->") else f"    {text}")
 
 
 def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -> Outcome:
@@ -57,9 +62,22 @@ def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -
     """
     name = f"@postgres/{database.name}"
     given = {"postgres_dsn": database.dsn, **data}
-    inventory = Inventory(([name], {}), databases=([name], given))
+    return _run(Inventory(([name], {}), databases=([name], given)), deploy, dry)
+
+
+def run_files(directory: Path, **data: Any) -> Run:
+    """Apply the directory's deploy.py to its inventory.py, as the command line would with `-y`."""
+    groups = runpy.run_path(str(directory / "inventory.py"))
+    groups = {name: value for name, value in groups.items() if not name.startswith("_")}
+    names = [name for members, _ in groups.values() for name, _ in members]
+    inventory = Inventory((names, {}), override_data=data, **groups)
+    outcome = _run(inventory, lambda: runpy.run_path(str(directory / "deploy.py")), dry=False)
+    return Run(int(outcome.failed), "", outcome.messages)
+
+
+def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
     state = State(inventory, Config(FAIL_PERCENT=0, DIFF=dry))
-    host = inventory.get_host(name)
+    (host,) = inventory
     messages = _Messages()
     logger = logging.getLogger("pyinfra")
     level = logger.level

@@ -1,4 +1,4 @@
-"""What the tests of the kinds share: a deploy that is applied by the real pyinfra and repeated."""
+"""What the tests of the kinds share: a deploy that is applied by pyinfra and repeated."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness import Database, Project, Run
+from harness.process import run_files
+from pyinfra_postgres import compare
 
 _OUTCOME = re.compile(
     r"Starting operation: (.*?) *\n(?:(?!--> ).*\n)*?"
@@ -39,9 +41,12 @@ class Deploy:
             self.project.deploy(text)
             self.arguments = arguments
         self.runs += 1
+        data = dict(one.split("=", 1) for one in self.arguments if one != "--data")
         # A fresh cache: the server itself has to judge every time.
-        cache = {"XDG_CACHE_HOME": str(self.cache / str(self.runs))}
-        return self.project.run("inventory.py", "deploy.py", "-y", *self.arguments, env=cache)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("XDG_CACHE_HOME", str(self.cache / str(self.runs)))
+            compare._remembered.cache_clear()
+            return run_files(self.project.path, **data)
 
     def apply(self, text: str, *arguments: str) -> Run:
         """Apply a deploy, and see that a second run changes nothing and sends no DDL."""
