@@ -76,9 +76,11 @@ def tables(draw: st.DrawFn) -> Table:
 elements = st.builds(
     Element, names, st.none(), st.tuples() | st.tuples(names), owners, switches, switches,
     class_schema=owners, class_options=st.just(()),
+    default_class=st.none(), default_collation=st.none(),
 ) | st.builds(
     Element, names, st.none(), st.just(()), names, switches, switches,
-    class_options=st.tuples(st.tuples(names, names)),
+    class_schema=st.none(), class_options=st.tuples(st.tuples(names, names)),
+    default_class=st.none(), default_collation=st.none(),
 )  # fmt: skip
 triggers = st.builds(
     Trigger, names, qualified,
