@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -43,7 +44,8 @@ PENDING = {
 }
 _NO_PRIVILEGE = "42501"
 _CHUNK = 150
-_CACHE_LIMIT = 4_000_000
+_REMEMBERED = 200_000
+"""How many verdicts the file may hold before a run forgets half of them."""
 
 _DEPARSE = """\
 CREATE FUNCTION NAMESPACE.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF json
@@ -442,10 +444,14 @@ def _cache_file() -> Path:
 def _remembered() -> set[str]:
     try:
         path = _cache_file()
-        if path.stat().st_size > _CACHE_LIMIT:
-            path.unlink()
-            return set()
-        return set(path.read_text().split())
+        known = path.read_text().split()
+        if len(known) > _REMEMBERED:
+            # The newest half, so that it is seldom written anew.
+            known = known[-_REMEMBERED // 2 :]
+            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+                file.write("".join(f"{key}\n" for key in known))
+            Path(file.name).replace(path)
+        return set(known)
     except OSError:
         return set()
 

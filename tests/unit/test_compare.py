@@ -164,3 +164,17 @@ def test_many_fragments_go_in_one_script() -> None:
 )  # fmt: skip
 def test_casts_that_dump_and_restore_leave_behind(one: str, other: str, same: bool) -> None:
     assert (compare._relaxed(one, None) == compare._relaxed(other, None)) is same
+
+
+def test_of_many_verdicts_the_newest_half_stays(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "_REMEMBERED", 4)
+    compare._remember("abcd")
+    compare._remembered.cache_clear()
+    assert compare._remembered() == set("abcd")
+    compare._remember("e")
+    compare._remembered.cache_clear()
+    assert compare._remembered() == set("de")
+    (file,) = (cache / "pyinfra-postgres").iterdir()
+    assert file.read_text().split() == ["d", "e"]
