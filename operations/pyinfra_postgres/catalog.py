@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from attrs import field, mutable
 
@@ -164,15 +164,17 @@ class Catalog:
         return (one for one in self.objects.values() if isinstance(one, kind))
 
     def on(self, table: Name) -> list[Object]:
-        """What is on a table: its indexes, triggers, policies, statistics."""
+        """What goes with a table: its indexes, triggers, policies, partitions, sequences."""
         if self._parts is None:
             self._parts = {}
             for one in self.objects.values():
                 self._place(one)
-        return list(self._parts.get(table, {}).values())
+        # What is gone, or has gone elsewhere, is still among them.
+        found = self._parts.get(table, {})
+        return [one for key, one in found.items() if self.objects.get(key) is one]
 
     def _place(self, one: Object) -> None:
-        table = getattr(one, "table", None)
+        table = _table_of(one)
         if self._parts is not None and table is not None:
             self._parts.setdefault(table, {})[one.key()] = one
 
@@ -312,8 +314,6 @@ class Catalog:
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""
         self.objects.pop(one.key(), None)
-        if self._parts is not None and (table := getattr(one, "table", None)):
-            self._parts.get(table, {}).pop(one.key(), None)
         self.changed.add(one.key())
         self.acls.pop((one.acl, *one.key()[1:]), None)
         for reference in one.provides():
@@ -334,8 +334,7 @@ class Catalog:
     def _remove_parts(self, relation: Name) -> None:
         """What goes with a relation: its indexes, triggers, policies, and rights on columns."""
         for one in self.on(relation):
-            if one.key() in self.objects:
-                one.erase(self)
+            one.erase(self)
         for key in [key for key in self.acls if key[0] == "COLUMN" and key[1:3] == relation]:
             del self.acls[key]
 
@@ -376,6 +375,12 @@ class Catalog:
                 return name.name.startswith("pg_") or (reference.kind, name.name) in self.objects
             case kind:
                 return (kind, name.name) in self.objects
+
+
+def _table_of(one: Object) -> Name | None:
+    """The table that an object goes with."""
+    found = getattr(one, "table", None) or getattr(getattr(one, "owned_by", None), "table", None)
+    return cast(Name | None, found or getattr(one, "parent", None))
 
 
 # A sum of hashes, so that the order in which rows are read does not matter.

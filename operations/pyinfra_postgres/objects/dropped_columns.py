@@ -35,18 +35,20 @@ def going(table: Name, columns: Set[str], catalog: Catalog) -> tuple[Object, ...
     """The indexes, statistics and sequences that go with columns of a table."""
     indexes = [
         one
-        for one in catalog.of(Index)
-        if one.table == table
+        for one in catalog.on(table)
+        if isinstance(one, Index)
         and (not columns.isdisjoint(one.include) or _named(columns, one.columns, [one.where]))
     ]
     statistics = [
-        one for one in catalog.of(Statistics) if one.table == table and _named(columns, one.on, [])
+        one
+        for one in catalog.on(table)
+        if isinstance(one, Statistics) and _named(columns, one.on, [])
     ]
     sequences = [
         one
-        for one in catalog.of(Sequence)
-        if isinstance(one.owned_by, Owner)
-        and one.owned_by.table == table
+        for one in catalog.on(table)
+        if isinstance(one, Sequence)
+        and isinstance(one.owned_by, Owner)
         and one.owned_by.column in columns
     ]
     return (*indexes, *statistics, *sequences)

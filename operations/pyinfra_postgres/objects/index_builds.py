@@ -223,9 +223,6 @@ def aside(
 def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn."""
     partitions = catalog.partitions()
-    indexes: dict[Name, list[Index]] = {}
-    for other in catalog.of(type(index)):
-        indexes.setdefault(other.table, []).append(other)
     taken: dict[str, set[str | None]] = {}
 
     def below(whole: Index) -> Iterator[Index]:
@@ -235,7 +232,7 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
             if part.partitioned:
                 # Its parts may have rows, or come to have them.
                 part = evolve(part, online=True)
-            there = _there(part, indexes.get(table, ()), same)
+            there = found(part, catalog, same)
             if there and part.partitioned:
                 there = evolve(there, valid=True)
             names = taken.setdefault(table.schema, catalog.names_in(table.schema))
@@ -251,7 +248,7 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
 
 def found(index: Index, catalog: Catalog, same: Same) -> Index | None:
     """An index of the same table that is no other's part and equal but for its name."""
-    others = (one for one in catalog.of(type(index)) if one.table == index.table)
+    others = (one for one in catalog.on(index.table) if isinstance(one, type(index)))
     return _there(index, others, same)
 
 

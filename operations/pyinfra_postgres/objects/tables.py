@@ -370,13 +370,6 @@ class Table(Object):
                 catalog.remove(index.built)
         catalog.put(self)
 
-    def erase(self, catalog: Catalog) -> None:
-        catalog.remove(self)
-        for one in list(catalog.objects.values()):
-            owned_by = getattr(getattr(one, "owned_by", None), "table", None)
-            if self.name in {getattr(one, "parent", None), owned_by}:
-                one.erase(catalog)
-
     def guarded(
         self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
     ) -> Iterator[Statement | Loss]:
