@@ -339,7 +339,7 @@ class Catalog:
             del self.acls[key]
 
     def shape(self, table: Name) -> str:
-        """A table's columns and their types, as far as they decide what an expression means."""
+        """A digest of a table's columns and types: what decides what an expression means."""
         if table not in self.shapes:
             found = self.objects.get(("table", *table))
             columns = getattr(found, "columns", None)
@@ -348,7 +348,7 @@ class Catalog:
                 if columns is None
                 else [(column.name, column.type) for column in columns]
             )
-            self.shapes[table] = f"{table} {known}"
+            self.shapes[table] = _digest(f"{table} {known}")
         return self.shapes[table]
 
     def has(self, reference: Reference) -> bool:
@@ -421,6 +421,10 @@ def _fingerprint(sections: dict[str, list[Any]]) -> str:
     """What `_fingerprint_sql` gives, from what `script` has read."""
     hashes = ((name, section[0]) for name, section in sections.items())
     text = " ".join(part for pair in hashes for part in pair if part is not None)
+    return _digest(text)
+
+
+def _digest(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

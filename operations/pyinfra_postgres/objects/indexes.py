@@ -6,9 +6,10 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter, eq
 from typing import Any, ClassVar, Self
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
@@ -216,7 +217,7 @@ class Index(Object):
             return self
         return evolve(self, parts=index_builds.parts(self, catalog, same))
 
-    def written_as(self, current: Index, same: Same) -> Self:
+    def written_as(self, current: Self, same: Same) -> Self:
         """Itself, with what equals the stored index written as it is there."""
         # All of it is compared, so that every expression is in one batch.
         elements = self.columns
@@ -229,16 +230,18 @@ class Index(Object):
         where = self.where
         if same(predicate, self.where, current.where, self.table):
             where = current.where
-        aligned = evolve(
-            self,
-            columns=elements,
-            where=where,
-            parameters=self._aligned_parameters(current),
-            comment=either(self.comment, current.comment),
-        )
-        return current if aligned == current else aligned
+        changes: dict[str, Any] = {
+            "columns": elements,
+            "where": where,
+            "parameters": self._aligned_parameters(current),
+            "comment": either(self.comment, current.comment),
+        }
+        aligned = (changes.get(name, getattr(self, name)) for name in _COMPARED)
+        if all(map(eq, aligned, _compared(current))):
+            return current
+        return evolve(self, **changes)
 
-    def equals(self, current: Index, same: Same) -> bool:
+    def equals(self, current: Self, same: Same) -> bool:
         """Whether a stored index is the same but for its name, and for whether it is valid."""
         return not rebuilt(
             evolve(current, name=self.name, valid=True), self.written_as(current, same)
@@ -314,6 +317,10 @@ class Index(Object):
             yield from index_builds.built(declared) if not current.valid else ()
         for old in declared.left:
             yield index_builds.dropped(old, concurrently=True)
+
+
+_COMPARED = tuple(one.name for one in fields(Index) if one.eq)
+_compared = attrgetter(*_COMPARED)
 
 
 def placing(table: Name, catalog: Catalog) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..kind import Row
 from ..names import Exact, Name
 from ..parse import statement
 from .elements import Element, class_schema_of, collation_of
-from .indexes import Index
+from .indexes import Index, placing
 
 QUERIES = {
     "operator_classes": """
@@ -102,6 +102,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             replica_identity=identity,
             clustered=clustered,
             parent=Name(*parent) if parent else None,
+            **placing(catalog.relations[table], catalog),
         )
         catalog.objects[index.key()] = index
 
