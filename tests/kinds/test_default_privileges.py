@@ -93,3 +93,32 @@ def test_new_objects_have_them_in_the_same_run(database: Database, roles: dict[s
     assert f"{a}=r/{c}" in granted
     assert f"{b}=d/{c}" in granted
     assert not run(database, deploy).succeeded().plan.changes
+
+
+def test_what_declared_ones_give_counts_as_declared(
+    database: Database, roles: dict[str, str]
+) -> None:
+    a, b = roles["a"], roles["b"]
+    database.psql("CREATE TABLE s.older ()")
+
+    def deploy(exact: bool = True) -> None:
+        with pg.transaction(exact=exact):
+            pg.default_privileges("SELECT", on="TABLES", to=a, in_schema="s")
+            pg.default_privileges("EXECUTE", on="FUNCTIONS", to=b)
+            pg.table("s.t", [pg.Column("id", "integer")])
+            pg.table("s.older", [pg.Column("id", "integer")])
+            pg.function("s.f", language="sql", returns="integer", body="SELECT 1")
+
+    def privileges() -> str:
+        return database.psql(
+            "SELECT relname, relacl FROM pg_class WHERE relname IN ('t', 'older') ORDER BY 1"
+        )
+
+    settles(database, deploy)
+    provided = privileges()
+    assert f"{a}=r/" in provided.splitlines()[1]
+    assert run(database, lambda: deploy(False)).succeeded().plan.undeclared == []
+    database.psql(f"GRANT INSERT ON s.t TO {a}; GRANT INSERT ON s.older TO {a}")
+    settles(database, deploy)
+    assert f"{a}=r/" in privileges().splitlines()[1]
+    assert f"{a}=" not in privileges().splitlines()[0]

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-grant.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import product
 from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
@@ -276,14 +277,33 @@ def undeclared_privileges(
         own = {Privilege(name) for role, name in implicit if role == grantee} & current.held
         entries = [entry.declaration for entry in known.get(empty.key(), ())]
         declared = [entry for entry in entries if isinstance(entry, Privileges)]
+        provided = list(_provided(empty, acl.owner, catalog, known))
+        own |= frozenset[Privilege]().union(*(each.held for each in provided)) & current.held
+        option = frozenset[Privilege]().union(*(each.grantable for each in provided))
         exact = evolve(
             empty,
             held=frozenset(own.union(*(each.held for each in declared))),
-            grantable=frozenset[Privilege]().union(*(each.grantable for each in declared)),
+            grantable=(option & current.grantable).union(*(each.grantable for each in declared)),
         )
         excess = (current.held - exact.held) | (current.grantable - exact.grantable)
         if excess:
             yield evolve(current, held=excess, grantable=current.grantable & excess), exact
+
+
+def _provided(
+    one: Privileges, owner: str, catalog: Catalog, known: Mapping[Key, Sequence[Declared]]
+) -> Iterator[Privileges]:
+    """The declared default privileges by which the role has got what it may do with an object.
+
+    Who has created the object is its owner, or the role that deploys where that has given it away.
+    """
+    kind, name = one.target
+    on = "FUNCTIONS" if kind in _ROUTINES else f"{kind}S"
+    schemas = {"", name[0]} if kind != "SCHEMA" else {""}
+    for creator, schema in product({owner, catalog.role}, schemas):
+        for entry in known.get(("default_privileges", creator, schema, on, one.grantee), ()):
+            if isinstance(entry.declaration, Privileges):
+                yield entry.declaration
 
 
 def texts(given: str | Iterable[str]) -> tuple[str, ...]:
