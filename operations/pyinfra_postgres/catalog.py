@@ -35,6 +35,8 @@ PINS = (
     "SET LOCAL bytea_output = 'hex'",
     "SET LOCAL quote_all_identifiers = off",
     "SET LOCAL client_min_messages = error",
+    "SET LOCAL transform_null_equals = off",
+    "SET LOCAL array_nulls = on",
     "SET LOCAL jit = off",
     "SET LOCAL statement_timeout = 0",
 )

@@ -23,6 +23,7 @@ from .endpoint import endpoint, parameters
 
 CONNECT_TIMEOUT = 15
 LONGEST_DELAY = 16.0
+_CONFORMING = b"standard_conforming_strings"
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 # libpq tells no SQLSTATE of a connection that failed. What else fails fails for good: passwords,
@@ -188,6 +189,9 @@ class Connection:
 
         self.session.add_notice_handler(heard)
         try:
+            # What a backslash in quotes means is settled before a message is read.
+            if self.session.pgconn.parameter_status(_CONFORMING) == b"off":
+                self.session.execute("SET standard_conforming_strings = on")
             results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
             answer = self._answer(statements, results)
         except psycopg.Error as error:

@@ -97,7 +97,9 @@ def script(statements: Sequence[str]) -> str:
     while any(f"$p{number}" in statement for statement in statements):
         number += 1
     tag, mark = f"$p{number}$", _mark(statements)
-    rows = [
+    # What a backslash in quotes means is settled before a statement is read.
+    rows = [f"({tag}SET standard_conforming_strings = on{tag}, NULL)"]
+    rows += [
         f"({tag}SELECT '{mark}{index}'{tag}, {tag}{statement}{tag})"
         for index, statement in enumerate(statements)
     ]

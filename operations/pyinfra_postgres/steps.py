@@ -38,7 +38,12 @@ TAKE_LOCK = f"""DO $lock$ BEGIN
 END $lock$"""
 # Where the connection is lost, the id tells later whether the transaction was committed.
 _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
-_SETTINGS = ("SET default_transaction_read_only = off", "SET client_min_messages = error")
+# Outside the transaction SQL means the same as in it, whatever the role's own settings are.
+_SETTINGS = (
+    "SET default_transaction_read_only = off",
+    *(pin.replace(" LOCAL", "") for pin in catalogs.PINS),
+    "SET search_path = public",
+)
 
 
 class Part(IntEnum):
@@ -167,7 +172,7 @@ def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     for change, one in plan.of(Stage.AFTER):
         step = Step(Part.AFTER, one.sql, change, one)
         settings = (
-            *(*_SETTINGS, "SET search_path = public", "SET statement_timeout = 0"),
+            *_SETTINGS,
             f"SET lock_timeout = {lock_timeout if step.waits_for else 0}",
         )
         yield [Step(Part.SETTINGS, sql) for sql in settings]
