@@ -445,6 +445,22 @@ def test_a_type_that_keeps_the_bytes_of_the_table_is_no_hazard() -> None:
     assert found.hazards == ()
 
 
+def test_what_nobody_has_set_of_a_column_is_neither_said_nor_done() -> None:
+    stored = {"compression": "default", "statistics": -1, "usual_storage": "EXTENDED"}
+    column = Column("a", "text", storage="EXTENDED", **stored)
+    assert list(column.lines()) == ["a text"]
+    one = Column("a", "text", storage="MAIN", compression="lz4", statistics=0, comment="default")
+    assert list(one.lines()) == [
+        "a text", "storage on a MAIN", "compression on a lz4", "statistics on a 0",
+        "comment on a 'default'",
+    ]  # fmt: skip
+    current = table(evolve(column, type=Exact("character varying(10)")))
+    same = evolve(Column("a", "text").aligned(current.columns[0], lambda *_: False, T))
+    assert statements(current, table(same)) == [
+        "ALTER TABLE public.t ALTER COLUMN a TYPE text USING a::text"
+    ]
+
+
 def test_values_that_do_not_fit_are_said_to_be_lost_and_others_are_guarded() -> None:
     current = evolve(table(Column("a", "text")), filled=True)
     for losses in ("", "2 rows of a"):

@@ -110,6 +110,8 @@ class Column:
     present: bool = field(default=True, kw_only=True)
     unvalidated: Exact | None = field(default=None, kw_only=True)
     """The name of its NOT NULL that is NOT VALID: rows from before it may still have nulls."""
+    usual_storage: str | None = field(default=None, eq=False, kw_only=True)
+    """The storage that its type brings, where the server has told."""
     serial: bool = field(default=False, kw_only=True)
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
@@ -160,18 +162,25 @@ class Column:
     def lines(self) -> Iterator[str]:
         """Its definition for people, a line for each thing that can differ."""
         yield self.definition()
-        for what in ("storage", "compression", "statistics", "comment"):
-            if value := getattr(self, what):
+        usual = (self.usual_storage, "default", -1, "")
+        for what, unset in zip(
+            ("storage", "compression", "statistics", "comment"), usual, strict=True
+        ):
+            if (value := getattr(self, what)) not in {None, unset}:
                 shown = repr(value) if what == "comment" else value
                 yield f"{what} on {quoted(self.name)} {shown}"
 
     def beside(self, table: Name, current: Column | None) -> Iterator[Statement]:
         """The statements that set what CREATE TABLE and ADD COLUMN leave out."""
         alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(self.name)}"
-        # Another type brings its own storage.
+        # Another type brings its own storage, and the server's compression.
         before = current if current and current.type == self.type else None
-        for what, value in (("STORAGE", self.storage), ("COMPRESSION", self.compression)):
-            if value is not None and value != (before and getattr(before, what.lower())):
+        compression = (before and before.compression) or "default"
+        for what, value, known in (
+            ("STORAGE", self.storage, before and before.storage),
+            ("COMPRESSION", self.compression, compression),
+        ):
+            if value is not None and value != known:
                 yield Statement(f"{alter} SET {what} {value}", locks=table)
         if self.statistics is not None and self.statistics != (
             current.statistics if current else -1
@@ -208,6 +217,8 @@ class Column:
         keeps = not self.renamed_from and not current.unvalidated
         if keeps and all(map(eq, aligned, _stored(current))):
             return current
+        if type_ == current.type:
+            changes["usual_storage"] = current.usual_storage
         return evolve(self, primary_key=False, unique=False, references=None, **changes)
 
     def _collated(self, current: Column) -> Name | None:

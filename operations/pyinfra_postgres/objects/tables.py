@@ -545,7 +545,7 @@ QUERIES = {
                  a.attnotnull, a.attidentity, a.attgenerated,
                  CASE WHEN a.attcollation <> t.typcollation
                       THEN json_build_array(cn.nspname, co.collname) END,
-                 a.attacl::text, d.description, a.attstorage,
+                 a.attacl::text, d.description, a.attstorage, t.typstorage,
                  CASE WHEN a.attcompression <> '' OR a.attstattarget > -1
                       THEN json_build_array(a.attcompression, coalesce(a.attstattarget, -1))
                       END) ORDER BY a.attnum))
@@ -624,7 +624,7 @@ def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tupl
 
 def _column(row: Row, catalog: Catalog, oid: int, unvalidated: str | None) -> Column:
     number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row[:10]
-    storage, others = row[10:]
+    storage, usual_storage, others = row[10:]
     compression, statistics = others or ("", -1)
     catalog.columns.setdefault(oid, {})[number] = Exact(name)
     if acl:
@@ -643,6 +643,7 @@ def _column(row: Row, catalog: Catalog, oid: int, unvalidated: str | None) -> Co
         virtual=generated == "v",
         collation=Name(*collation) if collation else None,
         storage=_STORAGES[storage],
+        usual_storage=_STORAGES[usual_storage],
         compression=_COMPRESSIONS[compression],
         statistics=statistics,
         comment=remark,
