@@ -39,6 +39,7 @@ from ..plan import Stage, Statement
 from . import index_builds
 from .elements import Element, aligned_element
 from .index_builds import Swap
+from .known_columns import check_columns
 from .objections import own_rows, repeated
 
 
@@ -184,6 +185,7 @@ class Index(Object):
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
+        self._check_columns(catalog)
         written = self.written_as(current, same)
         if written is current and not index_builds.left(current, catalog):
             return current
@@ -200,6 +202,10 @@ class Index(Object):
             later=current.later or (found.online and changed),
             left=index_builds.left(found, catalog),
         )
+
+    def _check_columns(self, catalog: Catalog) -> None:
+        named = [one.column for one in self.columns]
+        check_columns(self.table, [*named, *self.include], catalog)
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
@@ -279,6 +285,7 @@ class Index(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self:
         if not self.columns:
             raise DeclarationError("it does not exist: declare its columns")
+        self._check_columns(catalog)
         found = self.placed(catalog)
         return evolve(found, later=found.online).parted(catalog, same)
 

@@ -32,6 +32,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..parse import Reference, declared_references
 from ..plan import Lock, Mode, Statement
 from .elements import Element
+from .known_columns import check_columns
 
 _KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 
@@ -90,9 +91,11 @@ class Statistics(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if not self.on:
             raise DeclarationError("it does not exist: declare what it is on")
+        self._check_columns(catalog)
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        self._check_columns(catalog)
         template = f"SELECT ({{}}) FROM ONLY {self.table}"
         found = []
         for one in self.on:
@@ -110,6 +113,9 @@ class Statistics(Object):
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
+
+    def _check_columns(self, catalog: Catalog) -> None:
+        check_columns(self.table, [one.column for one in self.on], catalog)
 
     @staticmethod
     def diff(current: Statistics | None, declared: Statistics | None) -> Iterator[Statement]:

@@ -20,6 +20,7 @@ from ..plan import Hazard, Lock, Stage, Statement
 from . import foreign_keys, keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
+from .known_columns import check_among, check_columns
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -34,6 +35,17 @@ def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
         if isinstance(key, PrimaryKey):
             return one.evolved(foreign_columns=key.columns)
     return one
+
+
+def check(table: Table, columns: Iterable[Column], catalog: Catalog) -> None:
+    """Raise DeclarationError where declared keys name columns that are not there."""
+    own = [column.name for column in columns]
+    for one in () if catalog.rows_change else table.constraints:
+        check_among(table.name, getattr(one, "columns", ()), own)
+        if isinstance(one, ForeignKey) and one.table == table.name:
+            check_among(table.name, one.foreign_columns, own)
+        elif isinstance(one, ForeignKey):
+            check_columns(one.table, one.foreign_columns, catalog)
 
 
 def aligned(
