@@ -43,6 +43,13 @@ KNOWN_DATA = {
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
+_NUMBERS = (
+    "postgres_connect_attempts",
+    "postgres_connect_delay",
+    "postgres_lock_timeout",
+    "postgres_lock_attempts",
+    "postgres_deploy_lock_timeout",
+)
 
 
 class PostgresData(ConnectorData):
@@ -74,11 +81,8 @@ class PostgresConnector(BaseConnector):
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()
-        try:
-            attempts = int(number(data, "postgres_connect_attempts", 5))
-            delay = number(data, "postgres_connect_delay", 1)
-        except HostError as error:
-            raise ConnectError(str(error)) from None
+        attempts = int(number(data, "postgres_connect_attempts", 5))
+        delay = number(data, "postgres_connect_delay", 1)
         name = self.host.name.partition("/")[2]
         self.connection = Connection(dsn, name, self._say, max(1, attempts), delay)
         self.connection.open()
@@ -149,7 +153,7 @@ class PostgresConnector(BaseConnector):
 
 
 def check_host_data(data: dict[str, Any]) -> None:
-    """Refuse host data that is spelled like the collection's and is not."""
+    """Refuse host data that is spelled like the collection's and is not, or is no number."""
     for key in data:
         if key.startswith("postgres_") and key not in KNOWN_DATA:
             # Compared without the prefix, which makes everything look alike.
@@ -158,6 +162,11 @@ def check_host_data(data: dict[str, Any]) -> None:
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
+    for name in _NUMBERS:
+        try:
+            number(data, name, 0)
+        except HostError as error:
+            raise ConnectError(str(error)) from None
 
 
 def number(data: Mapping[str, Any], name: str, default: float) -> float:

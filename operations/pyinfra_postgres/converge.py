@@ -119,6 +119,8 @@ def converge(
 def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
     """Show the plan of a block, and send it."""
     plan = draft.plan
+    if session.host in session.state.failed_hosts:
+        return  # What is in the plan is not all of it.
     if session.unplanned and not session.executing:
         yield Queued()
         return

@@ -30,6 +30,8 @@ from .steps import Message, Part, Step
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _CANCELED = "57014"
+_PASSING = frozenset({"08", "57"})
+"""The classes of errors that come from a connection or an operator, not from the statement."""
 _REPLANS = 10
 """How often a plan is made anew before it has begun."""
 _REPAIRS = 2
@@ -266,8 +268,8 @@ class Rollout:
                 return f"could not read the catalog: {failure}"
             case Part.SETTINGS | Part.AFTER:
                 return (
-                    f"{_described(at, failure)}. The transaction before it is in place; the next "
-                    "run completes this"
+                    f"{_described(at, failure)}. The transaction before it is in place; "
+                    f"{_remedy(failure)}"
                 )
         return f"{_described(at, failure)}. Nothing of the transaction stays"
 
@@ -284,6 +286,14 @@ def _is_lock(at: Step, failure: Failure) -> bool:
         case Part.AFTER if not at.waits_for:
             return False
     return failure.sqlstate in _LOCK_NOT_AVAILABLE
+
+
+def _remedy(failure: Failure) -> str:
+    """What to do about a failure after the transaction."""
+    passing = failure.sqlstate in {*_LOCK_NOT_AVAILABLE, ""}
+    if passing or failure.sqlstate[:2] in _PASSING:
+        return "the next run completes this"
+    return "correct it and run again: the next run goes on from there"
 
 
 def _described(at: Step, failure: Failure) -> str:

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from harness import Database, PasswordRole, Project, Run, one_version
+import pyinfra_postgres as pg
+from harness import Database, PasswordRole, Project, Run, one_version, process
 
 pytestmark = [one_version, pytest.mark.usefixtures("server")]
 
@@ -133,6 +134,16 @@ def test_host_data_without_meaning_is_refused(
     assert message in plain(run)
     assert len(messages(run)) < 8, run.output
     assert "CREATE" not in database.dump()
+
+
+def test_of_a_host_that_failed_no_total_is_given(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.schema("s")
+
+    said = process.run(database, deploy, dry=True, postgres_today="5").refused().messages
+    assert "postgres_today must be a date" in said
+    assert "no changes" not in said
 
 
 # Connections.

@@ -121,7 +121,7 @@ def test_an_invalid_index_is_built_again(project: Project, filled: Database) -> 
     output = project.run().failed().output
     assert "23505" in output
     assert "index public.i" in output
-    assert "the next run completes this" in output
+    assert "correct it and run again: the next run goes on from there" in output
     assert valid(filled) == [("i", "f")]
     assert filled.sessions() == []
     filled.psql("DELETE FROM t WHERE ctid = (SELECT max(ctid) FROM t WHERE a = 1)")
@@ -217,7 +217,7 @@ def test_a_key_that_rows_stand_against_is_completed_when_they_do_not(
     project.deploy(UNSEEN + '    pg.table("t", [pg.Column("a", "integer", unique=True)])\n')
     output = project.run().failed().output
     assert "SQLSTATE 23505" in output
-    assert "the next run completes this" in output
+    assert "correct it and run again: the next run goes on from there" in output
     assert valid(filled) == [("t_a_key", "f")]
     filled.psql("DELETE FROM t WHERE ctid = (SELECT max(ctid) FROM t)")
     project.run().succeeded()
