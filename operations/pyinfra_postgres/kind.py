@@ -263,6 +263,10 @@ class Object:
         """What the change takes and the role that deploys lacks."""
         return needed(self, current, target, catalog)
 
+    def order(self) -> tuple[str, ...]:
+        """What of it has an order that can differ."""
+        return ()
+
     def guarded(
         self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
     ) -> Iterator[Statement | Loss]:
@@ -396,3 +400,7 @@ def difference(current: Object | None, declared: Object | None) -> Iterator[str]
     for line in after:
         if line not in before:
             yield f"+ {line}"
+    old, new = (one.order() if one else () for one in (current, declared))
+    if [one for one in old if one in new] != [one for one in new if one in old]:
+        yield f"- in the order {', '.join(old)}"
+        yield f"+ in the order {', '.join(new)}"

@@ -110,6 +110,8 @@ class Statement:
     """How to do without it where it needs permission, in words."""
     losses: str = ""
     """What is lost by it, in words."""
+    is_allowed: bool = False
+    """Whether the run allows by name what it loses."""
     first: bool = False
     """Whether it runs before what the other operations change: it was made for what the server has
     now."""
@@ -214,6 +216,10 @@ class Loss:
     kind: str
     name: str
     reason: str
+    sql: str = ""
+    """The statement that loses it."""
+    losses: str = ""
+    """What is lost, in words."""
 
 
 @frozen

@@ -19,7 +19,7 @@ from .compare import Comparison
 from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, difference
 from .parse import Reference
-from .plan import Action, Change, Gap, Hazard, Lack, Plan, Refusal, Stage, Statement
+from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
 from .rewrite import as_stored
 from .session import ALLOW, Draft, Item, Session
@@ -122,7 +122,8 @@ def _renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
     """
     one = item.declaration
     for rename in one.renames(catalog) if item.present else ():
-        catalog.former.setdefault(rename.old, item.operation)
+        if rename.old != rename.new:
+            catalog.former.setdefault(rename.old, item.operation)
         if reason := _obstacle(rename, catalog):
             plan.refusals.append(Refusal(item.operation, one.title, reason))
         elif catalog.holds(rename.old):
@@ -242,23 +243,27 @@ def _change(
         refuse(f"it is used by {', '.join(users)}: remove or change that before")
     if current:
         guards: list[Statement] = []
+        lost: list[Loss] = []
         for guard in one.guarded(current, target, catalog, ask):
             if isinstance(guard, Statement):
                 guards.append(guard)
             elif not _is_allowed(session, guard.kind, guard.name):
                 refuse(_with_consent(guard.reason, guard.name))
-        statements = (*guards, *statements)
+            else:
+                lost.append(guard)
+        statements = (*guards, *_losing(statements, lost))
     statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
-    if target is not None and not one.is_beside:
-        plan.gaps += [
-            Gap(item.operation, one.title, reference) for reference in session.missing(one, catalog)
-        ]
+    is_checked = target is not None and not one.is_beside
+    missing = list(session.missing(one, catalog)) if is_checked else []
+    plan.gaps += [Gap(item.operation, one.title, reference) for reference in missing]
     statements = (*_let_in(step, catalog, plan), *statements)
     if same.errors:
         definition = "\n".join(one.lines())
         for text in [text for text in same.errors if text in definition]:
             refuse(f"{same.errors.pop(text)} in {text!r}")
-    _refuse_losses(session, step, statements, plan)
+    # What a gap hides is not known yet.
+    if not missing:
+        _refuse_losses(session, step, statements, plan)
     if target is not None and not (catalog.renames or catalog.rows_change):
         for reason in _objections(target, current, catalog, ask):
             refuse(reason)
@@ -362,19 +367,37 @@ _NEEDS_CONSENT = {
 }
 
 
+def _losing(statements: Sequence[Statement], lost: Sequence[Loss]) -> Iterator[Statement]:
+    """The statements, with what they lose that the run allows."""
+    known = {one.sql: one for one in lost}
+    for one in statements:
+        loss = known.get(one.sql)
+        if loss is None:
+            yield one
+        else:
+            hazards = (Hazard.LOSES_DATA, *one.hazards)
+            yield evolve(one, hazards=hazards, losses=loss.losses, is_allowed=True)
+
+
 def _refuse_losses(
     session: Session, step: Step, statements: Sequence[Statement], plan: Plan
 ) -> None:
     kind, _, name = step.declaration.title.partition(" ")
+    if _is_allowed(session, kind, name):
+        return
+    reasons: dict[str, list[str]] = {}
+    instead: dict[str, str] = {}
     for hazard, what in _NEEDS_CONSENT.items():
-        found = [statement for statement in statements if hazard in statement.hazards]
-        if found and not _is_allowed(session, kind, name):
+        found = [one for one in statements if hazard in one.hazards and not one.is_allowed]
+        if found:
             others = f", and {len(found) - 1} more," if found[1:] else ""
             lost = found[0].losses if hazard is Hazard.LOSES_DATA else ""
-            told = f"{found[0].shown}{others} {what}{lost and f' of {lost}'}"
-            instead = next((f"; {one.instead}" for one in found if one.instead), "")
-            reason = _with_consent(f"{told}{instead}", name)
-            plan.refusals.append(Refusal(step.item.operation, step.declaration.title, reason))
+            told = f"{found[0].shown}{others}"
+            reasons.setdefault(told, []).append(f"{what}{lost and f' of {lost}'}")
+            instead[told] = next((f"; {one.instead}" for one in found if one.instead), "")
+    for told, whats in reasons.items():
+        reason = _with_consent(f"{told} {', and '.join(whats)}{instead[told]}", name)
+        plan.refusals.append(Refusal(step.item.operation, step.declaration.title, reason))
 
 
 def _is_allowed(session: Session, kind: str, name: str) -> bool:

@@ -8,6 +8,7 @@ import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import Deploy, run
 from pyinfra_postgres.errors import DeclarationError
+from pyinfra_postgres.plan import Hazard
 
 pytestmark = one_version
 
@@ -61,7 +62,9 @@ def test_values_are_lost_only_by_their_columns_name(database: Database, allowed:
 
 @pytest.mark.parametrize("allowed", ["job.size", "public.job.size", "column public.job.size"])
 def test_the_columns_name_allows_it(database: Database, allowed: str) -> None:
-    run(database, without("size"), postgres_allow=allowed).succeeded()
+    outcome = run(database, without("size"), postgres_allow=allowed).succeeded()
+    dropped = outcome.plan.changes[0].statements[-1]
+    assert (dropped.hazards, dropped.losses) == ((Hazard.LOSES_DATA,), "2 values")
     assert columns(database) == "id note number"
 
 

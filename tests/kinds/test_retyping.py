@@ -6,7 +6,9 @@ import secrets
 
 import pytest
 
+import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy
 
 ALLOW = ("--data", "postgres_allow=public.t")
@@ -50,6 +52,22 @@ def test_what_rows_would_lose_is_told_before_anything_runs(
         assert message in " ".join(told), told
         assert bool(told) is bool(message)
     assert database.dump() == dump
+
+
+@one_version
+def test_one_message_says_all_that_a_change_needs_permission_for(database: Database) -> None:
+    database.psql("CREATE TABLE t (c text, d integer); INSERT INTO t VALUES ('abcd', 1)")
+
+    def refused(*columns: pg.Column) -> list[str]:
+        messages = run(database, lambda: pg.table("t", columns), dry=True).refused().messages
+        return [line for line in messages.splitlines() if "table public.t" in line]
+
+    (cut,) = refused(pg.Column("c", "varchar(3)"))
+    assert "lose data of 1 row of c: abcd as abc, and would rewrite the table, which" in cut
+    (gap,) = refused(pg.Column("d", "intt"))
+    assert "needs type public.intt" in gap
+    (named,) = refused(pg.Column("d", "integer", renamed_from="d"))
+    assert "leave renamed_from out" in named
 
 
 @one_version

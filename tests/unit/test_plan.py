@@ -6,7 +6,8 @@ from pyinfra_postgres.kind import difference, either
 from pyinfra_postgres.names import Name
 from pyinfra_postgres.objects.enums import Enum
 from pyinfra_postgres.parse import Reference
-from pyinfra_postgres.plan import Action, Change, Gap, Lock, Plan, Refusal, Stage, Statement
+from pyinfra_postgres.plan import Action, Change, Gap, Hazard, Lock, Plan, Refusal, Stage, Statement
+from pyinfra_postgres.render import plan_lines
 
 
 def change(*statements: Statement) -> Change:
@@ -92,3 +93,18 @@ def test_what_is_not_declared_is_left_as_it_is() -> None:
     assert either(None, "there") == "there"
     assert either("", "there") == ""
     assert either("new", None) == "new"
+
+
+def test_what_a_statement_loses_is_shown_with_it() -> None:
+    told = Statement("DROP", hazards=(Hazard.LOSES_DATA, Hazard.SCANS), losses="2 rows of a")
+    lines = "".join(plan_lines(Plan([change(told, Statement("x", hazards=(Hazard.LOSES_DATA,)))])))
+    assert "loses data (2 rows of a), scans the table" in lines
+    assert lines.count("loses data") == 2
+
+
+def test_labels_in_another_order_are_shown_in_both() -> None:
+    assert list(difference(Enum("e", ["a", "b"]), Enum("e", ["b", "a"]))) == [
+        "- in the order a, b",
+        "+ in the order b, a",
+    ]
+    assert list(difference(Enum("e", ["a", "b"]), Enum("e", ["a", "x", "b"]))) == ["+ x"]

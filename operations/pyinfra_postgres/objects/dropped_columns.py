@@ -67,7 +67,7 @@ def guarded_drop(
 ) -> Iterator[Statement | Loss]:
     """A table with rows is dropped only by name; an empty one only while it is empty."""
     there = catalog.stored.get(name, name) if counted else None
-    yield from _guarded(kind, str(name), name, "", there, ask)
+    yield from _guarded(kind, str(name), name, "", there, f"DROP TABLE {name}", ask)
 
 
 def guarded_column(
@@ -76,24 +76,30 @@ def guarded_column(
     """A column with values is dropped only by name; an empty one only while it is empty."""
     there = catalog.stored.get(table, table) if counted else None
     condition = f" WHERE {quoted(column)} IS NOT NULL"
-    yield from _guarded("column", f"{table}.{quoted(column)}", table, condition, there, ask)
+    name = f"{table}.{quoted(column)}"
+    yield from _guarded("column", name, table, condition, there, dropping(table, column), ask)
+
+
+def dropping(table: Name, column: str) -> str:
+    """The statement that drops a column."""
+    return f"ALTER TABLE {table} DROP COLUMN {quoted(column)}"
 
 
 def _guarded(
-    kind: str, name: str, table: Name, condition: str, there: Name | None, ask: Ask
+    kind: str, name: str, table: Name, condition: str, there: Name | None, sql: str, ask: Ask
 ) -> Iterator[Statement | Loss]:
-    """`there` is the table's name until the plan has run, where it may have rows."""
+    """`there` is the table's name until the plan has run, where it may have rows; `sql` drops."""
     what = "value" if condition else "row"
     count = 0
     if there:
         try:
             (count,) = ask(f"SELECT count(*) FROM {there}{condition}")
         except HostError as error:
-            yield Loss(kind, name, f"can't count its {what}s: {error}")
+            yield Loss(kind, name, f"can't count its {what}s: {error}", sql)
             return
     if count:
         dropped = f"{kind} {name}" if condition else "it"
-        plural = "s" if count > 1 else ""
-        yield Loss(kind, name, f"dropping {dropped} would lose {count} {what}{plural}")
+        losses = f"{count} {what}{'s' if count > 1 else ''}"
+        yield Loss(kind, name, f"dropping {dropped} would lose {losses}", sql, losses)
         return
     yield guard(f"SELECT FROM {table}{condition}", f"{kind} {name} has {what}s by now", table)

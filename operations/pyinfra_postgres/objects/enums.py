@@ -120,6 +120,9 @@ class Enum(Object):
         if self.comment:
             yield f"comment {self.comment!r}"
 
+    def order(self) -> tuple[str, ...]:
+        return self.labels
+
     def requires(self) -> Iterator[Reference]:
         yield from schema_of(self.name)
         yield from owner_references(self.owner)

@@ -137,8 +137,9 @@ class Sequence(Object):
         if target is None:
             (used,) = ask(f"SELECT to_json(is_called) FROM {self.name}")
             if used:
-                what = "dropping it would lose the value that it has come to"
-                yield Loss(self.kind, str(self.name), what)
+                lost = "the value that it has come to"
+                what = f"dropping it would lose {lost}"
+                yield Loss(self.kind, str(self.name), what, f"DROP SEQUENCE {self.name}", lost)
 
     @staticmethod
     def diff(current: Sequence | None, declared: Sequence | None) -> Iterator[Statement]:

@@ -43,7 +43,7 @@ from ..rights import Need, reference_to
 from . import foreign_keys, objections, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check, released
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
-from .dropped_columns import going, guarded_column, guarded_drop, uses
+from .dropped_columns import dropping, going, guarded_column, guarded_drop, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
@@ -509,7 +509,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     # What is computed from others goes before them.
     for column in sorted(current.columns or (), key=lambda column: column.generated is None):
         if column.name not in stay:
-            drop = f"ALTER TABLE {name} DROP COLUMN {quoted(column.name)}"
+            drop = dropping(name, column.name)
             also = tuple(one.title for one in declared.gone)
             yield Statement(drop, locks=name, late=True, also=also)
 
