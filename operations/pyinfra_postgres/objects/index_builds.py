@@ -95,8 +95,9 @@ def dropped(index: Index, concurrently: bool) -> Statement:
     """Drop an index, unless a session is building it right now, which that would kill."""
     if index.builder:
         raise DeclarationError(
-            f"session {index.builder} is building {index.full} right now: run again when it has "
-            "ended"
+            f"session {index.builder} is building {index.full} right now, as another deploy may: "
+            "run again when it has ended. If nobody waits for it, "
+            f"SELECT pg_terminate_backend({index.builder}) ends it"
         )
     if concurrently:
         return Statement(
