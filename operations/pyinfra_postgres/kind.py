@@ -99,6 +99,7 @@ class Objection(NamedTuple):
     """What does not hold for them."""
     detail: str = ""
     """What they are like."""
+    remedy: str = "correct that first"
 
 
 class Object:

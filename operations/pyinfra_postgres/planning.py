@@ -307,12 +307,12 @@ def _objections(
     target: Object, current: Object | None, catalog: Catalog, ask: Ask
 ) -> Iterator[str]:
     """What rows say against a change, as far as the server can tell beforehand."""
-    for query, rule, detail in target.objections(current, catalog):
+    for one in target.objections(current, catalog):
         with suppress(HostError):
-            (count,) = ask(_PATIENCE + USERS_PATH + query)
+            (count,) = ask(_PATIENCE + USERS_PATH + one.query)
             if count:
                 rows = f"{count} row{'s' if count > 1 else ''}"
-                yield f"{rule} does not hold for {rows}{detail}: correct that first"
+                yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
 
 
 def _contradicted(

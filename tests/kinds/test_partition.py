@@ -132,3 +132,30 @@ def test_a_partition_with_rows_is_dropped_only_where_the_run_allows_it(database:
     assert "would lose 1 row" in run(database, gone).refused().messages
     run(database, gone, postgres_allow="eu").succeeded()
     assert database.psql("SELECT to_regclass('eu')") == ""
+
+
+@one_version
+def test_rows_that_wait_in_the_default_partition_are_counted_before(database: Database) -> None:
+    database.psql(
+        EVENT + "CREATE TABLE rest PARTITION OF event DEFAULT;"
+        "INSERT INTO event VALUES ('us', 2), ('us', 3), ('asia', 4)"
+    )
+
+    def added() -> None:
+        pg.partition("us", "event", "FOR VALUES IN ('us')")
+
+    said = run(database, added, dry=True).refused().messages
+    assert "the default partition public.rest does not hold for 2 rows, which wait in it" in said
+    assert "into a table public.us, which is then attached, or detach public.rest" in said
+
+    def moved() -> None:
+        pg.sql(
+            "CREATE TABLE us (LIKE event);"
+            "WITH moved AS (DELETE FROM rest WHERE r = 'us' RETURNING *)"
+            " INSERT INTO us SELECT * FROM moved"
+        )
+
+    run(database, moved).succeeded()
+    run(database, added).succeeded()
+    assert ("us", "FOR VALUES IN ('us')") in database.rows(BOUNDS)
+    assert database.psql("SELECT count(*) FROM us") == "2"

@@ -16,7 +16,7 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Same, either
+from ..kind import Ask, Key, Object, Objection, Same, either
 from ..names import Exact, Name, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed
@@ -171,6 +171,21 @@ class AnyPartition(Object):
             indexes=tuple(indexes),
             keys=tuple(own),
         )
+
+    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        new = self.attached and not (current and current.attached)
+        if not new or self.values is None or self.rest not in catalog.filled:
+            return
+        parent = catalog.objects.get(("table", *self.of))
+        condition = Bound.parse(self.values).condition(_key_columns(parent))
+        if condition is not None:
+            yield Objection(
+                f"SELECT count(*) FROM {self.rest} WHERE (\n{condition}\n)",
+                f"the bound that this leaves to the default partition {self.rest}",
+                ", which wait in it",
+                f"let a run before this one move them with pg.sql into a table {self.name}, which "
+                f"is then attached, or detach {self.rest}",
+            )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         if not self.attached:
