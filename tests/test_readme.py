@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Project
+from harness import Project, one_version
+from harness.process import Deploy, run
 from harness.servers import Databases
 from pyinfra_postgres.connector import KNOWN_DATA
 
@@ -33,6 +37,13 @@ def commands(readme: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines]
 
 
+def written(path: Path, text: str) -> Deploy:
+    """A deploy that the README shows, as a function."""
+    file = path / "deploy.py"
+    file.write_text(text)
+    return lambda: runpy.run_path(str(file))
+
+
 def test_the_example_does_what_it_says(
     readme: str, project: Project, new_database: Databases
 ) -> None:
@@ -53,6 +64,78 @@ def test_the_example_does_what_it_says(
     assert "shop.order_state" in project.run(*fact).succeeded().stdout
     assert "0 rows from 2 hosts" in project.run(*query).succeeded().stdout
     assert len(json.loads(project.run(*setting).succeeded().stdout)) == 2
+    nowhere = project.run("inventory.py", "deploy.py", "--limit", "nowhere", "-y").succeeded()
+    assert "No host matches found for --limit pattern: nowhere" in nowhere.output
+
+
+FORMER = """
+    CREATE SCHEMA store;
+    CREATE TYPE store.state AS ENUM ('new', 'paid', 'sent');
+    CREATE TYPE store.channel AS ENUM ('fax', 'web', 'phone');
+    CREATE TABLE store.customer (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, mail text NOT NULL UNIQUE,
+        state store.state);
+    INSERT INTO store.customer (mail, state) VALUES ('a@example.com', 'sent');
+    CREATE TABLE store.item (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL UNIQUE,
+        price text NOT NULL, channel store.channel, note text);
+    INSERT INTO store.item (title, price, channel) VALUES ('Ink', '3', 'fax');
+    CREATE INDEX item_name ON store.item (title);
+"""
+
+
+@one_version
+def test_the_reference_is_true_of_an_empty_database(
+    readme: str, new_database: Databases, tmp_path: Path
+) -> None:
+    database = new_database()
+    reference = written(tmp_path, files(readme)["reference.py"])
+    assert run(database, reference).succeeded().plan.changes
+    assert not run(database, reference).succeeded().plan.changes
+
+
+@one_version
+def test_the_reference_is_true_of_a_database_that_is_behind(
+    readme: str, new_database: Databases, tmp_path: Path
+) -> None:
+    database = new_database()
+    database.psql(FORMER)
+    reference = written(tmp_path, files(readme)["reference.py"])
+    allowed = "shop.item, shop.channel"
+    run(database, reference, postgres_allow=allowed).succeeded()
+    assert database.psql("SELECT title, price, channel FROM shop.item ORDER BY 1") == (
+        "Ink|3|web\nPen|2|"
+    )
+    assert database.psql("SELECT email, state FROM shop.customer") == "a@example.com|shipped"
+    assert not run(database, reference).succeeded().plan.changes
+
+
+def test_every_operation_is_in_the_reference(readme: str) -> None:
+    shown = set(re.findall(r"\bpg\.([a-z]\w+)\(", "".join(files(readme).values())))
+    operations = {name for name in pg.__all__ if name[0].islower()}
+    assert shown == operations - {"verification"}
+
+
+def test_operations_print_their_arguments(readme: str) -> None:
+    (command,) = re.findall(r"`python -c \"(.*?)\"`", readme)
+    shown = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True
+    )
+    assert "+ ahead: how many periods after the current one there are" in shown.stdout
+
+
+@one_version
+def test_what_a_column_leaves_out_is_postgresqls_default(
+    readme: str, new_database: Databases, tmp_path: Path
+) -> None:
+    database = new_database()
+    database.psql("CREATE TABLE customer (id serial PRIMARY KEY, email text NOT NULL)")
+    first, second = re.findall(r"`(pg\.Column\([^`]*\))` plans `(.*?)`", readme)
+    for declaration, planned in (first, second):
+        text = f'import pyinfra_postgres as pg\npg.table("customer", [{declaration}])\n'
+        plan = run(database, written(tmp_path, text), dry=True).plan
+        (statement,) = plan.changes[0].statements
+        assert statement.sql.endswith(planned)
 
 
 def test_every_operation_is_in_the_table(readme: str) -> None:

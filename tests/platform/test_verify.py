@@ -28,6 +28,27 @@ def damaged(current: Database, new_database: Databases) -> Iterator[Database]:
     database.psql("ALTER ROLE authenticated NOBYPASSRLS NOSUPERUSER")
 
 
+@one_version
+def test_the_commands_of_the_readme(
+    platform: Platform, current: Database, new_database: Databases
+) -> None:
+    copy = new_database(copy_of=current)
+    section = (platform.scripts / "README.md").read_text().split("## The sync platform")[1]
+    commands = re.findall(
+        r"^pyinfra inventories/embedded.py (\w+)\.py (.*)$", section, re.MULTILINE
+    )
+    outputs = [
+        platform(script, copy, *options.split(), group="staging", postgres_today=None)
+        .succeeded()
+        .output
+        for script, options in commands
+    ]
+    verified, shown, withdrawn = outputs
+    assert re.search(r"Grand total\s+49\s", verified)
+    assert "DROP TABLE public.sync_progress" in shown
+    assert "removed" in withdrawn
+
+
 def test_what_was_deployed_passes_and_stays_as_it_was(
     platform: Platform, current: Database
 ) -> None:
