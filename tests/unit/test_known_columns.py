@@ -12,6 +12,7 @@ from pyinfra_postgres.names import Name
 from pyinfra_postgres.objects.columns import Column
 from pyinfra_postgres.objects.constraints import ForeignKey, PrimaryKey
 from pyinfra_postgres.objects.indexes import Index
+from pyinfra_postgres.objects.partitions import partition_of
 from pyinfra_postgres.objects.statistics import Statistics
 from pyinfra_postgres.objects.tables import Table
 
@@ -54,6 +55,12 @@ def test_a_key_over_a_column_that_is_not_there_is_refused(catalog: Catalog) -> N
 def test_a_name_like_no_column_is_to_be_declared_before(catalog: Catalog) -> None:
     with pytest.raises(DeclarationError, match=r"no column other in public\.t: declare it before"):
         Index("i", "t", ["other"]).completed(catalog, SAME)
+
+
+def test_a_partition_has_the_columns_that_its_parent_gets(catalog: Catalog) -> None:
+    catalog.put(Table("part", [Column("id", "integer")]))
+    catalog.put(partition_of(Name("public", "part"), Name("public", "t"), "DEFAULT", None))
+    assert Index("i", "part", ["v"]).completed(catalog, SAME).name == "i"
 
 
 def test_sql_of_the_users_own_may_add_the_column(catalog: Catalog) -> None:

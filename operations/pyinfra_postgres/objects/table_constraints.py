@@ -41,9 +41,9 @@ def check(table: Table, columns: Iterable[Column], catalog: Catalog) -> None:
     """Raise DeclarationError where declared keys name columns that are not there."""
     own = [column.name for column in columns]
     for one in () if catalog.rows_change else table.constraints:
-        check_among(table.name, getattr(one, "columns", ()), own)
+        check_among(table.name, getattr(one, "columns", ()), own, catalog)
         if isinstance(one, ForeignKey) and one.table == table.name:
-            check_among(table.name, one.foreign_columns, own)
+            check_among(table.name, one.foreign_columns, own, catalog)
         elif isinstance(one, ForeignKey):
             check_columns(one.table, one.foreign_columns, catalog)
 
