@@ -124,6 +124,8 @@ class Catalog:
     """The default privileges of a role, in a schema or everywhere, by the letter of the kind."""
     declared: dict[Key, list[Declared]] = field(factory=dict)
     """What the run has declared of each object so far."""
+    absent: dict[Key, list[Declared]] = field(factory=dict)
+    """What has been declared not to be there."""
     dropped: dict[Name, set[str]] = field(factory=dict)
     """The columns that the plan drops, by table."""
     gone: dict[Key, str] = field(factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from types import NoneType
 from typing import (
     TYPE_CHECKING,
@@ -17,7 +18,7 @@ from typing import (
     cast,
 )
 
-from attrs import evolve, fields
+from attrs import evolve, fields, has
 
 from . import renames
 from .errors import DeclarationError
@@ -252,6 +253,10 @@ class Object:
         """What remains of the current object when this declaration is removed."""
         return None
 
+    def contradicts(self, other: Self) -> bool:
+        """Whether it can't be declared present in one run with the other, of the same key."""
+        return False
+
     def store(self, catalog: Catalog, current: Self | None) -> None:
         """Write itself into the catalog as it will be."""
         catalog.put(self)
@@ -296,8 +301,14 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 def check_plain(what: str, one: Any) -> None:
     """Raise DeclarationError where a plain attribute has a value of another type.
 
-    Python takes "no" for true; and a number in quotes would never equal the catalog's.
+    Python takes "no" for true; and a number in quotes would never equal the catalog's. No text, not
+    even in parts like columns, has a null byte: PostgreSQL can't be sent one.
     """
+    for attribute in fields(cast(Any, type(one))):
+        if _has_null_byte(getattr(one, attribute.name)):
+            raise DeclarationError(
+                f"{what}: {attribute.name} has a null byte, which PostgreSQL stores in no text"
+            )
     for name, expected in _plain_attributes(cast(Hashable, type(one))):
         value = getattr(one, name)
         if type(value) in expected:
@@ -305,6 +316,19 @@ def check_plain(what: str, one: Any) -> None:
         if isinstance(value, bool) or not isinstance(value, expected):
             names = " or ".join(_SPOKEN[type_] for type_ in expected if type_ in _SPOKEN)
             raise DeclarationError(f"{what}: {name} is {names}, not {value!r}")
+
+
+def _has_null_byte(value: Any) -> bool:
+    match value:
+        case str():
+            return "\x00" in value
+        case Mapping():
+            return any(map(_has_null_byte, chain.from_iterable(value.items())))
+        case list() | tuple() | set() | frozenset():
+            return any(map(_has_null_byte, value))
+        case _ if has(type(value)):
+            return any(_has_null_byte(getattr(value, one.name)) for one in fields(type(value)))
+    return False
 
 
 @cache

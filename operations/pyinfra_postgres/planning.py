@@ -213,10 +213,14 @@ def _change(
     if step.error:
         refuse(step.error)
         return None
-    if current is None and target is None:
-        return None
     if item.present and one.key() in catalog.gone:
         refuse(f"operation {catalog.gone[one.key()]!r} takes it away: declare it in that block")
+        return None
+    for operation in _denied(item, one, catalog):
+        refuse(f"operation {operation!r} declares it otherwise in the same run")
+    if not item.present:
+        catalog.absent.setdefault(one.key(), []).append(Declared(item.operation, one))
+    if current is None and target is None:
         return None
     try:
         # What an earlier block renames is not asked about before that has run.
@@ -313,6 +317,22 @@ def _objections(
             if count:
                 rows = f"{count} row{'s' if count > 1 else ''}"
                 yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
+
+
+def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:
+    """The operations whose declarations can't be true together with this one."""
+    for operation, other, _ in catalog.declared.get(one.key(), ()):
+        # One without a name may stand under that of what it has found.
+        if other.key() != one.key():
+            continue
+        if item.present and one.contradicts(other):
+            yield operation
+        # What only takes parts away doesn't ask for the rest.
+        if not item.present and other.is_whole and one.withdrawn(other) != other:
+            yield operation
+    for operation, other, _ in catalog.absent.get(one.key(), ()) if item.present else ():
+        if one.is_whole and other.withdrawn(one) != one:
+            yield operation
 
 
 def _contradicted(

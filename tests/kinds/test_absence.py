@@ -158,6 +158,41 @@ def test_two_operations_that_disagree_are_refused(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
+    "deploys",
+    [
+        (
+            lambda: pg.grant("SELECT", on="job", to="PUBLIC"),
+            lambda: pg.grant("ALL", on="job", to="PUBLIC", present=False),
+        ),
+        (lambda: pg.schema("s"), lambda: pg.schema("s", present=False)),
+        (lambda: pg.enum("e", ["a"]), lambda: pg.enum("e", ["b"])),
+        (lambda: pg.index("i", "job", ["id"]), lambda: pg.index("i", "job", present=False)),
+    ],
+    ids=["privileges", "a schema", "labels", "an index"],
+)
+@pytest.mark.parametrize("order", [1, -1], ids=["in this order", "the other way round"])
+def test_operations_of_which_one_undoes_the_other_are_refused(
+    database: Database, deploys: tuple[Deploy, ...], order: int
+) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            for one in deploys[::order]:
+                one()
+
+    assert "declares it otherwise in the same run" in run(database, deploy).refused().messages
+
+
+def test_different_privileges_are_kept_and_taken_away(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.grant("SELECT", on="job", to="PUBLIC")
+            pg.grant("INSERT", on="job", to="PUBLIC", present=False)
+
+    assert run(database, deploy).succeeded().plan.changes
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (lambda: pg.Column("note"), "column note needs a type"),

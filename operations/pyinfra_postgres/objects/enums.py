@@ -164,6 +164,9 @@ class Enum(Object):
                 place += 1
         return labels
 
+    def contradicts(self, other: Self) -> bool:
+        return bool(self.labels and other.labels) and self.labels != other.labels
+
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
