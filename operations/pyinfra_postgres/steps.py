@@ -22,14 +22,15 @@ LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
 LOCKED = "PG001"
 """The SQLSTATE where another deploy holds the lock; the message names it."""
+IS_DEPLOY_LOCK = f"""
+    l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid) = ({LOCK_KEY})
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+"""Of a row `l` of pg_locks, whether it is the lock of a deploy of this database."""
 HOLDERS = f"""
     SELECT string_agg(format('%s (pid %s%s, since %s)',
              coalesce(nullif(a.application_name, ''), a.usename), a.pid,
              ' on ' || host(a.client_addr), to_char(a.backend_start, 'HH24:MI:SS')), ', ')
-      FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-     WHERE l.locktype = 'advisory' AND l.granted
-       AND (l.classid, l.objid) = ({LOCK_KEY})
-       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+      FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {IS_DEPLOY_LOCK}"""
 TAKE_LOCK = f"""DO $lock$ BEGIN
   IF NOT pg_try_advisory_lock({LOCK_KEY}) THEN
     RAISE EXCEPTION USING ERRCODE = '{LOCKED}',

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
 
 from harness import Database, Platform, Project, finished, one_version, until
 
@@ -175,6 +183,121 @@ def test_two_deploys_at_once_come_to_the_right_result(
     assert dump.count("CREATE TABLE public.sync_progress (") == 1
     platform("deploy", database).succeeded()
     assert database.dump() == dump
+
+
+BUILDS = {
+    "an index": ("", 'pg.index("i", "t", ["a"])\n'),
+    "a changed index": ("CREATE INDEX i ON t (b)", 'pg.index("i", "t", ["a"])\n'),
+    "a key": ("", 'pg.table("t", [pg.Column("a", "integer", unique=True)])\n'),
+    "an undeclared index": (
+        "CREATE INDEX i ON t (b)",
+        """
+        with pg.transaction(exact=["indexes"]):
+            pg.table("t", [pg.Column("a", "integer"), pg.Column("b", "integer")])
+            pg.index("i", "t", ["a"])
+        """,
+    ),
+}
+ROWS = (
+    "CREATE TABLE t (a integer, b integer); INSERT INTO t SELECT n, n FROM generate_series(1, 9) n"
+)
+INVALID = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
+
+
+@contextmanager
+def building(
+    database: Database, project: Project
+) -> Iterator[tuple[psycopg.Connection[Any], subprocess.Popen[str]]]:
+    """A deploy that builds an index until a transaction has ended."""
+    with database.holding("INSERT INTO t VALUES (-1, -1)") as writer:
+        first = project.start()
+        until(lambda: database.psql(INVALID))
+        yield writer, first
+
+
+@pytest.mark.parametrize("case", BUILDS)
+def test_a_deploy_waits_for_what_another_one_builds(
+    project: Project, database: Database, case: str
+) -> None:
+    before, deploy = BUILDS[case]
+    database.psql(f"{ROWS}; {before}")
+    project.inventory({"one": database.dsn})
+    project.deploy(deploy)
+    with database.watch() as seen, building(database, project) as (writer, first):
+        dry = project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().output
+        second = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock") == 2)
+        writer.rollback()
+        finished(first).succeeded()
+        output = finished(second).succeeded().output
+    assert re.search(
+        r"public\.\w+ is being built by session \d+, which is deploying: this run waits for it, "
+        "and plans anew",
+        dry,
+    )
+    assert "waiting for the deploy of pyinfra-postgres" in output
+    assert "nothing left to change" in output
+    builds = [one for one in seen.statements if re.match("CREATE (UNIQUE )?INDEX", one)]
+    assert len(builds) == 1
+    dump = database.dump()
+    project.run().succeeded()
+    assert database.dump() == dump
+    assert database.psql(INVALID) == ""
+
+
+@one_version
+def test_what_another_deploy_did_not_finish_is_built_by_the_one_that_waited(
+    project: Project, database: Database
+) -> None:
+    database.psql(ROWS)
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.index("i", "t", ["a"])\n')
+    with building(database, project) as (writer, first):
+        second = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock") == 2)
+        database.psql(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+            "WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        )
+        finished(first).failed()
+        writer.rollback()
+        finished(second).succeeded()
+    assert database.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == "t"
+
+
+@one_version
+def test_what_another_deploy_builds_is_not_waited_for_for_ever(
+    project: Project, database: Database
+) -> None:
+    database.psql(ROWS)
+    project.inventory({"one": database.dsn}, postgres_deploy_lock_timeout=0.3)
+    project.deploy('pg.index("i", "t", ["a"])\n')
+    with building(database, project) as (writer, first):
+        output = project.run().failed().output
+        writer.rollback()
+        finished(first).succeeded()
+    assert "another deploy of this database holds the lock: pyinfra-postgres" in output
+
+
+@one_version
+def test_what_somebody_else_builds_is_refused(project: Project, database: Database) -> None:
+    """Though somebody deploys at the same time."""
+    database.psql(ROWS)
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.index("i", "t", ["a"])\n')
+    with (
+        database.holding("INSERT INTO t VALUES (-1, -1)") as writer,
+        database.connect(autocommit=True) as builder,
+        ThreadPoolExecutor(1) as pool,
+        database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"),
+    ):
+        pid = builder.info.backend_pid
+        built = pool.submit(builder.execute, "CREATE INDEX CONCURRENTLY i ON t (a)")
+        until(lambda: database.psql(INVALID))
+        output = project.run().failed().output
+        writer.rollback()
+        built.result()
+    assert f"session {pid} is building public.i right now: run again when it has ended" in output
 
 
 def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -> None:

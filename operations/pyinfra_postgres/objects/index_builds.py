@@ -92,12 +92,20 @@ def _created(index: Index) -> Iterator[Statement]:
 
 
 def dropped(index: Index, concurrently: bool) -> Statement:
-    """Drop an index, unless a session is building it right now, which that would kill."""
-    if index.builder:
+    """Drop an index, unless a session is building it right now, which that would kill.
+
+    Another deploy has ended before this one gets its lock, and makes its plan anew.
+    """
+    summary = ""
+    if index.deploying:
+        summary = (
+            f"{index.full} is being built by session {index.builder}, which is deploying: "
+            "this run waits for it, and plans anew"
+        )
+    elif index.builder:
         raise DeclarationError(
-            f"session {index.builder} is building {index.full} right now, as another deploy may: "
-            "run again when it has ended. If nobody waits for it, "
-            f"SELECT pg_terminate_backend({index.builder}) ends it"
+            f"session {index.builder} is building {index.full} right now: run again when it has "
+            f"ended. If nobody waits for it, SELECT pg_terminate_backend({index.builder}) ends it"
         )
     if concurrently:
         return Statement(
@@ -105,8 +113,9 @@ def dropped(index: Index, concurrently: bool) -> Statement:
             stage=Stage.AFTER,
             hazards=_ONLINE,
             locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
+            summary=summary,
         )
-    return Statement(f"DROP INDEX {index.full}", locks=index.table)
+    return Statement(f"DROP INDEX {index.full}", locks=index.table, summary=summary)
 
 
 def replaced(current: Index, declared: Index) -> Iterator[Statement]:

@@ -99,6 +99,8 @@ class Index(Object):
     valid: bool = field(default=True, kw_only=True)
     builder: int | None = field(default=None, eq=False, kw_only=True)
     """The process id of the session that is building it right now."""
+    deploying: bool = field(default=False, eq=False, kw_only=True)
+    """Whether that session holds the deploy lock."""
     parent: Name | None = field(default=None, eq=False, kw_only=True)
     """The partitioned table's index that it is a part of."""
     replica_identity: bool = field(default=False, eq=False, kw_only=True)

@@ -11,6 +11,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name
 from ..parse import statement
+from ..steps import IS_DEPLOY_LOCK
 from .elements import Element, class_schema_of, collation_of
 from .indexes import Index, placing
 
@@ -37,8 +38,11 @@ QUERIES = {
                         OR i.indcollation::text !~ '^((0|100)( |$))*$'
                       THEN pg_get_indexdef(i.indexrelid) END,
                  CASE WHEN NOT i.indisvalid
-                      THEN (SELECT min(b.pid) FROM pg_stat_progress_create_index b
-                             WHERE b.index_relid = i.indexrelid) END,
+                      THEN (SELECT json_build_array(b.pid, EXISTS (SELECT FROM pg_locks l
+                                     WHERE l.pid = b.pid AND {IS_DEPLOY_LOCK}))
+                              FROM pg_stat_progress_create_index b
+                             WHERE b.index_relid = i.indexrelid
+                               AND b.datname = current_database() LIMIT 1) END,
                  c.reloptions, d.description, i.indisreplident, i.indisclustered,
                  CASE WHEN c.relispartition
                       THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
@@ -98,7 +102,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             parameters=dict(one.split("=", 1) for one in parameters or ()),
             comment=remark,
             valid=valid,
-            builder=builder,
+            builder=builder[0] if builder else None,
+            deploying=bool(builder and builder[1]),
             replica_identity=identity,
             clustered=clustered,
             parent=Name(*parent) if parent else None,
