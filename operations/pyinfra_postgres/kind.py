@@ -210,6 +210,9 @@ class Object:
         """
         return self
 
+    def check_columns(self, catalog: Catalog) -> None:
+        """Raise DeclarationError where it names columns that its table will not have."""
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         """What rows that are there may say against it."""
         return iter(())

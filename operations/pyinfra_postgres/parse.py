@@ -399,6 +399,43 @@ def column_names(node: Any) -> Iterator[str]:
                 yield from column_names(value)
 
 
+@lru_cache(maxsize=4096)
+def expression_columns(text: str) -> tuple[tuple[str, ...], ...]:
+    """The columns that an expression names, each as the parts of its name; not in subqueries."""
+    found: list[tuple[str, ...]] = []
+
+    def gather(node: Any) -> None:
+        if isinstance(node, list):
+            for item in node:
+                gather(item)
+        elif isinstance(node, dict):
+            for key, value in node.items():
+                if key == "ColumnRef":
+                    parts = value["fields"]
+                    if all("String" in part for part in parts):
+                        found.append(tuple(part["String"]["sval"] for part in parts))
+                # A modifier of a type looks like a column.
+                elif key not in {"subselect", "typmods"}:
+                    gather(value)
+
+    gather(tree(text))
+    return tuple(found)
+
+
+def default_expression(text: str | None) -> str | None:
+    """Check that `text` can be a default, which names no columns, if there is one."""
+    if text is None or isinstance(text, Exact):
+        return text
+    found = expression(text)
+    for parts in expression_columns(found):
+        name = ".".join(parts)
+        raise DeclarationError(
+            f"a default names no columns, and {name} is one in {_short(text)!r}: "
+            f"text stands in quotes of its own, as in \"'{name}'\""
+        )
+    return found
+
+
 def _is_users(node: Node) -> bool:
     names = [part["String"]["sval"] for part in node["names"]]
     return names[0] != "pg_catalog" and not (len(names) == 1 and names[0] in _BUILT_IN_TYPES)

@@ -111,6 +111,8 @@ class Step:
                 self.target = one.aligned(self.current, same, catalog)
             else:
                 self.target = one.completed(catalog, same)
+            if self.target is not None and self.target is not self.current:
+                self.target.check_columns(catalog)
         except DeclarationError as error:
             self.error = str(error)
 

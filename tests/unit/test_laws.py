@@ -41,11 +41,12 @@ comments = st.none() | st.text(PLAIN, max_size=8)
 owners = st.none() | names
 switches = st.booleans()
 maybe = st.none() | switches
-expressions = st.sampled_from(["a > 0", "lower(b) = 'x' -- why", "'it''s'", "now()", "a IN (1, 2)"])
+defaults = st.sampled_from(["'it''s'", "now()", "lower('X') -- why"])
+expressions = st.sampled_from(["a > 0", "lower(b) = 'x' -- why", "a IN (1, 2)"]) | defaults
 types = st.sampled_from(["integer", "text", "varchar(9)", "s.mood[]", "timestamptz(3)"])
 
 columns = st.builds(
-    Column, names, types, default=st.none() | expressions, nullable=switches, comment=comments,
+    Column, names, types, default=st.none() | defaults, nullable=switches, comment=comments,
     collation=st.none() | qualified,
 ) | st.builds(Column, names, types, identity=st.sampled_from(["ALWAYS", "BY DEFAULT"]))  # fmt: skip
 keys: dict[str, st.SearchStrategy[Any]] = {"name": owners, "deferrable": switches}

@@ -20,6 +20,7 @@ from ..parse import (
     Reference,
     closed,
     declared_references,
+    default_expression,
     is_serial,
     optional_expression,
     tree,
@@ -90,7 +91,7 @@ class Column:
 
     name: Exact = field(converter=identifier)
     type: str = field(default="")
-    default: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    default: str | None = field(default=None, converter=default_expression, kw_only=True)
     nullable: bool = field(default=True, kw_only=True)
     identity: str | None = field(default=None, converter=_identity, kw_only=True)
     generated: str | None = field(default=None, converter=optional_expression, kw_only=True)

@@ -39,7 +39,7 @@ from ..parse import (
     Reference,
     closed,
     declared_references,
-    optional_expression,
+    default_expression,
     type_name,
     type_references,
 )
@@ -83,7 +83,7 @@ class Domain(Object):
     name: Name = field(converter=parse_name)
     type: str | None = field(default=None, converter=_type)
     checks: tuple[Check, ...] = field(default=(), converter=_checks, kw_only=True)
-    default: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    default: str | None = field(default=None, converter=default_expression, kw_only=True)
     nullable: bool = field(default=True, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)

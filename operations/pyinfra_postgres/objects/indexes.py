@@ -187,7 +187,6 @@ class Index(Object):
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
-        self._check_columns(catalog)
         written = self.written_as(current, same)
         if written is current and not index_builds.left(current, catalog):
             return current
@@ -205,9 +204,10 @@ class Index(Object):
             left=index_builds.left(found, catalog),
         )
 
-    def _check_columns(self, catalog: Catalog) -> None:
-        named = [one.column for one in self.columns]
-        check_columns(self.table, [*named, *self.include], catalog)
+    def check_columns(self, catalog: Catalog) -> None:
+        named = [*(one.column for one in self.columns), *self.include]
+        texts = [*(one.expression for one in self.columns), self.where]
+        check_columns(self.table, catalog, named, texts)
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
@@ -287,7 +287,6 @@ class Index(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self:
         if not self.columns:
             raise DeclarationError("it does not exist: declare its columns")
-        self._check_columns(catalog)
         found = self.placed(catalog)
         return evolve(found, later=found.online).parted(catalog, same)
 

@@ -29,6 +29,7 @@ from ..names import (
 )
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
 from ..plan import Statement
+from .known_columns import check_columns
 
 _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -107,6 +108,9 @@ class Policy(Object):
         if same(template, check, current.check, self.table):
             check = current.check
         return evolve(self, using=using, check=check, comment=either(self.comment, current.comment))
+
+    def check_columns(self, catalog: Catalog) -> None:
+        check_columns(self.table, catalog, [], [self.using, self.check])
 
     @staticmethod
     def diff(current: Policy | None, declared: Policy | None) -> Iterator[Statement]:

@@ -91,11 +91,9 @@ class Statistics(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if not self.on:
             raise DeclarationError("it does not exist: declare what it is on")
-        self._check_columns(catalog)
         return self
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
-        self._check_columns(catalog)
         template = f"SELECT ({{}}) FROM ONLY {self.table}"
         found = []
         for one in self.on:
@@ -114,8 +112,9 @@ class Statistics(Object):
             comment=either(self.comment, current.comment),
         )
 
-    def _check_columns(self, catalog: Catalog) -> None:
-        check_columns(self.table, [one.column for one in self.on], catalog)
+    def check_columns(self, catalog: Catalog) -> None:
+        named, texts = [one.column for one in self.on], [one.expression for one in self.on]
+        check_columns(self.table, catalog, named, texts)
 
     @staticmethod
     def diff(current: Statistics | None, declared: Statistics | None) -> Iterator[Statement]:

@@ -20,7 +20,8 @@ from ..plan import Hazard, Lock, Stage, Statement
 from . import foreign_keys, keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
-from .known_columns import check_among, check_columns
+from .elements import Element, key_elements
+from .known_columns import check_columns
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -37,15 +38,29 @@ def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
     return one
 
 
-def check(table: Table, columns: Iterable[Column], catalog: Catalog) -> None:
-    """Raise DeclarationError where declared keys name columns that are not there."""
+def check(
+    table: Table, new: Iterable[Constraint], columns: Sequence[Column], catalog: Catalog
+) -> None:
+    """Raise DeclarationError where what is new of a table names columns that are not there."""
     own = [column.name for column in columns]
-    for one in () if catalog.rows_change else table.constraints:
-        check_among(table.name, getattr(one, "columns", ()), own, catalog)
-        if isinstance(one, ForeignKey) and one.table == table.name:
-            check_among(table.name, one.foreign_columns, own, catalog)
+    elements: list[Element] = []
+    named: list[str | None] = []
+    texts = [column.generated for column in columns]
+    if table.partition_by and not isinstance(table.partition_by, Exact):
+        elements += key_elements(table.partition_by)[1]
+    for one in new:
+        named += getattr(one, "columns", ())
+        if isinstance(one, Check):
+            texts.append(one.expression)
+        elif isinstance(one, Exclude):
+            texts.append(one.where)
+            elements += [element for element, _ in one.elements]
         elif isinstance(one, ForeignKey):
-            check_columns(one.table, one.foreign_columns, catalog)
+            there = own if one.table == table.name else None
+            check_columns(one.table, catalog, one.foreign_columns, own=there)
+    named += [element.column for element in elements]
+    texts += [element.expression for element in elements]
+    check_columns(table.name, catalog, named, texts, own=own)
 
 
 def aligned(
@@ -69,6 +84,7 @@ def aligned(
             found.append(equal if equal.validated else equal.evolved(validated=True))
         else:
             new.append(whole_key)
+    check(declared, new, columns, catalog)
     whole = evolve(declared, columns=columns, constraints=()) if new else declared
     added: list[Constraint] = []
     for one in new:

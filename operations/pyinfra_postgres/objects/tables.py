@@ -282,7 +282,7 @@ class Table(Object):
             raise DeclarationError(
                 "it does not exist: declare its columns, so that it can be created"
             )
-        table_constraints.check(self, self.columns, catalog)
+        table_constraints.check(self, self.constraints, self.columns, catalog)
         whole = [table_constraints.pointed(self, one, catalog) for one in self.constraints]
         waiting = [table_constraints.waiting(self.name, one, whole, catalog) for one in whole]
         return evolve(self, constraints=waiting)
@@ -301,7 +301,6 @@ class Table(Object):
         known = {column.name for column in there}
         dropped = absent & known
         columns += [column for name, column in declared.items() if name not in known]
-        table_constraints.check(self, columns, catalog)
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
         changes: dict[str, Any] = {

@@ -29,6 +29,7 @@ from ..parse import (
     tokens,
 )
 from ..plan import Lock, Mode, Statement
+from .known_columns import check_columns
 
 
 def _level(text: str) -> str:
@@ -188,6 +189,10 @@ class Trigger(Object):
         if self.when is None or self._like(current):
             changes |= {name: getattr(current, name) for name in _SHAPE}
         return evolve(self, **changes)
+
+    def check_columns(self, catalog: Catalog) -> None:
+        updated = [part["String"]["sval"] for part in self._parsed().get("columns", ())]
+        check_columns(self.table, catalog, updated, [self.condition], rows={"old", "new"})
 
     @staticmethod
     def diff(current: Trigger | None, declared: Trigger | None) -> Iterator[Statement]:
