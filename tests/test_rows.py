@@ -12,7 +12,6 @@ from pyinfra.api import HiddenValue
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.plan import Hazard
 from pyinfra_postgres.values import shown, written
 
 ORGANIZATION = """
@@ -76,7 +75,7 @@ def test_only_what_differs_is_updated() -> None:
 def test_removal_names_the_rows_and_loses_data() -> None:
     (statement,) = pg.Rows.diff(declared(A, B, matched=2), None)
     assert statement.shown == "DELETE FROM public.t: 2 rows"
-    assert statement.hazards == (Hazard.LOSES_DATA,)
+    assert [loss.title for loss in statement.losses] == ["table public.t"]
     assert "'a'" in statement.sql
     assert "'b'" in statement.sql
 
@@ -90,7 +89,7 @@ def test_exact_removes_only_other_keys() -> None:
     assert statements(current, declared(A)) == []
     (statement,) = pg.Rows.diff(current, declared(A, exact=True))
     assert "NOT EXISTS" in statement.sql
-    assert statement.hazards == (Hazard.LOSES_DATA,)
+    assert [loss.title for loss in statement.losses] == ["table public.t"]
 
 
 def test_null_in_the_key_is_found_again() -> None:

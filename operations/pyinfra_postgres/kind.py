@@ -24,7 +24,7 @@ from . import renames
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
-from .plan import Lock, Loss, Mode, Statement
+from .plan import Lock, Mode, Statement
 from .renames import Rename
 from .rights import Need, needed
 
@@ -275,12 +275,6 @@ class Object:
     def order(self) -> tuple[str, ...]:
         """What of it has an order that can differ."""
         return ()
-
-    def guarded(
-        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
-    ) -> Iterator[Statement | Loss]:
-        """What a change loses, and the statements that see before it that it loses nothing."""
-        return iter(())
 
     @staticmethod
     def diff(current: Any, declared: Any) -> Iterator[Statement]:

@@ -13,7 +13,7 @@ from enum import Enum
 from attrs import field, frozen, mutable
 
 from .names import Name, literal, quoted
-from .parse import Reference
+from .parse import Reference, closed
 from .rights import Need
 
 
@@ -31,7 +31,6 @@ class Stage(Enum):
 class Hazard(Enum):
     """What a statement can do to a database that lives."""
 
-    LOSES_DATA = "loses data"
     REWRITES = "rewrites the table"
     SCANS = "scans the table"
     BLOCKS_WRITES = "blocks writes"
@@ -96,6 +95,36 @@ def _locks(given: Name | Lock | tuple[Lock, ...] | None) -> tuple[Lock, ...]:
 
 
 @frozen
+class Loss:
+    """What rows of a relation may lose by a statement, which needs permission by name."""
+
+    kind: str
+    relation: Name
+    column: str = ""
+    condition: str = ""
+    """Which rows lose something; all where it is empty."""
+    told: str | None = None
+    """How much is lost, in words, "" for nothing; None where nobody has counted."""
+
+    @property
+    def title(self) -> str:
+        """The kind and name of what is lost."""
+        column = f".{quoted(self.column)}" if self.column else ""
+        return f"{self.kind} {self.relation}{column}"
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "value" if self.condition else "row"
+
+    @property
+    def rows(self) -> str:
+        """The rows that lose something, as they stand after FROM."""
+        where = f" WHERE {closed(self.condition)}" if self.condition else ""
+        return f"{self.relation}{where}"
+
+
+@frozen
 class Statement:
     """One SQL statement of a plan."""
 
@@ -108,10 +137,8 @@ class Statement:
     """The literal that can be used only once this statement is committed."""
     instead: str = ""
     """How to do without it where it needs permission, in words."""
-    losses: str = ""
-    """What is lost by it, in words."""
-    is_allowed: bool = False
-    """Whether the run allows by name what it loses."""
+    losses: tuple[Loss, ...] = ()
+    """What it may lose."""
     first: bool = False
     """Whether it runs before what the other operations change: it was made for what the server has
     now."""
@@ -207,19 +234,6 @@ class Refusal:
     operation: str
     title: str
     reason: str
-
-
-@frozen
-class Loss:
-    """What a change would lose, unless the run allows it by name."""
-
-    kind: str
-    name: str
-    reason: str
-    sql: str = ""
-    """The statement that loses it."""
-    losses: str = ""
-    """What is lost, in words."""
 
 
 @frozen

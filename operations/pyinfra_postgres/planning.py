@@ -5,7 +5,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -17,7 +17,7 @@ from .answer import Answer
 from .catalog import Catalog, Declared
 from .compare import Comparison
 from .errors import DeclarationError, HostError
-from .kind import Ask, Key, Object, difference
+from .kind import Ask, Key, Object, difference, guard
 from .parse import Reference
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
@@ -247,17 +247,7 @@ def _change(
     going = current if target is None and not catalog.renames else None
     if users := going.used_by(catalog, ask) if going else []:
         refuse(f"it is used by {', '.join(users)}: remove or change that before")
-    if current:
-        guards: list[Statement] = []
-        lost: list[Loss] = []
-        for guard in one.guarded(current, target, catalog, ask):
-            if isinstance(guard, Statement):
-                guards.append(guard)
-            elif not _is_allowed(session, guard.kind, guard.name):
-                refuse(_with_consent(guard.reason, guard.name))
-            else:
-                lost.append(guard)
-        statements = (*guards, *_losing(statements, lost))
+    statements = tuple(_weighed(statements, catalog, ask))
     statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
     is_checked = target is not None and not one.is_beside
     missing = list(session.missing(one, catalog)) if is_checked else []
@@ -268,8 +258,8 @@ def _change(
         for text in [text for text in same.errors if text in definition]:
             refuse(f"{same.errors.pop(text)} in {text!r}")
     # What a gap hides is not known yet.
-    if not missing:
-        _refuse_losses(session, step, statements, plan)
+    for reason in _unallowed(statements, one, session, catalog) if not missing else ():
+        refuse(reason)
     if target is not None and not (catalog.renames or catalog.rows_change):
         for reason in _objections(target, current, catalog, ask):
             refuse(reason)
@@ -382,51 +372,69 @@ def _action(current: Object | None, target: Object | None) -> Action:
     return Action.CHANGE if current and current.exists else Action.CREATE
 
 
+def _weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
+    """The statements with what they lose; what would lose nothing yet is seen to do so."""
+    for one in statements:
+        losses = [_counted(loss, catalog, ask) for loss in one.losses]
+        for loss in losses:
+            if not loss.told:
+                message = f"{loss.title} has {loss.unit}s by now that would be lost"
+                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation)
+        yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
+
+
+def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
+    """With how much is lost."""
+    table: Any = catalog.objects.get(("table", *loss.relation))
+    # Forced row security hides rows from the table's owner.
+    empty = table and loss.relation not in catalog.filled and not table.force_row_security
+    if loss.told is not None or empty:
+        return evolve(loss, told=loss.told or "")
+    try:
+        (count,) = ask(f"SELECT count(*) FROM {loss.rows}")
+    except HostError as error:
+        return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
+    return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")
+
+
 _NEEDS_CONSENT = {
-    Hazard.LOSES_DATA: "would lose data",
     Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
     Hazard.LOCKS_OUT: "would block reads and writes while it reads all rows",
 }
 
 
-def _losing(statements: Sequence[Statement], lost: Sequence[Loss]) -> Iterator[Statement]:
-    """The statements, with what they lose that the run allows."""
-    known = {one.sql: one for one in lost}
-    for one in statements:
-        loss = known.get(one.sql)
-        if loss is None:
-            yield one
-        else:
-            hazards = (Hazard.LOSES_DATA, *one.hazards)
-            yield evolve(one, hazards=hazards, losses=loss.losses, is_allowed=True)
+def _unallowed(
+    statements: Iterable[Statement], one: Object, session: Session, catalog: Catalog
+) -> Iterator[str]:
+    """What statements need permission for and the run does not allow by name."""
+    found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
+    for statement in statements:
+        risks = [
+            (one.title, what)
+            for hazard, what in _NEEDS_CONSENT.items()
+            if hazard in statement.hazards
+        ]
+        risks += [(loss.title, f"would lose {loss.told}") for loss in statement.losses]
+        needed = tuple(risk for risk in risks if not _is_allowed(risk[0], session, catalog))
+        if needed:
+            found.setdefault(needed, []).append(statement)
+    for needed, alike in found.items():
+        others = f", and {len(alike) - 1} more," if alike[1:] else ""
+        whats = ", and ".join(what for _, what in needed)
+        instead = next((f"; {each.instead}" for each in alike if each.instead), "")
+        names = ",".join(dict.fromkeys(title.partition(" ")[2] for title, _ in needed))
+        yield (
+            f"{alike[0].shown}{others} {whats}{instead}; to allow it, run with "
+            f"--data '{ALLOW}={names}'"
+        )
 
 
-def _refuse_losses(
-    session: Session, step: Step, statements: Sequence[Statement], plan: Plan
-) -> None:
-    kind, _, name = step.declaration.title.partition(" ")
-    if _is_allowed(session, kind, name):
-        return
-    reasons: dict[str, list[str]] = {}
-    instead: dict[str, str] = {}
-    for hazard, what in _NEEDS_CONSENT.items():
-        found = [one for one in statements if hazard in one.hazards and not one.is_allowed]
-        if found:
-            others = f", and {len(found) - 1} more," if found[1:] else ""
-            lost = found[0].losses if hazard is Hazard.LOSES_DATA else ""
-            told = f"{found[0].shown}{others}"
-            reasons.setdefault(told, []).append(f"{what}{lost and f' of {lost}'}")
-            instead[told] = next((f"; {one.instead}" for one in found if one.instead), "")
-    for told, whats in reasons.items():
-        reason = _with_consent(f"{told} {', and '.join(whats)}{instead[told]}", name)
-        plan.refusals.append(Refusal(step.item.operation, step.declaration.title, reason))
-
-
-def _is_allowed(session: Session, kind: str, name: str) -> bool:
+def _is_allowed(title: str, session: Session, catalog: Catalog) -> bool:
     """Whether the run names it, with or without its kind and the schema `public`."""
+    kind, _, name = title.partition(" ")
     short = name.removeprefix("public.")
-    return bool(session.allowed() & {name, short, f"{kind} {name}", f"{kind} {short}"})
-
-
-def _with_consent(reason: str, name: str) -> str:
-    return f"{reason}; to allow it, run with --data '{ALLOW}={name}'"
+    names = {name, title, f"{kind} {short}"}
+    # A column's may be the name of a relation in another schema.
+    if short not in map(str, catalog.relation_kinds):
+        names.add(short)
+    return bool(session.allowed() & names)

@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 
-from .plan import Action, Hazard, Plan, Stage, Statement, Undeclared
+from .plan import Action, Plan, Stage, Undeclared
 
 _COLOURS = {
     Action.CREATE: "green",
@@ -87,15 +87,11 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             sql = statement.shown.replace("\n", "\n" + " " * 12)
             yield f"    {prefix}{format_text(sql, dim=True)}"
             notes = [str(lock) for lock in statement.locks]
-            notes += [_told(hazard, statement) for hazard in statement.hazards]
+            notes += [f"loses {loss.told}" for loss in statement.losses]
+            notes += [hazard.value for hazard in statement.hazards]
             notes += [f"drops {what} with it" for what in statement.also]
             if notes:
                 yield f"        {format_text(', '.join(notes), 'yellow')}"
-
-
-def _told(hazard: Hazard, statement: Statement) -> str:
-    lost = statement.losses if hazard is Hazard.LOSES_DATA else ""
-    return f"{hazard.value} ({lost})" if lost else hazard.value
 
 
 def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[str]:

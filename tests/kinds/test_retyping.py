@@ -13,13 +13,13 @@ from kinds.conftest import Deploy
 
 ALLOW = ("--data", "postgres_allow=public.t")
 LOSSES = {
-    "varchar(255)|varchar(3)|'abcd'": "1 row of c: abcd as abc",
-    "numeric(9,4)|numeric(9,2)|1.2345": "1 row of c: 1.2345 as 1.23",
-    "timestamptz|date|'2025-01-01 10:00+00'": "1 row of c: 2025-01-01 10:00:00+00 as 2025-01-01",
-    "timestamp(6)|timestamp(0)|'2025-01-01 10:00:00.4'": "1 row of c",
-    "double precision|real|0.123456789": "1 row of c",
-    "text|char(2)|'abc'": "1 row of c: abc as ab",
-    "text|integer|'007'": "1 row of c: 007 as 7",
+    "varchar(255)|varchar(3)|'abcd'": "lose the value of c in 1 row (abcd as abc)",
+    "numeric(9,4)|numeric(9,2)|1.2345": "c in 1 row (1.2345 as 1.23)",
+    "timestamptz|date|'2025-01-01 10:00+00'": "c in 1 row (2025-01-01 10:00:00+00 as 2025-01-01)",
+    "timestamp(6)|timestamp(0)|'2025-01-01 10:00:00.4'": "c in 1 row (",
+    "double precision|real|0.123456789": "c in 1 row (",
+    "text|char(2)|'abc'": "c in 1 row (abc as ab)",
+    "text|integer|'007'": "c in 1 row (007 as 7)",
     'json|jsonb|\'{"a":1,"a":2}\'': "",
     "bigint|integer|'3000000000'": "integer out of range",
     "text|integer|'seven'": "can't become integer: 'seven' (1)",
@@ -63,11 +63,37 @@ def test_one_message_says_all_that_a_change_needs_permission_for(database: Datab
         return [line for line in messages.splitlines() if "table public.t" in line]
 
     (cut,) = refused(pg.Column("c", "varchar(3)"))
-    assert "lose data of 1 row of c: abcd as abc, and would rewrite the table, which" in cut
+    assert (
+        "TYPE character varying(3) USING c::character varying(3) would rewrite the table, which "
+        "nobody can read or write meanwhile, and would lose the value of c in 1 row (abcd as abc); "
+        "to allow it, run with --data 'postgres_allow=public.t,public.t.c'" in cut
+    )
     (gap,) = refused(pg.Column("d", "intt"))
     assert "needs type public.intt" in gap
     (named,) = refused(pg.Column("d", "integer", renamed_from="d"))
     assert "leave renamed_from out" in named
+
+
+@one_version
+def test_values_are_lost_by_another_type_only_by_their_columns_name(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE t (c text, d text); INSERT INTO t VALUES ('abcd', 'ab'), ('a', 'b')"
+    )
+
+    def narrowed() -> None:
+        pg.table("t", [pg.Column("c", "varchar(3)"), pg.Column("d", "varchar(1)")])
+
+    def wanted(allowed: str) -> str:
+        messages = run(database, narrowed, postgres_allow=allowed).refused().messages
+        return messages.rpartition("postgres_allow=")[2].partition("'")[0]
+
+    assert wanted("") == "public.t,public.t.c,public.t.d"
+    assert wanted("t") == "public.t.c,public.t.d"
+    assert wanted("t, t.d") == "public.t.c"
+    assert wanted("t.c, t.d") == "public.t"
+    assert database.psql("SELECT c, d FROM t") == "abcd|ab\na|b"
+    run(database, narrowed, postgres_allow="t, t.c, t.d").succeeded()
+    assert database.psql("SELECT c, d FROM t") == "abc|a\na|b"
 
 
 @one_version
@@ -78,7 +104,7 @@ def test_a_row_that_comes_meanwhile_is_not_cut(deploy: Deploy, database: Databas
             pg.sql("INSERT INTO t VALUES ('abcd')", unless="SELECT 1 FROM t WHERE c = 'abcd'")
             pg.table("t", [pg.Column("c", "varchar(3)")])
         """
-    assert "values by now that character varying(3) can't keep" in (
+    assert "column public.t.c has values by now that would be lost" in (
         deploy.run(text, *ALLOW).failed().output
     )
     assert database.psql("SELECT c FROM t") == "ab"
@@ -99,8 +125,8 @@ def test_a_declared_expression_converts(deploy: Deploy, database: Database) -> N
         """
     output = deploy.run(text).failed().output
     assert "USING to_timestamp(c)" in output
-    assert "1 row of e: x as NULL" in output
-    deploy.apply(text, *ALLOW)
+    assert "the value of e in 1 row (x as NULL)" in output
+    deploy.apply(text, "--data", "postgres_allow=t,t.e")
     assert database.psql("SET TimeZone = 'UTC'; SELECT t FROM t").endswith(
         '("1970-01-01 00:00:01+00",a,)'
     )

@@ -33,7 +33,7 @@ def test_a_sequence_is_created_altered_and_removed(deploy: Deploy) -> None:
         ("integer", "2", "0", "1000", "10", "3", "f", owner, "")
     ]  # fmt: skip
     output = deploy.run("pg.sequence('s', present=False)").failed().output
-    assert "would lose the value" in output
+    assert "DROP SEQUENCE public.s would lose 1 value" in output
     deploy.apply("pg.sequence('s', present=False)", "--data", "postgres_allow=s")
     assert database.rows("SELECT * FROM pg_sequences") == []
 

@@ -124,10 +124,10 @@ def test_a_column_with_values_and_a_table_with_rows_are_refused(database: Databa
     before = database.dump()
     messages = run(database, only(["columns", "tables"])).refused().messages
     assert (
-        "table shop.job: dropping column shop.job.note would lose 1 value; to allow it, run with "
-        "--data 'postgres_allow=shop.job.note'" in messages
+        "table shop.job: ALTER TABLE shop.job DROP COLUMN note would lose 1 value; to allow it, "
+        "run with --data 'postgres_allow=shop.job.note'" in messages
     )
-    assert "table shop.b: dropping it would lose 2 rows" in messages
+    assert "table shop.b: DROP TABLE shop.b would lose 2 rows" in messages
     assert "postgres_allow=shop.b'" in messages
     assert database.dump() == before
 

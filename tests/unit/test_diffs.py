@@ -26,7 +26,7 @@ from pyinfra_postgres.objects.roles import Role
 from pyinfra_postgres.objects.schemas import Schema
 from pyinfra_postgres.objects.tables import Table
 from pyinfra_postgres.objects.triggers import Trigger
-from pyinfra_postgres.plan import Hazard, Stage, Statement
+from pyinfra_postgres.plan import Hazard, Loss, Stage, Statement
 
 T = Name("public", "t")
 
@@ -462,17 +462,26 @@ def test_what_nobody_has_set_of_a_column_is_neither_said_nor_done() -> None:
     ]
 
 
-def test_values_that_do_not_fit_are_said_to_be_lost_and_others_are_guarded() -> None:
+def test_values_that_do_not_fit_are_said_to_be_lost() -> None:
     current = evolve(table(Column("a", "text")), filled=True)
-    for losses in ("", "2 rows of a"):
-        one = Retype(using="a::varchar(3)", losing="a::varchar(3)::text <> a", losses=losses)
-        declared = table(Column("a", "varchar(3)"))
-        found = list(
-            Table.diff(current, evolve(declared, filled=True, retypes=Retypes({"a": one})))
-        )
-        assert (Hazard.LOSES_DATA in found[-1].hazards) is bool(losses)
-        assert found[-1].losses == losses
-        assert any("RAISE EXCEPTION" in step.sql for step in found) is not bool(losses)
+    loss = Loss("column", current.name, "a", "a::varchar(3)::text <> a", "2 values")
+    one = Retype(using="a::varchar(3)", loss=loss)
+    declared = evolve(table(Column("a", "varchar(3)")), filled=True, retypes=Retypes({"a": one}))
+    (found,) = Table.diff(current, declared)
+    assert found.losses == (loss,)
+    assert loss.title == "column public.t.a"
+
+
+def test_what_is_dropped_is_what_may_be_lost() -> None:
+    current = Table("t", [Column("a", "text"), Column("b", "int", generated="1")])
+    (drop,) = Table.diff(current, None)
+    assert [loss.title for loss in drop.losses] == ["table public.t"]
+    found = list(Table.diff(current, evolve(current, columns=())))
+    assert [one.sql for one in found] == [
+        "ALTER TABLE public.t DROP COLUMN b",
+        "ALTER TABLE public.t DROP COLUMN a",
+    ]
+    assert [loss.rows for one in found for loss in one.losses] == ["public.t WHERE a IS NOT NULL"]
 
 
 def test_an_index_on_a_table_with_rows_waits_for_the_end_of_the_transaction() -> None:

@@ -6,7 +6,18 @@ from pyinfra_postgres.kind import difference, either
 from pyinfra_postgres.names import Name
 from pyinfra_postgres.objects.enums import Enum
 from pyinfra_postgres.parse import Reference
-from pyinfra_postgres.plan import Action, Change, Gap, Hazard, Lock, Plan, Refusal, Stage, Statement
+from pyinfra_postgres.plan import (
+    Action,
+    Change,
+    Gap,
+    Hazard,
+    Lock,
+    Loss,
+    Plan,
+    Refusal,
+    Stage,
+    Statement,
+)
 from pyinfra_postgres.render import plan_lines
 
 
@@ -96,10 +107,9 @@ def test_what_is_not_declared_is_left_as_it_is() -> None:
 
 
 def test_what_a_statement_loses_is_shown_with_it() -> None:
-    told = Statement("DROP", hazards=(Hazard.LOSES_DATA, Hazard.SCANS), losses="2 rows of a")
-    lines = "".join(plan_lines(Plan([change(told, Statement("x", hazards=(Hazard.LOSES_DATA,)))])))
-    assert "loses data (2 rows of a), scans the table" in lines
-    assert lines.count("loses data") == 2
+    losses = tuple(Loss("table", Name("public", "t"), told=told) for told in ("2 rows", "data"))
+    told = Statement("DROP", hazards=(Hazard.SCANS,), losses=losses)
+    assert "loses 2 rows, loses data, scans the table" in "".join(plan_lines(Plan([change(told)])))
 
 
 def test_labels_in_another_order_are_shown_in_both() -> None:

@@ -202,20 +202,14 @@ class AnyPartition(Object):
         if stored is not None:
             stored.erase(catalog)
 
-    def guarded(
-        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
-    ) -> Iterator[Statement | Loss]:
-        stored = catalog.objects.get(self.key())
-        if target is None and isinstance(stored, Partition):
-            yield from stored.guarded(stored, None, catalog, ask)
-
     @staticmethod
     def diff(current: AnyPartition | None, declared: AnyPartition | None) -> Iterator[Statement]:
         """CREATE, ATTACH, DETACH or DROP a partition."""
         if declared is None:
             assert current
             if current.attached:
-                yield Statement(f"DROP TABLE {current.name}", locks=current.of)
+                losses = (Loss("partition", current.name),)
+                yield Statement(f"DROP TABLE {current.name}", locks=current.of, losses=losses)
             return
         if current is None:
             yield from _created(declared)

@@ -23,7 +23,6 @@ from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
 from ..parse import Reference, statement
 from ..plan import Hazard, Loss, Statement
 from .constraints import Check, ForeignKey
-from .dropped_columns import guarded_drop
 from .tables import Table
 from .triggers import Trigger
 
@@ -232,20 +231,13 @@ class Partition(Object):
         if table:
             table.erase(catalog)
 
-    def guarded(
-        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
-    ) -> Iterator[Statement | Loss]:
-        if target is None:
-            table = catalog.objects.get(("table", *current.name))
-            counted = current.name in catalog.filled or getattr(table, "force_row_security", False)
-            yield from guarded_drop(self.kind, current.name, bool(counted), catalog, ask)
-
     @staticmethod
     def diff(current: Partition | None, declared: Partition | None) -> Iterator[Statement]:
         """CREATE a partition; rows that wait for it in the default partition move into it."""
         if declared is None:
             assert current
-            yield Statement(f"DROP TABLE {current.name}", locks=current.parent)
+            losses = (Loss(current.kind, current.name),)
+            yield Statement(f"DROP TABLE {current.name}", locks=current.parent, losses=losses)
             return
         if current is None:
             if declared.obstacle:

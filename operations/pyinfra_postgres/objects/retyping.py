@@ -15,10 +15,9 @@ from attrs import field, frozen
 
 from ..dependents import Dependent, Dependents, of_columns
 from ..errors import DeclarationError
-from ..kind import guard
 from ..names import Exact, Name, literal, quoted
 from ..parse import closed
-from ..plan import Hazard, Statement
+from ..plan import Hazard, Loss, Statement
 from ..stored import columns_of
 from ..values import comparable
 from .columns import Column, collation_sql, default_sql
@@ -52,10 +51,8 @@ class Retype:
     """Whether the table's bytes stay as they are."""
     using: str = ""
     """The expression that converts a value, where it does not convert by itself."""
-    losing: str = ""
-    """The condition under which a row does not keep its value, where that can be asked."""
-    losses: str = ""
-    """How many rows don't, in words."""
+    loss: Loss | None = None
+    """What rows lose by it, where that can be asked."""
 
 
 @frozen
@@ -137,18 +134,10 @@ def retyped(
         return
     found = {other.name: known.columns.get(other.name) or _unasked(other) for _, other in pairs}
     yield from known.dependents.dropped()
-    parts, losses = [], []
+    parts = []
     for current, declared in pairs:
         one = found[declared.name]
         parts.append(_clause(declared, one.using))
-        if one.losses:
-            losses.append(one.losses)
-        elif one.losing and filled:
-            yield guard(
-                f"SELECT FROM {table} WHERE {closed(one.losing)}",
-                f"column {declared.name} has values by now that {declared.type} can't keep",
-                table,
-            )
         # A default of the old type may not convert by itself; it is set again afterwards.
         if current.default is not None and not one.free:
             alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
@@ -156,14 +145,9 @@ def retyped(
     hazards: tuple[Hazard, ...] = ()
     if filled and not all(one.free for one in found.values()):
         hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
-    if losses:
-        hazards = (Hazard.LOSES_DATA, *hazards)
-    yield Statement(
-        f"ALTER TABLE {table} {', '.join(parts)}",
-        hazards=hazards,
-        locks=table,
-        losses="; ".join(losses),
-    )
+    losses = tuple(one.loss for one in found.values() if one.loss)
+    alter = f"ALTER TABLE {table} {', '.join(parts)}"
+    yield Statement(alter, hazards=hazards, locks=table, losses=losses)
     for current, declared in pairs:
         kept = declared.default == current.default and declared.default is not None
         if kept and not found[declared.name].free:
@@ -200,10 +184,10 @@ def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
         return Retype(free=free, using=using)
     _refuse_values(table, current, declared, catalog, ask)
     losing = _losing(current, declared, ask)
-    losses = _losses(table, declared, using, losing, ask) if losing else None
-    if losses is None:
+    told = _losses(table, declared, using, losing, ask) if losing else None
+    if told is None:
         return Retype(using=using)
-    return Retype(using=using, losing=losing, losses=losses)
+    return Retype(using=using, loss=Loss("column", table, declared.name, losing, told))
 
 
 @frozen
@@ -357,7 +341,8 @@ def _losses(table: Name, declared: Column, using: str, losing: str, ask: Ask) ->
     failure = answer.failure
     if failure is None:
         ((count, few),) = answer.values()
-        return f"{_rows(count)} of {declared.name}: {', '.join(few)}" if count else ""
+        values = "the values" if count > 1 else "the value"
+        return f"{values} of {name} in {_rows(count)} ({', '.join(few)})" if count else ""
     if failure.sqlstate in _NO_WAY_BACK | _UNKNOWN_YET:
         return None
     raise DeclarationError(

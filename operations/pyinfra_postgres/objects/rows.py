@@ -21,7 +21,7 @@ from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
-from ..plan import Hazard, Statement, masked
+from ..plan import Loss, Statement, masked
 from ..rights import Need
 from ..stored import USERS_PATH, Known, columns_of, known
 from ..values import SQL, check, comparable, forms, shown, split_array, written
@@ -350,22 +350,26 @@ def _deleted(rows: Rows) -> Statement:
         f" AS stored\nUSING {_values(rows, rows.key_columns, rows.rows)}\nWHERE {condition}",
         rows.matched,
         rows.rows,
-        loses=True,
+        _lost(rows),
     )
 
 
 def _emptied(rows: Rows, count: int) -> Statement:
     return _statement(
-        f"DELETE FROM {rows.table}", f" AS stored{_undeclared(rows)}", count, rows.rows, loses=True
+        f"DELETE FROM {rows.table}", f" AS stored{_undeclared(rows)}", count, rows.rows, _lost(rows)
     )
 
 
+def _lost(rows: Rows) -> tuple[Loss, ...]:
+    return (Loss("table", rows.table, told="data"),)
+
+
 def _statement(
-    head: str, rest: str, count: int, rows: Iterable[Row], loses: bool = False
+    head: str, rest: str, count: int, rows: Iterable[Row], losses: tuple[Loss, ...] = ()
 ) -> Statement:
     return Statement(
         head + rest,
-        hazards=(Hazard.LOSES_DATA,) if loses else (),
+        losses=losses,
         summary=f"{head}: {_counted(count)}",
         hidden=_hidden(rows),
     )

@@ -17,7 +17,6 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import (
-    Ask,
     Key,
     Object,
     Row,
@@ -131,22 +130,13 @@ class Sequence(Object):
                     undeclared[name] = bound(self.type, current.increment or 1)
         return evolve(self, **undeclared)
 
-    def guarded(
-        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
-    ) -> Iterator[Statement | Loss]:
-        if target is None:
-            (used,) = ask(f"SELECT to_json(is_called) FROM {self.name}")
-            if used:
-                lost = "the value that it has come to"
-                what = f"dropping it would lose {lost}"
-                yield Loss(self.kind, str(self.name), what, f"DROP SEQUENCE {self.name}", lost)
-
     @staticmethod
     def diff(current: Sequence | None, declared: Sequence | None) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a sequence."""
         if declared is None:
             assert current
-            yield Statement(f"DROP SEQUENCE {current.name}")
+            losses = (Loss(current.kind, current.name, condition="is_called"),)
+            yield Statement(f"DROP SEQUENCE {current.name}", losses=losses)
             return
         target = f"SEQUENCE {declared.name}"
         options = list(_options(current, declared))

@@ -43,7 +43,7 @@ from ..rights import Need, reference_to
 from . import foreign_keys, objections, stored_constraints, table_constraints
 from .columns import Column, changed, not_null_check, released
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
-from .dropped_columns import dropping, going, guarded_column, guarded_drop, uses
+from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements, with_defaults
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
@@ -371,19 +371,6 @@ class Table(Object):
                 catalog.remove(index.built)
         catalog.put(self)
 
-    def guarded(
-        self, current: Self, target: Self | None, catalog: Catalog, ask: Ask
-    ) -> Iterator[Statement | Loss]:
-        # Forced row security hides rows from the table's owner.
-        counted = current.filled or bool(current.force_row_security)
-        if target is None:
-            yield from guarded_drop(self.kind, self.name, counted, catalog, ask)
-            return
-        stay = {column.name for column in target.columns or ()}
-        for column in current.columns or ():
-            if column.name not in stay and column.generated is None:
-                yield from guarded_column(self.name, column.name, counted, catalog, ask)
-
     def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
         yield from super().needs(current, target, catalog)
         before, after = (
@@ -401,7 +388,8 @@ class Table(Object):
             # The tables that it refers to lose the triggers of its foreign keys.
             keys = [one.table for one in current.constraints if isinstance(one, ForeignKey)]
             taken = tuple(map(Lock, dict.fromkeys([current.name, *keys])))
-            yield Statement(f"DROP TABLE {current.name}", locks=taken)
+            losses = (Loss(current.kind, current.name),)
+            yield Statement(f"DROP TABLE {current.name}", locks=taken, losses=losses)
             return
         name, target = declared.name, f"TABLE {declared.name}"
         if current is None:
@@ -508,9 +496,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     # What is computed from others goes before them.
     for column in sorted(current.columns or (), key=lambda column: column.generated is None):
         if column.name not in stay:
-            drop = dropping(name, column.name)
             also = tuple(one.title for one in declared.gone)
-            yield Statement(drop, locks=name, late=True, also=also)
+            yield dropped(name, column, also)
 
 
 QUERIES = {
