@@ -61,6 +61,9 @@ _OWN_SECTIONS = {
         SELECT json_build_array(current_setting('server_version_num')::int, current_database(),
           current_user, pg_is_in_recovery(), CURRENT_DATE, ({_ENVIRONMENT}))""",
     "rights": rights.QUERY,
+    "closed": f"""
+        SELECT json_build_array(n.nspname) FROM pg_namespace n
+         WHERE {USER_SCHEMA} AND NOT has_schema_privilege(n.oid, 'USAGE')""",
     "function_names": f"""
         SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
@@ -272,6 +275,7 @@ class Catalog:
             if table := self.relations.get(oid):
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
+        self.rights.closed = set(map(rename.schema, self.rights.closed))
         self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
         self.oids = {name: oid for oid, name in self.relations.items()}
         self.shapes.clear()
@@ -462,7 +466,7 @@ def read(text: str) -> Catalog:
         standby=standby,
         today=date.fromisoformat(today),
         environment=environment,
-        rights=Rights.read(role, sections["rights"]),
+        rights=Rights.read(role, sections["rights"], sections["closed"] or []),
     )
     for schema, names in sections["function_names"] or ():
         catalog.functions.update(Name(schema, name) for name in names)

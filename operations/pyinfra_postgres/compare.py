@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import field, frozen, mutable
+from typing_extensions import override
 
 from .answer import Answer
 from .catalog import PINS, Catalog
 from .errors import DeclarationError, HostError
-from .kind import VIEW, Signature
-from .names import Name
+from .kind import VIEW, Same, Signature
+from .names import Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 from .renames import Rename
 from .rewrite import as_stored
@@ -85,7 +86,8 @@ $deparse$"""
 # Where no temporary objects are allowed: a schema in which the role may create, rolled back too.
 _OTHER_NAMESPACE = """
     SELECT quote_ident(n.nspname) FROM pg_namespace n
-     WHERE has_schema_privilege(n.oid, 'CREATE') AND n.nspname !~ '^pg_'
+     WHERE has_schema_privilege(n.oid, 'CREATE') AND has_schema_privilege(n.oid, 'USAGE')
+       AND n.nspname !~ '^pg_'
      ORDER BY n.nspname <> 'public', n.nspname LIMIT 1"""
 _T = TypeVar("_T")
 _PROBE = Signature("pyinfra_postgres_probe", "() RETURNS void")
@@ -123,6 +125,27 @@ class Pair:
             Fragment(self.template, self.declared, "public", self.signature),
             Fragment(self.template, self.stored, "pg_catalog", self.signature),
         )
+
+
+class Textual(Same):
+    """Compares without the server: what it alone could tell is taken to differ."""
+
+    @override
+    def __call__(
+        self,
+        template: str,
+        declared: str | None,
+        stored: str | None,
+        on: Name | None = None,
+        signature: Signature | None = None,
+    ) -> bool:
+        if declared is None or stored is None:
+            return declared is stored
+        return declared == stored or same_expression(declared, stored)
+
+    @override
+    def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
+        return next(filter(equal, candidates), None)
 
 
 @mutable
@@ -240,7 +263,13 @@ class Comparison:
         for (index,), (body, state, message) in self._bodies(fragments, failed):
             if body is not None:
                 found[index] = body[index]
-            elif state not in PENDING and fragments[index].path == "public":
+            elif fragments[index].path != "public" or state in PENDING:
+                continue
+            elif state == _NO_PRIVILEGE:
+                raise HostError(
+                    f"the server could not compare definitions: {message} (SQLSTATE {state})"
+                )
+            else:
                 self.errors[fragments[index].text] = f"{message} (SQLSTATE {state})"
         return found
 
@@ -279,13 +308,16 @@ class Comparison:
         if self.namespace != "pg_temp":
             items = [{**one, "signature": _distinct(one["signature"])} for one in items]
         payload = f"$json{secrets.token_hex(4)}$"
+        head = [
+            "BEGIN READ WRITE",
+            *PINS,
+            "SET LOCAL lock_timeout = '2s'",
+            # Types, labels and functions get their new names here, which locks no relation.
+            *(sql.sql for one in self._unlocked() for sql in one.statements),
+        ]
         answer = self.send(
             [
-                "BEGIN READ WRITE",
-                *PINS,
-                "SET LOCAL lock_timeout = '2s'",
-                # Types, labels and functions get their new names here, which locks no relation.
-                *(sql.sql for one in self._unlocked() for sql in one.statements),
+                *head,
                 _DEPARSE.replace("NAMESPACE", self.namespace),
                 f"SELECT * FROM {self.namespace}.pyinfra_postgres_deparse("
                 f"{payload}{json.dumps(items)}{payload}::jsonb)",
@@ -294,12 +326,16 @@ class Comparison:
         )
         if answer.failure is None:
             return answer
-        if answer.failure.sqlstate == _NO_PRIVILEGE and self.namespace == "pg_temp":
+        remedy = ""
+        lacking = answer.failure.sqlstate == _NO_PRIVILEGE and answer.failure.index == len(head)
+        if lacking and self.namespace == "pg_temp":
             others = self.send([_OTHER_NAMESPACE]).rows
             if others:
                 self.namespace = others[0]
                 return self._sent(items)
-        raise HostError(f"the server could not compare definitions: {answer.failure}")
+            database, role = quoted(self.catalog.database), quoted(self.catalog.role)
+            remedy = f": GRANT TEMPORARY ON DATABASE {database} TO {role}"
+        raise HostError(f"the server could not compare definitions: {answer.failure}{remedy}")
 
     def _key(self, pair: Pair) -> str:
         tables = {reference.name for reference in _tables(pair.declared)}

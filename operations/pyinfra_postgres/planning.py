@@ -15,13 +15,14 @@ from typing_extensions import override
 
 from .answer import Answer
 from .catalog import Catalog, Declared
-from .compare import Comparison
+from .compare import Comparison, Textual
 from .errors import DeclarationError, HostError
-from .kind import Ask, Key, Object, difference, guard
+from .kind import Ask, Key, Object, Same, difference, guard
 from .parse import Reference
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
 from .rewrite import as_stored
+from .rights import Need, usage
 from .session import ALLOW, Draft, Item, Session
 from .stored import USERS_PATH
 
@@ -93,11 +94,16 @@ class Step:
     current: Object | None = None
     target: Object | None = None
     error: str = ""
+    closed: list[Need] = field(factory=list)
+    """What it takes to find what it names, and the role lacks."""
 
-    def look(self, catalog: Catalog, same: Comparison, ask: Ask) -> None:
+    def look(self, catalog: Catalog, same: Same, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
         self.error, self.target = "", None
+        self.closed = usage(one, catalog)
+        if self.closed:
+            same, ask = Textual(), _Unanswered()
         self.current = None
         try:
             self.current = one.find(catalog, ask)
@@ -123,11 +129,14 @@ def _renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
     They come before all else: what remains to be changed is then found under the new names.
     """
     one = item.declaration
+    closed = usage(one, catalog)
     for rename in one.renames(catalog) if item.present else ():
         if rename.old != rename.new:
             catalog.former.setdefault(rename.old, item.operation)
         if reason := _obstacle(rename, catalog):
             plan.refusals.append(Refusal(item.operation, one.title, reason))
+        elif catalog.holds(rename.old) and closed:
+            _lack(item, one, closed, plan)
         elif catalog.holds(rename.old):
             catalog.rename(rename)
             yield rename
@@ -212,6 +221,9 @@ def _change(
     def refuse(reason: str) -> None:
         plan.refusals.append(Refusal(item.operation, one.title, reason))
 
+    if step.closed and (step.error or current != target):
+        _lack(item, one, step.closed, plan)
+        return None
     if step.error:
         refuse(step.error)
         return None
@@ -292,7 +304,13 @@ def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:
             catalog.rights.join(need.group)
             yield Statement(need.remedy)
         else:
-            plan.gaps.append(Lack(step.item.operation, one.title, need))
+            _lack(step.item, one, [need], plan)
+
+
+def _lack(item: Item, one: Object, needs: Sequence[Need], plan: Plan) -> None:
+    """Say what the role lacks, once for all that needs it."""
+    told = {gap.need for gap in plan.gaps if isinstance(gap, Lack)}
+    plan.gaps += [Lack(item.operation, one.title, need) for need in needs if need not in told]
 
 
 _PATIENCE = "SET LOCAL statement_timeout = '10s';\n"

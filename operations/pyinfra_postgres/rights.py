@@ -59,15 +59,17 @@ class Rights:
     """The roles that it may become, and give things to."""
     gives: set[str] = field(factory=set)
     """The roles of which it may make others a member."""
+    closed: set[str] = field(factory=set)
+    """The schemas in which it finds nothing, for want of USAGE."""
 
     @classmethod
-    def read(cls, role: str, rows: list[list[object]]) -> Rights:
-        """The rights from what QUERY printed."""
+    def read(cls, role: str, rows: list[list[object]], closed: list[list[str]]) -> Rights:
+        """The rights from what QUERY printed, and the schemas that are closed to it."""
         named = {str(row[0]): row[1:] for row in rows}
         holds, becomes, gives = (
             {name for name, row in named.items() if row[index]} for index in (1, 2, 3)
         )
-        return cls(role, bool(named[role][0]), holds, becomes, gives)
+        return cls(role, bool(named[role][0]), holds, becomes, gives, {name for (name,) in closed})
 
     @property
     def is_privileged(self) -> bool:
@@ -172,6 +174,32 @@ def create_on_database(catalog: Catalog) -> Iterator[Need]:
         database = quoted(catalog.database)
         grant = f"GRANT CREATE ON DATABASE {database} TO {quoted(rights.role)}"
         yield Need(rights.role, f"CREATE on database {database}", grant)
+
+
+def usage(one: Object, catalog: Catalog) -> list[Need]:
+    """What it takes to find what a declaration names."""
+    rights = catalog.rights
+    named = _schemas(one, catalog) if rights.closed else set()
+    return [
+        Need(
+            rights.role,
+            f"USAGE on schema {quoted(schema)}",
+            f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {quoted(rights.role)}",
+        )
+        for schema in sorted(rights.closed & named)
+    ]
+
+
+def _schemas(one: Object, catalog: Catalog) -> set[str]:
+    """The schemas in which a declaration names something."""
+    own = getattr(one, "name", None)
+    found = {own.schema} if isinstance(own, Name) else set()
+    for kind, name in one.requires():
+        in_public = kind == "function" and Name("public", name.name) in catalog.functions
+        found.add(name.schema or ("public" if in_public else ""))
+    # The key of what is in a schema begins with its kind and the schema.
+    former = [rename.old for rename in one.renames(catalog) if catalog.holds(rename.old)]
+    return found | {key[1] for key in former if len(key) > 2}
 
 
 def _owner(one: Object, catalog: Catalog) -> str | None:

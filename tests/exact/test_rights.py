@@ -79,7 +79,9 @@ def test_a_role_that_may_create_nothing_is_told_so(deploy: Deploy, database: Dat
         f"REVOKE CREATE ON SCHEMA public FROM PUBLIC"
     )
     deploy.project.inventory({"db": database.dsn.replace("postgres@", f"{role}@", 1)})
-    assert "could not compare definitions" in deploy.run().failed().output
+    output = deploy.run().failed().output
+    assert "could not compare definitions: permission denied to create temporary" in output
+    assert f": GRANT TEMPORARY ON DATABASE {database.name} TO {role}" in output
 
 
 def test_a_role_whose_transactions_are_read_only(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 import pyinfra_postgres as pg
 from harness import EVERY_LABEL, NEWEST, Database, one_version
 from harness.process import Outcome, run
+from pyinfra_postgres import compare
 
 DEPLOYER = "deployer"
 
@@ -214,3 +216,148 @@ def test_what_is_given_to_a_role_that_it_made_itself(deployer: Deployer) -> None
         "ALTER TABLE shop.item ADD COLUMN price integer"
     ]
     assert f"ALTER TABLE shop.item OWNER TO {app}" in deployer.database.dump()
+
+
+# A role that owns what is in a schema, and may not look into it.
+CLOSED = """
+    CREATE SCHEMA shop;
+    CREATE TYPE shop.state AS ENUM ('new', 'paid');
+    CREATE TABLE shop.item (a text, state shop.state, CONSTRAINT c CHECK (a IN ('x', 'y')));
+    INSERT INTO shop.item VALUES ('x', 'new');
+    CREATE INDEX i ON shop.item (lower(a)) WHERE a IN ('x', 'y');
+    CREATE VIEW shop.v AS SELECT a FROM shop.item WHERE a IN ('x', 'y');
+    CREATE FUNCTION shop.f(one shop.state) RETURNS boolean LANGUAGE sql
+        RETURN one IN ('new', 'paid');
+    CREATE FUNCTION shop.g() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    ALTER TABLE shop.item OWNER TO DEPLOYER; ALTER TYPE shop.state OWNER TO DEPLOYER;
+    ALTER VIEW shop.v OWNER TO DEPLOYER; ALTER FUNCTION shop.f OWNER TO DEPLOYER;
+    GRANT CREATE ON SCHEMA shop, public TO DEPLOYER;
+    CREATE TABLE job (a text, CONSTRAINT c CHECK (a IN ('x', 'y')));
+    ALTER TABLE job OWNER TO DEPLOYER;
+"""
+AS_STORED: dict[str, Callable[[], object]] = {
+    "a check": lambda: pg.table("shop.item", constraints=[pg.Check("a in ('x', 'y')", name="c")]),
+    "an index": lambda: pg.index("i", "shop.item", ["lower(a)"], where="a in ('x', 'y')"),
+    "a view": lambda: pg.view("shop.v", "select a from shop.item where a in ('x', 'y')"),
+    "a function": lambda: pg.function(
+        "shop.f",
+        arguments="one shop.state",
+        returns="boolean",
+        body="return one in ('new', 'paid')",
+    ),
+    "rows": lambda: pg.rows("shop.item", [{"a": "x", "state": "new"}], key="a"),
+    "a query": lambda: pg.sql("SELECT 1", unless="SELECT EXISTS (SELECT FROM shop.item)"),
+}
+OTHERWISE: dict[str, Callable[[], object]] = {
+    "a new table": lambda: pg.table("shop.sale", [pg.Column("id", "integer")]),
+    "an index that goes": lambda: pg.index("i", "shop.item", present=False),
+    "a trigger elsewhere": lambda: pg.trigger(
+        "t", "job", when="BEFORE INSERT", function="shop.g()"
+    ),
+    "a grant": lambda: pg.grant("SELECT", on="TABLE shop.item", to="PUBLIC"),
+    "another label": lambda: pg.enum("shop.state", ["new", "sent"], renamed={"paid": "sent"}),
+    "another name": lambda: pg.enum("shop.mode", ["new", "paid"], renamed_from="shop.state"),
+    "another schema": lambda: pg.table("item", renamed_from="shop.item"),
+}
+
+
+def block(*operations: Callable[[], object]) -> Callable[[], None]:
+    """Operations in one transaction, and before them something that the server compares."""
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("job", constraints=[pg.Check("a in ('x', 'y')", name="c")])
+            for one in operations:
+                one()
+
+    return deploy
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Verdicts of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compare._remembered.cache_clear()
+
+
+USAGE = (
+    "needs USAGE on schema shop, which role DEPLOYER lacks: GRANT USAGE ON SCHEMA shop TO DEPLOYER"
+)
+
+
+@one_version
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("case", AS_STORED | OTHERWISE)
+def test_a_schema_without_usage_is_named(deployer: Deployer, case: str) -> None:
+    deployer.psql(CLOSED)
+    deploy = block((AS_STORED | OTHERWISE)[case])
+    deployer.lacks(deploy, USAGE)
+    assert "SQLSTATE" not in deployer.run(deploy).messages
+    deployer.psql("GRANT USAGE ON SCHEMA shop TO DEPLOYER")
+    deployer.run(deploy).succeeded()
+
+
+@one_version
+@pytest.mark.usefixtures("memory")
+def test_a_schema_without_usage_is_named_once_whatever_is_remembered(deployer: Deployer) -> None:
+    deployer.psql(CLOSED)
+    deploy = block(*AS_STORED.values())
+    first = deployer.run(deploy).refused().messages
+    deployer.psql("GRANT USAGE ON SCHEMA shop TO DEPLOYER")
+    assert not deployer.run(deploy).succeeded().plan.changes
+    deployer.psql("REVOKE USAGE ON SCHEMA shop FROM DEPLOYER")
+    assert deployer.run(deploy).refused().messages == first
+    assert first.count("shop") == 3
+
+
+@one_version
+def test_what_is_as_written_takes_no_usage(deployer: Deployer) -> None:
+    deployer.psql(CLOSED)
+    column = pg.Column("a", "text")
+    deploy = block(
+        lambda: pg.table("shop.item", [column, pg.Column("state", "shop.state")]),
+        lambda: pg.enum("shop.state", ["new", "paid"]),
+    )
+    assert not deployer.run(deploy).succeeded().plan.changes
+
+
+@one_version
+@pytest.mark.usefixtures("memory")
+def test_a_closed_schema_of_names_without_one(deployer: Deployer) -> None:
+    """Where PostgreSQL does not find them, what is declared would seem to differ."""
+    deployer.psql(
+        "CREATE SCHEMA own AUTHORIZATION DEPLOYER; CREATE FUNCTION f() RETURNS int RETURN 1;"
+        "CREATE VIEW own.v AS SELECT f(); ALTER VIEW own.v OWNER TO DEPLOYER;"
+        "REVOKE USAGE ON SCHEMA public FROM PUBLIC"
+    )
+    deployer.lacks(
+        lambda: pg.view("own.v", "select f()"),
+        "view own.v needs USAGE on schema public, which role DEPLOYER lacks: "
+        "GRANT USAGE ON SCHEMA public TO DEPLOYER",
+    )
+
+
+@one_version
+@pytest.mark.usefixtures("memory")
+def test_a_closed_schema_is_no_place_to_compare_in(deployer: Deployer) -> None:
+    name = deployer.database.name
+    deployer.psql(
+        f"{CLOSED}; CREATE SCHEMA work; GRANT USAGE, CREATE ON SCHEMA work TO DEPLOYER;"
+        f"REVOKE CREATE ON SCHEMA public FROM DEPLOYER; REVOKE TEMP ON DATABASE {name} FROM PUBLIC"
+    )
+    assert not deployer.run(block()).succeeded().plan.changes
+
+
+@one_version
+@pytest.mark.usefixtures("memory")
+def test_another_right_that_comparing_takes_is_no_error_of_the_declaration(
+    deployer: Deployer,
+) -> None:
+    deployer.psql(
+        f"{CLOSED}; GRANT USAGE ON SCHEMA shop TO DEPLOYER; ALTER TYPE shop.state OWNER TO OTHER;"
+        "REVOKE USAGE ON TYPE shop.state FROM PUBLIC"
+    )
+    deployer.lacks(
+        AS_STORED["a function"],
+        "the server could not compare definitions: permission denied for type shop.state",
+    )
