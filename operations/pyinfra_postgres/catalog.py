@@ -39,6 +39,10 @@ PINS = (
     "SET LOCAL array_nulls = on",
     "SET LOCAL jit = off",
     "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+    # Before PostgreSQL 17 there is none.
+    "DO $pin$ BEGIN IF current_setting('transaction_timeout', true) <> '0' "
+    "THEN SET LOCAL transaction_timeout = 0; END IF; END $pin$",
 )
 ALL_ROWS = "SET LOCAL row_security = off"
 """Has a query fail that row security would filter: what is not seen is not gone."""

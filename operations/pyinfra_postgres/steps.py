@@ -36,6 +36,8 @@ TAKE_LOCK = f"""DO $lock$ BEGIN
     RAISE EXCEPTION USING ERRCODE = '{LOCKED}',
       MESSAGE = coalesce(({HOLDERS}), 'another deploy');
   END IF;
+  -- It would be lost with a session that is ended while it waits.
+  SET idle_session_timeout = 0;
 END $lock$"""
 # Where the connection is lost, the id tells later whether the transaction was committed.
 _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"

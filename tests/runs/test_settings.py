@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
+
+import pytest
+
 import pyinfra_postgres as pg
-from harness import Database, Project, one_version
+from harness import EVERY_LABEL, Database, Project, finished, one_version, until
 from harness.process import run
 
 BEFORE = """
@@ -61,3 +65,77 @@ def test_sql_means_the_same_through_psql(project: Project, database: Database) -
     again = project.run("inventory.py", "deploy.py", "-y", env=path).succeeded()
     assert "created" not in again.output
     assert "changed in" not in again.output
+
+
+# What is asked before a plan, its stages, and a check after it: each takes longer than 300 ms.
+SLOW = """
+    CREATE TYPE state AS ENUM ('a');
+    CREATE FUNCTION slow(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE
+        AS 'BEGIN PERFORM pg_sleep(0.2); RETURN $1; END';
+    CREATE TABLE t (id integer, s state); INSERT INTO t VALUES (1), (2), (3), (4);
+"""
+SLOW_DEPLOY = """
+    with pg.transaction():
+        pg.enum("state", ["a", "b"])
+        pg.table("t", [pg.Column("id", "integer"), pg.Column("s", "state", default="'b'")])
+        pg.sql("INSERT INTO t SELECT 5 FROM pg_sleep(0.6)",
+               unless="SELECT EXISTS (SELECT FROM t WHERE id = 5) FROM pg_sleep(0.6)")
+        pg.index("i", "t", ["slow(id)"])
+    pg.check("It is there", "SELECT s FROM t, pg_sleep(0.6) WHERE id = 5", [("b",)])
+"""
+TIMEOUTS = ["statement", "transaction", "idle_in_transaction_session", "idle_session"]
+
+
+@pytest.fixture
+def hurried(database: Database) -> str:
+    """The DSN of a role that may do anything, but nothing for longer than 300 ms."""
+    role = f"hurried_{secrets.token_hex(3)}"
+    database.psql(f"CREATE ROLE {role} SUPERUSER LOGIN")
+    for one in TIMEOUTS:
+        if one != "transaction" or database.server.version >= 17:
+            database.psql(f"ALTER ROLE {role} SET {one}_timeout = '300ms'")
+    return database.dsn.replace("postgres@", f"{role}@", 1)
+
+
+@pytest.mark.parametrize("server", EVERY_LABEL, indirect=True)
+def test_timeouts_of_the_role_end_nothing(
+    project: Project, database: Database, hurried: str
+) -> None:
+    database.psql(SLOW)
+    project.inventory({"one": hurried})
+    project.deploy(SLOW_DEPLOY)
+    project.run().succeeded()
+    assert database.psql("SELECT s FROM t WHERE id = 5") == "b"
+    assert database.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == "t"
+
+
+@one_version
+def test_timeouts_of_the_role_end_nothing_through_psql(
+    project: Project, database: Database, hurried: str
+) -> None:
+    database.psql(SLOW)
+    project.inventory({"@local": {"postgres_dsn": hurried}})
+    project.deploy(SLOW_DEPLOY)
+    path = {"PATH": f"{database.server.binaries}:/usr/bin:/bin"}
+    project.run("inventory.py", "deploy.py", "-y", env=path).succeeded()
+    assert database.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == "t"
+
+
+@one_version
+def test_the_deploy_lock_is_kept_while_a_plan_waits(
+    project: Project, database: Database, hurried: str
+) -> None:
+    database.psql("CREATE TABLE t (id integer)")
+    project.inventory({"one": hurried}, postgres_lock_timeout=100)
+    project.deploy('pg.table("t", [pg.Column("id", "integer"), pg.Column("more", "text")])\n')
+    with database.watch() as seen, database.holding("SELECT * FROM t") as holder:
+        process = project.start()
+        until(lambda: tried(database) == 3)
+        holder.rollback()
+        finished(process).succeeded()
+    assert len({one.pid for one in seen.entries if "ADD COLUMN" in one.message}) == 1
+
+
+def tried(database: Database) -> int:
+    entries = database.server.log_entries()
+    return sum("ADD COLUMN" in one.message for one in entries if one.database == database.name)

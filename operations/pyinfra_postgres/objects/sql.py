@@ -36,7 +36,11 @@ _NEVER_IN_A_TRANSACTION = frozenset(
 )
 _SETS = re.compile(r"VariableSetStmt|set_config|DoStmt")
 # What the transaction has set, by the parameter's name.
-_OWN = {pin.split()[2].lower(): pin for pin in (*PINS, "SET LOCAL search_path = public")}
+_OWN = {
+    name.lower(): pin
+    for pin in (*PINS, "SET LOCAL search_path = public")
+    for name in re.findall(r"SET LOCAL (\w+)", pin)
+}
 _WHOLE_REINDEX = frozenset(
     {"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}
 )
