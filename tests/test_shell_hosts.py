@@ -46,8 +46,14 @@ def test_a_failure_names_its_statement_and_leaves_nothing(
     project: Project, database: Database
 ) -> None:
     project.inventory({"@local": {"postgres_dsn": database.dsn}})
-    project.deploy(DEPLOY.replace("id in (1, 2, 3)", "id in (1, 2, 'x')"))
+    broken = DEPLOY.replace("id in (1, 2, 3)", "id in (1, 2, 'x')")
+    project.deploy(broken)
+    tried = run(project, database, "deploy.py", "-y")
+    assert "table shop.job: PostgreSQL refuses it: " in tried
+    assert "SQLSTATE 22P02" in tried
 
+    # SQL of the user's own ends the trial.
+    project.deploy(broken.replace("pg.schema(", 'pg.sql("SELECT 1"); pg.schema('))
     output = run(project, database, "deploy.py", "-y")
 
     assert "table shop.job failed" in output

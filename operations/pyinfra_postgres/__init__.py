@@ -17,7 +17,7 @@ differs. The layers, each using only those above it:
     dependents                     what uses what, and how it is made anew
     query, tabular                 queries from the command line, and their rows
     session, planning              what is known of a host; from declarations to its plan
-    steps, rollout, render         a plan as one session; running it; showing it
+    steps, trial, rollout, render  a plan as one session; trying it; running it; showing it
     converge                       the operation behind all
     neon_api, neon                 Neon's API; its branches as hosts
     rehearsal, cli                 deploys on a copy of a branch

@@ -123,6 +123,9 @@ class Object:
     runs: ClassVar[bool] = False
     """Whether it is something to do, rather than something that is."""
 
+    locks_nothing: ClassVar[bool] = False
+    """Whether it is changed without the lock of a relation."""
+
     @property
     def exists(self) -> bool:
         """Whether it is more than the absence of itself."""

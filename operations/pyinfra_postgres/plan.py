@@ -147,6 +147,8 @@ class Statement:
     drops; but before what they remove, which it may use itself."""
     also: tuple[str, ...] = ()
     """What PostgreSQL drops with it."""
+    trial: str | None = None
+    """What a trial of the transaction runs in its place, so that no rows are read or written."""
     summary: str = ""
     """What a person reads instead, where it is long or holds what must not be shown."""
     hidden: tuple[str, ...] = ()
@@ -186,6 +188,8 @@ class Change:
     statements: tuple[Statement, ...]
     is_renamed: bool = False
     """Whether the object, or a part of it, gets another name first."""
+    is_quiet: bool = False
+    """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
 
 
 @frozen

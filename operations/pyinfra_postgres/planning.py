@@ -275,13 +275,15 @@ def _change(
     if target is not None and not (catalog.renames or catalog.rows_change):
         for reason in _objections(target, current, catalog, ask):
             refuse(reason)
+    action = _action(current, target)
     change = Change(
         item.operation,
         one.title,
-        _action(current, target),
+        action,
         (*_renaming(renamed, catalog), *difference(current, target)),
         tuple(_fitting(statement, one, catalog) for statement in statements),
         bool(renamed),
+        not renamed and _is_quiet(one, action, statements, catalog),
     )
     if target is not None:
         target.store(catalog, current)
@@ -380,6 +382,22 @@ def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
     if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):
         statement = evolve(statement, publishes=None)
     return statement
+
+
+def _is_quiet(
+    one: Object, action: Action, statements: Iterable[Statement], catalog: Catalog
+) -> bool:
+    """Whether a change locks no relation that was there before the plan."""
+    if one.locks_nothing:
+        return True
+    holder = one.belongs_to()
+    own = [ref.name for ref in (*one.provides(), *([holder] if holder else []))]
+    if action is not Action.CREATE and catalog.created.isdisjoint(own):
+        return False
+    there = catalog.relation_kinds.keys() - catalog.created
+    return action is not Action.RUN and not any(
+        lock.relation in there for statement in statements for lock in statement.locks
+    )
 
 
 def _action(current: Object | None, target: Object | None) -> Action:

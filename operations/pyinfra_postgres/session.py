@@ -96,6 +96,8 @@ class Session:
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
+    tried: set[Block] = field(factory=set)
+    """The blocks whose plans the server has tried."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 

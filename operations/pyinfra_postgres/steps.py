@@ -104,6 +104,20 @@ def messages(plan: Plan, fingerprint: str, lock_timeout: int) -> list[Message]:
     ]
 
 
+def trial(statements: Sequence[tuple[Change, Statement]]) -> Message:
+    """A transaction that runs statements for a few seconds at most, and is rolled back."""
+    head = ["BEGIN READ WRITE", *_settings(1000), "SET LOCAL statement_timeout = '10s'"]
+    return [
+        *(Step(Part.BEGIN, sql) for sql in head),
+        *(Step(Part.MAIN, _tried(one), change, one) for change, one in statements),
+        Step(Part.COMMIT, "ROLLBACK"),
+    ]
+
+
+def _tried(one: Statement) -> str:
+    return one.sql if one.trial is None else one.trial
+
+
 def resumed(session: Sequence[Message], failed: Step) -> list[Message]:
     """What is left of a session from a failed statement after the transaction on."""
     place = next(number for number, message in enumerate(session) if message[0] is failed)
@@ -139,19 +153,21 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     main = plan.of(Stage.MAIN)
     if not main:
         return
-    head = [
-        "BEGIN READ WRITE",
-        _TELL,
-        *(pin for pin in catalogs.PINS if "search_path" not in pin),
-        "SET LOCAL search_path = public",
-        catalogs.ALL_ROWS,
-        f"SET LOCAL lock_timeout = {lock_timeout}",
-        *_all_locks(plan, lock_timeout),
-    ]
+    head = ["BEGIN READ WRITE", _TELL, *_settings(lock_timeout), *_all_locks(plan, lock_timeout)]
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
         *(Step(Part.MAIN, one.sql, change, one) for change, one in main),
         Step(Part.COMMIT, "COMMIT"),
+    ]
+
+
+def _settings(lock_timeout: int) -> list[str]:
+    """What a transaction sets for itself."""
+    return [
+        *(pin for pin in catalogs.PINS if "search_path" not in pin),
+        "SET LOCAL search_path = public",
+        catalogs.ALL_ROWS,
+        f"SET LOCAL lock_timeout = {lock_timeout}",
     ]
 
 

@@ -17,6 +17,7 @@ from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .planning import Questions, add
 from .session import Block, Draft, Item, Session, without_collector
+from .trial import objection
 from .undeclared import held_columns, in_order, leftovers
 
 
@@ -71,6 +72,8 @@ def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
     if draft.items and session.host not in session.state.failed_hosts:
         try:
             _finish(session, block, draft)
+            if draft.plan.sound and (found := objection(session, block)):
+                draft.plan.refusals.append(found)
         except (HostError, DeclarationError) as error:
             yield from fail(session, [f"the end of the transaction: {error}"])
             return

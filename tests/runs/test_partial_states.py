@@ -46,7 +46,8 @@ def way(databases: Databases, tmp_path: Path) -> Way:
     platform = Platform(Project(tmp_path / "whole"))
     with database.watch() as seen:
         platform("deploy", database, sync_fixtures=True).succeeded()
-    (script,) = [one for one in seen.statements if "CREATE TABLE public.sync_progress" in one]
+    scripts = [one for one in seen.statements if "CREATE TABLE public.sync_progress" in one]
+    (script,) = [one for one in scripts if one.endswith("COMMIT")]
     return Way(statements_of(script), database.dump(), database.rows(ROWS))
 
 

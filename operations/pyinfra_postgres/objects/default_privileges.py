@@ -53,6 +53,7 @@ class Defaults(Privileges):
     """What one role gets on objects of a kind that another one creates, in a schema or anywhere."""
 
     kind: ClassVar[str] = "default_privileges"
+    locks_nothing: ClassVar[bool] = True
 
     creator: Exact = field(kw_only=True)
     schema: str = field(default="", kw_only=True)
@@ -105,6 +106,7 @@ class DefaultPrivileges(Object):
     """Privileges on objects still to be created, as ALTER DEFAULT PRIVILEGES has them."""
 
     kind: ClassVar[str] = "default_privileges"
+    locks_nothing: ClassVar[bool] = True
 
     privileges: tuple[str, ...] = field(converter=texts)
     on: str = field(converter=_kind)

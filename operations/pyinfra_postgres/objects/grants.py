@@ -79,6 +79,7 @@ class Privileges(Object):
     """What one role may do with one object."""
 
     kind: ClassVar[str] = "grant"
+    locks_nothing: ClassVar[bool] = True
 
     target: Target
     grantee: Exact
@@ -316,6 +317,7 @@ class Grant(Object):
     """Privileges on objects to roles, as GRANT has them."""
 
     kind: ClassVar[str] = "grant"
+    locks_nothing: ClassVar[bool] = True
 
     privileges: tuple[str, ...] = field(converter=texts)
     on: str = field()

@@ -92,6 +92,7 @@ class Role(Object):
     """A role of the server; all databases of the server share it."""
 
     kind: ClassVar[str] = "role"
+    locks_nothing: ClassVar[bool] = True
 
     name: Exact = field(converter=identifier)
     login: bool | None = field(default=None, kw_only=True)

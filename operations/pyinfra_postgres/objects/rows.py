@@ -367,8 +367,10 @@ def _lost(rows: Rows) -> tuple[Loss, ...]:
 def _statement(
     head: str, rest: str, count: int, rows: Iterable[Row], losses: tuple[Loss, ...] = ()
 ) -> Statement:
+    sql = head + rest
     return Statement(
-        head + rest,
+        sql,
+        trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",
         hidden=_hidden(rows),

@@ -37,7 +37,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
-from ..plan import Lock, Loss, Stage, Statement
+from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
 from . import foreign_keys, objections, stored_constraints, table_constraints
@@ -444,7 +444,12 @@ def _created(declared: Table) -> Iterator[Statement]:
     inner = f"\n{body}\n" if body else ""
     key = declared.partition_by or ""
     partitioned = f" PARTITION BY {closed(key)}" if key else ""
-    yield Statement(f"CREATE TABLE {declared.name} ({inner}){partitioned}")
+    inside = [one for one in declared.constraints if one not in later]
+    keys = {one.table for one in inside if isinstance(one, ForeignKey)}
+    yield Statement(
+        f"CREATE TABLE {declared.name} ({inner}){partitioned}",
+        locks=tuple(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in sorted(keys - {declared.name})),
+    )
     for one in apart:
         yield Statement(f"ALTER TABLE {declared.name} ADD {one.written()}")
     for one in later:

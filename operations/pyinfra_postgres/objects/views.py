@@ -231,7 +231,8 @@ class MaterializedView(_Query):
             return
         target = f"MATERIALIZED VIEW {declared.name}"
         if current is None:
-            yield Statement(f"CREATE {target} AS\n{declared.query}")
+            create = f"CREATE {target} AS\n{declared.query}"
+            yield Statement(create, trial=f"{create}\nWITH NO DATA")
         elif current.query != declared.query:
             remade = declared.remade or Remade()
             yield from declared._anew("MATERIALIZED VIEW")
