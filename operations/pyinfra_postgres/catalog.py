@@ -404,9 +404,29 @@ CHANGED = "PG002"
 
 def script() -> list[str]:
     """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
+    return _pinned(_whole())
+
+
+def read_ahead() -> list[str]:
+    """The statements that read it and keep the row in the session, for `what_was_read`.
+
+    The transaction is over then, and its locks are gone, however long nobody asks for the row.
+    """
+    return _pinned(f"DECLARE {_KEPT} CURSOR WITH HOLD FOR {_whole()}")
+
+
+def what_was_read() -> list[str]:
+    """The statements that give the row that `read_ahead` has kept."""
+    return ["BEGIN READ ONLY", f"FETCH ALL FROM {_KEPT}", f"CLOSE {_KEPT}", "COMMIT"]
+
+
+_KEPT = "pyinfra_postgres_catalog"
+
+
+def _whole() -> str:
     sections = _sections(f"json_build_array({_HASH}, json_agg(j))")
     parts = ",\n".join(f"'{name}', ({query})" for name, query in sections.items())
-    return _pinned(f"SELECT json_build_object({parts})")
+    return f"SELECT json_build_object({parts})"
 
 
 def fingerprint_script() -> list[str]:

@@ -110,6 +110,17 @@ def _run_psql(host: Host, client: Psql, statements: Sequence[str]) -> tuple[int,
     return psql.answer(statements, succeeded, output.stdout_lines, output.stderr_lines)
 
 
+def begin(host: Host, statements: Sequence[str]) -> bool:
+    """Have a server begin with a script, whether that is possible: a psql is waited for.
+
+    The next script waits for its end. How it ends is not told.
+    """
+    from .connector import PostgresConnector
+
+    connector = host.connector
+    return isinstance(connector, PostgresConnector) and connector.begin_script(statements)
+
+
 def end_session(host: Host) -> None:
     """Leave nothing of a script behind: no lock, no setting. A psql has ended anyway."""
     from .connector import PostgresConnector

@@ -9,7 +9,7 @@ import re
 import select
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -57,6 +57,8 @@ class Connection:
     delay: float
     """Seconds before the second attempt; twice as long before each further one."""
     session: psycopg.Connection[Any] | None = None
+    begun: bool = False
+    """Whether a message has been sent whose answer nobody has waited for."""
 
     def open(self) -> None:
         """Connect, within bounds and visibly. Raises ConnectError."""
@@ -71,6 +73,7 @@ class Connection:
             for notice in where.notices:
                 self.say(notice)
         self.close()
+        self.begun = False
         changes = self._defaults() | where.changes
         doing = f"waking {self.host}" if where.is_neon else "connecting again"
         self.session = self._patiently(changes, doing, trusted=where.is_neon)
@@ -164,6 +167,23 @@ class Connection:
             first += len(message)
         return answer
 
+    def begin(self, statements: Sequence[str]) -> bool:
+        """Send a message, whether that is possible; the next one waits for its end.
+
+        How it ends is not told.
+        """
+        if self.session and not self.begun and not self._escapes():
+            with suppress(psycopg.Error):
+                self.session.pgconn.send_query(";\n".join(statements).encode())
+                self.session.pgconn.flush()
+                self.begun = True
+        return self.begun
+
+    def _escapes(self) -> bool:
+        """Whether a backslash in quotes means more than itself."""
+        assert self.session
+        return self.session.pgconn.parameter_status(_CONFORMING) == b"off"
+
     def _begin(self, statements: Sequence[str]) -> Answer:
         """Send a script's first message, on a new connection where this one was lost."""
         assert self.session
@@ -189,8 +209,11 @@ class Connection:
 
         self.session.add_notice_handler(heard)
         try:
+            if self.begun:
+                self.begun = False
+                self.session.wait(generators.execute(self.session.pgconn))
             # What a backslash in quotes means is settled before a message is read.
-            if self.session.pgconn.parameter_status(_CONFORMING) == b"off":
+            if self._escapes():
                 self.session.execute("SET standard_conforming_strings = on")
             results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
             answer = self._answer(statements, results)

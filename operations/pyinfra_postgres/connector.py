@@ -106,6 +106,10 @@ class PostgresConnector(BaseConnector):
         assert self.connection
         return self.connection.run(messages, started)
 
+    def begin_script(self, statements: Sequence[str]) -> bool:
+        """Begin with a script, whether that is possible; the next one waits for its end."""
+        return self.connection is not None and self.connection.begin(statements)
+
     def end_session(self) -> None:
         """Leave nothing of a script behind in the connection: no lock, no setting."""
         if self.connection:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gc
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
@@ -23,13 +25,15 @@ from pyinfra.context import ctx_host
 from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
-from .command import run
+from .command import begin, run
 from .connector import check_host_data
 from .errors import HostError, UnreachableError
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
 
+AHEAD = 10.0
+"""Seconds for which a catalog that was read ahead is news."""
 ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
 
@@ -98,6 +102,8 @@ class Session:
     built_in_functions: frozenset[str] | None = None
     tried: set[Block] = field(factory=set)
     """The blocks whose plans the server has tried."""
+    looked_ahead: float | None = None
+    """When the server began to read the catalog ahead, in seconds; long ago once it was used."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 
@@ -131,6 +137,23 @@ class Session:
             self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
 
+    def look_ahead(self) -> None:
+        """Have the server read the catalog while pyinfra reads the rest of the deploy."""
+        is_first = self.looked_ahead is None and not self.catalogs and not self.executing
+        if is_first and begin(self.host, catalogs.read_ahead()):
+            self.looked_ahead = time.monotonic()
+
+    def _read_ahead(self) -> Answer | None:
+        """What that found, as long as it is news: no operation has run anywhere since."""
+        since, self.looked_ahead = self.looked_ahead, -math.inf
+        ran = any(one.ops or one.error_ops for one in self.state.results.values())
+        if ran or since is None or time.monotonic() - since > AHEAD:
+            return None
+        answer = self.read(catalogs.what_was_read())
+        # Where it failed, or its session was lost, it left nothing.
+        is_there = answer.failure is None or answer.failure.sqlstate != "34000"
+        return answer if is_there else None
+
     def waiting(self) -> Iterator[Object]:
         """The declarations that have not had their turn in the current phase."""
         had = {
@@ -155,7 +178,7 @@ class Session:
             check_host_data(self.host.data.dict())
         except ConnectError as error:
             raise HostError(str(error)) from None
-        answer = self.read(catalogs.script())
+        answer = self._read_ahead() or self.read(catalogs.script())
         if answer.failure and answer.failure.sqlstate == "55P03":
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")

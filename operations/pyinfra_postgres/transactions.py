@@ -48,6 +48,7 @@ def transaction(exact: Exactness = False) -> Iterator[None]:
             raise DeclarationError("exact= belongs to the outermost pg.transaction()")
         yield
         return
+    session.look_ahead()
     session.block = Block(exact=words)
     try:
         with without_collector():

@@ -10,6 +10,7 @@ from harness import Database, Databases, Platform, Project, one_version
 SNAPSHOT = re.compile(
     r"BEGIN READ ONLY;.*?SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
 )
+FETCHED = re.compile(r"BEGIN READ ONLY;\nFETCH ALL FROM \w+;\nCLOSE \w+;\nCOMMIT$")
 FINGERPRINT = re.compile(r"BEGIN READ ONLY;.*IF md5\(.*RAISE EXCEPTION.*COMMIT$", re.DOTALL)
 COMPARISON = re.compile(r"BEGIN READ WRITE;.*CREATE FUNCTION pg_temp\..*ROLLBACK$", re.DOTALL)
 TRIAL = re.compile(r"BEGIN READ WRITE;.*CREATE TABLE.*\nROLLBACK$", re.DOTALL)
@@ -71,6 +72,8 @@ def kind(message: str) -> str:
         return "pooler?"
     if SNAPSHOT.match(message):
         return "snapshot"
+    if FETCHED.match(message):
+        return "fetched"
     if COMPARISON.match(message):
         return "comparison"
     if FINGERPRINT.match(message):
@@ -94,6 +97,7 @@ def test_a_transaction_is_one_message_under_one_lock(
     assert [kind(one) for one in seen.statements] == [
         "pooler?",
         "snapshot",
+        "fetched",
         "built-in functions",
         "trial",
         "deploy lock",
