@@ -17,9 +17,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from attrs import field, frozen, mutable
+from attrs import field, mutable
 from typing_extensions import override
 
 from .answer import Answer
@@ -93,8 +93,7 @@ _T = TypeVar("_T")
 _PROBE = Signature("pyinfra_postgres_probe", "() RETURNS void")
 
 
-@frozen
-class Fragment:
+class Fragment(NamedTuple):
     """A text, and the template, function and search path in which it is read."""
 
     template: str
@@ -109,8 +108,7 @@ class Fragment:
         return self.template.replace("{}", f"\n{self.text}\n")
 
 
-@frozen
-class Pair:
+class Pair(NamedTuple):
     """A declared fragment and the stored one."""
 
     template: str
@@ -338,13 +336,13 @@ class Comparison:
         raise HostError(f"the server could not compare definitions: {answer.failure}{remedy}")
 
     def _key(self, pair: Pair) -> str:
-        tables = {reference.name for reference in _tables(pair.declared)}
-        if pair.on:
-            tables.add(pair.on)
-        shapes = sorted(self.catalog.shape(table) for table in tables)
-        parts: tuple[Any, ...] = (self.catalog.version // 10000, self.catalog.environment)
-        parts += (pair.template, pair.declared, pair.stored, pair.signature, *shapes)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        tables = {reference.name for reference in _tables(pair.declared)} | {pair.on}
+        shapes = sorted(self.catalog.shape(table) for table in tables if table)
+        said = [pair.template, pair.declared, pair.stored]
+        if pair.signature:
+            said += ["of", *pair.signature]
+        known = (str(self.catalog.version // 10000), self.catalog.environment, *said, *shapes)
+        return hashlib.sha256("\0".join(known).encode()).hexdigest()
 
 
 def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
+from operator import contains
 from types import NoneType
 from typing import (
     TYPE_CHECKING,
@@ -18,7 +18,7 @@ from typing import (
     cast,
 )
 
-from attrs import evolve, fields, has
+from attrs import evolve, fields
 
 from . import renames
 from .errors import DeclarationError
@@ -301,40 +301,30 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 def check_plain(what: str, one: Any) -> None:
     """Raise DeclarationError where a plain attribute has a value of another type.
 
-    Python takes "no" for true; and a number in quotes would never equal the catalog's. No text, not
-    even in parts like columns, has a null byte: PostgreSQL can't be sent one.
+    Python takes "no" for true; and a number in quotes would never equal the catalog's.
     """
-    for attribute in fields(cast(Any, type(one))):
-        if _has_null_byte(getattr(one, attribute.name)):
-            raise DeclarationError(
-                f"{what}: {attribute.name} has a null byte, which PostgreSQL stores in no text"
-            )
-    for name, expected in _plain_attributes(cast(Hashable, type(one))):
-        value = getattr(one, name)
-        if type(value) in expected:
-            continue
-        if isinstance(value, bool) or not isinstance(value, expected):
-            names = " or ".join(_SPOKEN[type_] for type_ in expected if type_ in _SPOKEN)
-            raise DeclarationError(f"{what}: {name} is {names}, not {value!r}")
-
-
-def _has_null_byte(value: Any) -> bool:
-    match value:
-        case str():
-            return "\x00" in value
-        case Mapping():
-            return any(map(_has_null_byte, chain.from_iterable(value.items())))
-        case list() | tuple() | set() | frozenset():
-            return any(map(_has_null_byte, value))
-        case _ if has(type(value)):
-            return any(_has_null_byte(getattr(value, one.name)) for one in fields(type(value)))
-    return False
+    names, expected = _plain_attributes(cast(Hashable, type(one)))
+    given = [getattr(one, name) for name in names]
+    if _are(tuple(map(type, given)), expected):
+        return
+    for name, value, types in zip(names, given, expected, strict=True):
+        if isinstance(value, bool) > (bool in types) or not isinstance(value, types):
+            spoken = " or ".join(_SPOKEN[type_] for type_ in types if type_ in _SPOKEN)
+            raise DeclarationError(f"{what}: {name} is {spoken}, not {value!r}")
 
 
 @cache
-def _plain_attributes(one: Hashable) -> list[tuple[str, tuple[type, ...]]]:
+def _are(found: tuple[type, ...], expected: tuple[tuple[type, ...], ...]) -> bool:
+    """Whether values have just the types that are expected; few combinations ever occur."""
+    return all(map(contains, expected, found))
+
+
+@cache
+def _plain_attributes(one: Hashable) -> tuple[list[str], tuple[tuple[type, ...], ...]]:
+    """The names of a class's plain attributes, and the types that they may have."""
     types = {attribute.name: str(attribute.type) for attribute in fields(cast(Any, one))}
-    return [(name, _PLAIN[type_]) for name, type_ in types.items() if type_ in _PLAIN]
+    names = [name for name, type_ in types.items() if type_ in _PLAIN]
+    return names, tuple(_PLAIN[types[name]] for name in names)
 
 
 _SPOKEN = {bool: "True or False", int: "a number", str: "text"}

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pglast import keywords
-from psycopg import sql
+from psycopg import DataError, sql
 
 from .errors import DeclarationError
 
@@ -132,8 +132,11 @@ def listed(names: Iterable[str]) -> str:
 
 
 def literal(value: object) -> str:
-    """The value as a SQL literal."""
-    return sql.Literal(value).as_string().strip()
+    """The value as a SQL literal. Raises DeclarationError where PostgreSQL can't store it."""
+    try:
+        return sql.Literal(value).as_string().strip()
+    except DataError as error:
+        raise DeclarationError(f"{error}: {value!r}") from None
 
 
 def role_sql(role: str) -> str:

@@ -111,15 +111,24 @@ def statements(text: str) -> tuple[Node, ...]:
 
     Raises DeclarationError with PostgreSQL's own message and the place.
     """
-    parsed = json.loads(_POSITION.sub("", _FIRST_POSITION.sub("{", _parsed(text))))
-    return tuple(item["stmt"] for item in parsed.get("stmts", ()))
+    return _trees(_parsed(text))
 
 
-def _parsed(text: str) -> str:
-    try:
-        return parse_sql_json(text)
-    except ParseError as error:
-        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+def _trees(parsed: str) -> tuple[Node, ...]:
+    found = json.loads(_POSITION.sub("", _FIRST_POSITION.sub("{", parsed)))
+    return tuple(item["stmt"] for item in found.get("stmts", ()))
+
+
+def _parsed(text: str, shown: str | None = None) -> str:
+    """The JSON of the statements in `text`; an error shows it, or what is given for that."""
+    if "\x00" in text:
+        reason = "a NUL (0x00) byte, which PostgreSQL stores in no text,"
+    else:
+        try:
+            return parse_sql_json(text)
+        except ParseError as error:
+            reason = error.args[0]
+    raise DeclarationError(f"{reason} in {_short(text if shown is None else shown)!r}")
 
 
 # Inside a string of the JSON these quotes would be escaped.
@@ -172,21 +181,20 @@ def optional_expression(text: str | None) -> str | None:
 
 @lru_cache(maxsize=1024)
 def tree(text: str) -> Node:
-    """The parse tree of one expression.
+    """The parse tree of one expression."""
+    (found,) = _trees(_parsed_expression(text))
+    return found["AlterDomainStmt"]["def"]  # type: ignore[no-any-return]
+
+
+def _parsed_expression(text: str) -> str:
+    """The JSON of a statement that ends with one expression, after which nothing can follow.
 
     A line break closes a trailing comment, and the parentheses catch what would end early.
     """
-    try:
-        found = statements(f"SELECT (\n{text}\n)")
-    except DeclarationError as error:
-        reason = str(error).split(" in '", 1)[0].split(' in "', 1)[0]
-        raise DeclarationError(f"{reason} in {_short(text)!r}") from None
-    match found:
-        case ({"SelectStmt": {"targetList": [{"ResTarget": {"val": value, **name}}], **rest}},) if (
-            not name and set(rest) <= {"limitOption", "op"} and rest["op"] == "SETOP_NONE"
-        ):
-            return value  # type: ignore[no-any-return]
-    raise DeclarationError(f"expected one SQL expression: {_short(text)!r}")
+    parsed = _parsed(f"ALTER DOMAIN d SET DEFAULT (\n{text}\n)", text)
+    if parsed.count('"stmt":{"') != 1:
+        raise DeclarationError(f"expected one SQL expression: {_short(text)!r}")
+    return parsed
 
 
 def same_expression(one: str, other: str) -> bool:
@@ -374,7 +382,14 @@ def expression_references(text: str) -> tuple[Reference, ...]:
 
     They are kept rather than its tree, which is large and rarely needed.
     """
-    return tuple(references(tree(text)))
+    parsed = _parsed_expression(text)
+    if not any(key in parsed for key in _NAMING):
+        return ()
+    return tuple(references(json.loads(parsed)))
+
+
+# Inside a string of the JSON these quotes would be escaped.
+_NAMING = ('"RangeVar":{', '"FuncCall":{', '"typeName":{', '"TypeName":{')
 
 
 def declared_references(*texts: str | None) -> Iterator[Reference]:

@@ -12,6 +12,7 @@ from enum import Enum
 
 from attrs import field, frozen, mutable
 
+from .errors import DeclarationError
 from .names import Name, literal, quoted
 from .parse import Reference, closed
 from .rights import Need
@@ -94,6 +95,11 @@ def _locks(given: Name | Lock | tuple[Lock, ...] | None) -> tuple[Lock, ...]:
     return given
 
 
+def _sendable(_: object, __: object, sql: str) -> None:
+    if "\x00" in sql:
+        raise DeclarationError("it has a NUL (0x00) byte, which PostgreSQL stores in no text")
+
+
 @frozen
 class Loss:
     """What rows of a relation may lose by a statement, which needs permission by name."""
@@ -126,9 +132,9 @@ class Loss:
 
 @frozen
 class Statement:
-    """One SQL statement of a plan."""
+    """One SQL statement of a plan. Raises DeclarationError where PostgreSQL can't be sent it."""
 
-    sql: str
+    sql: str = field(validator=_sendable)
     stage: Stage = Stage.MAIN
     hazards: tuple[Hazard, ...] = ()
     locks: tuple[Lock, ...] = field(default=(), converter=_locks)

@@ -78,8 +78,8 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
             yield from _within(stored, exact, catalog, known)
     periods = _periods(known)
     for key, one in catalog.objects.items():
-        holder = holders.get(one.belongs_to())
-        if holder and key not in known and not _goes_with_another(one, catalog, periods):
+        holder = None if key in known else holders.get(one.belongs_to())
+        if holder and not _goes_with_another(one, catalog, periods):
             title, exact = holder
             name = one.title.partition(" ")[2]
             what = Undeclared(title, one.kind, name, _shortened(one.brief()))

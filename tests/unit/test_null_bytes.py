@@ -1,24 +1,28 @@
-"""A null byte, which PostgreSQL can't be sent, is told where it is declared."""
+"""A null byte, which PostgreSQL can't be sent, is refused before anything is."""
 
 from __future__ import annotations
 
 import pytest
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.kind import Object, check_plain
+from pyinfra_postgres.kind import Object
 from pyinfra_postgres.objects.enums import Enum
 from pyinfra_postgres.objects.schemas import Schema
+from pyinfra_postgres.parse import expression, split_statements
 
 
 @pytest.mark.parametrize(
-    ("one", "attribute"),
-    [
-        (Schema("s", comment="a\0b"), "comment"),
-        (Enum("e", ["a", "b\0"]), "labels"),
-        (Enum("e", ["a"], replaced={"\0": "a"}), "replaced"),
-    ],
-    ids=["a comment", "a label", "a label that goes"],
+    "one",
+    [Schema("s", comment="a\0b"), Enum("e", ["a", "b\0"])],
+    ids=["a comment", "a label"],
 )
-def test_it_is_refused_with_the_attribute(one: Object, attribute: str) -> None:
-    with pytest.raises(DeclarationError, match=f"^{one.title}: {attribute} has a null byte"):
-        check_plain(one.title, one)
+def test_no_statement_has_one(one: Object) -> None:
+    with pytest.raises(DeclarationError, match="NUL"):
+        list(one.diff(None, one))
+
+
+def test_no_sql_has_one() -> None:
+    with pytest.raises(DeclarationError, match=r"NUL.* in 'a\\x00'"):
+        expression("a\0")
+    with pytest.raises(DeclarationError, match="NUL"):
+        split_statements("SELECT 1; \0 DROP TABLE t")

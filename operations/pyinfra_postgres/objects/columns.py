@@ -50,6 +50,7 @@ _OPTIONAL = ("collation", "storage", "compression", "statistics", "comment")
 _always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from")
 _stored = attrgetter(*_ALWAYS, *_OPTIONAL)
 _NOTHING = (None,) * (len(_OPTIONAL) + 1)
+_BARE: dict[str, Any] = {"primary_key": False, "unique": False, "references": None}
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -137,6 +138,13 @@ class Column:
         if self.virtual and self.generated is None:
             raise DeclarationError(f"column {self.name}: virtual is for a generated one")
 
+    def bare(self, keyed: bool) -> Column:
+        """Itself without its own constraints, which its table has; not null in a primary key."""
+        nullable = self.nullable and not keyed
+        if nullable == self.nullable and not (self.primary_key or self.unique or self.references):
+            return self
+        return evolve(self, nullable=nullable, **_BARE)
+
     def requires(self) -> Iterator[Reference]:
         """The types and functions that it names."""
         yield from type_references(self.type)
@@ -204,23 +212,24 @@ class Column:
             "compression": either(self.compression, current.compression),
             "statistics": either(self.statistics, current.statistics),
         }
-        cast = f"SELECT CAST(({{}}) AS {current.type})"
         if self.serial:
             if current.default and re.match(r"nextval\('", current.default):
                 changes |= {"default": current.default, "serial": False}
         elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif type_ == current.type and same(cast, self.default, current.default):
+        elif type_ == current.type and same(_cast(type_), self.default, current.default):
             changes["default"] = current.default
-        if same(f"{cast} FROM ONLY {table}", self.generated, current.generated, table):
-            changes["generated"] = current.generated
+        if self.generated is not None:
+            read = f"{_cast(current.type)} FROM ONLY {table}"
+            if same(read, self.generated, current.generated, table):
+                changes["generated"] = current.generated
         aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
         keeps = not self.renamed_from and not current.unvalidated
         if keeps and all(map(eq, aligned, _stored(current))):
             return current
         if type_ == current.type:
             changes["usual_storage"] = current.usual_storage
-        return evolve(self, primary_key=False, unique=False, references=None, **changes)
+        return evolve(self, **_BARE, **changes)
 
     def _collated(self, current: Column) -> Name | None:
         """The collation; what is not declared stays where the type can have one."""
@@ -233,6 +242,10 @@ class Column:
         theirs = Name("public", self.collation.name)
         unqualified = self.collation.schema == _TYPES_OWN.schema
         return theirs if unqualified and current.collation == theirs else self.collation
+
+
+def _cast(type_: str) -> str:
+    return f"SELECT CAST(({{}}) AS {type_})"
 
 
 def is_null(expression: str | None) -> bool:

@@ -34,6 +34,11 @@ _ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
 
 @cache
+def _attributes(one: Hashable) -> list[str]:
+    return [attribute.name for attribute in fields(cast(Any, one))]
+
+
+@cache
 def _rule(one: Hashable) -> Callable[[Any], Any]:
     """What reads of a constraint all but its name, and whether it is validated."""
     names = [attribute.name for attribute in fields(cast(Any, one)) if attribute.eq]
@@ -101,7 +106,7 @@ class Constraint:
     def evolved(self, **changes: Any) -> Self:
         """A copy with other values."""
         copy = object.__new__(type(self))
-        names = [attribute.name for attribute in fields(type(self))]
+        names = _attributes(cast(Hashable, type(self)))
         values = {name: getattr(self, name) for name in names} | changes
         copy.__attrs_init__(**values)  # type: ignore[attr-defined]
         return copy

@@ -264,14 +264,15 @@ def undeclared_privileges(
     acl = catalog.acls.get((target.kind, *target.name))
     if acl is None:
         return
+    columns = [one for _, one in _column_acls(target, catalog)]
+    grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted}
+    grantees = {one for one in grantees - {acl.owner} if not platform_of_grantee(one)}
+    if not grantees:
+        return
     implicit = {*Acl.read(target.kind, acl.owner, None, catalog.version).granted}
     if target == ("SCHEMA", ("public",)):
         implicit.add((PUBLIC, "USAGE"))
-    columns = [one for _, one in _column_acls(target, catalog)]
-    grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted}
-    for grantee in sorted(grantees - {acl.owner}):
-        if platform_of_grantee(grantee):
-            continue
+    for grantee in sorted(grantees):
         empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
         current = empty.stored(catalog)
         assert current
@@ -471,7 +472,7 @@ def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
     if table is None:  # A view: there are few with rights of columns.
         yield from [one for one in catalog.acls.items() if one[0][:3] == ("COLUMN", *target.name)]
     for column in getattr(table, "columns", None) or ():
-        key = ("COLUMN", *target.name, str(column.name))
+        key = ("COLUMN", *target.name, column.name)
         if key in catalog.acls:
             yield key, catalog.acls[key]
 

@@ -29,8 +29,7 @@ QUERIES = {
                  CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid)
                                 WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
                  i.indnkeyatts, i.indkey::int2[],
-                 CASE WHEN i.indexrelid IS NOT NULL
-                      THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
+                 i.indnullsnotdistinct,
                  CASE c.contype WHEN 'x' THEN (SELECT {KEY_CLASSES}
                    FROM pg_index x, unnest(x.indclass::oid[], x.indcollation::oid[])
                      WITH ORDINALITY AS k(class, used, place)

@@ -24,10 +24,8 @@ QUERIES = {
          WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
     "indexes": f"""
         SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
-                 i.indisvalid,
-                 CASE WHEN i.indisunique THEN to_jsonb(i) -> 'indnullsnotdistinct' END,
-                 i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text,
-                 i.indoption::text,
+                 i.indisvalid, i.indnullsnotdistinct, i.indnkeyatts,
+                 i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
                  CASE WHEN i.indexprs IS NOT NULL
                       THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
                                             ORDER BY place)

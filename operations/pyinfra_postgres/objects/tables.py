@@ -147,21 +147,7 @@ class Table(Object):
             name for one in self.constraints if isinstance(one, PrimaryKey) for name in one.columns
         }
         if self.columns is not None:
-            columns = tuple(
-                evolve(
-                    column,
-                    nullable=column.nullable and column.name not in keyed,
-                    primary_key=False,
-                    unique=False,
-                    references=None,
-                )
-                if (column.nullable and column.name in keyed)
-                or column.primary_key
-                or column.unique
-                or column.references
-                else column
-                for column in self.columns
-            )
+            columns = tuple(column.bare(column.name in keyed) for column in self.columns)
             object.__setattr__(self, "columns", columns)
 
     def _set_absent_apart(self) -> None:
@@ -567,10 +553,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         target, owner_name = "SEQUENCE" if kind == "S" else "TABLE", catalog.roles[owner_id]
         catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
     loose = {(oid, number): name for oid, number, name in sections["unvalidated"] or ()}
-    columns = {
-        oid: [_column(row, catalog, oid, loose.get((oid, row[0]))) for row in rows]
-        for oid, rows in sections["columns"] or ()
-    }
+    columns = dict(_columns_of(sections["columns"] or (), loose, catalog))
     constraints: dict[int, list[Constraint]] = {}
     for row in sections["constraints"] or ():
         constraints.setdefault(row[0], []).append(stored_constraints.stored(row, catalog))
@@ -615,16 +598,34 @@ def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tupl
     return tuple(map(with_defaults, key_elements(key)[1], names))
 
 
-def _column(row: Row, catalog: Catalog, oid: int, unvalidated: str | None) -> Column:
-    number, name, type_, stored, not_null, identity, generated, collation, acl, remark = row[:10]
-    storage, usual_storage, others = row[10:]
+def _columns_of(
+    rows: Iterable[Row], loose: dict[tuple[int, int], str], catalog: Catalog
+) -> Iterator[tuple[int, list[Column]]]:
+    """The columns of each relation. Many are like one in another table: they are the same."""
+    made: dict[str, Column] = {}
+    for oid, given in rows:
+        numbered = catalog.columns[oid] = {}
+        found = []
+        for number, *row in given:
+            unvalidated = loose.get((oid, number))
+            like = str(row) if unvalidated is None else f"{row} {unvalidated}"
+            if like not in made:
+                made[like] = _column(row, unvalidated)
+            column = made[like]
+            numbered[number] = column.name
+            found.append(column)
+            if acl := row[7]:
+                relation = catalog.relations[oid]
+                owner_name = catalog.acls["TABLE", *relation].owner
+                key = ("COLUMN", *relation, column.name)
+                catalog.acls[key] = Acl.read("COLUMN", owner_name, acl, catalog.version)
+        yield oid, found
+
+
+def _column(row: Row, unvalidated: str | None) -> Column:
+    name, type_, stored, not_null, identity, generated, collation, _, remark = row[:9]
+    storage, usual_storage, others = row[9:]
     compression, statistics = others or ("", -1)
-    catalog.columns.setdefault(oid, {})[number] = Exact(name)
-    if acl:
-        relation = catalog.relations[oid]
-        owner_name = catalog.acls["TABLE", *relation].owner
-        column = ("COLUMN", *relation, name)
-        catalog.acls[column] = Acl.read("COLUMN", owner_name, acl, catalog.version)
     return Column(
         Exact(name),
         Exact(type_),
