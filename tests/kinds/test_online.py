@@ -221,6 +221,17 @@ CASES |= {
         ATTACHED,
         [("also", "t", "1", "i,t_pkey")],
     ),
+    "a table with rows becomes a partition of a table that gets an index": Case(
+        PARTITIONED
+        + """CREATE TABLE also (a integer NOT NULL, b integer NOT NULL);
+             INSERT INTO also VALUES (4, 1)""",
+        block(
+            lambda: pg.index("i", "t", ["b"]),
+            lambda: pg.partition("also", "t", "FOR VALUES IN (4)"),
+        ),
+        ATTACHED,
+        [("also", "t", "0", "i")],
+    ),
     "a partition with rows becomes a table": Case(
         PARTITIONED.replace("t3", "also"),
         lambda: pg.partition("also", "t", attached=False),

@@ -146,7 +146,8 @@ class AnyPartition(Object):
         taken = catalog.names_in(self.name.schema)
         for one in sorted(catalog.of(Index), key=lambda one: one.key()):
             if one.table == self.of:
-                part = evolve(one, table=self.name, comment=None, parent=None).placed(catalog)
+                part = evolve(one, table=self.name, comment=None, parent=None, parts=(), built=None)
+                part = part.placed(catalog)
                 there = index_builds.found(part, catalog, same)
                 if there is None or not there.valid:
                     name = there.name if there else index_builds.default_name(part, taken)
