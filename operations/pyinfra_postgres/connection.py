@@ -38,6 +38,8 @@ _PASSES = re.compile(
     r"|network is unreachable|no route to host",
     re.IGNORECASE,
 )
+_NO_SOCKET = "No such file or directory"
+"""Why a connection fails where the directory of the socket is a wrong one, or a server restarts."""
 
 
 def passes(message: str) -> bool:
@@ -86,7 +88,8 @@ class Connection:
                 return self._connected(changes, trusted=trusted)
             except psycopg.Error as error:
                 reason = _reason(error)
-                if attempt == self.attempts or not passes(reason):
+                restarts = self.session is not None and _NO_SOCKET in reason
+                if attempt == self.attempts or not (restarts or passes(reason)):
                     tries = f" after {attempt} tries" if attempt > 1 else ""
                     raise ConnectError(f"Could not connect{tries}: {reason}") from None
             first = reason.partition("; ")[0]

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import Database, Project, Relay, finished, one_version, relay, relayed, until
+from harness import (
+    Database,
+    Databases,
+    Project,
+    Relay,
+    TestServer,
+    finished,
+    one_version,
+    relay,
+    relayed,
+    until,
+)
 from runs.conftest import SLOW, sleeping
 
 QUICK = SLOW.replace("1.5", "0.1")
@@ -32,6 +44,23 @@ def end_sessions(database: Database) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
+
+
+@one_version
+def test_a_server_that_is_restarted_is_waited_for(project: Project, server: TestServer) -> None:
+    """Meanwhile it has no socket, as where there never was one."""
+    with TestServer(server.label) as own:
+        database = Databases(own)()
+        project.inventory({"one": database.dsn}, postgres_connect_delay=0.3)
+        project.deploy(SLOW)
+        process = project.start()
+        until(lambda: sleeping(database))
+        own.stop()
+        time.sleep(1)
+        own.start()
+        output = finished(process).succeeded().output
+        assert "No such file or directory" in output
+        assert "CREATE TABLE public.u" in database.dump()
 
 
 def test_a_session_that_is_ended_in_the_transaction_is_replaced(
