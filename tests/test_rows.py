@@ -10,7 +10,7 @@ import pytest
 from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
-from harness import Database, Project, one_version
+from harness import Database, Project, one_version, process
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.values import shown, written
 
@@ -494,3 +494,20 @@ def test_ten_thousand_rows_take_seconds(project: Project, database: Database) ->
     project.run(timeout=20).succeeded()
     assert database.psql("SELECT count(*), sum(v) FROM t") == "10000|49995000"
     assert_no_change(project, database)
+
+
+@one_version
+def test_rows_by_a_key_that_is_built_after_the_transaction(database: Database) -> None:
+    database.psql("CREATE TABLE t (code text, n integer); INSERT INTO t VALUES ('a', 1)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("t", [pg.Column("code", "text", unique=True), pg.Column("n", "integer")])
+            pg.rows("t", [{"code": "a", "n": 2}, {"code": "b", "n": 2}], key="code", update=True)
+
+    process.run(database, deploy).succeeded()
+    assert database.rows("SELECT * FROM t ORDER BY code") == [("a", "2"), ("b", "2")]
+    assert database.rows(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'u'"
+    ) == [("t_code_key",)]
+    assert process.run(database, deploy).succeeded().plan.changes == []

@@ -75,7 +75,7 @@ class Rows(Object):
     columns: Mapping[str, Column] = field(factory=dict, eq=False, kw_only=True)
     """The table's columns, as far as the catalog has them."""
     unique: bool = field(default=False, eq=False, kw_only=True)
-    """Whether a constraint keeps the key unique."""
+    """Whether a constraint keeps the key unique while the plan runs."""
     problem: str = field(default="", eq=False, kw_only=True)
     """Why the table can't have such rows."""
     differing: Mapping[RowKey, Sequence[str]] = field(factory=dict, eq=False, kw_only=True)
@@ -474,7 +474,9 @@ def _changes(value: Any, server: Known) -> bool:
 
 def _keeps_unique(one: object, key: Sequence[str]) -> bool:
     return (
-        isinstance(one, PrimaryKey | Unique) and set(one.columns) == set(key) and not one.deferrable
+        isinstance(one, PrimaryKey | Unique)
+        and set(one.columns) == set(key)
+        and not (one.deferrable or one.way.later)
     )
 
 
