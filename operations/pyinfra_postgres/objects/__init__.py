@@ -17,7 +17,7 @@ from . import (
     sequences,
     statistics,
     stored_indexes,
-    tables,
+    stored_tables,
     triggers,
     views,
 )
@@ -29,7 +29,7 @@ catalog.register(
     extensions,
     enums,
     domains,
-    tables,
+    stored_tables,
     sequences,
     partitions,
     stored_indexes,
