@@ -32,7 +32,7 @@ from .objects.default_privileges import DefaultPrivileges, default_privileges
 from .objects.domains import Domain, domain
 from .objects.enums import Enum, enum
 from .objects.extensions import Extension, extension
-from .objects.functions import Function, function
+from .objects.functions import Function, Procedure, function
 from .objects.grants import Grant, grant
 from .objects.indexes import Index, index
 from .objects.partition import AnyPartition as Partition
@@ -73,6 +73,7 @@ __all__ = [
     "Partitions",
     "Policy",
     "PrimaryKey",
+    "Procedure",
     "Role",
     "Rows",
     "Schema",

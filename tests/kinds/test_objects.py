@@ -27,6 +27,7 @@ everything = [
     ], row_security=True, owner=role),
     pg.Function("app.touch", returns="trigger", language="plpgsql", body="BEGIN RETURN NEW; END"),
     pg.Function("app.owned", arguments="integer", returns="boolean", body="SELECT $1 > 0"),
+    pg.Procedure("app.sweep", arguments="app.state", body="DELETE FROM app.job WHERE state = $1"),
     pg.Function("app.next_id", returns="integer", body="SELECT 1"),
     pg.Enum("app.state", ["new", "done"]),
     pg.Schema("app", owner=role),
@@ -44,7 +45,8 @@ def test_declarations_of_every_kind_come_in_any_order(deploy: Deploy) -> None:
     dump = database.dump()
     for part in (
         "CREATE POLICY own", "CREATE TRIGGER touch", "CREATE INDEX recent", "GRANT SELECT ON TABLE",
-        "app.log_2026", "CREATE TYPE app.state", "REFERENCES app.job(id)",
+        "app.log_2026", "CREATE PROCEDURE app.sweep", "CREATE TYPE app.state",
+        "REFERENCES app.job(id)",
     ):  # fmt: skip
         assert part in dump
     # The same declarations one by one find nothing to do either.
