@@ -153,6 +153,8 @@ class Statement:
     drops; but before what they remove, which it may use itself."""
     also: tuple[str, ...] = ()
     """What PostgreSQL drops with it."""
+    puts_back: tuple[tuple[Name, str, str], ...] = ()
+    """The foreign keys that it takes off and puts back: table, name and definition."""
     trial: str | None = None
     """What a trial of the transaction runs in its place, so that no rows are read or written."""
     summary: str = ""

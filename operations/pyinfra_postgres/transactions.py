@@ -18,7 +18,7 @@ from .exact import Exactness, chosen
 from .planning import Questions, add
 from .session import Block, Draft, Item, Session, without_collector
 from .trial import objection
-from .undeclared import held_columns, in_order, leftovers
+from .undeclared import held_columns, held_foreign_keys, in_order, leftovers
 
 
 @contextmanager
@@ -97,6 +97,7 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
         gone = {item.declaration.key(): item.operation for item in items if not item.present}
         catalog.gone.update(gone)
     draft.plan.refusals += held_columns(catalog, ask)
+    draft.plan.refusals += held_foreign_keys(draft.plan, catalog)
     draft.plan.undeclared = [one.what for one in found if not one.goes]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
@@ -148,7 +148,8 @@ def around(
             )
     locks = tuple(Lock(name) for name in dict.fromkeys([table, *(one.table for one in moved)]))
     if stage is Stage.AFTER:
-        yield together(texts, locks)
+        known = tuple((one.table, one.key.name or "", one.key.definition()) for one in moved)
+        yield evolve(together(texts, locks), puts_back=known)
     else:
         yield from (Statement(text, locks=locks) for text in texts)
     for one in moved:

@@ -1,0 +1,92 @@
+"""A foreign key that moves with the key on which it stands, and that its own table changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+
+BEFORE = """
+    CREATE TABLE parent (a integer, b integer, CONSTRAINT pk PRIMARY KEY (a));
+    INSERT INTO parent VALUES (1, 1);
+    CREATE TABLE child (a integer, CONSTRAINT fk FOREIGN KEY (a) REFERENCES parent (a));
+    INSERT INTO child VALUES (1);
+"""
+KEYS = "SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'"
+ALLOWED = "child,child.a"
+
+
+def parent() -> None:
+    pg.table(
+        "parent",
+        [pg.Column("a", "integer"), pg.Column("b", "integer")],
+        constraints=[pg.PrimaryKey("a", include=["b"], name="pk")],
+    )
+
+
+def child(*constraints: pg.Constraint) -> None:
+    pg.table("child", [pg.Column("a", "integer")], constraints=constraints)
+
+
+def same_key(**changed: str) -> pg.ForeignKey:
+    given = {"name": "fk", "references": "parent(a)"} | changed
+    return pg.ForeignKey("a", **given)  # type: ignore[arg-type]
+
+
+CHANGES: dict[str, Callable[[], object]] = {
+    "nobody declares it": child,
+    "it goes": lambda: child(pg.Constraint(name="fk", present=False)),
+    "its table goes": lambda: pg.table("child", present=False),
+    "its column goes": lambda: pg.table(
+        "child", [pg.Column("a", present=False), pg.Column("c", "integer")]
+    ),
+    "it is another": lambda: child(same_key(on_delete="CASCADE")),
+    "it gets another name": lambda: child(same_key(name="other", renamed_from="fk")),
+    "its table gets another name": lambda: pg.table(
+        "kid", [pg.Column("a", "integer")], constraints=[same_key()], renamed_from="child"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@one_version
+def test_it_is_changed_in_a_block_before(database: Database, change: Callable[[], object]) -> None:
+    database.psql(BEFORE)
+    dump = database.dump()
+
+    def at_once() -> None:
+        with pg.transaction(exact=["constraints"]):
+            parent()
+            change()
+
+    def in_two_blocks() -> None:
+        with pg.transaction(exact=["constraints"]):
+            change()
+        with pg.transaction():
+            parent()
+
+    said = run(database, at_once, dry=True, postgres_allow=ALLOWED).refused().messages
+    assert "table public.parent: the foreign key fk of public.child is put back after" in said
+    assert "let a block before this one do that" in said
+    assert database.dump() == dump
+    run(database, in_two_blocks, postgres_allow=ALLOWED).succeeded()
+    assert "INCLUDE (b)" in database.dump()
+    assert all(validated == "t" for _, validated in database.rows(KEYS))
+
+
+@one_version
+def test_one_that_is_declared_as_it_is_stays(database: Database) -> None:
+    database.psql(BEFORE)
+
+    def deploy() -> None:
+        with pg.transaction(exact=["constraints"]):
+            parent()
+            child(same_key())
+
+    run(database, deploy).succeeded()
+    assert database.rows(KEYS) == [("fk", "t")]
+    assert run(database, deploy).succeeded().plan.changes == []
