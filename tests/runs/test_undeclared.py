@@ -90,6 +90,8 @@ def test_the_dry_run_shows_it_under_what_it_belongs_to(
     assert "table shop.job   undeclared, left as it is\n" in shown
     assert "        index shop.job_note   btree (note)\n" in shown
     assert "        column shop.job.note   note text\n" in shown
+    assert "        view shop.latest   SELECT " in shown
+    assert "        function shop.touch()   () returns trigger, language plpgsql, " in shown
     assert "no changes, 14 undeclared (shop.old_log, view shop.latest, " in shown
     assert "column shop.job.note, and 11 more)" in shown
     assert roles

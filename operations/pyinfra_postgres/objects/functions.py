@@ -166,6 +166,9 @@ class Function(Object):
         if self.comment:
             yield f"comment {self.comment!r}"
 
+    def brief(self) -> str:
+        return ", ".join(line for line in self.lines() if not line.startswith("|"))
+
     def requires(self) -> Iterator[Reference]:
         yield from schema_of(self.name)
         yield from owner_references(self.owner)

@@ -49,7 +49,7 @@ def check_columns(
             wanted += _mentioned(text, table, rows or {table.name}, catalog)
     for name in wanted:
         if name is not None and name not in there:
-            close = get_close_matches(name, there, 1, 0.5)
+            close = get_close_matches(name, there, 1)
             hint = f"did you mean {quoted(close[0])}?" if close else "declare it before"
             raise DeclarationError(f"there is no column {quoted(name)} in {table}: {hint}")
 

@@ -80,6 +80,9 @@ class _Query(Object):
             raise DeclarationError("it does not exist: declare its query")
         return self
 
+    def brief(self) -> str:
+        return self.query or ""
+
     def _lines(self) -> Iterator[str]:
         for line in (self.query or "").strip("\n").split("\n"):
             yield f"| {line}"
