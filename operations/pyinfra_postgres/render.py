@@ -54,7 +54,10 @@ def say(host: Host, message: str) -> None:
 
 def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
-    counts = Counter(change.action for change in plan.changes)
+    # Several operations may change one object; what it comes to is what the first one does.
+    objects = [change for change in plan.changes if change.action is not Action.RUN]
+    counts = Counter({change.title: change.action for change in reversed(objects)}.values())
+    counts[Action.RUN] = len(plan.changes) - len(objects)
     shown = [action for action in Action if counts[action] or action is not Action.RUN]
     if not plan.changes:
         parts = ["no changes"]
@@ -75,9 +78,12 @@ def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
 def plan_lines(plan: Plan) -> Iterator[str]:
     """The plan: for each object what differs, and the statements with stage and hazards."""
     stages = {id(statement): stage for _, statement, stage in plan.staged()}
+    heading = ""
     for change in plan.changes:
         action = format_text(change.action.value, _COLOURS[change.action])
-        yield f"{format_text(change.title, bold=True)}   {action}"
+        above, heading = heading, f"{format_text(change.title, bold=True)}   {action}"
+        if heading != above:
+            yield heading
         # Of what is created, the statements say it all.
         for line in change.lines if change.action is not Action.CREATE else ():
             yield f"        {format_text(line, _line_colour(line))}"
