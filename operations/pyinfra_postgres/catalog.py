@@ -75,6 +75,16 @@ _OWN_SECTIONS = {
 }
 
 _RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
+_RELATIONS = {
+    "r": "table",
+    "p": "table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+}
+_ROW_TYPES = frozenset("rpvmf")
+"""The relations that have a type of their name."""
 _NAMED_TARGETS = frozenset({"TABLE", "SEQUENCE", "TYPE", "COLUMN"})
 _KINDS: list[ModuleType] = []
 
@@ -220,6 +230,16 @@ class Catalog:
             or name in self.key_indexes
             or ("index", *name) in self.objects
         )
+
+    def holder(self, reference: Reference) -> str | None:
+        """What has the name of a table, an index or a type that is to be created."""
+        kind, name = reference
+        letter = self.relation_kinds.get(name)
+        if letter and (kind != "type" or letter in _ROW_TYPES):
+            return _RELATIONS[letter]
+        if kind != "type" and self.has_relation(name):
+            return "index"
+        return "type" if kind != "index" and name in self.types else None
 
     def names_in(self, schema: str) -> set[str | None]:
         """The names that the relations of a schema have."""

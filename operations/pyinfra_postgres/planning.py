@@ -18,6 +18,7 @@ from .catalog import Catalog, Declared
 from .compare import Comparison, Textual
 from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, Same, difference, guard
+from .names import Name
 from .parse import Reference
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
@@ -117,10 +118,23 @@ class Step:
                 self.target = one.aligned(self.current, same, catalog)
             else:
                 self.target = one.completed(catalog, same)
+                if self.target is not None and self.target.exists:
+                    _check_names(self.target, catalog)
             if self.target is not None and self.target is not self.current:
                 self.target.check_columns(catalog)
         except DeclarationError as error:
             self.error = str(error)
+
+
+def _check_names(one: Object, catalog: Catalog) -> None:
+    """Raise DeclarationError where something else has a name that a new object needs."""
+    kind, *name = one.key()
+    wanted = [reference for reference in one.provides() if reference.kind in {"table", "type"}]
+    if kind == "index":
+        wanted.append(Reference(kind, Name(*name)))
+    for reference in wanted:
+        if holder := catalog.holder(reference):
+            raise DeclarationError(f"{holder} {reference.name} has its name: rename or drop that")
 
 
 def _renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
