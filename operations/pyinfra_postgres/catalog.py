@@ -161,6 +161,8 @@ class Catalog:
     """What `shape` has found."""
     _parts: dict[Name, dict[Key, Object]] | None = None
     """What is on each table, once somebody has asked."""
+    owing: bool = False
+    """Whether foreign keys are owed their validation."""
     rows_change: bool = False
     """Whether the plan changes rows: what they are then is not known."""
     renames: list[Rename] = field(factory=list)

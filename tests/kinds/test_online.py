@@ -154,6 +154,33 @@ CASES |= {
             ("t.k", "t", "PRIMARY KEY (a) INCLUDE (c)", "key", "f"),
         ],
     ),
+    "a primary key with foreign keys on it that nobody declares": Case(
+        ROWS
+        + """ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a),
+                 ADD CONSTRAINT own FOREIGN KEY (b) REFERENCES t;
+             CREATE TABLE child (a integer CONSTRAINT f REFERENCES t); INSERT INTO child VALUES (1);
+             CREATE TABLE other (a integer CONSTRAINT g REFERENCES t); INSERT INTO other VALUES (2);
+             COMMENT ON CONSTRAINT g ON other IS 'kept';
+             ALTER TABLE child ADD CONSTRAINT never FOREIGN KEY (a) REFERENCES t NOT VALID""",
+        lambda: pg.table("t", constraints=[pg.PrimaryKey("a", include=["c"], name="k")]),
+        CONSTRAINTS,
+        [
+            ("child.f", "t", "FOREIGN KEY (a) REFERENCES t(a)", "", "f"),
+            ("child.never", "f", "FOREIGN KEY (a) REFERENCES t(a) NOT VALID", "", "f"),
+            ("other.g", "t", "FOREIGN KEY (a) REFERENCES t(a)", "kept", "f"),
+            ("t.k", "t", "PRIMARY KEY (a) INCLUDE (c)", "", "f"),
+            ("t.own", "t", "FOREIGN KEY (b) REFERENCES t(a)", "", "f"),
+        ],
+    ),
+    "a unique index with a foreign key on it that nobody declares": Case(
+        ROWS
+        + """CREATE UNIQUE INDEX i ON t (a);
+             CREATE TABLE child (a integer CONSTRAINT f REFERENCES t (a));
+             INSERT INTO child VALUES (1); COMMENT ON CONSTRAINT f ON child IS 'kept'""",
+        lambda: pg.index("i", "t", ["a"], unique=True, include=["b"]),
+        CONSTRAINTS,
+        [("child.f", "t", "FOREIGN KEY (a) REFERENCES t(a)", "kept", "f")],
+    ),
     "a primary key moves to another column, under another name": Case(
         ROWS + "ALTER TABLE t ALTER b SET NOT NULL, ADD CONSTRAINT k PRIMARY KEY (a)",
         lambda: pg.table(

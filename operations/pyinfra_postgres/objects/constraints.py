@@ -86,6 +86,8 @@ class Constraint:
     """Whether its last column is the time for which it holds, as 18 has it. None is declared."""
     remark: str | None = field(default=None, eq=False, kw_only=True)
     """Its comment."""
+    owed: bool = field(default=False, eq=False, kw_only=True)
+    """Whether a run has taken it off and put it back, and has not validated it again."""
     way: Way = field(factory=Way, eq=False, kw_only=True)
     """How it comes to be, where it is not there yet."""
 
@@ -482,6 +484,21 @@ def _parsed_target(references: str) -> Target:
         ) from None
     columns = tuple(Exact(part["String"]["sval"]) for part in target.get("pk_attrs", ()))
     return Target(Name(table.get("schemaname", "public"), table["relname"]), columns)
+
+
+_OWED = "(put back, still to be validated)"
+
+
+def marked(remark: str | None) -> str:
+    """The comment of a foreign key that is owed its validation."""
+    return f"{remark}\n{_OWED}" if remark else _OWED
+
+
+def unmarked(remark: str | None) -> tuple[str | None, bool]:
+    """A constraint's own comment, and whether it is owed its validation."""
+    if not remark or not remark.endswith(_OWED):
+        return remark, False
+    return remark.removesuffix(_OWED).removesuffix("\n") or None, True
 
 
 def validated(table: Name, name: str | None, filled: bool = True) -> Statement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -10,7 +11,7 @@ from ..catalog import Catalog
 from ..errors import DeclarationError
 from ..names import Name, literal, quoted
 from ..plan import Lock, Mode, Stage, Statement, together
-from .constraints import Constraint, ForeignKey, validated
+from .constraints import Constraint, ForeignKey, marked, validated
 
 
 @frozen
@@ -21,6 +22,11 @@ class Dependent:
     key: ForeignKey
     in_steps: bool
     """Whether PostgreSQL lets it be added first and validated later."""
+
+    @property
+    def is_to_be_valid(self) -> bool:
+        """Whether all rows are known to obey it, or are to be read again."""
+        return self.key.validated or self.key.owed
 
     @property
     def name(self) -> str:
@@ -135,17 +141,14 @@ def around(
     a scan: no row has changed meanwhile.
     """
     moved = tuple(dependents)
-    texts = [
-        f"ALTER TABLE {one.table} DROP CONSTRAINT {quoted(one.key.name or '')}" for one in moved
-    ]
+    texts = [f"ALTER TABLE {one.table} DROP CONSTRAINT {one.name}" for one in moved]
     texts += swap
     for one in moved:
         texts.append(f"ALTER TABLE {one.table} ADD {one.key.written()} NOT VALID")
-        if one.key.remark:
-            texts.append(
-                f"COMMENT ON CONSTRAINT {quoted(one.key.name or '')} ON {one.table} "
-                f"IS {literal(one.key.remark)}"
-            )
+        # Should the run end before that, the next one has to know.
+        remark = marked(one.key.remark) if one.is_to_be_valid else one.key.remark
+        if remark:
+            texts.append(f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {literal(remark)}")
     locks = tuple(Lock(name) for name in dict.fromkeys([table, *(one.table for one in moved)]))
     if stage is Stage.AFTER:
         known = tuple((one.table, one.key.name or "", one.key.definition()) for one in moved)
@@ -153,8 +156,40 @@ def around(
     else:
         yield from (Statement(text, locks=locks) for text in texts)
     for one in moved:
-        if one.key.validated:
-            yield validated(one.table, one.key.name)
+        if one.is_to_be_valid:
+            yield settled(one)
+
+
+def settled(one: Dependent) -> Statement:
+    """Validate a foreign key that was put back, and take its mark away."""
+    read = validated(one.table, one.key.name)
+    remark = literal(one.key.remark) if one.key.remark else "NULL"
+    texts = [read.sql, f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {remark}"]
+    return evolve(together(texts, read.locks), hazards=read.hazards)
+
+
+def owed(table: Name, catalog: Catalog) -> tuple[Dependent, ...]:
+    """The foreign keys to a table that are owed their validation since a run died."""
+    if not catalog.owing:
+        return ()
+    return tuple(
+        Dependent(Name(*key[1:]), other, in_steps=True)
+        for key, one in catalog.objects.items()
+        for other in (getattr(one, "constraints", ()) if key[0] == "table" else ())
+        if isinstance(other, ForeignKey) and other.table == table and not other.inherited
+        if other.owed and not other.validated
+    )
+
+
+def settle(those: Iterable[Dependent], catalog: Catalog) -> None:
+    """Have foreign keys validated in the catalog as it will be."""
+    for one in those:
+        table: Any = catalog.objects[("table", *one.table)]
+        constraints = [
+            each.evolved(validated=True) if each.name == one.key.name else each
+            for each in table.constraints
+        ]
+        catalog.put(evolve(table, constraints=constraints))
 
 
 def check(moved: Iterable[Dependent], columns: Iterable[str]) -> None:

@@ -36,8 +36,9 @@ from ..parse import (
     optional_expression,
 )
 from ..plan import Stage, Statement
-from . import index_builds
+from . import foreign_keys, index_builds
 from .elements import Element, aligned_element
+from .foreign_keys import Dependent
 from .index_builds import Swap
 from .known_columns import check_columns
 from .objections import own_rows, repeated
@@ -119,6 +120,8 @@ class Index(Object):
     """How it takes the name of the stored index, which differs."""
     left: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What is to be dropped, because it has taken the name of these."""
+    owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
+    """The foreign keys to its table that an interrupted run has not validated again."""
     later: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is there, or as it is declared, only after the transaction."""
 
@@ -188,7 +191,8 @@ class Index(Object):
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
         written = self.written_as(current, same)
-        if written is current and not index_builds.left(current, catalog):
+        owed = foreign_keys.owed(self.table, catalog)
+        if written is current and not owed and not index_builds.left(current, catalog):
             return current
         found = written.placed(catalog)
         if rebuilt(evolve(current, name=self.name), found):
@@ -202,6 +206,7 @@ class Index(Object):
             found,
             later=current.later or (found.online and changed),
             left=index_builds.left(found, catalog),
+            owed=owed,
         )
 
     def check_columns(self, catalog: Catalog) -> None:
@@ -298,6 +303,7 @@ class Index(Object):
         for one in self.parts:
             catalog.put(one)
         catalog.put(self)
+        foreign_keys.settle(self.owed, catalog)
 
     @staticmethod
     def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
@@ -325,6 +331,7 @@ class Index(Object):
             yield from index_builds.built(declared) if not current.valid else ()
         for old in declared.left:
             yield index_builds.dropped(old, concurrently=True)
+        yield from map(foreign_keys.settled, declared.owed)
 
 
 _COMPARED = tuple(one.name for one in fields(Index) if one.eq)

@@ -12,7 +12,16 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name, listed
 from ..parse import closing, tokens
-from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Target, Unique
+from .constraints import (
+    Check,
+    Constraint,
+    Exclude,
+    ForeignKey,
+    PrimaryKey,
+    Target,
+    Unique,
+    unmarked,
+)
 from .elements import with_defaults
 
 # Of each key column its operator class, whether that is the default, and its collation.
@@ -98,9 +107,11 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
             match_full=match == "f",
             **common,
         )
+    remark, owed = unmarked(remark)
     unusual: dict[str, Any] = {
-        "inherited": inherited, "index": index, "remark": remark, "period": period,
+        "inherited": inherited, "index": index, "remark": remark, "period": period, "owed": owed,
     }  # fmt: skip
+    catalog.owing |= owed
     unusual = {name: value for name, value in unusual.items() if value}
     if enforced is False:
         unusual["enforced"] = False

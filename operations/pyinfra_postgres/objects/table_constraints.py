@@ -21,6 +21,7 @@ from . import foreign_keys, keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
 from .elements import Element, key_elements
+from .foreign_keys import Dependent
 from .known_columns import check_columns
 
 if TYPE_CHECKING:
@@ -262,6 +263,9 @@ def added(current: Table, declared: Table) -> Iterator[Statement]:
     # A foreign key to the table itself comes after the key on which it stands, and goes before it.
     for one in sorted(declared.constraints, key=lambda one: isinstance(one, ForeignKey)):
         if one.validated and one.evolved(validated=False) in kept:
+            if isinstance(one, ForeignKey) and one.owed:
+                yield foreign_keys.settled(Dependent(declared.name, one, in_steps=True))
+                continue
             yield validated(declared.name, one.name, current.filled)
         elif one not in kept:
             yield from _constrained(one, replaced.get(one.name), current, declared, taken)

@@ -43,6 +43,7 @@ from .columns import Column, changed, not_null_check, released
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements
+from .foreign_keys import Dependent
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
 
@@ -124,6 +125,8 @@ class Table(Object):
     """The indexes, statistics and sequences that go with its columns."""
     kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its constraints that are there, and that the declaration does not have."""
+    owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
+    """The foreign keys to it that an interrupted run has not validated again."""
 
     def __attrs_post_init__(self) -> None:
         self._set_absent_apart()
@@ -296,7 +299,17 @@ class Table(Object):
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
-        if not others and all(getattr(current, name) == one for name, one in changes.items()):
+        names = {one.name for one in constraints}
+        owed = [
+            one
+            for one in foreign_keys.owed(self.name, catalog)
+            if one.table != self.name or one.key.name not in names
+        ]
+        if (
+            not others
+            and not owed
+            and all(getattr(current, name) == one for name, one in changes.items())
+        ):
             return current
         return evolve(
             self,
@@ -306,6 +319,7 @@ class Table(Object):
             partition_key=current.partition_key,
             filled=current.filled,
             version=catalog.version,
+            owed=tuple(owed),
             **changes,
         )
 
@@ -354,6 +368,7 @@ class Table(Object):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
         catalog.put(self)
+        foreign_keys.settle(self.owed, catalog)
 
     def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
         yield from super().needs(current, target, catalog)
@@ -487,6 +502,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         if column.name not in stay:
             also = tuple(one.title for one in declared.gone)
             yield dropped(name, column, also)
+    yield from map(foreign_keys.settled, declared.owed)
 
 
 def table(
