@@ -34,7 +34,7 @@ def materialized_view() -> None:
 
 
 def foreign_key() -> None:
-    pg.table("broken", [pg.Column("note", "text", references="t(note)")])
+    pg.table("broken", [pg.Column("note", "integer[]", references="t(id)")])
 
 
 def subquery() -> None:
@@ -60,7 +60,10 @@ def rows() -> None:
         (index, "index public.broken: PostgreSQL refuses it: functions in index predicate must be"),
         (view, "view public.broken: PostgreSQL refuses it: column o.nothing does not exist"),
         (materialized_view, 'column "nothing" does not exist'),
-        (foreign_key, "there is no unique constraint matching given keys"),
+        (
+            foreign_key,
+            'Key columns "note" of the referencing table and "id" of the referenced table',
+        ),
         (subquery, "policy broken on public.t: PostgreSQL refuses it: column"),
         (operator, "operator does not exist: integer > point"),
         (rows, "rows public.t: PostgreSQL refuses it: invalid input syntax for type integer"),

@@ -101,3 +101,43 @@ def test_of_a_table_that_nobody_knows_no_column_is_missing(catalog: Catalog) -> 
 def test_a_default_that_names_a_column_may_be_text_without_quotes(declare: Any) -> None:
     with pytest.raises(DeclarationError, match=r"a default names no columns.*\"'draft'\""):
         declare()
+
+
+@pytest.mark.parametrize(
+    ("to", "message"),
+    [
+        ("t", r"a foreign key to public\.t needs its primary key, and it has none"),
+        ("t(v)", r"a foreign key to public\.t \(v\) needs a primary key, a unique constraint or"),
+        ("o(a)", r"a foreign key to public\.o \(a\) needs"),
+    ],
+)
+def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: Catalog) -> None:
+    catalog.put(Index("partial", "t", ["v"], unique=True, where="id > 0"))
+    catalog.put(Index("wide", "t", ["v", "id"], unique=True))
+    catalog.put(Index("computed", "t", ["lower(v)"], unique=True))
+    with pytest.raises(DeclarationError, match=message):
+        look(
+            Table("o", [Column("a", "text")], constraints=[ForeignKey("a", references=to)]), catalog
+        )
+
+
+@pytest.mark.parametrize(
+    "unique",
+    [
+        Table("t", [Column("v", "text", primary_key=True)]),
+        Table("t", [Column("v", "text", unique=True)]),
+        Index("whole", "t", ["v DESC"], unique=True, include=["id"]),
+    ],
+    ids=lambda one: one.brief(),
+)
+def test_what_is_unique_by_exactly_the_columns_is_enough(unique: Any, catalog: Catalog) -> None:
+    catalog.put(unique)
+    key = ForeignKey("a", references="t(v)")
+    assert look(Table("o", [Column("a", "text")], constraints=[key]), catalog).constraints == (key,)
+
+
+def test_a_foreign_key_to_the_table_itself_may_come_with_its_key(catalog: Catalog) -> None:
+    key = ForeignKey("v", references="t(id)")
+    current: Any = catalog.objects["table", "public", "t"]
+    one = Table("t", constraints=[PrimaryKey("id"), key])
+    assert len(look(one, catalog).constraints) == len(current.constraints) + 2

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
-from ..names import Name, literal, quoted
+from ..names import Name, listed, literal, quoted
 from ..plan import Lock, Mode, Stage, Statement, together
 from .constraints import Constraint, ForeignKey, marked, validated
 
@@ -79,6 +79,41 @@ def waits(
                 if getattr(one, "unique", False) and sorted(columns) == wanted:
                     ready.append(not getattr(one, "later", False))
     return bool(ready) and not any(ready)
+
+
+def check_target(
+    key: ForeignKey, constraints: Iterable[Constraint] | None, catalog: Catalog
+) -> None:
+    """Raise DeclarationError where what a foreign key refers to is certainly not unique.
+
+    `constraints` are those of its target where that is its own table.
+    """
+    target = catalog.objects.get(("table", *key.table))
+    stored: Iterable[Constraint] | None = getattr(target, "constraints", None)
+    if constraints is None:
+        constraints = stored
+    # A partition gets keys with its parent, and SQL of the user's own may make some.
+    if constraints is None or ("partition", *key.table) in catalog.objects or catalog.rows_change:
+        return
+    wanted = sorted(key.foreign_columns)
+    known = [
+        sorted(getattr(one, "columns", ()))
+        for one in constraints
+        if one.is_key and not getattr(one, "deferrable", False)
+    ]
+    for one in catalog.on(key.table):
+        if one.kind == "index" and getattr(one, "unique", False) and not getattr(one, "where", ""):
+            known.append(sorted(element.column or "" for element in getattr(one, "columns", ())))
+    if not wanted:
+        raise DeclarationError(
+            f"a foreign key to {key.table} needs its primary key, and it has none: declare that "
+            "before, or name the columns"
+        )
+    if wanted not in known:
+        raise DeclarationError(
+            f"a foreign key to {key.table} ({listed(wanted)}) needs a primary key, a unique "
+            "constraint or a unique index of exactly these columns: declare one before"
+        )
 
 
 def leaves(

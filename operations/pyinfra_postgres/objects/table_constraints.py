@@ -40,9 +40,16 @@ def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
 
 
 def check(
-    table: Table, new: Iterable[Constraint], columns: Sequence[Column], catalog: Catalog
+    table: Table,
+    new: Sequence[Constraint],
+    there: Iterable[Constraint],
+    columns: Sequence[Column],
+    catalog: Catalog,
 ) -> None:
-    """Raise DeclarationError where what is new of a table names columns that are not there."""
+    """Raise DeclarationError where what is new of a table names columns or keys that nothing has.
+
+    `there` are the constraints that it has already.
+    """
     own = [column.name for column in columns]
     elements: list[Element] = []
     named: list[str | None] = []
@@ -57,8 +64,9 @@ def check(
             texts.append(one.where)
             elements += [element for element, _ in one.elements]
         elif isinstance(one, ForeignKey):
-            there = own if one.table == table.name else None
-            check_columns(one.table, catalog, one.foreign_columns, own=there)
+            inside = one.table == table.name
+            check_columns(one.table, catalog, one.foreign_columns, own=own if inside else None)
+            foreign_keys.check_target(one, [*new, *there] if inside else None, catalog)
     named += [element.column for element in elements]
     texts += [element.expression for element in elements]
     check_columns(table.name, catalog, named, texts, own=own)
@@ -85,7 +93,7 @@ def aligned(
             found.append(equal if equal.validated else equal.evolved(validated=True))
         else:
             new.append(whole_key)
-    check(declared, new, columns, catalog)
+    check(declared, new, current.constraints, columns, catalog)
     whole = evolve(declared, columns=columns, constraints=()) if new else declared
     added: list[Constraint] = []
     for one in new:

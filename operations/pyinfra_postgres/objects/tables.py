@@ -269,8 +269,8 @@ class Table(Object):
             raise DeclarationError(
                 "it does not exist: declare its columns, so that it can be created"
             )
-        table_constraints.check(self, self.constraints, self.columns, catalog)
         whole = [table_constraints.pointed(self, one, catalog) for one in self.constraints]
+        table_constraints.check(self, whole, (), self.columns, catalog)
         waiting = [table_constraints.waiting(self.name, one, whole, catalog) for one in whole]
         return evolve(self, constraints=waiting)
 
