@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator
@@ -280,10 +281,16 @@ def test_what_another_deploy_builds_is_not_waited_for_for_ever(
 
 
 @one_version
-def test_what_somebody_else_builds_is_refused(project: Project, database: Database) -> None:
-    """Though somebody deploys at the same time."""
-    database.psql(ROWS)
-    project.inventory({"one": database.dsn})
+@pytest.mark.parametrize("deployer", ["postgres", "owner"])
+def test_what_somebody_else_builds_is_refused(
+    project: Project, database: Database, deployer: str
+) -> None:
+    """Though somebody deploys at the same time, and where the role sees its own sessions only."""
+    role = "postgres" if deployer == "postgres" else f"owner_{secrets.token_hex(3)}"
+    if role != "postgres":
+        database.psql(f"CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role}")
+    database.psql(f"{ROWS}; ALTER TABLE t OWNER TO {role}")
+    project.inventory({"one": database.dsn.replace("postgres@", f"{role}@", 1)})
     project.deploy('pg.index("i", "t", ["a"])\n')
     with (
         database.holding("INSERT INTO t VALUES (-1, -1)") as writer,

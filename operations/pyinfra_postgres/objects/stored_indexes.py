@@ -39,8 +39,13 @@ QUERIES = {
                       THEN (SELECT json_build_array(b.pid, EXISTS (SELECT FROM pg_locks l
                                      WHERE l.pid = b.pid AND {IS_DEPLOY_LOCK}))
                               FROM pg_stat_progress_create_index b
-                             WHERE b.index_relid = i.indexrelid
-                               AND b.datname = current_database() LIMIT 1) END,
+                             -- Of another role's session the lock on the table tells.
+                             WHERE b.datname = current_database()
+                               AND coalesce(b.index_relid = i.indexrelid, EXISTS (
+                                     SELECT FROM pg_locks l
+                                      WHERE l.pid = b.pid AND l.relation = i.indrelid
+                                        AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted))
+                             LIMIT 1) END,
                  c.reloptions, d.description, i.indisreplident, i.indisclustered,
                  CASE WHEN c.relispartition
                       THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
