@@ -22,12 +22,14 @@ from .errors import HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
-from .renames import Rename, followed
+from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
 
+FULL_NAMES = "SET LOCAL search_path = pg_catalog"
+"""Has the server print every name with its schema."""
 PINS = (
-    "SET LOCAL search_path = pg_catalog",
+    FULL_NAMES,
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO, YMD'",
     "SET LOCAL IntervalStyle = 'postgres'",
@@ -128,6 +130,8 @@ class Catalog:
     """The relations that the plan changes: the server knows them otherwise."""
     changed: set[Key] = field(factory=set)
     """What the plan changes: the server has it otherwise."""
+    outdated: set[Key] = field(factory=set)
+    """What of that it has changed before it renames something: a text may have a former name."""
     unavailable: set[str] = field(factory=set)
     """The extensions that were looked for, and of which the server has no files."""
     untrusted: set[str] = field(factory=set)
@@ -167,6 +171,8 @@ class Catalog:
     """Whether the plan changes rows: what they are then is not known."""
     renames: list[Rename] = field(factory=list)
     """What the plan renames."""
+    prepared: list[str] = field(factory=list)
+    """The statements of the plan that make what a rename may need: a schema."""
     former: dict[Key, str] = field(factory=dict)
     """The names that operations of the run declare to be former ones, with the operation."""
     stored: dict[Name, Name] = field(factory=dict)
@@ -254,6 +260,7 @@ class Catalog:
         self.objects[one.key()] = one
         self._place(one)
         self.changed.add(one.key())
+        self.outdated.discard(one.key())
         if one.acl:
             owner: str | None = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
@@ -285,12 +292,19 @@ class Catalog:
             if (another := rename.name(name)) != name:
                 self.stored[another] = self.stored.pop(name, name)
         objects: dict[Key, Object] = {}
+        changed = set(self.changed)
         for key, one in self.objects.items():
             now = followed(one, rename)
             objects[now.key()] = now
+            if now.key() != key and key in self.changed:
+                changed.add(now.key())
             if now.key() != key and (one.acl, *key[1:]) in self.acls:
                 self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
-        self.objects = objects
+        self.objects, self.changed, self.outdated = objects, changed, set(changed)
+        self.dropped = {
+            rename.name(table): {rename.column(table, one) for one in columns}
+            for table, columns in self.dropped.items()
+        }
         self._parts = None
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
@@ -330,11 +344,23 @@ class Catalog:
             case _:
                 return key in self.objects
 
+    def renaming(self, *, unlocked: bool = False) -> list[str]:
+        """The statements that give what the plan renames its new names, or only those that lock no
+        relation: of types, labels, functions and schemas.
+        """
+        renames = [one for one in self.renames if one.is_unlocked or not unlocked]
+        return [*self.prepared, *sql_of(renames)] if renames else []
+
     def server_names(self) -> dict[Name, tuple[Name, tuple[str, ...]]]:
-        """Of each relation that the plan renames, its name until then, and its columns."""
+        """Of each relation that the plan renames, its name behind the unlocked renames, and its
+        columns.
+        """
+        names = dict(self.stored)
+        for rename in (one for one in self.renames if one.is_unlocked):
+            names = {name: rename.name(stored) for name, stored in names.items()}
         return {
             name: (stored, tuple(self.columns.get(self.oids.get(name, 0), {}).values()))
-            for name, stored in self.stored.items()
+            for name, stored in names.items()
         }
 
     def _new_acl(self, key: Key) -> Acl:

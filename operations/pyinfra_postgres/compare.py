@@ -28,7 +28,6 @@ from .errors import DeclarationError, HostError
 from .kind import VIEW, Same, Signature
 from .names import Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
-from .renames import Rename
 from .rewrite import as_stored
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
@@ -290,17 +289,12 @@ class Comparison:
             else:
                 yield chunk, (body and dict(_unmarked(body, nonce)), state or "", message or "")
 
-    def _unlocked(self) -> list[Rename]:
-        return [one for one in self.catalog.renames if one.is_unlocked]
-
     def _with_stored_names(self, one: Fragment) -> Fragment:
         """The fragment with the names that relations have until the plan has run."""
         if not self.catalog.stored or (one.signature and one.signature != VIEW):
             return one
-        names = self.catalog.server_names()
-        for rename in self._unlocked():
-            names = {new: (rename.name(old), columns) for new, (old, columns) in names.items()}
-        return Fragment("{}", as_stored(one.statement, names), one.path, one.signature)
+        known = as_stored(one.statement, self.catalog.server_names())
+        return Fragment("{}", known, one.path, one.signature)
 
     def _sent(self, items: list[dict[str, Any]]) -> Answer:
         if self.namespace != "pg_temp":
@@ -310,8 +304,7 @@ class Comparison:
             "BEGIN READ WRITE",
             *PINS,
             "SET LOCAL lock_timeout = '2s'",
-            # Types, labels and functions get their new names here, which locks no relation.
-            *(sql.sql for one in self._unlocked() for sql in one.statements),
+            *self.catalog.renaming(unlocked=True),
         ]
         answer = self.send(
             [

@@ -91,7 +91,7 @@ def converge(
     draft = session.draft(block)
     if block.single:
         # pyinfra may try an operation again, with a plan of its own.
-        draft.plan, draft.items = Plan(), []
+        draft.plan, draft.batches = Plan(), []
     try:
         before = draft.plan.size
         unknown = add(session, draft, items)
@@ -201,7 +201,8 @@ class Apply(PyinfraCommand):
         def planned_anew() -> tuple[Plan, str]:
             session.forget_catalog()
             draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
-            add(session, draft, self.draft.items)
+            for items in self.draft.batches:
+                add(session, draft, items)
             return draft.plan, session.catalog().fingerprint
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)

@@ -178,7 +178,7 @@ def _oid(type_: str, name: Name) -> str:
 
 
 def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
-    rows = ask(QUERY.replace("ROOTS", root))
+    rows = ask.renamed(QUERY.replace("ROOTS", root))
     defaults = default_privileges(ask) if rows else ()
     found = [_read(row, defaults, catalog) for row in rows]
     known = {one.id: one for one in found}
@@ -228,7 +228,7 @@ def _as_planned(
 ) -> list[Statement] | None:
     """What creates an object as the plan has it by now; None where that is not known."""
     one: Any = catalog.objects.get(key)
-    if one is None:
+    if one is None or (kind != "column" and key in catalog.outdated):
         return None
     match kind:
         case "policy" | "view" | "function" | "procedure":

@@ -55,8 +55,17 @@ class Ask(Protocol):
     def __call__(self, query: str) -> list[Any]:
         """The rows of a query, each a JSON value. Raises HostError."""
 
+    def renamed(self, query: str) -> list[Any]:
+        """The same of the system catalogs, which have what the plan renames under its new name.
+
+        Raises DeclarationError where they can't.
+        """
+
     def attempt(self, statements: Sequence[str]) -> Answer:
-        """What statements answer in a transaction that is rolled back."""
+        """What statements that read no rows answer behind the plan's renames, all rolled back.
+
+        Raises DeclarationError where the renames can't be done for that moment.
+        """
 
 
 class Same(Protocol):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from itertools import groupby
 
 from attrs import field, frozen, mutable
 
@@ -151,6 +152,8 @@ class Statement:
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
     drops; but before what they remove, which it may use itself."""
+    prepares: bool = False
+    """Whether what comes behind it may need it: where any of that runs first, it goes before."""
     also: tuple[str, ...] = ()
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
@@ -280,6 +283,11 @@ class Plan:
         return len(self.changes) + len(self.gaps) + len(self.refusals)
 
     @property
+    def is_renaming(self) -> bool:
+        """Whether it gives other names."""
+        return any(change.is_renamed for change in self.changes)
+
+    @property
     def sound(self) -> bool:
         """Whether nothing stands against starting it."""
         return not any(self.problems(set()))
@@ -295,16 +303,22 @@ class Plan:
                 moved = early and statement.publishes
                 yield change, statement, Stage.BEFORE if moved else statement.stage
 
+    def _prepared(self) -> Iterator[tuple[Change, Statement, Stage]]:
+        """The same, of each operation what prepares the rest of it first."""
+        for _, found in groupby(self.staged(), lambda one: one[0].operation):
+            yield from sorted(found, key=lambda one: not one[1].prepares)
+
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
         """The statements of one stage with their changes, in order."""
         first: list[tuple[Change, Statement]] = []
         found: list[tuple[Change, Statement]] = []
         late: list[tuple[Change, Statement]] = []
-        for change, statement, when in self.staged():
-            if when is not stage:
-                continue
-            if statement.first or statement.late:
-                (first if statement.first else late).append((change, statement))
+        waiting = [(change, one) for change, one, when in self._prepared() if when is stage]
+        last = max((place for place, (_, one) in enumerate(waiting) if one.first), default=0)
+        for place, (change, statement) in enumerate(waiting):
+            is_first = statement.first or (statement.prepares and place < last)
+            if is_first or statement.late:
+                (first if is_first else late).append((change, statement))
                 continue
             if change.action is Action.REMOVE:
                 found += late

@@ -5,6 +5,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -14,7 +15,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from .answer import Answer
-from .catalog import Catalog, Declared
+from .catalog import FULL_NAMES, Catalog, Declared
 from .compare import Comparison, Textual
 from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, Same, difference, guard
@@ -34,14 +35,13 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     Returns the declared fragments of which a standby can't tell whether they differ.
     """
     catalog = session.catalog()
-    ask = Questions(session, catalog)
     same = Comparison(catalog, session.read)
 
     def steps_of(item: Item) -> list[Step]:
         return [Step(item, one) for one in item.declaration.expand(catalog)]
 
     renames = [tuple(_renamed(item, catalog, draft.plan)) for item in items]
-    renaming = any(renames) or any(change.is_renamed for change in draft.plan.changes)
+    ask = Questions(session, catalog, any(renames) or draft.plan.is_renaming)
     prepared = [steps_of(item) for item in items]
     every = list(chain.from_iterable(prepared))
     for step in every:
@@ -59,31 +59,76 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
         for step in steps:
             if len(draft.plan.changes) > before:
                 step.look(catalog, same, ask)
-            change = _change(session, step, renamed, renaming, same, catalog, draft.plan, ask)
+            change = _change(session, step, renamed, same, catalog, draft.plan, ask)
             if change:
                 draft.plan.changes.append(change)
-    draft.items += items
+    draft.batches.append(items)
     return same.unknown
 
 
 @define
-class Questions:
-    """Asks the server, each question once, with the names that it knows."""
+class Questions(Ask):
+    """Asks the server, as far as it can be asked before the plan has run.
+
+    Rows are read under the names that their relations have: nobody waits for that. What the system
+    catalogs have under the new names they are asked with these names given, for the moment that
+    this takes; then that is rolled back.
+    """
 
     session: Session
     catalog: Catalog
+    renaming: bool
+    """Whether the plan gives other names."""
     answers: dict[str, list[Any]] = field(factory=dict)
 
+    @property
+    def in_time(self) -> bool:
+        """Whether it is time to ask about changes: not before an earlier block has given names."""
+        return self.renaming or not self.catalog.renames
+
+    @override
     def __call__(self, query: str) -> list[Any]:
-        """The rows of a query, each a JSON value. Raises HostError."""
         if query not in self.answers:
             stored = as_stored(query, self.catalog.server_names())
-            self.answers[query] = self.session.ask(stored)
+            self.answers[query] = self.session.ask(stored, self.catalog.renaming(unlocked=True))
         return self.answers[query]
 
+    @override
+    def renamed(self, query: str) -> list[Any]:
+        if not self.renaming:
+            return self(query)
+        answer = self.attempt([FULL_NAMES, query])
+        if answer.failure:
+            raise HostError(str(answer.failure), answer.failure.sqlstate)
+        return answer.values()
+
+    @override
     def attempt(self, statements: Sequence[str]) -> Answer:
-        """What statements answer in a transaction that is rolled back."""
-        return self.session.attempt(statements)
+        if not self.renaming:
+            return self.session.attempt(statements)
+        renames = self.catalog.renaming()
+        script = [*renames, *statements]
+        answer = self.session.attempt(script, _MOMENT)
+        for pause in _PAUSES:
+            if not answer.failure or answer.failure.sqlstate != _NO_LOCK:
+                break
+            time.sleep(pause)
+            answer = self.session.attempt(script, _MOMENT)
+        failure = answer.failure
+        if failure and (0 <= failure.index < len(renames) or failure.sqlstate == _NO_LOCK):
+            raise DeclarationError(
+                "what the change touches is read under the new names, which are given for a "
+                f"moment and taken back, and {script[failure.index]} fails: {failure}; run it "
+                "again, or let a run before this one do the rename"
+            )
+        moved = failure and evolve(failure, index=failure.index - len(renames))
+        return evolve(answer, failure=moved)
+
+
+_MOMENT = "200ms"
+"""How long names that are given for a moment wait for their locks, and others behind them."""
+_PAUSES = (0.2, 0.5, 1.0, 2.0)
+_NO_LOCK = "55P03"
 
 
 @define
@@ -201,33 +246,33 @@ def _renaming(renames: Sequence[Rename], catalog: Catalog) -> Iterator[str]:
 
 
 class _Unanswered(Ask):
-    """Asks nobody: what the server would tell has the names that the plan changes first."""
+    """Asks nobody: the role may not use what it would ask about."""
 
     @override
     def __call__(self, query: str) -> list[Any]:
         return self.attempt([query]).values()
 
     @override
+    def renamed(self, query: str) -> list[Any]:
+        return self(query)
+
+    @override
     def attempt(self, statements: Sequence[str]) -> Answer:
-        raise DeclarationError(
-            "this run gives something another name first, and what depends on it has to be read "
-            "after that: let a run before this one do the rename"
-        )
+        raise DeclarationError("the role may not use what it names")
 
 
 def _change(
     session: Session,
     step: Step,
     renamed: Sequence[Rename],
-    renaming: bool,
     same: Comparison,
     catalog: Catalog,
     plan: Plan,
-    ask: Any,
+    ask: Questions,
 ) -> Change | None:
     """What one declaration changes; the catalog is left as it will be.
 
-    `renamed` are its own renames; `renaming` says whether the plan has any.
+    `renamed` are its own renames.
     """
     item, one = step.item, step.declaration
     current, target = step.current, step.target
@@ -250,13 +295,14 @@ def _change(
         catalog.absent.setdefault(one.key(), []).append(Declared(item.operation, one))
     if current is None and target is None:
         return None
+    users: list[str] = []
     try:
-        # What an earlier block renames is not asked about before that has run.
-        askable = not one.is_beside and (renaming or not catalog.renames)
-        if current is not None and target is not None and askable:
-            target = target.informed(current, catalog, _Unanswered() if renaming else ask)
+        if current is not None and target is not None and ask.in_time and not one.is_beside:
+            target = target.informed(current, catalog, ask)
+        elif current is not None and target is None and ask.in_time:
+            users = current.used_by(catalog, ask)
         # An aligned declaration that is the current object itself does not differ from it.
-        statements = () if current is target else tuple(one.diff(current, target))
+        changes = () if current is target else tuple(one.diff(current, target))
     except DeclarationError as error:
         refuse(str(error))
         return None
@@ -268,13 +314,14 @@ def _change(
         for key in one.names() if catalog.former else ():
             if key in catalog.former:
                 refuse(f"operation {catalog.former[key]!r} gives {spoken(key)} another name")
-    if not statements and not renamed:
+    if not changes and not renamed:
         return None
-    going = current if target is None and not catalog.renames else None
-    if users := going.used_by(catalog, ask) if going else []:
+    if users:
         refuse(f"it is used by {', '.join(users)}: remove or change that before")
-    statements = tuple(_weighed(statements, catalog, ask))
-    statements = (*(sql for rename in renamed for sql in rename.statements), *statements)
+    statements = tuple(_weighed(changes, catalog, ask))
+    catalog.prepared += [one.sql for one in statements if one.prepares]
+    named = (sql for rename in renamed for sql in rename.statements)
+    statements = (*(evolve(sql, prepares=True) for sql in named), *statements)
     is_checked = target is not None and not one.is_beside
     missing = list(session.missing(one, catalog)) if is_checked else []
     plan.gaps += [Gap(item.operation, one.title, reference) for reference in missing]
@@ -286,7 +333,7 @@ def _change(
     # What a gap hides is not known yet.
     for reason in _unallowed(statements, one, session, catalog) if not missing else ():
         refuse(reason)
-    if target is not None and not (catalog.renames or catalog.rows_change):
+    if target is not None and ask.in_time and not catalog.rows_change:
         for reason in _objections(target, current, catalog, ask):
             refuse(reason)
     action = _action(current, target)
@@ -299,6 +346,8 @@ def _change(
         bool(renamed),
         not renamed and _is_quiet(one, action, statements, catalog),
     )
+    if not changes:
+        return change  # Another name alone is in the catalog already.
     if target is not None:
         target.store(catalog, current)
         if item.present and catalog.objects.get(one.key()) is target:
@@ -318,7 +367,7 @@ def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:
     for need in one.needs(step.current, step.target, catalog):
         if need.group in catalog.rights.gives:
             catalog.rights.join(need.group)
-            yield Statement(need.remedy)
+            yield Statement(need.remedy, prepares=True)
         else:
             _lack(step.item, one, [need], plan)
 

@@ -120,6 +120,11 @@ class Rename:
         return text
 
 
+def sql_of(renames: Iterable[Rename]) -> list[str]:
+    """What does renames, one after another."""
+    return [one.sql for rename in renames for one in rename.statements]
+
+
 def spoken(key: Key) -> str:
     """The kind and name that a key has, for people."""
     kind, *parts = key

@@ -8,15 +8,15 @@ dry run having come before.
 from __future__ import annotations
 
 import gc
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -82,7 +82,13 @@ class Draft:
     """A plan in the making, with the declarations that it can be made from again."""
 
     plan: Plan = Factory(Plan)
-    items: list[Item] = field(factory=list)
+    batches: list[Sequence[Item]] = field(factory=list)
+    """Of each operation, its declarations: what they rename is renamed before the rest of them."""
+
+    @property
+    def items(self) -> Iterator[Item]:
+        """The declarations."""
+        return chain.from_iterable(self.batches)
 
 
 @define(eq=False)
@@ -192,23 +198,31 @@ class Session:
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
 
-    def ask(self, query: str) -> list[Any]:
-        """The rows of a query, each a JSON value. Raises HostError."""
-        head = ["BEGIN READ ONLY", *catalogs.PINS, catalogs.ALL_ROWS]
-        answer = self.read([*head, query, "COMMIT"])
+    def ask(self, query: str, renames: Sequence[str] = ()) -> list[Any]:
+        """The rows of a query, each a JSON value. Raises HostError.
+
+        They are read behind renames that are rolled back, where these can be done already.
+        """
+        begin = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
+        head = [*(begin if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
+        answer = self.read([*head, query, "ROLLBACK"])
+        if answer.failure and 0 < answer.failure.index <= len(renames):
+            return self.ask(query)
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
-        return [json.loads(row) for row in answer.rows]
+        return answer.values()
 
     def read(self, statements: Sequence[str]) -> Answer:
         """Run a script that leaves nothing behind."""
         return run(self.host, statements)
 
-    def attempt(self, statements: Sequence[str]) -> Answer:
+    def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
         head = ["BEGIN READ WRITE", *catalogs.PINS, "SET LOCAL search_path = public"]
-        head += [catalogs.ALL_ROWS, "SET LOCAL lock_timeout = '2s'"]
-        return self.read([*head, *statements, "ROLLBACK"])
+        head += [catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = '{lock_timeout}'"]
+        answer = self.read([*head, *statements, "ROLLBACK"])
+        failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
+        return evolve(answer, failure=failure)
 
     def allowed(self) -> set[str]:
         """What the run allows to lose data."""

@@ -70,7 +70,7 @@ def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
     if problems:
         yield from fail(session, problems)
         return
-    if draft.items and session.host not in session.state.failed_hosts:
+    if draft.batches and session.host not in session.state.failed_hosts:
         try:
             _finish(session, block, draft)
             if draft.plan.sound and (found := objection(session, block)):
@@ -89,14 +89,15 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    ask = Questions(session, catalog)
+    ask = Questions(session, catalog, draft.plan.is_renaming)
     going = in_order([one for one in found if one.goes], ask)
     if going:
         items = [Item(f"exact: {one.what.title}", one.removal, one.present) for one in going]
         add(session, draft, items)
         gone = {item.declaration.key(): item.operation for item in items if not item.present}
         catalog.gone.update(gone)
-    draft.plan.refusals += held_columns(catalog, ask)
+    if ask.in_time:
+        draft.plan.refusals += held_columns(catalog, ask)
     draft.plan.refusals += held_foreign_keys(draft.plan, catalog)
     draft.plan.undeclared = [one.what for one in found if not one.goes]
 

@@ -130,8 +130,7 @@ _STOPPING = frozenset(
 
 def held_columns(catalog: Catalog, ask: Ask) -> Iterator[Refusal]:
     """The columns that the plan drops, and that something uses which the plan leaves as it is."""
-    # The server knows what is renamed by its former name.
-    for table, columns in catalog.dropped.items() if not catalog.renames else ():
+    for table, columns in catalog.dropped.items():
         users = [
             one.title
             for one in of_columns(table, sorted(columns), catalog, ask).all
@@ -210,7 +209,7 @@ def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
         step = (number for number, words in enumerate(_STEPS) if word in words)
         steps[next(step, len(_STEPS))].append(one)
     if sum(map(len, steps[1:])) > 1:
-        edges = [(tuple(one), tuple(other)) for one, other in ask(_DEPENDENCIES)]
+        edges = [(tuple(one), tuple(other)) for one, other in ask.renamed(_DEPENDENCIES)]
         early = _reaching(every, edges)
         steps[_VIEWS] += early
         steps[1:] = [

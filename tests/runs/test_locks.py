@@ -327,6 +327,44 @@ def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -
     assert database.psql("SELECT a FROM u") == ""
 
 
+def test_a_plan_that_is_made_anew_asks_for_names_in_the_same_order(
+    project: Project, database: Database
+) -> None:
+    database.psql(
+        "CREATE TYPE state AS ENUM ('new', 'old', 'done'); CREATE TABLE job (state state);"
+        "INSERT INTO job VALUES ('done')"
+    )
+    project.inventory({"one": database.dsn})
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.enum("state", ["done", "new"], exact=True)
+            pg.table("task", [pg.Column("state", "state")], renamed_from="job")
+        """
+    )
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        process = project.start("inventory.py", "deploy.py", "-y", "--data", "postgres_allow=state")
+        until(lambda: sent(database, "pg_try_advisory_lock"))
+        database.psql("CREATE TABLE other (a integer)")
+    output = finished(process).succeeded().output
+    assert "the catalog has changed since the plan was made: planning anew" in output
+    assert database.psql("SELECT state, enum_range(state) FROM task") == "done|{done,new}"
+
+
+def test_names_that_are_tried_wait_for_a_table_that_is_let_go(
+    project: Project, database: Database
+) -> None:
+    database.psql("CREATE TABLE t (id integer)")
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.table("u", [pg.Column("id", "bigint")], renamed_from="t")\n')
+    with database.holding("SELECT * FROM t") as reader:
+        process = project.start()
+        until(lambda: sent(database, "ALTER TABLE public.t RENAME TO u") == 2)
+        reader.rollback()
+        finished(process).succeeded()
+    assert database.psql("SELECT id FROM u") == ""
+
+
 def test_a_plan_that_became_impossible_while_waiting_is_refused(
     project: Project, database: Database
 ) -> None:

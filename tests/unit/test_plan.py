@@ -35,6 +35,24 @@ def test_statements_run_in_the_stage_that_they_name() -> None:
     assert [statement.sql for _, statement in plan.of(Stage.MAIN)] == ["a", "c"]
 
 
+def test_what_prepares_goes_first_only_before_what_does() -> None:
+    rename, anew = Statement("rename", prepares=True), Statement("anew", first=True)
+    first, second, third = Statement("1"), Statement("2"), Statement("3", prepares=True)
+
+    def order(*statements: Statement) -> list[str]:
+        changes = [
+            Change(f"operation {one.sql}", "a thing", Action.CHANGE, (), (one,))
+            for one in statements
+        ]
+        return [one.sql for _, one in Plan(changes).of(Stage.MAIN)]
+
+    assert order(first, rename, second) == ["1", "rename", "2"]
+    assert order(first, rename, second, anew, third) == ["rename", "anew", "1", "2", "3"]
+    # What one operation has is one thing.
+    plan = Plan([change(first, anew), change(rename), change(second)])
+    assert [one.sql for _, one in plan.of(Stage.MAIN)] == ["rename", "anew", "1", "2"]
+
+
 def test_what_publishes_a_literal_moves_before_only_where_it_is_used() -> None:
     add = Statement("ALTER TYPE t ADD VALUE 'x'", publishes="'x'")
     assert stages(Plan([change(add)]))[add.sql] is Stage.MAIN

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from ..dependents import Dependent, Dependents, of_columns
-from ..errors import DeclarationError
+from ..errors import DeclarationError, HostError
 from ..names import Exact, Name, literal, quoted
 from ..parse import closed
 from ..plan import Hazard, Loss, Statement
-from ..stored import columns_of
+from ..stored import USERS_PATH, columns_of
 from ..values import comparable
 from .columns import Column, collation_sql, default_sql
 from .enums import Enum
@@ -331,24 +331,21 @@ def _losses(table: Name, declared: Column, using: str, losing: str, ask: Ask) ->
     """How many rows lose their value, in words with some of them; None where it can't be asked."""
     name = quoted(declared.name)
     shown = f"format('%s as %s', {name}, coalesce(({closed(using)})::text, 'NULL'))"
-    answer = ask.attempt(
-        [
-            "SELECT json_build_array(count(*), CASE WHEN count(*) > 0 THEN (SELECT json_agg(x) "
-            f"FROM (SELECT {shown} AS x FROM {table} WHERE {closed(losing)} LIMIT 3) AS few) "
-            f"END) FROM {table} WHERE {closed(losing)}"
-        ]
-    )
-    failure = answer.failure
-    if failure is None:
-        ((count, few),) = answer.values()
-        values = "the values" if count > 1 else "the value"
-        return f"{values} of {name} in {_rows(count)} ({', '.join(few)})" if count else ""
-    if failure.sqlstate in _NO_WAY_BACK | _UNKNOWN_YET:
-        return None
-    raise DeclarationError(
-        f"column {declared.name}: a row can't become {declared.type}: {failure}; change it first, "
-        "or declare how with using="
-    )
+    try:
+        ((count, few),) = ask(
+            f"{USERS_PATH}SELECT json_build_array(count(*), CASE WHEN count(*) > 0 THEN (SELECT "
+            f"json_agg(x) FROM (SELECT {shown} AS x FROM {table} WHERE {closed(losing)} LIMIT 3) "
+            f"AS few) END) FROM {table} WHERE {closed(losing)}"
+        )
+    except HostError as error:
+        if error.sqlstate in _NO_WAY_BACK | _UNKNOWN_YET:
+            return None
+        raise DeclarationError(
+            f"column {declared.name}: a row can't become {declared.type}: {error}; change it "
+            "first, or declare how with using="
+        ) from None
+    values = "the values" if count > 1 else "the value"
+    return f"{values} of {name} in {_rows(count)} ({', '.join(few)})" if count else ""
 
 
 def _rows(count: int) -> str:
