@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from .acl import PUBLIC, Acl
+from .acl import Acl
 from .dependents_query import QUERY
 from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
@@ -290,23 +290,23 @@ def granted_again(
     target = f"{kind} {name}({key[3]})" if len(key) > 3 else f"{kind} {name}"
     extra = {role for letter, role in defaults if letter == _DEFAULT_LETTERS[kind]} - {acl.owner}
     usual = Acl.read(kind, acl.owner, None, catalog.version).granted
-    if any(grantee == PUBLIC and (PUBLIC, one) not in acl.granted for grantee, one in usual):
-        extra.add(PUBLIC)
+    extra |= {grantee for grantee, one in usual if (grantee, one) not in acl.granted}
+    there = {one for one in usual if one[0] not in extra}
     for role in sorted(extra):
         yield Statement(f"REVOKE ALL ON {target} FROM {role_sql(role)}")
-    yield from _grants(target, "", acl, {} if PUBLIC in extra else usual)
+    yield from _grants(target, "", acl, there)
     if kind == "TABLE":
         for (of, *rest), one in sorted(catalog.acls.items()):
             if of == "COLUMN" and rest[:2] == [*name]:
-                yield from _grants(target, f" ({quoted(rest[2])})", one, {})
+                yield from _grants(target, f" ({quoted(rest[2])})", one, set())
 
 
 def _grants(
-    target: str, columns: str, acl: Acl, there: dict[tuple[str, str], bool]
+    target: str, columns: str, acl: Acl, there: set[tuple[str, str]]
 ) -> Iterator[Statement]:
     privileges: dict[tuple[str, bool], list[str]] = {}
     for (grantee, privilege), option in sorted(acl.granted.items()):
-        if grantee != acl.owner and (grantee, privilege) not in there:
+        if (grantee, privilege) not in there:
             privileges.setdefault((grantee, option), []).append(privilege + columns)
     for (grantee, option), names in privileges.items():
         also = " WITH GRANT OPTION" if option else ""
