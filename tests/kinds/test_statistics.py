@@ -23,6 +23,7 @@ def test_statistics_are_created_made_anew_and_removed(deploy: Deploy) -> None:
     deploy.apply(f"pg.statistics('s', 't', ['b', 'a'], owner='{owner}', comment='it\\'s')")
     assert database.rows(STATISTICS) == [(plain, owner, "it's")]
     assert database.psql("SELECT oid FROM pg_statistic_ext") == oid
+    database.psql("ALTER STATISTICS s SET STATISTICS 50")
     deploy.apply("pg.statistics('s', 't', ['lower(c)', '(a % 10)', 'b'], kinds=['mcv', "
                  "'ndistinct'])")  # fmt: skip
     made, *rest = database.rows(STATISTICS)[0]
@@ -30,6 +31,7 @@ def test_statistics_are_created_made_anew_and_removed(deploy: Deploy) -> None:
         "CREATE STATISTICS public.s (ndistinct, mcv) ON b, lower(c), (a % 10) FROM t"
     )  # fmt: skip
     assert rest == [owner, "it's"]
+    assert database.psql("SELECT stxstattarget FROM pg_statistic_ext") == "50"
     deploy.apply("pg.statistics('s', 't', ['(a % 10)', 'b', 'lower(c)'])")
     assert database.rows(STATISTICS)[0][0] == made
     deploy.apply("pg.statistics('s', 't', present=False)")

@@ -69,6 +69,8 @@ class Statistics(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+    target: int | None = field(default=None, eq=False, kw_only=True)
+    """How much ANALYZE gathers, where somebody has set that; it stays."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -108,6 +110,7 @@ class Statistics(Object):
             self,
             on=current.on if matches or not self.on else found,
             kinds=either(self.kinds, current.kinds),
+            target=current.target,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
@@ -132,6 +135,8 @@ class Statistics(Object):
             on = ", ".join(map(str, declared.on))
             create = f"CREATE {target}{kinds} ON {on} FROM {declared.table}"
             yield Statement(create, locks=_lock(declared))
+            if declared.target is not None:
+                yield Statement(f"ALTER {target} SET STATISTICS {declared.target}")
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
@@ -144,7 +149,7 @@ QUERIES = {
     "statistics": f"""
         SELECT json_build_array(n.nspname, s.stxname, s.stxrelid::int8, s.stxkeys::int2[],
                  s.stxkind::text[], to_json(pg_get_statisticsobjdef_expressions(s.oid)),
-                 s.stxowner::int8, d.description)
+                 s.stxowner::int8, d.description, nullif(s.stxstattarget, -1))
           FROM pg_namespace n JOIN pg_statistic_ext s ON s.stxnamespace = n.oid
           LEFT JOIN pg_description d
             ON d.objoid = s.oid AND d.classoid = 'pg_statistic_ext'::regclass
@@ -153,7 +158,9 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    for schema, name, table, keys, kinds, texts, role, remark in sections["statistics"] or ():
+    for schema, name, table, keys, kinds, texts, role, remark, target in (
+        sections["statistics"] or ()
+    ):
         columns = [_element(column=catalog.columns[table][key]) for key in keys]
         found = Statistics(
             Name(schema, name),
@@ -162,6 +169,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             kinds=[_KINDS[letter] for letter in kinds if letter in _KINDS],
             owner=catalog.roles[role],
             comment=remark,
+            target=target,
         )
         catalog.objects[found.key()] = found
 
