@@ -26,7 +26,7 @@ from .arguments import Arguments
 from .errors import DeclarationError, HostError, UnreachableError
 from .kind import Object, check_plain
 from .plan import Plan
-from .planning import add
+from .planning import add, held_columns
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
 
@@ -95,6 +95,8 @@ def converge(
     try:
         before = draft.plan.size
         unknown = add(session, draft, items)
+        if block.single:
+            draft.plan.refusals += held_columns(session, draft.plan)
     except (HostError, DeclarationError) as error:
         if isinstance(error, UnreachableError) and session.may_come():
             session.unplanned = True

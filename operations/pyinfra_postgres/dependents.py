@@ -53,7 +53,7 @@ class Dependent:
 _PARTS = frozenset(
     {
         *("default", "generated", "check", "exclusion", "foreign_key"),
-        *("index", "policy", "trigger", "statistics"),
+        *("index", "policy", "trigger", "statistics", "publication"),
     }
 )
 """What goes with the table or view that it belongs to."""

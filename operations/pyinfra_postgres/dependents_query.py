@@ -282,6 +282,12 @@ _FUNCTION = """
     "OWNED", _owned("format('%s %s', w.word, w.signature)", "p.proowner")
 ).replace("REMARK", _remark("format('%s %s', w.word, w.signature)", "pg_proc", "p.oid"))
 
+_PUBLICATION = f"""
+    SELECT json_build_array(node.id, 'publication', node.title, node.needs, NULL, NULL, NULL, NULL,
+             'not made anew', json_build_array(n.nspname, c.relname))
+      FROM node JOIN pg_publication_rel p ON p.oid = node.objid {_OF_TABLE.format("p.prrelid")}
+     WHERE node.classid = 'pg_publication_rel'::regclass"""
+
 # Whatever else stands in the way.
 _OTHER = """
     SELECT json_build_array(node.id, 'other', node.title, node.needs, NULL, NULL, NULL, NULL,
@@ -290,7 +296,7 @@ _OTHER = """
      WHERE c.relkind IN ('r', 'p', 'f', 'c') AND node.subid = 0
         OR node.classid NOT IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_attrdef'::regclass,
              'pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass,
-             'pg_statistic_ext'::regclass, 'pg_proc'::regclass)"""
+             'pg_statistic_ext'::regclass, 'pg_proc'::regclass, 'pg_publication_rel'::regclass)"""
 _MEMBER = """
     SELECT json_build_array(node.id || '/member', 'other', node.title, node.needs, NULL, NULL, NULL,
              NULL, 'of the extension ' || e.extname, NULL)
@@ -301,6 +307,6 @@ _MEMBER = """
 QUERY = _WALK + "\nUNION ALL\n".join(
     (
         *(_COLUMN, _TYPE, _DEFAULT, _CONSTRAINT, _INDEX, _POLICY, _TRIGGER, _STATISTICS),
-        *(_VIEW, _FUNCTION, _OTHER, _MEMBER),
+        *(_VIEW, _FUNCTION, _PUBLICATION, _OTHER, _MEMBER),
     )
 )

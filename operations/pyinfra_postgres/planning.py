@@ -17,9 +17,10 @@ from typing_extensions import override
 from .answer import Answer
 from .catalog import FULL_NAMES, Catalog, Declared
 from .compare import Comparison, Textual
+from .dependents import of_columns
 from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, Same, difference, guard
-from .names import Name
+from .names import Name, quoted
 from .parse import Reference
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
@@ -64,6 +65,32 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
                 draft.plan.changes.append(change)
     draft.batches.append(items)
     return same.unknown
+
+
+# What stops a column from being dropped; the rest goes with it.
+_STOPPING = frozenset(
+    (
+        *("view", "materialized_view", "policy", "trigger", "function", "procedure"),
+        *("publication", "other"),
+    )
+)
+
+
+def held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """The columns that a plan drops, and that something uses which it leaves as it is."""
+    catalog = session.catalog()
+    ask = Questions(session, catalog, plan.is_renaming)
+    dropped, catalog.dropped = catalog.dropped, {}
+    for table, columns in dropped.items() if ask.in_time else ():
+        users = [
+            one.title
+            for one in of_columns(table, sorted(columns), catalog, ask).all
+            if one.kind in _STOPPING and one.key not in catalog.changed
+        ]
+        if users:
+            names = ", ".join(map(quoted, sorted(columns)))
+            reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
+            yield Refusal("plan", f"table {table}", reason)
 
 
 @define

@@ -11,7 +11,6 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeAlias
 
 from .catalog import USER_SCHEMA, Catalog, Declared
-from .dependents import of_columns
 from .errors import DeclarationError
 from .exact import WORDS
 from .kind import Ask, Key, Object
@@ -120,26 +119,6 @@ def _goes_with_another(one: Object, catalog: Catalog, periods: set[tuple[Name, s
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-# What stops a column from being dropped; the rest goes with it.
-_STOPPING = frozenset(
-    ("view", "materialized_view", "policy", "trigger", "function", "procedure", "other")
-)
-
-
-def held_columns(catalog: Catalog, ask: Ask) -> Iterator[Refusal]:
-    """The columns that the plan drops, and that something uses which the plan leaves as it is."""
-    for table, columns in catalog.dropped.items():
-        users = [
-            one.title
-            for one in of_columns(table, sorted(columns), catalog, ask).all
-            if one.kind in _STOPPING and one.key not in catalog.changed
-        ]
-        if users:
-            names = ", ".join(map(quoted, sorted(columns)))
-            reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
-            yield Refusal("plan", f"table {table}", reason)
 
 
 def held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

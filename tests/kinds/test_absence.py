@@ -93,8 +93,19 @@ def test_a_serial_column_goes_with_its_sequence(database: Database) -> None:
 def test_what_depends_on_a_column_is_told_and_kept(database: Database) -> None:
     database.psql("CREATE VIEW notes AS SELECT note FROM job")
     outcome = run(database, without("note")).refused()
-    assert "view notes depends on column note of table job" in outcome.messages
+    assert "its note is used by view public.notes: remove or change that too" in outcome.messages
     assert columns(database) == "id note size number"
+
+
+def test_what_publishes_a_column_is_told_and_a_whole_table_goes_from_it(database: Database) -> None:
+    database.psql("CREATE PUBLICATION out FOR TABLE job (id, note)")
+    outcome = run(database, without("note")).refused()
+    assert "its note is used by publication of table public.job in publication out" in (
+        outcome.messages
+    )
+    assert columns(database) == "id note size number"
+    run(database, lambda: pg.table("job", present=False), postgres_allow="job").succeeded()
+    assert database.psql("SELECT to_regclass('job')") == ""
 
 
 def test_a_column_goes_when_what_is_declared_no_longer_uses_it(database: Database) -> None:
