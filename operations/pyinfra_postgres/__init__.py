@@ -3,27 +3,7 @@
     import pyinfra_postgres as pg
 
 Each operation declares one object, compares it with the server's catalog and changes only what
-differs. The layers, each using only those above it:
-
-    names, naming, parse, acl      SQL's names, types and expressions; pure
-    values                         Python values as SQL; pure
-    platforms, rights              a platform's roles; what the deploying role may do; pure
-    plan, rewrite, renames, kind   statements, plans; texts after a rename; what kinds share; pure
-    inventory                      secrets of inventories
-    command                        SQL as a pyinfra command
-    endpoint, connection           where a connection string leads; its session
-    connector                      databases as pyinfra hosts
-    catalog, stored, compare       the catalog in one message; exact comparison
-    dependents                     what uses what, and how it is made anew
-    query, tabular                 queries from the command line, and their rows
-    session, planning              what is known of a host; from declarations to its plan
-    steps, trial, rollout, render  a plan as one session; trying it; running it; showing it
-    converge                       the operation behind all
-    neon_api, neon                 Neon's API; its branches as hosts
-    rehearsal, cli                 deploys on a copy of a branch
-    objects                        one file per kind: declaration, query, diff, operation
-    undeclared, transactions       what nobody declares; many operations that land together
-    verification                   checks that roll back, and their report
+differs. README.md, "How it works", has the layers of the modules.
 """
 
 from .objects.columns import Column

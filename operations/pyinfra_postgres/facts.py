@@ -11,10 +11,11 @@ from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
-from .command import SQLCommand, run
+from .command import SQLCommand
 from .connector import PostgresConnector
 from .names import quoted
 from .psql import Psql, without_marks
+from .scripts import run
 
 
 class Catalog(FactBase[dict[str, Any]]):

@@ -25,10 +25,10 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from .answer import Failure
-from .command import run
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements
+from .scripts import run
 from .tabular import Answer, print_answers
 
 P = ParamSpec("P")

@@ -21,11 +21,11 @@ from pyinfra.api.host import Host
 from . import catalog as catalogs
 from . import render, steps
 from .answer import Answer, Failure
-from .command import end_session, run
 from .connector import number
 from .errors import HostError
 from .names import Name, literal
 from .plan import Hazard, Plan, Stage, masked
+from .scripts import end_session, run
 from .steps import Message, Part, Step
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})

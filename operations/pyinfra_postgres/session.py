@@ -25,12 +25,12 @@ from pyinfra.context import ctx_host
 from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
-from .command import begin, run
 from .connector import check_host_data
 from .errors import HostError, UnreachableError
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
+from .scripts import begin, run
 
 AHEAD = 10.0
 """Seconds for which a catalog that was read ahead is news."""
