@@ -267,6 +267,24 @@ def test_what_another_deploy_did_not_finish_is_built_by_the_one_that_waited(
 
 
 @one_version
+def test_what_the_server_still_builds_for_a_killed_deploy_is_waited_for(
+    project: Project, database: Database
+) -> None:
+    database.psql(ROWS)
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.index("i", "t", ["a"])\n')
+    with database.watch() as seen, building(database, project) as (writer, first):
+        first.kill()
+        first.communicate()
+        second = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock") == 2)
+        writer.rollback()
+        assert "nothing left to change" in finished(second).succeeded().output
+    assert len([one for one in seen.statements if one.startswith("CREATE INDEX")]) == 1
+    assert database.psql(INVALID) == ""
+
+
+@one_version
 def test_what_another_deploy_builds_is_not_waited_for_for_ever(
     project: Project, database: Database
 ) -> None:
