@@ -215,13 +215,18 @@ def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
         ("c integer", "[pg.Column('c', 'integer', default='nope()')]", "nope()"),
         ("c integer", "constraints=[pg.Check('d > 0')]", "no column d in public.t"),
         ("c integer", "[pg.Column('c', 'int'), pg.Column('c', 'int')]", "c is declared twice"),
+        ("c integer", "[pg.Column('c', 'int', references='pair')]", "1 of its own for 2 columns of"),
+        ("c integer", "constraints=[pg.ForeignKey('c', references='pair(a, b)')]", "name as many"),
     ],
 )
 @one_version
 def test_what_can_not_be_is_refused(
     deploy: Deploy, before: str, declared: str, message: str
 ) -> None:
-    deploy.database.psql(f"CREATE TABLE t ({before})")
+    deploy.database.psql(
+        f"CREATE TABLE t ({before}); CREATE TABLE pair (a integer, b integer, PRIMARY KEY (a, b));"
+        "INSERT INTO t VALUES (NULL)"
+    )
     dump = deploy.database.dump()
     assert message in deploy.run(f"pg.table('t', {declared})").failed().output
     assert deploy.database.dump() == dump

@@ -84,10 +84,15 @@ def waits(
 def check_target(
     key: ForeignKey, constraints: Iterable[Constraint] | None, catalog: Catalog
 ) -> None:
-    """Raise DeclarationError where what a foreign key refers to is certainly not unique.
+    """Raise DeclarationError where what a foreign key refers to is certainly not what it needs.
 
     `constraints` are those of its target where that is its own table.
     """
+    if key.foreign_columns and len(key.foreign_columns) != len(key.columns):
+        raise DeclarationError(
+            f"{key.written()} has {len(key.columns)} of its own for "
+            f"{len(key.foreign_columns)} columns of {key.table}: name as many"
+        )
     target = catalog.objects.get(("table", *key.table))
     stored: Iterable[Constraint] | None = getattr(target, "constraints", None)
     if constraints is None:
