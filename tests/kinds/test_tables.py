@@ -185,6 +185,20 @@ def test_an_identity_goes_on_after_the_rows_that_are_there(deploy: Deploy) -> No
         assert database.psql(f"INSERT INTO {name} DEFAULT VALUES RETURNING id") == value
 
 
+@pytest.mark.parametrize("before", ["integer", "bigint"])
+def test_the_sequence_of_a_serial_column_reaches_as_far_as_the_column(
+    deploy: Deploy, before: str
+) -> None:
+    database = deploy.database
+    database.psql(
+        f'CREATE TABLE "T" (id serial); ALTER TABLE "T" ALTER id TYPE {before};'
+        """SELECT setval('"T_id_seq"', 2147483647)"""
+    )
+    deploy.apply("""pg.table('"T"', [pg.Column("id", "bigserial")])""")
+    database.psql('INSERT INTO "T" DEFAULT VALUES')
+    assert database.psql('SELECT id FROM "T"') == "2147483648"
+
+
 def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
     database = deploy.database
     database.psql("CREATE TABLE t (id integer, old text); INSERT INTO t VALUES (1, 'kept')")
@@ -215,7 +229,11 @@ def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
         ("c integer", "[pg.Column('c', 'integer', default='nope()')]", "nope()"),
         ("c integer", "constraints=[pg.Check('d > 0')]", "no column d in public.t"),
         ("c integer", "[pg.Column('c', 'int'), pg.Column('c', 'int')]", "c is declared twice"),
-        ("c integer", "[pg.Column('c', 'int', references='pair')]", "1 of its own for 2 columns of"),
+        (
+            "c integer",
+            "[pg.Column('c', 'int', references='pair')]",
+            "1 of its own for 2 columns of",
+        ),
         ("c integer", "constraints=[pg.ForeignKey('c', references='pair(a, b)')]", "name as many"),
     ],
 )

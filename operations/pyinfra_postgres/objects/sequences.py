@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createsequence.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, fields_dict, frozen
@@ -26,7 +26,16 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted, split
+from ..names import (
+    Exact,
+    Name,
+    literal,
+    optional_identifier,
+    optional_name,
+    parse_name,
+    quoted,
+    split,
+)
 from ..parse import Reference, type_name
 from ..plan import Hazard, Loss, Statement
 
@@ -151,6 +160,19 @@ class Sequence(Object):
             yield Statement(f"ALTER {target} OWNED BY {declared.owned_by}")
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
+
+
+def widened(
+    types: Mapping[str | None, str], same: Same, catalog: Catalog
+) -> Iterator[tuple[Sequence, Sequence]]:
+    """The sequences that end before their columns do, as they are and as they are to be.
+
+    `types` are those of serial columns, by their defaults.
+    """
+    for one in catalog.of(Sequence) if types else ():
+        type_ = types.get(f"nextval({literal(str(one.name))}::regclass)")
+        if type_ and _RANGES[one.type] < _RANGES[type_]:
+            yield one, Sequence(one.name, type=type_).aligned(one, same, catalog)
 
 
 def _highest(type_: str, increment: int) -> int:

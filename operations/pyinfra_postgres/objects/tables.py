@@ -46,6 +46,7 @@ from .elements import Element, aligned_element, key_elements
 from .foreign_keys import Dependent
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
+from .sequences import widened
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -127,6 +128,8 @@ class Table(Object):
     """The names of its constraints that are there, and that the declaration does not have."""
     owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to it that an interrupted run has not validated again."""
+    sequences: tuple[tuple[Object, Object], ...] = field(default=(), eq=False, kw_only=True)
+    """The sequences of its serial columns that end before these do, before and after."""
 
     def __attrs_post_init__(self) -> None:
         self._set_absent_apart()
@@ -299,6 +302,9 @@ class Table(Object):
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
+        serial = {name for name, column in declared.items() if column.serial}
+        types = {column.default: column.type for column in columns if column.name in serial}
+        sequences = tuple(widened(types, same, catalog))
         names = {one.name for one in constraints}
         owed = [
             one
@@ -308,6 +314,7 @@ class Table(Object):
         if (
             not others
             and not owed
+            and not sequences
             and all(getattr(current, name) == one for name, one in changes.items())
         ):
             return current
@@ -320,6 +327,7 @@ class Table(Object):
             filled=current.filled,
             version=catalog.version,
             owed=tuple(owed),
+            sequences=sequences,
             **changes,
         )
 
@@ -368,6 +376,8 @@ class Table(Object):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
         catalog.put(self)
+        for _, sequence in self.sequences:
+            catalog.put(sequence)
         foreign_keys.settle(self.owed, catalog)
 
     def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
@@ -494,6 +504,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
                     yield one
         else:
             yield from added(name, column, column.name in declared.rewriting)
+    for sequence, wider in declared.sequences:
+        yield from wider.diff(sequence, wider)
     yield from table_constraints.added(current, declared)
     yield from late
     stay = {column.name for column in declared.columns or ()}
