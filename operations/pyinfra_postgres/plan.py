@@ -151,7 +151,7 @@ class Statement:
     now."""
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
-    drops; but before what they remove, which it may use itself."""
+    drops, and what they remove of that; but before what else they remove, which it may use."""
     prepares: bool = False
     """Whether what comes behind it may need it: where any of that runs first, it goes before."""
     also: tuple[str, ...] = ()
@@ -201,6 +201,13 @@ class Change:
     """Whether the object, or a part of it, gets another name first."""
     is_quiet: bool = False
     """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
+    uses_columns: bool = False
+    """Whether columns may be what the object uses."""
+
+    @property
+    def removes_a_user(self) -> bool:
+        """Whether a column that goes may need it to have gone before."""
+        return self.action is Action.REMOVE and self.uses_columns
 
 
 @frozen
@@ -315,15 +322,20 @@ class Plan:
         late: list[tuple[Change, Statement]] = []
         waiting = [(change, one) for change, one, when in self._prepared() if when is stage]
         last = max((place for place, (_, one) in enumerate(waiting) if one.first), default=0)
+        removed = (place for place, (one, _) in enumerate(waiting) if one.removes_a_user)
+        users = max(removed, default=0)
         for place, (change, statement) in enumerate(waiting):
             is_first = statement.first or (statement.prepares and place < last)
-            if is_first or statement.late:
-                (first if is_first else late).append((change, statement))
-                continue
-            if change.action is Action.REMOVE:
+            is_used = change.action is Action.REMOVE and not change.uses_columns
+            if is_used and place > users:
                 found += late
                 late = []
-            found.append((change, statement))
+            if is_first:
+                first.append((change, statement))
+            elif statement.late or (is_used and late):
+                late.append((change, statement))
+            else:
+                found.append((change, statement))
         return [*first, *found, *late]
 
     def locks(self) -> list[Lock]:

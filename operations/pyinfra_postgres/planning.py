@@ -372,6 +372,7 @@ def _change(
         tuple(_fitting(statement, one, catalog) for statement in statements),
         bool(renamed),
         not renamed and _is_quiet(one, action, statements, catalog),
+        (current or one).uses_columns,
     )
     if not changes:
         return change  # Another name alone is in the catalog already.

@@ -8,6 +8,7 @@ import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import Deploy, run
 from pyinfra_postgres.errors import DeclarationError
+from pyinfra_postgres.plan import Stage
 
 pytestmark = one_version
 
@@ -118,6 +119,38 @@ def test_a_column_goes_when_what_is_declared_no_longer_uses_it(database: Databas
 
     run(database, deploy).succeeded()
     assert columns(database) == "id size number"
+
+
+def test_what_uses_a_column_goes_before_it_and_what_it_uses_behind_it(database: Database) -> None:
+    database.psql(
+        "CREATE FUNCTION noted() RETURNS text LANGUAGE sql AS $$SELECT 'none'$$; "
+        "ALTER TABLE job ALTER note SET DEFAULT noted(); "
+        "CREATE VIEW notes AS SELECT note FROM job; "
+        "CREATE POLICY p ON job USING (note = ''); "
+        "CREATE FUNCTION first_note() RETURNS text STABLE RETURN (SELECT max(note) FROM job); "
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+        "CREATE TRIGGER tr BEFORE UPDATE OF note ON job FOR EACH ROW EXECUTE FUNCTION f(); "
+        "CREATE TABLE child (id bigint, note text, "
+        "  FOREIGN KEY (id, note) REFERENCES job (id, note))"
+    )
+
+    def deploy() -> None:
+        with pg.transaction():
+            without("note")()
+            pg.function("noted", present=False)
+            pg.view("notes", present=False)
+            pg.policy("p", "job", present=False)
+            pg.function("first_note", present=False)
+            pg.trigger("tr", "job", present=False)
+            pg.table("child", present=False)
+
+    outcome = run(database, deploy).succeeded()
+    assert [one.sql for _, one in outcome.plan.of(Stage.MAIN)][-2:] == [
+        "ALTER TABLE public.job DROP COLUMN note",
+        "DROP FUNCTION public.noted()",
+    ]
+    assert columns(database) == "id size number"
+    assert not run(database, deploy).succeeded().plan.changes
 
 
 @pytest.mark.parametrize(

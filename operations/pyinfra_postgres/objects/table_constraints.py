@@ -20,6 +20,7 @@ from ..plan import Hazard, Lock, Stage, Statement
 from . import foreign_keys, keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
+from .dropped_columns import uses
 from .elements import Element, key_elements
 from .foreign_keys import Dependent
 from .known_columns import check_columns
@@ -219,11 +220,15 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
             yield Statement(f"{change} RENAME CONSTRAINT {names}", locks=declared.name)
         elif isinstance(one, ForeignKey) or not (one.way.later or one.way.dependents):
             gone.append(old)
+    columns = {column.name for column in current.columns or ()}
+    columns -= {column.name for column in declared.columns or ()}
     for one in sorted(gone, key=lambda one: (not isinstance(one, ForeignKey), one.name or "")):
         drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
         # A foreign key has triggers on the other table.
         tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
-        yield Statement(drop, locks=tuple(map(Lock, sorted(tables))))
+        # Like its columns a key goes when no foreign key of other tables needs it any more.
+        late = one.is_key and one.name not in stay and uses(one, columns)
+        yield Statement(drop, locks=tuple(map(Lock, sorted(tables))), late=late)
 
 
 def replacing(current: Table, declared: Table) -> list[tuple[Constraint, Constraint]]:

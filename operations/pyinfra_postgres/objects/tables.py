@@ -239,6 +239,10 @@ class Table(Object):
     def is_whole(self) -> bool:
         return self.columns is not None
 
+    @property
+    def uses_columns(self) -> bool:
+        return any(isinstance(one, ForeignKey) for one in self.constraints)
+
     def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
         tables = [one.declaration for one in known if isinstance(one.declaration, Table)]
         columns = {column.name for table in tables for column in table.columns or ()}
