@@ -7,6 +7,7 @@ it can't start.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import groupby
@@ -367,8 +368,11 @@ class Plan:
         return any(self._uses(one.publishes) for one in change.statements if one.publishes)
 
     def _uses(self, literal: str) -> bool:
+        # In the text of an array, a row or a range it stands without quotes of its own.
+        bare = re.escape(literal.lstrip(" E")[1:-1].replace("\\", ""))
+        within = re.compile(rf"'\s*[{{(\[](?:[^']|'')*?(?<!\w){bare}(?!\w)")
         return any(
-            literal in other.sql
+            literal in other.sql or within.search(other.sql.replace("\\", ""))
             for change in self.changes
             for other in change.statements
             if not other.publishes

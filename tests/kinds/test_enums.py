@@ -69,6 +69,33 @@ def test_a_new_label_can_be_used_in_the_same_transaction(deploy: Deploy) -> None
     assert deploy.database.psql("INSERT INTO job DEFAULT VALUES RETURNING state") == "it's"
 
 
+@pytest.mark.parametrize("label", ["late", "it's", "a,b", 'a"b', "a\\\\b", "Größe x"])
+@one_version
+def test_a_new_label_can_be_used_within_an_array(deploy: Deploy, label: str) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE TYPE state AS ENUM ('new');"
+        "CREATE TABLE job (id integer PRIMARY KEY, states state[]);"
+    )
+    element = label.replace("\\", "\\\\").replace('"', '\\"').replace("'", "''")
+    default = f"'{{new,\"{element}\"}}'"
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.enum("state", ["new", {label!r}])
+            pg.table("job", [pg.Column("states", "state[]", default={default!r})])
+        """
+    )
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.enum("state", ["new", {label!r}, "more"])
+            pg.rows("job", [{{"id": 1, "states": ["new", "more"]}}], key="id")
+        """
+    )
+    assert database.psql("SELECT states FROM job") == "{new,more}"
+
+
 @one_version
 def test_labels_that_are_only_there_stay_where_they_are(deploy: Deploy) -> None:
     database = deploy.database

@@ -65,6 +65,23 @@ def test_what_publishes_a_literal_moves_before_only_where_it_is_used() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "used"),
+    [
+        ("'{x}'", True),
+        ("""'{"a,b",x}'""", True),
+        ("""'(1,"x")'""", True),
+        ("'[a,x)'", True),
+        ("'{ax,xa}'", False),
+        ("'{a}', x, '{b}'", False),
+    ],
+)
+def test_what_publishes_a_literal_knows_it_within_others(text: str, used: bool) -> None:
+    add = Statement("ALTER TYPE t ADD VALUE 'x'", publishes="'x'")
+    use = Statement(f"SELECT {text}")
+    assert (stages(Plan([change(add), change(use)]))[add.sql] is Stage.BEFORE) is used
+
+
 def test_all_that_one_change_publishes_moves_together_and_in_order() -> None:
     one = Statement("ADD 'a'", publishes="'a'")
     two = Statement("ADD 'b' AFTER 'a'", publishes="'b'")
