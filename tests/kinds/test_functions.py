@@ -63,6 +63,25 @@ def test_attributes_go_on_and_off(deploy: Deploy) -> None:
 
 
 @one_version
+def test_cost_and_rows_are_as_declared(deploy: Deploy) -> None:
+    facts = "SELECT procost, prorows FROM pg_proc WHERE proname = 'f'"
+    for numbers, expected in {
+        "cost=100, rows=1000": "100|1000",
+        "cost=5, rows=1234567": "5|1.234567e+06",
+        "": "5|1.234567e+06",
+        "cost=100, rows=1000.0": "100|1000",
+    }.items():
+        deploy.apply(
+            f"""
+            with pg.transaction():
+                for _ in range(2):
+                    pg.function("f", returns="SETOF integer", body="SELECT 1", {numbers})
+            """
+        )
+        assert deploy.database.psql(facts) == expected
+
+
+@one_version
 def test_settings_as_people_write_them(deploy: Deploy) -> None:
     paths = [
         "",

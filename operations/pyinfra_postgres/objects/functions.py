@@ -157,7 +157,7 @@ class Function(Object):
         yield f"parallel {self.parallel.lower()}"
         for name in ("cost", "rows"):
             if getattr(self, name) is not None:
-                yield f"{name} {getattr(self, name):g}"
+                yield f"{name} {getattr(self, name):.9g}"
         for name in ("strict", "security_definer", "leakproof"):
             if getattr(self, name):
                 yield name.replace("_", " ")
@@ -199,7 +199,9 @@ class Function(Object):
     def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.body is None:
             raise DeclarationError("it does not exist: declare its body")
-        return evolve(self, returns=self._result())
+        return evolve(
+            self, returns=self._result(), **_estimates(self.cost, self.rows, self.language)
+        )
 
     def _result(self) -> str | None:
         return self.returns or implied(self.arguments)
@@ -221,8 +223,9 @@ class Function(Object):
             arguments=arguments,
             returns=self._result(),
             body=self._aligned_body(current, same),
-            cost=either(self.cost, current.cost),
-            rows=either(self.rows, current.rows),
+            **_estimates(
+                either(self.cost, current.cost), either(self.rows, current.rows), self.language
+            ),
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
@@ -349,7 +352,7 @@ def _attributes(declared: Function) -> Iterator[str]:
         yield f"PARALLEL {declared.parallel}"
     for name in ("cost", "rows"):
         if getattr(declared, name) is not None:
-            yield f"{name.upper()} {getattr(declared, name):g}"
+            yield f"{name.upper()} {getattr(declared, name):.9g}"
     yield from declared.kept
 
 
@@ -434,8 +437,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 parallel=_STORED_PARALLEL[parallel],
                 strict=strict,
                 leakproof=leakproof,
-                cost=None if cost == _default_cost(language) else cost,
-                rows=None if rows in {0, _DEFAULT_ROWS} else rows,
+                **_estimates(cost, rows or None, language),
                 **common,
             )
         catalog.objects[found.key()] = found
@@ -444,11 +446,10 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         )
 
 
-_DEFAULT_ROWS = 1000
-
-
-def _default_cost(language: str) -> int:
-    return 1 if language in {"c", "internal"} else 100
+def _estimates(cost: float | None, rows: float | None, language: str) -> dict[str, Any]:
+    """Its cost and rows, None where they are PostgreSQL's defaults."""
+    usual = 1 if language in {"c", "internal"} else 100
+    return {"cost": None if cost == usual else cost, "rows": None if rows == 1000 else rows}
 
 
 def _stored_arguments(text: str) -> tuple[Argument, ...]:
