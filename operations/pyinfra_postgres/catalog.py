@@ -76,6 +76,7 @@ _OWN_SECTIONS = {
          WHERE {USER_SCHEMA} GROUP BY n.nspname""",
 }
 
+_SYSTEM = frozenset({"pg_catalog", "information_schema"})
 _RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
 _RELATIONS = {
     "r": "table",
@@ -419,20 +420,17 @@ class Catalog:
                 return (
                     name in self.types
                     or name in self.relation_kinds
-                    or name.schema in {"pg_catalog", "information_schema", *self.extended}
+                    or name.schema in {*_SYSTEM, *self.extended}
                 )
             case "table":
-                return name in self.relation_kinds
+                return name in self.relation_kinds or name.schema in _SYSTEM
             case "function" if name.schema:
-                return name in self.functions or name.schema in {
-                    "pg_catalog",
-                    "information_schema",
-                    *self.extended,
-                }
+                return name in self.functions or name.schema in {*_SYSTEM, *self.extended}
             case "function":
                 return "public" in self.extended or Name("public", name.name) in self.functions
             case "schema":
-                return name.name.startswith("pg_") or (reference.kind, name.name) in self.objects
+                system = name.name.startswith("pg_") or name.name in _SYSTEM
+                return system or (reference.kind, name.name) in self.objects
             case kind:
                 return (kind, name.name) in self.objects
 

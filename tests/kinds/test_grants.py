@@ -79,6 +79,36 @@ def test_every_target_is_granted_and_revoked(deploy: Deploy, roles: dict[str, st
 
 
 @one_version
+def test_what_the_catalog_does_not_read_is_granted_and_revoked(
+    deploy: Deploy, roles: dict[str, str]
+) -> None:
+    a = roles["a"]
+    deploy.database.psql(
+        "CREATE EXTENSION vector; CREATE SCHEMA math;"
+        "CREATE AGGREGATE math.total(integer) (sfunc = int4pl, stype = integer)"
+    )
+    text = f"""
+        with pg.transaction():
+            for what, on in [
+                ("EXECUTE", "FUNCTION math.total(int)"),
+                ("EXECUTE", "FUNCTION vector_dims(vector)"),
+                ("EXECUTE", "FUNCTION pg_catalog.pg_ls_dir(text)"),
+                ("SELECT", "TABLE pg_catalog.pg_authid"),
+                ("SELECT (rolname, oid)", "TABLE pg_catalog.pg_authid"),
+                ("SELECT", "information_schema.tables"),
+                ("USAGE", "TYPE pg_catalog.int4"), ("USAGE", "SCHEMA information_schema"),
+            ]:
+                pg.grant(what, on=on, to="{a}"PRESENT)
+        """
+    deploy.apply(text.replace("PRESENT", ""))
+    assert privileges(deploy.database, a) == {
+        "total EXECUTE", "vector_dims EXECUTE", "pg_ls_dir EXECUTE", "pg_authid SELECT",
+        "tables SELECT", "int4 USAGE", "information_schema USAGE",
+    }  # fmt: skip
+    deploy.apply(text.replace("PRESENT", ", present=False"))
+    assert privileges(deploy.database, a) == set()
+
+
 def test_only_the_difference_is_sent(deploy: Deploy, roles: dict[str, str]) -> None:
     database, a = deploy.database, roles["a"]
     database.psql(f"GRANT SELECT, DELETE ON t TO {a}")

@@ -19,7 +19,7 @@ from ..catalog import Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
-from ..names import Exact, Name, identifiers, listed, quoted, role_sql
+from ..names import Exact, Name, identifiers, listed, literal, quoted, role_sql
 from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
 from ..plan import Statement
 from ..platforms import platform_of
@@ -52,6 +52,11 @@ class Target(NamedTuple):
             schema, name, arguments = self.name
             return f"{self.kind} {Name(schema, name)}({arguments})"
         return f"{self.kind} {'.'.join(map(quoted, self.name))}"
+
+    @property
+    def text(self) -> str:
+        """Its name alone."""
+        return str(self).removeprefix(f"{self.kind} ")
 
     def reference(self) -> Reference | None:
         """The object that has to exist, where the catalog knows its kind."""
@@ -124,6 +129,8 @@ class Privileges(Object):
         yield from role_references(self.grantee)
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        if (self.target.kind, *self.target.name) not in catalog.acls:
+            _ask(self.target, catalog, ask)
         return self.stored(catalog)
 
     def stored(self, catalog: Catalog) -> Self | None:
@@ -479,6 +486,38 @@ def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
         key = ("COLUMN", *target.name, column.name)
         if key in catalog.acls:
             yield key, catalog.acls[key]
+
+
+_ROUTINE_ACL = "proowner, proacl, NULL FROM pg_proc WHERE oid = to_regprocedure({})"
+_ACLS = {
+    "TABLE": """relowner, relacl,
+        (SELECT json_object_agg(attname, attacl::text) FROM pg_attribute
+          WHERE attrelid = c.oid AND attacl IS NOT NULL)
+        FROM pg_class c WHERE oid = to_regclass({})""",
+    "SCHEMA": "nspowner, nspacl, NULL FROM pg_namespace WHERE oid = to_regnamespace({})",
+    "TYPE": "typowner, typacl, NULL FROM pg_type WHERE oid = to_regtype({})",
+    "FUNCTION": _ROUTINE_ACL,
+    "PROCEDURE": _ROUTINE_ACL,
+}
+
+
+def _ask(target: Target, catalog: Catalog, ask: Ask) -> None:
+    """Read what the catalog leaves out: what is PostgreSQL's own, aggregates, and functions of
+    extensions.
+    """
+    if target.kind not in _ACLS:
+        return
+    query = _ACLS[target.kind].format(literal(target.text))
+    found = ask(
+        "SELECT json_build_array(pg_get_userbyid(owner), acl::text, columns) "
+        f"FROM (SELECT {query}) AS q(owner, acl, columns)"
+    )
+    for owner, acl, columns in found:
+        own = Acl.read(target.kind, owner, acl, catalog.version)
+        catalog.acls[target.kind, *target.name] = own
+        for column, text in (columns or {}).items():
+            of_column = Acl.read("COLUMN", owner, text, catalog.version)
+            catalog.acls["COLUMN", *target.name, column] = of_column
 
 
 def _listed(privileges: Iterable[Privilege]) -> str:
