@@ -126,7 +126,7 @@ def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) 
 
 
 def of_relation(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
-    """What depends on a view or materialized view, and itself."""
+    """What depends on a view, materialized view or sequence, and itself."""
     return _found(f"SELECT 'pg_class'::regclass, {_oid('regclass', name)}, 0", catalog, ask)
 
 

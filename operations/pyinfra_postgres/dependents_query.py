@@ -50,7 +50,8 @@ WITH RECURSIVE walk(classid, objid, subid, refclass, refobj, refsub) AS (
       LEFT JOIN pg_constraint k ON d.classid = 'pg_class'::regclass AND c.relkind IN ('i', 'I')
        AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
      WHERE w.classid IN ('pg_type'::regclass, 'pg_proc'::regclass)
-        OR x.relkind IN ('v', 'm') OR (x.relkind IN ('r', 'p', 'f') AND w.subid > 0)
+        OR x.relkind IN ('v', 'm') OR (x.relkind = 'S' AND w.refclass = 0)
+        OR (x.relkind IN ('r', 'p', 'f') AND w.subid > 0)
 ),
 node AS (
     SELECT classid, objid, subid, format('%s/%s/%s', classid, objid, subid) AS id,
@@ -127,7 +128,9 @@ _TYPE = f"""
 _DEFAULT = f"""
     SELECT json_build_array(node.id,
              CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated' END,
-             node.title, node.needs, json_build_array('table', n.nspname, c.relname), {_RELATION},
+             CASE a.attgenerated WHEN '' THEN node.title
+               ELSE replace(node.title, 'default value for', 'generated') END,
+             node.needs, json_build_array('table', n.nspname, c.relname), {_RELATION},
              CASE a.attgenerated WHEN '' THEN json_build_array(format(
                'ALTER TABLE ONLY %s ALTER COLUMN %I DROP DEFAULT', {_TABLE}, a.attname)) END,
              CASE a.attgenerated WHEN '' THEN json_build_array(format(

@@ -6,7 +6,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -17,11 +17,11 @@ from typing_extensions import override
 from .answer import Answer
 from .catalog import FULL_NAMES, Catalog, Declared
 from .compare import Comparison, Textual
-from .dependents import of_columns
+from .dependents import Dependent, of_columns
 from .errors import DeclarationError, HostError
 from .kind import Ask, Key, Object, Same, difference, guard
 from .names import Name, quoted
-from .parse import Reference
+from .parse import Reference, column_names, tree
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
 from .renames import Rename, spoken
 from .rewrite import as_stored
@@ -82,15 +82,26 @@ def held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     ask = Questions(session, catalog, plan.is_renaming)
     dropped, catalog.dropped = catalog.dropped, {}
     for table, columns in dropped.items() if ask.in_time else ():
-        users = [
-            one.title
-            for one in of_columns(table, sorted(columns), catalog, ask).all
-            if one.kind in _STOPPING and one.key not in catalog.changed
-        ]
+        found = of_columns(table, sorted(columns), catalog, ask).all
+        users = sorted(one.title for one in found if _stops(one, columns, catalog))
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
             yield Refusal("plan", f"table {table}", reason)
+
+
+def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:
+    """Whether what depends on columns stands against dropping them, when the plan has run."""
+    table: Any = one.key and catalog.objects.get(one.key)
+    match one.kind:
+        case "foreign_key":
+            return any(key.name == one.facts[2] for key in getattr(table, "constraints", ()))
+        case "generated":
+            known = (each for each in getattr(table, "columns", None) or ())
+            texts = [each.generated for each in known if each.name == one.facts[2]]
+            names = (name for text in texts if text for name in column_names(tree(text)))
+            return not columns.isdisjoint(names)
+    return one.kind in _STOPPING and one.key not in catalog.changed
 
 
 @define

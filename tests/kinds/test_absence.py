@@ -98,6 +98,32 @@ def test_what_depends_on_a_column_is_told_and_kept(database: Database) -> None:
     assert columns(database) == "id note size number"
 
 
+def test_what_is_computed_from_a_column_or_refers_to_it_is_told(database: Database) -> None:
+    database.psql(
+        "ALTER TABLE job ADD loud text GENERATED ALWAYS AS (upper(note)) STORED; "
+        "CREATE TABLE child (job bigint REFERENCES job, parent bigint REFERENCES job)"
+    )
+    before = database.dump()
+    for column in ("id", "note"):
+        outcome = run(database, without(column), postgres_allow="job.id").refused()
+        user = {
+            "id": "constraint child_job_fkey on table public.child, "
+            "constraint child_parent_fkey on table public.child",
+            "note": "generated column loud of table public.job",
+        }[column]
+        assert f"its {column} is used by {user}: remove or change that too" in outcome.messages
+    assert database.dump() == before
+
+    def deploy() -> None:
+        with pg.transaction():
+            without("id", "note", "loud")()
+            pg.table("child", [pg.Column("job", present=False)])
+            pg.table("child", constraints=[pg.Constraint(name="child_parent_fkey", present=False)])
+
+    run(database, deploy, postgres_allow="job.id").succeeded()
+    assert columns(database) == "size number"
+
+
 def test_what_publishes_a_column_is_told_and_a_whole_table_goes_from_it(database: Database) -> None:
     database.psql("CREATE PUBLICATION out FOR TABLE job (id, note)")
     outcome = run(database, without("note")).refused()

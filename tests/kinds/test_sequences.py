@@ -94,3 +94,17 @@ def test_a_sequence_comes_before_the_default_that_needs_it(deploy: Deploy) -> No
     deploy.database.psql("INSERT INTO t (a) VALUES (1)")
     assert deploy.database.psql("SELECT id FROM t") == "7"
     deploy.unchanged()
+
+
+@one_version
+def test_a_sequence_goes_when_no_default_uses_it(deploy: Deploy) -> None:
+    deploy.database.psql("CREATE SEQUENCE s; CREATE TABLE t (a bigint DEFAULT nextval('s'))")
+    refused = deploy.run("pg.sequence('s', present=False)").failed()
+    assert "it is used by default value for column a of table public.t" in refused.output
+    deploy.apply(
+        """
+        with pg.transaction():
+            pg.table("t", [pg.Column("a", "bigint")])
+            pg.sequence("s", present=False)
+        """
+    )

@@ -15,8 +15,10 @@ from typing_extensions import Unpack
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..dependents import of_relation
 from ..errors import DeclarationError
 from ..kind import (
+    Ask,
     Key,
     Object,
     Row,
@@ -138,6 +140,9 @@ class Sequence(Object):
                 if undeclared.get(name) == bound(current.type or "bigint", current.increment or 1):
                     undeclared[name] = bound(self.type, current.increment or 1)
         return evolve(self, **undeclared)
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_relation(self.name, catalog, ask).users(self.name, catalog)
 
     @staticmethod
     def diff(current: Sequence | None, declared: Sequence | None) -> Iterator[Statement]:
