@@ -482,7 +482,7 @@ class Token(NamedTuple):
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of `text`."""
+    """The tokens of `text`, without comments."""
     try:
         found = scan(str(text))  # It takes no subclass.
     except ParseError as error:
@@ -490,6 +490,7 @@ def tokens(text: str) -> list[Token]:
     return [
         Token(item.name, text[item.start : item.end + 1].lower(), item.start, item.end + 1)
         for item in found
+        if not item.name.endswith("COMMENT")
     ]
 
 
@@ -501,6 +502,27 @@ def closing(found: list[Token], opening: int) -> int:
         if depth == 0:
             return index
     raise DeclarationError("unbalanced parentheses")
+
+
+_DEPTHS = {"(": 1, "[": 1, ")": -1, "]": -1}
+
+
+def items(found: list[Token], opening: int) -> Iterator[list[Token]]:
+    """The tokens of each item of the list whose parenthesis is at index `opening`."""
+    item: list[Token] = []
+    depth = 0
+    for token in found[opening + 1 : closing(found, opening) + 1]:
+        if depth == 0 and token.text in {",", ")"}:
+            yield item
+            item = []
+        else:
+            item.append(token)
+            depth += _DEPTHS.get(token.text, 0)
+
+
+def sliced(text: str, found: Sequence[Token]) -> str:
+    """The text from the first token to the last."""
+    return text[found[0].start : found[-1].end]
 
 
 def _short(text: str) -> str:

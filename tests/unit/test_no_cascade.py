@@ -17,6 +17,7 @@ from pyinfra_postgres.errors import DeclarationError
 from unit.test_laws import KINDS, few
 
 SOURCES = Path(__file__).resolve().parents[2] / "operations" / "pyinfra_postgres"
+QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
 ALLOWED = re.compile(r"ON (DELETE|UPDATE) CASCADE|CREATE \{target\}.* CASCADE")
 
 
@@ -32,7 +33,7 @@ def test_no_statement_cascades(kind: str, data: st.DataObject) -> None:
         except DeclarationError:
             continue  # What PostgreSQL can't change.
         dropped = [sql for sql in found if not sql.startswith("CREATE EXTENSION")]
-        assert not [sql for sql in dropped if "CASCADE" in ALLOWED.sub("", sql)]
+        assert not [sql for sql in dropped if "CASCADE" in ALLOWED.sub("", QUOTED.sub("", sql))]
 
 
 def test_no_source_has_the_word_for_anything_else() -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import DeclarationError
 from ..kind import Same
 from ..names import Exact, Name, literal, quoted
-from ..parse import Node, closing, statement, tokens, tree
+from ..parse import Node, closing, items, sliced, statement, tokens, tree
 
 
 class Element(NamedTuple):
@@ -132,15 +132,8 @@ def aligned_element(declared: Element, current: Element, same: Same, table: Name
 
 def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
     """The strategy and the columns of a partition key like `RANGE (lower(name), id)`."""
-    found = [token for token in tokens(text) if not token.kind.endswith("COMMENT")]
-    end = closing(found, 1)
-    elements, depth, start = [], 0, found[1].end
-    for token in found[2 : end + 1]:
-        if (token.text == "," and depth == 0) or token is found[end]:
-            elements.append(Element.parse(text[start : token.start].strip()))
-            start = token.end
-        depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
-    return found[0].text, tuple(elements)
+    found = tokens(text)
+    return found[0].text, tuple(Element.parse(sliced(text, one)) for one in items(found, 1))
 
 
 def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Element:

@@ -135,7 +135,7 @@ class Function(Object):
         if isinstance(self.body, Exact):
             return True  # As the server prints it, which is not always SQL.
         try:
-            words = [one.text for one in tokens(self.body) if not one.kind.endswith("COMMENT")]
+            words = [one.text for one in tokens(self.body)]
         except DeclarationError:
             return False  # PostgreSQL will say what is wrong with it.
         return words[:1] == ["return"] or words[:2] == ["begin", "atomic"]

@@ -12,7 +12,7 @@ from attrs import frozen
 from ..errors import DeclarationError, HostError
 from ..kind import Ask
 from ..names import quoted
-from ..parse import closing, statement, tokens
+from ..parse import closing, items, sliced, statement, tokens
 from ..stored import USERS_PATH
 
 _INFINITE = frozenset({"minvalue", "maxvalue"})
@@ -85,21 +85,13 @@ class Bound:
 
 def _lists(text: str) -> Iterator[tuple[str, ...]]:
     """The texts in each pair of parentheses of a bound."""
-    found = [token for token in tokens(text) if not token.kind.endswith("COMMENT")]
+    found = tokens(text)
     place = 0
     while place < len(found):
-        if found[place].text != "(":
-            place += 1
-            continue
-        end = closing(found, place)
-        values, depth, start = [], 0, found[place].end
-        for token in found[place + 1 : end + 1]:
-            if depth == 0 and (token.text == "," or token is found[end]):
-                values.append(text[start : token.start].strip())
-                start = token.end
-            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(token.text, 0)
-        yield tuple(values)
-        place = end + 1
+        if found[place].text == "(":
+            yield tuple(sliced(text, one) for one in items(found, place))
+            place = closing(found, place)
+        place += 1
 
 
 def _cast(value: str, type_: str | None) -> str:

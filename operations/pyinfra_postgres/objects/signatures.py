@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ..errors import DeclarationError
 from ..names import Exact, quoted
-from ..parse import Node, bare_type, closed, statement, tokens
+from ..parse import Node, bare_type, closed, items, sliced, statement, tokens
 
 _MODES = {
     "FUNC_PARAM_DEFAULT": "in",
@@ -55,20 +55,11 @@ def _argument(node: Node, defaults: Iterator[str]) -> Argument:
 
 def _defaults(text: str) -> Iterator[str]:
     """The texts of the defaults, in order."""
-    found = tokens(text)
-    depth, start = 0, None
-    for token in found:
-        if token.text in {"(", "["}:
-            depth += 1
-        elif token.text in {")", "]"}:
-            depth -= 1
-        elif depth == 0 and start is None and token.text in {"default", "=", ":="}:
-            start = token.end
-        elif depth == 0 and token.text == "," and start is not None:
-            yield text[start : token.start].strip()
-            start = None
-    if start is not None:
-        yield text[start:].strip()
+    whole = f"(\n{text}\n)"
+    for item in items(tokens(whole), 0):
+        marks = (place for place, one in enumerate(item) if one.text in {"default", "=", ":="})
+        if place := next(marks, 0):
+            yield sliced(whole, item[place + 1 :])
 
 
 def identity(arguments: tuple[Argument, ...]) -> str:

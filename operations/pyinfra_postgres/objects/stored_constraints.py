@@ -11,7 +11,7 @@ from typing import Any
 from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name, listed
-from ..parse import closing, tokens
+from ..parse import closing, items, sliced, tokens
 from .constraints import (
     Check,
     Constraint,
@@ -132,16 +132,9 @@ def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None
     opening = words.index("(")
     end = closing(found, opening)
     elements = []
-    start, depth, with_at = opening + 1, 0, 0
-    for place in range(opening + 1, end + 1):
-        depth += {"(": 1, ")": -1}.get(words[place], 0)
-        if words[place] == "with" and depth == 0:
-            with_at = place
-        elif (words[place] == "," and depth == 0) or place == end:
-            element = definition[found[start].start : found[with_at - 1].end]
-            operator = definition[found[with_at].end : found[place].start].strip()
-            elements.append((element, operator))
-            start = place + 1
+    for item in items(found, opening):
+        place = max(place for place, token in enumerate(item) if token.text == "with")
+        elements.append((sliced(definition, item[:place]), sliced(definition, item[place + 1 :])))
     rest = words[end + 1 :]
     where = None
     if "where" in rest:
