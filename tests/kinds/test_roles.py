@@ -100,5 +100,31 @@ def test_memberships_have_options_and_can_go(deploy: Deploy) -> None:
         f"GRANT {name}_g TO {name}_by WITH ADMIN OPTION; SET ROLE {name}_by; "
         f"GRANT {name}_g TO {name}"
     )
+    both = f"SELECT count(*) FROM pg_auth_members WHERE member = '{name}'::regrole"
+    deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_g', inherit=False))")
+    assert options() == f"{name}_g|f|f|t\n{name}_h|f|t|f"
+    deploy.apply(
+        f"pg.role('{name}', member_of=pg.Membership('{name}_g', admin=True, inherit=True))"
+    )
+    assert options() == f"{name}_g|t|t|t\n{name}_h|f|t|f"
+    deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_g', admin=False))")
+    assert options() == f"{name}_g|f|t|t\n{name}_h|f|t|f"
+    assert database.psql(both) == "3"
     deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_g', present=False))")
     assert options() == f"{name}_h|f|t|f"
+
+
+@one_version
+def test_a_membership_that_another_role_has_granted_needs_the_rights_of_that(
+    deploy: Deploy,
+) -> None:
+    database = deploy.database
+    name = f"r_{secrets.token_hex(3)}"
+    database.psql(
+        f"CREATE ROLE {name}; CREATE ROLE {name}_by LOGIN CREATEROLE; CREATE ROLE {name}_g;"
+        f"GRANT {name}_g TO {name}_by WITH ADMIN OPTION; GRANT {name}_g TO {name}"
+    )
+    deploy.project.inventory({"db": database.dsn.replace("postgres@", f"{name}_by@", 1)})
+    declared = f"pg.role('{name}', member_of=pg.Membership('{name}_g', inherit=False))"
+    run = deploy.run(declared).failed()
+    assert "needs the rights of postgres, who has granted a membership of it" in run.output

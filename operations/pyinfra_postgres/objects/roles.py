@@ -21,7 +21,7 @@ from ..names import Exact, identifier, quoted
 from ..parse import Reference, role_references
 from ..plan import Statement
 from ..platforms import platform_of
-from ..rights import Need
+from ..rights import Need, rights_of
 
 _SWITCHES = {
     "login": "LOGIN",
@@ -53,7 +53,12 @@ class Membership:
     set: bool | None = field(default=None, kw_only=True)
     present: bool = field(default=True, eq=False, kw_only=True)
     grantors: tuple[Exact, ...] = field(default=(), eq=False, kw_only=True)
-    """Who has granted it, where PostgreSQL keeps that apart; only they can revoke it."""
+    """Who has granted it, where PostgreSQL keeps that apart; only they can change or revoke it."""
+
+    @property
+    def by(self) -> list[str]:
+        """What ends a statement that changes what each of them has granted."""
+        return [f" GRANTED BY {quoted(one)}" for one in self.grantors] or [""]
 
     def __str__(self) -> str:
         options = {"admin": self.admin, "inherit": self.inherit, "set": self.set}
@@ -72,6 +77,7 @@ class Membership:
             admin=either(self.admin, current.admin),
             inherit=either(self.inherit, current.inherit),
             set=either(self.set, current.set),
+            grantors=current.grantors,
         )
 
 
@@ -170,6 +176,9 @@ class Role(Object):
         strict = catalog.version >= 160000
         before, after = (set(one.member_of) if one else set() for one in (current, target))
         groups = {one.role for one in before ^ after} if target else set()
+        granted = {by for one in before - after if target for by in one.grantors}
+        for one in sorted(granted):
+            yield from rights_of(one, catalog, ", who has granted a membership of it")
         options = tuple(_options(current, target)) if target else ()
         is_altered = not current or not target or options or not groups
         if not own.createrole and (is_altered or not strict):
@@ -224,7 +233,7 @@ def _granted(
     stay = {one.role for one in declared}
     for one in current:
         if one.role not in stay:
-            for by in [f" GRANTED BY {quoted(each)}" for each in one.grantors] or [""]:
+            for by in one.by:
                 yield Statement(f"REVOKE {quoted(one.role)} FROM {name}{by}")
     for one in declared:
         before = there.get(one.role)
@@ -237,15 +246,16 @@ def _granted(
             and value != (getattr(before, option) if before else None)
         ]
         if before and before.admin and one.admin is False:
-            yield Statement(f"REVOKE ADMIN OPTION FOR {quoted(one.role)} FROM {name}")
+            for by in before.by:
+                yield Statement(f"REVOKE ADMIN OPTION FOR {quoted(one.role)} FROM {name}{by}")
         grant = f"GRANT {quoted(one.role)} TO {name}"
         if one.admin and not (before and before.admin):
             # As every version writes it, and so in a statement of its own.
-            yield Statement(f"{grant} WITH ADMIN OPTION")
+            yield Statement(f"{grant} WITH ADMIN OPTION{before.by[0] if before else ''}")
         elif before is None and not options:
             yield Statement(grant)
-        if options:
-            yield Statement(f"{grant} WITH {', '.join(options)}")
+        for by in (before.by if before else [""]) if options else ():
+            yield Statement(f"{grant} WITH {', '.join(options)}{by}")
 
 
 def _options(current: Role | None, declared: Role) -> Iterator[str]:
