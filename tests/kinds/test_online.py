@@ -410,7 +410,7 @@ def test_a_rule_holds_at_every_moment_of_a_swap(database: Database) -> None:
         (
             "CREATE UNIQUE INDEX i ON t (a); ALTER TABLE t REPLICA IDENTITY USING INDEX i",
             lambda: pg.index("i", "t", ["a"]),
-            "it is the replica identity of public.t",
+            "i is the replica identity of public.t",
         ),
         (
             "CREATE INDEX i ON t (a); ALTER TABLE t CLUSTER ON i",

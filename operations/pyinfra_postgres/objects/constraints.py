@@ -14,7 +14,7 @@ from attrs import field, fields, frozen
 
 from ..errors import DeclarationError
 from ..kind import Same
-from ..names import Exact, Name, identifiers, listed, optional_identifier, quoted
+from ..names import Exact, Name, identifiers, listed, literal, optional_identifier, quoted
 from ..parse import (
     Reference,
     closed,
@@ -57,10 +57,31 @@ class Way:
     """What is built first for a key: of a partitioned table one for each partition."""
     dependents: tuple[Dependent, ...] = ()
     """The foreign keys that stand on the key whose place it takes."""
+    marks: tuple[str, ...] = ()
+    """The statements that say of its index what its table says of the one that goes."""
     leaves: tuple[tuple[Name, Constraint | None], ...] = ()
     """The partitions that get a foreign key first, each with what it has of it."""
     later: bool = False
     """Whether it is there, or as it is declared, only after the transaction."""
+
+
+@frozen
+class Fittings:
+    """What a stored constraint's index has besides, which one in its place gets as well."""
+
+    parameters: tuple[str, ...] = ()
+    """Its storage parameters, like `fillfactor=50`."""
+    tablespace: Exact | None = None
+    replica_identity: bool = False
+    clustered: bool = False
+
+    def __str__(self) -> str:
+        pairs = (one.split("=", 1) for one in self.parameters)
+        settings = ", ".join(f"{name} = {literal(value)}" for name, value in pairs)
+        text = f" WITH ({settings})" if settings else ""
+        return (
+            f"{text} USING INDEX TABLESPACE {quoted(self.tablespace)}" if self.tablespace else text
+        )
 
 
 @frozen
@@ -86,6 +107,7 @@ class Constraint:
     """Whether its last column is the time for which it holds, as 18 has it. None is declared."""
     remark: str | None = field(default=None, eq=False, kw_only=True)
     """Its comment."""
+    fittings: Fittings = field(default=Fittings(), eq=False, kw_only=True)
     owed: bool = field(default=False, eq=False, kw_only=True)
     """Whether a run has taken it off and put it back, and has not validated it again."""
     way: Way = field(factory=Way, eq=False, kw_only=True)
@@ -183,7 +205,8 @@ class PrimaryKey(Constraint):
 
     def definition(self) -> str:
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        return f"PRIMARY KEY ({listed(self.columns)}{self._overlaps}){include}{self.timing}"
+        beside = f"{include}{self.fittings}{self.timing}"
+        return f"PRIMARY KEY ({listed(self.columns)}{self._overlaps}){beside}"
 
 
 @frozen(init=False)
@@ -226,7 +249,8 @@ class Unique(Constraint):
     def definition(self) -> str:
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        return f"UNIQUE{nulls} ({listed(self.columns)}{self._overlaps}){include}{self.timing}"
+        beside = f"{include}{self.fittings}{self.timing}"
+        return f"UNIQUE{nulls} ({listed(self.columns)}{self._overlaps}){beside}"
 
 
 class Target(NamedTuple):
@@ -419,7 +443,7 @@ class Exclude(Constraint):
         elements = ", ".join(f"{element} WITH {operator}" for element, operator in self.elements)
         where = "" if self.where is None else f" WHERE ({closed(self.where)})"
         timing = _timing(self.deferrable, self.initially_deferred)
-        return f"EXCLUDE USING {self.using} ({elements}){where}{timing}"
+        return f"EXCLUDE USING {self.using} ({elements}){self.fittings}{where}{timing}"
 
     def requires(self) -> Iterator[Reference]:
         expressions = (element.expression for element, _ in self.elements)

@@ -121,7 +121,7 @@ def dropped(index: Index, concurrently: bool) -> Statement:
 def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     """Have another index under the same name; what is INVALID serves no query and just goes."""
     swap = declared.swap or Swap.of(declared)
-    marks = list(_marks(current, declared, swap))
+    marks = list(marks_of(current, declared, swap.identifies))
     dependents = swap.dependents
     if not declared.online or not (current.valid or declared.partitioned):
         drop = dropped(current, concurrently=declared.online)
@@ -158,24 +158,42 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
 
 
-def _marks(current: Index, declared: Index, swap: Swap) -> Iterator[str]:
-    """What a table has said of its index, said of the new one."""
+def identity(index: str, table: Name, why: str = "") -> DeclarationError:
+    """That a replica identity would go: on a published table UPDATE and DELETE would fail."""
+    return DeclarationError(
+        f"{quoted(index)} is the replica identity of {table}, or that of partitions{why}. "
+        f"Give them another first: ALTER TABLE {table} REPLICA IDENTITY ..."
+    )
+
+
+def marks_of(current: Index, declared: Index, identifies: bool) -> Iterator[str]:
+    """What a table has said of its index, said of the new one.
+
+    `identifies` is whether that can be a replica identity.
+    """
     table = current.table
     if current.replica_identity:
-        if not swap.identifies:
-            raise DeclarationError(
-                f"it is the replica identity of {table}, and as declared it can't be: that takes "
-                "a unique index of NOT NULL columns without a predicate. Give the table another "
-                f"first: ALTER TABLE {table} REPLICA IDENTITY ..."
+        if declared.partitioned:
+            raise identity(current.name, table)
+        if not identifies:
+            why = (
+                ", and as declared it can't be: that takes a unique index of NOT NULL columns "
+                "without a predicate, checked at once"
             )
+            raise identity(current.name, table, why)
         yield f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {quoted(declared.name)}"
     if current.clustered:
-        if declared.where is not None or declared.method not in _CLUSTERABLE:
-            raise DeclarationError(
-                f"{table} is clustered on it, and can't be on what is declared: first "
-                f"ALTER TABLE {table} SET WITHOUT CLUSTER"
-            )
-        yield f"ALTER TABLE {table} CLUSTER ON {quoted(declared.name)}"
+        yield clustered(table, declared.name, declared.method, declared.where)
+
+
+def clustered(table: Name, index: str, method: str, where: str | None) -> str:
+    """The statement that has a table clustered on an index, where it can be."""
+    if where is not None or method not in _CLUSTERABLE:
+        raise DeclarationError(
+            f"{table} is clustered on it, and can't be on what is declared: first "
+            f"ALTER TABLE {table} SET WITHOUT CLUSTER"
+        )
+    return f"ALTER TABLE {table} CLUSTER ON {quoted(index)}"
 
 
 def mark(index: Index) -> str:
@@ -198,9 +216,13 @@ def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
         stored = [one.column or "" for one in current.columns]
         moved = foreign_keys.dependents(current.table, current.name, stored, catalog)
         foreign_keys.check(moved, columns if whole else ())
-    table = catalog.objects.get(("table", *declared.table))
-    filled = {one.name for one in getattr(table, "columns", None) or () if not one.nullable}
-    return Swap(name, old, there, moved, whole and set(columns) <= filled)
+    return Swap(name, old, there, moved, whole and never_null(declared.table, columns, catalog))
+
+
+def never_null(table: Name, columns: Iterable[str], catalog: Catalog) -> bool:
+    """Whether columns of a table are all NOT NULL."""
+    there = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
+    return set(columns) <= {one.name for one in there if not one.nullable}
 
 
 def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
@@ -254,6 +276,17 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
                 yield from below(part)
 
     return tuple(below(index))
+
+
+def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Index, ...]:
+    """The parts of an index, each in the tablespace of the part whose place it takes."""
+    places, above = {}, [current.full]
+    for whole in above:
+        for one in catalog.of(type(current)):
+            if one.parent == whole:
+                places[one.table] = one.tablespace
+                above.append(one.full)
+    return tuple(evolve(one, tablespace=places.get(one.table)) for one in new)
 
 
 def found(index: Index, catalog: Catalog, same: Same) -> Index | None:

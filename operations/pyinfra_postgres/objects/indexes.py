@@ -104,7 +104,10 @@ class Index(Object):
     """Whether that session holds the deploy lock."""
     parent: Name | None = field(default=None, eq=False, kw_only=True)
     """The partitioned table's index that it is a part of."""
+    tablespace: Exact | None = field(default=None, eq=False, kw_only=True)
+    """Where it lies, if not where its database does. None is declared."""
     replica_identity: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it is its table's, or a part of it a partition's."""
     clustered: bool = field(default=False, eq=False, kw_only=True)
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether its table may have rows."""
@@ -174,9 +177,10 @@ class Index(Object):
         where = f" WHERE ({closed(self.where)})" if self.where is not None else ""
         elements = ", ".join(map(str, self.columns))
         parameters = f" WITH ({', '.join(_settings(self.parameters))})" if self.parameters else ""
+        place = f" TABLESPACE {quoted(self.tablespace)}" if self.tablespace else ""
         return (
             f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {only}{self.table} "
-            f"USING {self.method} ({elements}){include}{nulls}{parameters}{where}"
+            f"USING {self.method} ({elements}){include}{nulls}{parameters}{place}{where}"
         )
 
     def requires(self) -> Iterator[Reference]:
@@ -198,7 +202,8 @@ class Index(Object):
         if rebuilt(evolve(current, name=self.name), found):
             swap = index_builds.swap(current, found, catalog, same)
             new = evolve(found, name=swap.successor, built=swap.there)
-            found = evolve(found, swap=swap, parts=new.parted(catalog, same).parts)
+            parts = new.parted(catalog, same).parts
+            found = evolve(found, swap=swap, parts=index_builds.placed(parts, current, catalog))
         elif not current.valid:
             found = evolve(found, built=evolve(current, valid=True)).parted(catalog, same)
         changed = found.swap is not None or not current.valid
@@ -247,6 +252,7 @@ class Index(Object):
             "columns": elements,
             "where": where,
             "parameters": self._aligned_parameters(current),
+            "tablespace": current.tablespace,
             "comment": either(self.comment, current.comment),
         }
         aligned = (changes.get(name, getattr(self, name)) for name in _COMPARED)
@@ -312,6 +318,8 @@ class Index(Object):
             assert current
             if current.parent:
                 raise DeclarationError(f"it is a part of the index {current.parent}: drop that")
+            if current.replica_identity:
+                raise index_builds.identity(current.name, current.table)
             concurrently = current.online and not current.partitioned
             yield index_builds.dropped(current, concurrently)
             return

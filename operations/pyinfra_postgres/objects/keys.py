@@ -38,8 +38,10 @@ def planned(
     if isinstance(old, PrimaryKey | Unique):
         moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
         foreign_keys.check(moved, key.columns)
-    way = evolve(key.way, dependents=moved)
     index = index_of(table, key).placed(catalog)
+    identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
+    marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
+    way = evolve(key.way, dependents=moved, marks=tuple(marks))
     if not filled or not index.online:
         return key.evolved(way=way)
     if index.partitioned:
@@ -81,10 +83,12 @@ def _place(
 def of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
     """The index that a partition lacks."""
     table = catalog.objects.get(("table", *leaf))
-    stored = [one for one in getattr(table, "constraints", ()) if not one.inherited]
-    if any(key.equals(one, same, leaf) for one in stored):
+    stored: list[Constraint] = [*getattr(table, "constraints", ())]
+    if any(not one.inherited and key.equals(one, same, leaf) for one in stored):
         return
-    index = index_of(leaf, key).placed(catalog)
+    before = (one for one in stored if key.way.instead and key.way.instead.says_as(one))
+    fittings = next((one.fittings for one in before), key.fittings)
+    index = index_of(leaf, key.evolved(fittings=fittings)).placed(catalog)
     there = index_builds.found(index, catalog, same)
     taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
     name = there.name if there else free_name(leaf, key, taken)
@@ -109,6 +113,10 @@ def index_of(table: Name, key: Key) -> Index:
         unique=True,
         include=key.include,
         nulls_not_distinct=nulls,
+        parameters=dict(one.split("=", 1) for one in key.fittings.parameters) or None,
+        tablespace=key.fittings.tablespace,
+        replica_identity=key.fittings.replica_identity,
+        clustered=key.fittings.clustered,
     )
 
 
@@ -127,12 +135,12 @@ def added(
     if not key.way.later:
         add = f"{change} ADD {key.written()}"
         if key.way.dependents:
-            texts = [*drop, add, *remark]
+            texts = [*drop, add, *remark, *key.way.marks]
             yield from foreign_keys.around(table, texts, key.way.dependents, Stage.MAIN)
             return
         scan = (Hazard.LOCKS_OUT,) if filled else ()
         yield Statement(add, hazards=scan, locks=table)
-        yield from (Statement(one, locks=table) for one in remark)
+        yield from (Statement(one, locks=table) for one in (*remark, *key.way.marks))
         return
     for index in key.way.indexes:
         yield from index_builds.built(index)
@@ -146,7 +154,7 @@ def added(
     else:
         (index,) = key.way.indexes
         parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
-    texts = [*drop, *parts, add, *remark]
+    texts = [*drop, *parts, add, *remark, *key.way.marks]
     tables = [table, *(one.table for one in key.way.indexes if one.table != table)]
     if key.way.dependents:
         yield from foreign_keys.around(table, texts, key.way.dependents, Stage.AFTER)

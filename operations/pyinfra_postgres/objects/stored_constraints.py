@@ -16,6 +16,7 @@ from .constraints import (
     Check,
     Constraint,
     Exclude,
+    Fittings,
     ForeignKey,
     PrimaryKey,
     Target,
@@ -26,6 +27,12 @@ from .elements import with_defaults
 
 # Of each key column its operator class, whether that is the default, and its collation.
 KEY_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
+
+# Of an index, whether it is the replica identity of its table, or a part of it that of a partition.
+IDENTIFIES = """CASE {0}.relkind WHEN 'I' THEN EXISTS (SELECT FROM pg_partition_tree({0}.oid) w
+                   JOIN pg_index y ON y.indexrelid = w.relid WHERE y.indisreplident)
+                 ELSE i.indisreplident END"""
+TABLESPACE = "(SELECT s.spcname FROM pg_tablespace s WHERE s.oid = {}.reltablespace)"
 
 QUERIES = {
     "unvalidated": """
@@ -45,14 +52,19 @@ QUERIES = {
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used
                   WHERE x.indexrelid = c.conindid) END,
-                 c.coninhcount > 0, f.relname, d.description, i.indisvalid, c.confdelsetcols,
+                 c.coninhcount > 0, CASE c.contype WHEN 'f' THEN f.relname END, d.description,
+                 i.indisvalid, c.confdelsetcols,
                  CASE WHEN NOT c.convalidated THEN to_jsonb(c) -> 'conenforced' END,
                  -- Only one with a range of time has operators of its own, or a GiST index.
                  CASE WHEN c.contype IN ('p', 'u') THEN c.conexclop IS NOT NULL
-                      ELSE f.relam = 783 END)
+                      ELSE c.contype = 'f' AND f.relam = 783 END,
+                 CASE WHEN i.indisreplident OR i.indisclustered OR f.relkind = 'I'
+                        OR f.reltablespace <> 0 OR f.reloptions IS NOT NULL
+                      THEN json_build_array({IDENTIFIES.format("f")}, i.indisclustered,
+                        f.reloptions, {TABLESPACE.format("f")}) END)
           FROM pg_namespace n JOIN pg_constraint c ON c.connamespace = n.oid
-          LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u')
-          LEFT JOIN pg_class f ON f.oid = c.conindid AND c.contype = 'f'
+          LEFT JOIN pg_index i ON i.indexrelid = c.conindid AND c.contype IN ('p', 'u', 'x')
+          LEFT JOIN pg_class f ON f.oid = c.conindid
           LEFT JOIN pg_description d
             ON d.objoid = c.oid AND d.classoid = 'pg_constraint'::regclass
          WHERE {USER_SCHEMA} AND c.conrelid <> 0 AND c.contype IN ('p', 'u', 'f', 'c', 'x')
@@ -76,6 +88,7 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
         deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
         inherited, index, remark, index_valid, set_numbers, enforced, period,
+        fittings,
     ) = row  # fmt: skip
     names = catalog.columns.get(oid, {})
     columns = [names[number] for number in key or () if number in names]
@@ -115,8 +128,12 @@ def stored(row: Row, catalog: Catalog) -> Constraint:
     unusual = {name: value for name, value in unusual.items() if value}
     if enforced is False:
         unusual["enforced"] = False
+    if kind in "pux" and fittings:
+        identity, clustered, parameters, tablespace = fittings
+        place = Exact(tablespace) if tablespace else None
+        unusual["fittings"] = Fittings(tuple(parameters or ()), place, identity, clustered)
     # A key of a partitioned table lacks an index as long as one of its partitions does.
-    if not validated or index_valid is False:
+    if not validated or (index_valid is False and kind != "x"):
         unusual["validated"] = False
     return found.evolved(**unusual) if unusual else found
 

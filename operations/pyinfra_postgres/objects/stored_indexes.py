@@ -14,6 +14,7 @@ from ..parse import statement
 from ..steps import IS_DEPLOY_LOCK
 from .elements import Element, class_schema_of, collation_of
 from .indexes import Index, placing
+from .stored_constraints import IDENTIFIES, TABLESPACE
 
 QUERIES = {
     "operator_classes": """
@@ -46,7 +47,8 @@ QUERIES = {
                                       WHERE l.pid = b.pid AND l.relation = i.indrelid
                                         AND l.mode = 'ShareUpdateExclusiveLock' AND l.granted))
                              LIMIT 1) END,
-                 c.reloptions, d.description, i.indisreplident, i.indisclustered,
+                 c.reloptions, {TABLESPACE.format("c")}, d.description,
+                 {IDENTIFIES.format("c")}, i.indisclustered,
                  CASE WHEN c.relispartition
                       THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
                               JOIN pg_class o ON o.oid = h.inhparent
@@ -72,8 +74,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts = row[:-9]
-        where, definition, builder, parameters, remark, identity, clustered = row[-9:-2]
+        table, name, method, unique, valid, nulls, count, *parts = row[:-10]
+        where, definition, builder, parameters, place, remark, identity, clustered = row[-10:-2]
         parent, class_options = row[-2:]
         if table not in catalog.relations:
             continue
@@ -103,6 +105,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             include=[names[key] for key in keys[count:]],
             nulls_not_distinct=bool(nulls),
             parameters=dict(one.split("=", 1) for one in parameters or ()),
+            tablespace=Exact(place) if place else None,
             comment=remark,
             valid=valid,
             builder=builder[0] if builder else None,

@@ -17,7 +17,7 @@ from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
 from ..parse import column_names, tree
 from ..plan import Hazard, Lock, Stage, Statement
-from . import foreign_keys, keys
+from . import foreign_keys, index_builds, keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
 from .dropped_columns import uses
@@ -113,6 +113,8 @@ def aligned(
             way = Way(instead=other, renames=bool(twin))
             written = twin.evolved(validated=True) if twin else one
             one = written.evolved(name=one.name or other.name, remark=other.remark, way=way)
+            if (one.is_key and other.is_key) or _same_method(one, other):
+                one = one.evolved(fittings=other.fittings)
         added.append(one)
     taken: set[str | None] = {one.name for one in (*found, *free, *added)}
     for one in added:
@@ -133,6 +135,12 @@ def waiting(
     if isinstance(one, ForeignKey) and foreign_keys.waits(one, table, constraints, catalog):
         return one.evolved(way=evolve(one.way, later=True))
     return one
+
+
+def _same_method(one: Constraint, other: Constraint) -> bool:
+    """Whether two are exclusion constraints with one kind of index."""
+    both = isinstance(one, Exclude) and isinstance(other, Exclude)
+    return both and getattr(one, "using", "") == getattr(other, "using", "")
 
 
 def _twin(
@@ -214,6 +222,7 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
     pairs = replacing(current, declared)
     stay = {one.name for one in declared.constraints} | {old.name for _, old in pairs}
     gone = [one for one in current.constraints if one.name and one.name not in stay]
+    moved = [old for one, old in pairs if one.is_key]
     for one, old in pairs:
         if one.way.renames:
             names = f"{quoted(old.name or '')} TO {quoted(one.name or '')}"
@@ -224,6 +233,8 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
     columns -= {column.name for column in declared.columns or ()}
     for one in sorted(gone, key=lambda one: (not isinstance(one, ForeignKey), one.name or "")):
         drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
+        if one.fittings.replica_identity and one not in moved:
+            raise index_builds.identity(one.name or "", declared.name)
         # A foreign key has triggers on the other table.
         tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
         # Like its columns a key goes when no foreign key of other tables needs it any more.
@@ -312,6 +323,10 @@ def _constrained(
         case _:
             scan = (Hazard.LOCKS_OUT,) if current.filled else ()
             yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
+            if isinstance(one, Exclude) and one.fittings.clustered:
+                yield Statement(
+                    index_builds.clustered(name, one.name or "", one.using, one.where), locks=name
+                )
     if one.remark:
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
         stage = Stage.AFTER if one.way.later or one.way.leaves else Stage.MAIN

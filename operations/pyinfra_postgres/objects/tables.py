@@ -38,12 +38,13 @@ from ..parse import Reference, closed, statement
 from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
-from . import foreign_keys, objections, table_constraints
+from . import foreign_keys, index_builds, objections, table_constraints
 from .columns import Column, changed, not_null_check, released
 from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements
 from .foreign_keys import Dependent
+from .indexes import Index
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
 from .sequences import widened
@@ -513,6 +514,9 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     yield from table_constraints.added(current, declared)
     yield from late
     stay = {column.name for column in declared.columns or ()}
+    for gone in declared.gone:
+        if isinstance(gone, Index) and gone.replica_identity:
+            raise index_builds.identity(gone.name, name)
     # What is computed from others goes before them.
     for column in sorted(current.columns or (), key=lambda column: column.generated is None):
         if column.name not in stay:
