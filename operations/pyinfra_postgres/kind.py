@@ -173,6 +173,11 @@ class Object:
         """Whether it says what the object is, so that all that belongs to it can be told."""
         return not self.is_beside
 
+    @property
+    def claims(self) -> bool:
+        """Whether it can be true only of an object that is there."""
+        return True
+
     def belongs_to(self) -> Reference | None:
         """What holds it: its table, else its schema."""
         table, name = getattr(self, "table", None), getattr(self, "name", None)

@@ -321,14 +321,16 @@ def _change(
     if step.closed and (step.error or current != target):
         _lack(item, one, step.closed, plan)
         return None
+    denied = list(_denied(item, one, catalog))
+    for operation in denied:
+        refuse(f"operation {operation!r} declares it otherwise in the same run")
     if step.error:
-        refuse(step.error)
+        if not denied:
+            refuse(step.error)
         return None
     if item.present and one.key() in catalog.gone:
         refuse(f"operation {catalog.gone[one.key()]!r} takes it away: declare it in that block")
         return None
-    for operation in _denied(item, one, catalog):
-        refuse(f"operation {operation!r} declares it otherwise in the same run")
     if not item.present:
         catalog.absent.setdefault(one.key(), []).append(Declared(item.operation, one))
     if current is None and target is None:
@@ -441,11 +443,10 @@ def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:
             continue
         if item.present and one.contradicts(other):
             yield operation
-        # What only takes parts away doesn't ask for the rest.
-        if not item.present and other.is_whole and one.withdrawn(other) != other:
+        if not item.present and other.claims and one.withdrawn(other) != other:
             yield operation
     for operation, other, _ in catalog.absent.get(one.key(), ()) if item.present else ():
-        if one.is_whole and other.withdrawn(one) != one:
+        if one.claims and other.withdrawn(one) != one:
             yield operation
 
 

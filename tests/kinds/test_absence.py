@@ -242,8 +242,17 @@ def test_two_operations_that_disagree_are_refused(database: Database) -> None:
         (lambda: pg.schema("s"), lambda: pg.schema("s", present=False)),
         (lambda: pg.enum("e", ["a"]), lambda: pg.enum("e", ["b"])),
         (lambda: pg.index("i", "job", ["id"]), lambda: pg.index("i", "job", present=False)),
+        (
+            lambda: pg.index("job_lower", "job", comment="x"),
+            lambda: pg.index("job_lower", "job", present=False),
+        ),
+        (lambda: pg.table("job", row_security=True), lambda: pg.table("job", present=False)),
+        (
+            lambda: pg.table("job", constraints=[pg.Check("id > 0", name="c")]),
+            lambda: pg.table("job", present=False),
+        ),
     ],
-    ids=["privileges", "a schema", "labels", "an index"],
+    ids=["privileges", "a schema", "labels", "an index", "a comment", "row security", "a check"],
 )
 @pytest.mark.parametrize("order", [1, -1], ids=["in this order", "the other way round"])
 def test_operations_of_which_one_undoes_the_other_are_refused(
@@ -254,7 +263,21 @@ def test_operations_of_which_one_undoes_the_other_are_refused(
             for one in deploys[::order]:
                 one()
 
-    assert "declares it otherwise in the same run" in run(database, deploy).refused().messages
+    messages = run(database, deploy, postgres_allow="job").refused().messages
+    assert "declares it otherwise in the same run" in messages
+
+
+def test_what_takes_parts_away_or_switches_them_off_may_come_before_the_end_of_all(
+    database: Database,
+) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            without("note", constraints=(pg.Constraint(name="positive", present=False),))()
+            pg.table("job", row_security=False)
+            pg.table("job", present=False)
+
+    run(database, deploy, postgres_allow="job").succeeded()
+    assert database.psql("SELECT to_regclass('job')") == ""
 
 
 def test_different_privileges_are_kept_and_taken_away(database: Database) -> None:

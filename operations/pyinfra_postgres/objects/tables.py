@@ -244,6 +244,11 @@ class Table(Object):
     def uses_columns(self) -> bool:
         return any(isinstance(one, ForeignKey) for one in self.constraints)
 
+    @property
+    def claims(self) -> bool:
+        on = (self.constraints, self.row_security, self.force_row_security, self.comment)
+        return self.columns is not None or any(on) or bool(self.owner)
+
     def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
         tables = [one.declaration for one in known if isinstance(one.declaration, Table)]
         columns = {column.name for table in tables for column in table.columns or ()}
@@ -270,8 +275,7 @@ class Table(Object):
 
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.columns is None:
-            on = (self.constraints, self.row_security, self.force_row_security, self.comment)
-            if not any(on) and not self.owner:
+            if not self.claims:
                 # What is not there has nothing that could be switched off.
                 return None
             raise DeclarationError(
