@@ -94,3 +94,28 @@ def test_every_clause_is_told_apart(deploy: Deploy) -> None:
     seen = outcomes(run)
     assert [name for name, table in zip(CHANGES, tables, strict=True)
             if seen[table] != "Success"] == []  # fmt: skip
+
+
+@one_version
+def test_a_partition_has_those_of_the_whole(deploy: Deploy) -> None:
+    deploy.database.psql(
+        SETUP + "CREATE TABLE l (at date) PARTITION BY RANGE (at); "
+        "CREATE TABLE l_2026 PARTITION OF l FOR VALUES FROM ('2026-01-01') TO ('2027-01-01'); "
+        "CREATE TRIGGER tr BEFORE INSERT ON l FOR EACH ROW EXECUTE FUNCTION f(); "
+        "CREATE TRIGGER own BEFORE INSERT ON l_2026 FOR EACH ROW EXECUTE FUNCTION f()"
+    )
+    names = "SELECT tgrelid::regclass, tgname FROM pg_trigger ORDER BY 1, 2"
+    refused = deploy.run("pg.trigger('tr', 'l_2026', present=False)").failed()
+    assert "its table has it as a partition: remove it from the whole" in refused.output
+    deploy.apply(
+        """
+        with pg.transaction(exact=["triggers"]):
+            pg.table("l", [pg.Column("at", "date")], partition_by="RANGE (at)")
+            pg.trigger("tr", "l", when="BEFORE INSERT", function="f()")
+            pg.partition("l_2026", "l", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+            pg.table("l_2026", [pg.Column("at", "date")])
+        """
+    )
+    assert deploy.database.rows(names) == [("t", "other"), ("l", "tr"), ("l_2026", "tr")]
+    deploy.apply("pg.trigger('tr', 'l', present=False)")
+    assert deploy.database.rows(names) == [("t", "other")]

@@ -78,6 +78,8 @@ class Trigger(Object):
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
+    inherited: bool = field(default=False, eq=False, kw_only=True)
+    """Whether the table has it from the one that it is a part of."""
 
     def __attrs_post_init__(self) -> None:
         if self.initially_deferred:
@@ -169,6 +171,10 @@ class Trigger(Object):
         """Whether a deleted row fires it in an ordinary session."""
         return self.enabled in {True, "always"} and bool(self._parsed()["events"] & _ON_DELETE)
 
+    def belongs_to(self) -> Reference | None:
+        # One of the whole table is the partition's with that.
+        return None if self.inherited else super().belongs_to()
+
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
         yield Reference("function", self._function())
@@ -199,6 +205,8 @@ class Trigger(Object):
         """CREATE, replace in place or DROP a trigger; PostgreSQL can't replace constraint ones."""
         if declared is None:
             assert current
+            if current.inherited:
+                raise DeclarationError("its table has it as a partition: remove it from the whole")
             yield Statement(
                 f"DROP TRIGGER {quoted(current.name)} ON {current.table}", locks=current.table
             )
@@ -232,7 +240,7 @@ _SHAPE = (
 QUERIES = {
     "triggers": f"""
         SELECT json_build_array(t.tgrelid::int8, t.tgname, pg_get_triggerdef(t.oid), t.tgenabled,
-                 d.description)
+                 d.description, t.tgparentid <> 0)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_trigger t ON t.tgrelid = c.oid
           LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_trigger'::regclass
@@ -241,12 +249,13 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
-    for table, name, definition, enabled, remark in sections["triggers"] or ():
+    for table, name, definition, enabled, remark, inherited in sections["triggers"] or ():
         trigger = Trigger(
             Exact(name),
             catalog.relations[table],
             enabled=_STORED[enabled],
             comment=remark,
+            inherited=inherited,
             **_clauses(definition),
         )
         catalog.objects[trigger.key()] = trigger
