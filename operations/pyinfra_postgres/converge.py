@@ -26,7 +26,7 @@ from .arguments import Arguments
 from .errors import DeclarationError, HostError, UnreachableError
 from .kind import Object, check_plain
 from .plan import Plan
-from .planning import add, held_columns
+from .planning import add, held
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
 
@@ -96,7 +96,7 @@ def converge(
         before = draft.plan.size
         unknown = add(session, draft, items)
         if block.single:
-            draft.plan.refusals += held_columns(session, draft.plan)
+            draft.plan.refusals += held(session, draft.plan)
     except (HostError, DeclarationError) as error:
         if isinstance(error, UnreachableError) and session.may_come():
             session.unplanned = True
@@ -205,6 +205,7 @@ class Apply(PyinfraCommand):
             draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
             for items in self.draft.batches:
                 add(session, draft, items)
+            draft.plan.refusals += held(session, draft.plan)
             return draft.plan, session.catalog().fingerprint
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)

@@ -76,7 +76,28 @@ _STOPPING = frozenset(
 )
 
 
-def held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
+def held(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """What stands against a plan once all of it is known."""
+    yield from _held_columns(session, plan)
+    yield from _held_foreign_keys(plan, session.catalog())
+
+
+def _held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+    """The foreign keys that a plan changes or removes, and puts back after the transaction."""
+    for change, statement in plan.of(Stage.AFTER):
+        for table, name, definition in statement.puts_back:
+            stored = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+            if not any(one.name == name and one.definition() == definition for one in stored):
+                yield Refusal(
+                    change.operation,
+                    change.title,
+                    f"the foreign key {quoted(name)} of {table} is put back after the transaction, "
+                    "with the key on which it stands, and the transaction changes or removes it: "
+                    "let a block before this one do that",
+                )
+
+
+def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     """The columns that a plan drops, and that something uses which it leaves as it is."""
     catalog = session.catalog()
     ask = Questions(session, catalog, plan.is_renaming)

@@ -15,10 +15,10 @@ from pyinfra.api.command import PyinfraCommand
 from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
-from .planning import Questions, add, held_columns
+from .planning import Questions, add, held
 from .session import Block, Draft, Item, Session, without_collector
 from .trial import objection
-from .undeclared import held_foreign_keys, in_order, leftovers
+from .undeclared import in_order, leftovers
 
 
 @contextmanager
@@ -96,8 +96,7 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
         add(session, draft, items)
         gone = {item.declaration.key(): item.operation for item in items if not item.present}
         catalog.gone.update(gone)
-    draft.plan.refusals += held_columns(session, draft.plan)
-    draft.plan.refusals += held_foreign_keys(draft.plan, catalog)
+    draft.plan.refusals += held(session, draft.plan)
     draft.plan.undeclared = [one.what for one in found if not one.goes]
 
 

@@ -19,7 +19,7 @@ from .objects.constraints import Constraint, ForeignKey
 from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
 from .objects.tables import Table
-from .plan import Plan, Refusal, Stage, Undeclared
+from .plan import Undeclared
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
 _Edge: TypeAlias = tuple[Key, Key]
@@ -119,21 +119,6 @@ def _goes_with_another(one: Object, catalog: Catalog, periods: set[tuple[Name, s
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:97]}..."
-
-
-def held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
-    """The foreign keys that a plan changes or removes, and puts back after the transaction."""
-    for change, statement in plan.of(Stage.AFTER):
-        for table, name, definition in statement.puts_back:
-            stored = getattr(catalog.objects.get(("table", *table)), "constraints", ())
-            if not any(one.name == name and one.definition() == definition for one in stored):
-                yield Refusal(
-                    change.operation,
-                    change.title,
-                    f"the foreign key {quoted(name)} of {table} is put back after the transaction, "
-                    "with the key on which it stands, and the transaction changes or removes it: "
-                    "let a block before this one do that",
-                )
 
 
 # What depends on what, by schema and name, with the arguments of functions. A part stands for the

@@ -345,6 +345,20 @@ def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -
     assert database.psql("SELECT a FROM u") == ""
 
 
+def test_a_plan_that_is_made_anew_finds_what_uses_a_column_by_now(
+    project: Project, database: Database
+) -> None:
+    database.psql("CREATE TABLE t (a integer, b integer)")
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.table("t", [pg.Column("a", present=False)])\n')
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        process = project.start()
+        until(lambda: sent(database, "pg_try_advisory_lock"))
+        database.psql("CREATE VIEW v AS SELECT a FROM t")
+    output = finished(process).failed().output
+    assert "its a is used by view public.v: remove or change that too" in output
+
+
 def test_a_plan_that_is_made_anew_asks_for_names_in_the_same_order(
     project: Project, database: Database
 ) -> None:
