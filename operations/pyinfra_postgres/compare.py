@@ -25,14 +25,15 @@ from typing_extensions import override
 from .answer import Answer
 from .catalog import PINS, Catalog
 from .errors import DeclarationError, HostError
-from .kind import VIEW, Same, Signature
-from .names import Name, quoted
+from .kind import VIEW, Reading, Same, Signature
+from .names import Exact, Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 from .rewrite import as_stored
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
+NO_COLUMN = "42703"
 PENDING = {
-    "42703": "missing column",
+    NO_COLUMN: "missing column",
     "42P01": "missing relation",
     "42883": "missing function",
     "42704": "missing type",
@@ -43,6 +44,8 @@ PENDING = {
     "42P10": "another column",
 }
 _NO_PRIVILEGE = "42501"
+_OF_SQL = {"0A", "22", "42"}
+"""The classes of SQLSTATEs that are about the SQL itself."""
 _CHUNK = 150
 _REMEMBERED = 200_000
 """How many verdicts the file may hold before a run forgets half of them."""
@@ -158,6 +161,10 @@ class Comparison:
     unknown: set[str] = field(factory=set)
     """The declared fragments that a standby can't judge; they count as equal."""
     namespace: str = "pg_temp"
+    new: dict[Fragment, None] = field(factory=dict)
+    """Declared fragments that are only read: there is nothing to compare them with."""
+    lacking: dict[str, tuple[str, str]] = field(factory=dict)
+    """What the server says of fragments that it can't read yet, after the SQLSTATE."""
     verdicts: dict[Pair, bool] = field(factory=dict)
     """What the server has said."""
 
@@ -186,6 +193,20 @@ class Comparison:
             return True
         self.pending[pair] = None
         return False
+
+    def read(self, one: Reading) -> None:
+        """Have the server read a declared fragment, where it has the relations that this names."""
+        if self.is_readable(one):
+            self.new[Fragment(one.template, one.text or "", "public", one.signature)] = None
+
+    def is_readable(self, one: Reading) -> bool:
+        """Whether the server has all relations that a fragment names, as they will be."""
+        if one.text is None or isinstance(one.text, Exact) or self.catalog.standby:
+            return False
+        names = {reference.name for reference in _tables(one.text)}
+        names |= {one.on} if one.on else set()
+        changing = self.catalog.created | self.catalog.altered
+        return names <= self.catalog.oids.keys() - changing and not self.catalog.renames
 
     def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
         """The first that is equal; where there is one, the others' pairs need not be asked."""
@@ -224,7 +245,10 @@ class Comparison:
             return False
 
     def _judge(self, pairs: list[Pair]) -> Iterator[bool]:
-        forms = self._deparse([side for pair in pairs for side in pair.sides()])
+        sides = [side for pair in pairs for side in pair.sides()]
+        known = set(sides)
+        self.new = {one: None for one in self.new if one not in known}
+        forms = self._deparse([*sides, *self.new])
         # What still differs is read once more: dumping and restoring adds casts that a
         # second reading takes away.
         again: dict[int, tuple[Fragment, Fragment]] = {}
@@ -260,8 +284,13 @@ class Comparison:
         for (index,), (body, state, message) in self._bodies(fragments, failed):
             if body is not None:
                 found[index] = body[index]
-            elif fragments[index].path != "public" or state in PENDING:
+            elif fragments[index].path != "public":
                 continue
+            elif state in PENDING:
+                self.lacking[fragments[index].text] = state, message
+            elif fragments[index] in self.new:
+                if state[:2] in _OF_SQL and state != _NO_PRIVILEGE:
+                    self.lacking[fragments[index].text] = state, message
             elif state == _NO_PRIVILEGE:
                 raise HostError(
                     f"the server could not compare definitions: {message} (SQLSTATE {state})"

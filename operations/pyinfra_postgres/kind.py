@@ -88,6 +88,16 @@ class Same(Protocol):
         """The first that is equal; where there is one, nobody is asked about the others."""
 
 
+class Reading(NamedTuple):
+    """A declared fragment, and the template in which the server can read it."""
+
+    template: str
+    text: str | None
+    on: Name | None = None
+    """The table whose columns it names."""
+    signature: Signature | None = None
+
+
 class Part(NamedTuple):
     """Something that an object holds within itself: a column, a constraint, a label."""
 
@@ -234,6 +244,10 @@ class Object:
 
     def check_columns(self, catalog: Catalog) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        """What the server can read of it before the plan runs, if it has what that names."""
+        return iter(())
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         """What rows that are there may say against it."""

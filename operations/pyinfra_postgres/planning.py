@@ -16,10 +16,10 @@ from typing_extensions import override
 
 from .answer import Answer
 from .catalog import FULL_NAMES, Catalog, Declared
-from .compare import Comparison, Textual
+from .compare import NO_COLUMN, Comparison, Textual
 from .dependents import Dependent, of_columns
 from .errors import DeclarationError, HostError
-from .kind import Ask, Key, Object, Same, difference, guard
+from .kind import Ask, Key, Object, Reading, Same, difference, guard
 from .names import Name, quoted
 from .parse import Reference, column_names, tree
 from .plan import Action, Change, Gap, Hazard, Lack, Loss, Plan, Refusal, Stage, Statement
@@ -47,8 +47,10 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     every = list(chain.from_iterable(prepared))
     for step in every:
         step.look(catalog, same, ask)
-    # All comparisons that only the server can make, in one batch.
-    if same.pending and same.settle():
+        for one in step.readings():
+            same.read(one)
+    # All that only the server can compare or read, in one batch.
+    if (same.pending or same.new) and same.settle():
         for step in every:
             step.look(catalog, same, ask)
     catalog.named.update(key for step in every for key in step.declaration.names())
@@ -201,6 +203,11 @@ class Step:
     error: str = ""
     closed: list[Need] = field(factory=list)
     """What it takes to find what it names, and the role lacks."""
+
+    def readings(self) -> Iterator[Reading]:
+        """What the server can read of it before the plan runs."""
+        if self.target is not None and self.target is not self.current and not self.closed:
+            yield from self.target.readings(self.current)
 
     def look(self, catalog: Catalog, same: Same, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
@@ -387,6 +394,10 @@ def _change(
     missing = list(session.missing(one, catalog)) if is_checked else []
     plan.gaps += [Gap(item.operation, one.title, reference) for reference in missing]
     statements = (*_let_in(step, catalog, plan), *statements)
+    for reading in step.readings() if same.lacking and not missing else ():
+        state, said = same.lacking.get(reading.text or "", ("", ""))
+        if state and same.is_readable(reading) and not _brings(state, catalog):
+            refuse(f"PostgreSQL refuses it: {said} (SQLSTATE {state})")
     if same.errors:
         definition = "\n".join(one.lines())
         for text in [text for text in same.errors if text in definition]:
@@ -418,6 +429,18 @@ def _change(
     elif current is not None:
         current.erase(catalog)
     return change
+
+
+_GROUND = frozenset({"domain", "enum", "function"})
+"""Kinds on which the meaning of an expression may stand, though it does not name them."""
+
+
+def _brings(state: str, catalog: Catalog) -> bool:
+    """Whether the plan may bring what an expression lacks."""
+    changed = any(key[0] in _GROUND for key in catalog.changed)
+    # A text may be the name of something: nextval('counter').
+    created = bool(catalog.created) and state != NO_COLUMN
+    return changed or created or bool(catalog.extended) or catalog.rows_change
 
 
 def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:

@@ -361,16 +361,16 @@ class Check(Constraint):
     def requires(self) -> Iterator[Reference]:
         return declared_references(self.expression)
 
+    @staticmethod
+    def template(table: Name) -> str:
+        """Where the server reads its expression."""
+        return f"SELECT 1 FROM ONLY {table} WHERE ({{}})"
+
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         return (
             isinstance(current, Check)
             and (self.no_inherit, self.enforced) == (current.no_inherit, current.enforced)
-            and same(
-                f"SELECT 1 FROM ONLY {table} WHERE ({{}})",
-                self.expression,
-                current.expression,
-                table,
-            )
+            and same(self.template(table), self.expression, current.expression, table)
         )
 
 

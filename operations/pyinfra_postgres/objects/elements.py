@@ -109,10 +109,15 @@ def class_schema_of(schema: str) -> str | None:
     return None if schema in {"pg_catalog", "public"} else schema
 
 
+def expression_template(table: Name) -> str:
+    """Where the server reads an expression over a table's columns."""
+    return f"SELECT ({{}}) FROM ONLY {table}"
+
+
 def aligned_element(declared: Element, current: Element, same: Same, table: Name) -> Element:
     """A declared element, with what equals the stored one written as it is there."""
     changes: dict[str, Any] = {}
-    if same(f"SELECT ({{}}) FROM ONLY {table}", declared.expression, current.expression, table):
+    if same(expression_template(table), declared.expression, current.expression, table):
         changes["expression"] = current.expression
     own = not current.collation and declared.collation[-1:] in {(), (current.default_collation,)}
     if own or declared.collation[-1:] == current.collation[-1:]:

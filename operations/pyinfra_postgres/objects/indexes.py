@@ -17,7 +17,7 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Objection, Same, comment, either
+from ..kind import Ask, Key, Object, Objection, Reading, Same, comment, either
 from ..names import (
     Exact,
     Name,
@@ -37,7 +37,7 @@ from ..parse import (
 )
 from ..plan import Stage, Statement
 from . import foreign_keys, index_builds
-from .elements import Element, aligned_element
+from .elements import Element, aligned_element, expression_template
 from .foreign_keys import Dependent
 from .index_builds import Swap
 from .known_columns import check_columns
@@ -219,6 +219,15 @@ class Index(Object):
         texts = [*(one.expression for one in self.columns), self.where]
         check_columns(self.table, catalog, named, texts)
 
+    @property
+    def _predicate(self) -> str:
+        return f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        for one in self.columns:
+            yield Reading(expression_template(self.table), one.expression, self.table)
+        yield Reading(self._predicate, self.where, self.table)
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
         if self.unique and new and self.table in catalog.filled:
@@ -244,9 +253,8 @@ class Index(Object):
                 aligned_element(one, other, same, self.table)
                 for one, other in zip(elements, current.columns, strict=True)
             )
-        predicate = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
         where = self.where
-        if same(predicate, self.where, current.where, self.table):
+        if same(self._predicate, self.where, current.where, self.table):
             where = current.where
         changes: dict[str, Any] = {
             "columns": elements,

@@ -16,7 +16,7 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment, either
+from ..kind import Key, Object, Reading, Row, Same, comment, either
 from ..names import (
     Exact,
     Name,
@@ -100,12 +100,19 @@ class Policy(Object):
         yield from role_references(*self.roles)
         yield from declared_references(self.using, self.check)
 
+    @property
+    def _template(self) -> str:
+        return f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        for text in (self.using, self.check):
+            yield Reading(self._template, text, self.table)
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
-        template = f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
         using, check = self.using, self.check
-        if same(template, using, current.using, self.table):
+        if same(self._template, using, current.using, self.table):
             using = current.using
-        if same(template, check, current.check, self.table):
+        if same(self._template, check, current.check, self.table):
             check = current.check
         return evolve(self, using=using, check=check, comment=either(self.comment, current.comment))
 

@@ -20,6 +20,7 @@ from ..errors import DeclarationError
 from ..kind import (
     Key,
     Object,
+    Reading,
     Row,
     Same,
     comment,
@@ -31,7 +32,7 @@ from ..kind import (
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, declared_references
 from ..plan import Lock, Mode, Statement
-from .elements import Element
+from .elements import Element, expression_template
 from .known_columns import check_columns
 
 _KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
@@ -95,8 +96,12 @@ class Statistics(Object):
             raise DeclarationError("it does not exist: declare what it is on")
         return self
 
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        for one in self.on:
+            yield Reading(expression_template(self.table), one.expression, self.table)
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
-        template = f"SELECT ({{}}) FROM ONLY {self.table}"
+        template = expression_template(self.table)
         found = []
         for one in self.on:
             # Every expression is compared with every other: their order means nothing.

@@ -26,6 +26,7 @@ from ..kind import (
     Object,
     Objection,
     Part,
+    Reading,
     Same,
     comment,
     either,
@@ -40,7 +41,7 @@ from ..renames import Rename
 from ..rights import Need, reference_to
 from . import foreign_keys, index_builds, objections, table_constraints
 from .columns import Column, changed, not_null_check, released
-from .constraints import Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements
 from .foreign_keys import Dependent
@@ -369,6 +370,19 @@ class Table(Object):
             retypes=Retypes.of(self.name, pairs, replaced, catalog, ask),
             rewriting=rewriting(self.name, new, catalog, ask),
         )
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        # A new table is tried as a whole.
+        if current is None:
+            return
+        for column in self.columns or ():
+            yield Reading(f"SELECT CAST(({{}}) AS {column.type})", column.default, self.name)
+        before, after = (
+            [(column.name, column.type) for column in one.columns or ()] for one in (current, self)
+        )
+        for one in self.constraints if before == after else ():
+            if isinstance(one, Check):
+                yield Reading(one.template(self.name), one.expression, self.name)
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         return objections.to_table(current, self, catalog) if current else iter(())

@@ -16,7 +16,7 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment, either
+from ..kind import Key, Object, Reading, Row, Same, comment, either
 from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,
@@ -187,10 +187,16 @@ class Trigger(Object):
             raise DeclarationError("it does not exist: declare its when and function")
         return self
 
+    @property
+    def _template(self) -> str:
+        return f"SELECT 1 FROM {self.table} old, {self.table} new WHERE ({{}})"
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        yield Reading(self._template, self.condition, self.table)
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         changes: dict[str, Any] = {"comment": either(self.comment, current.comment)}
-        template = f"SELECT 1 FROM {self.table} old, {self.table} new WHERE ({{}})"
-        if same(template, self.condition, current.condition, self.table):
+        if same(self._template, self.condition, current.condition, self.table):
             changes["condition"] = current.condition
         if self.when is None or self._like(current):
             changes |= {name: getattr(current, name) for name in _SHAPE}

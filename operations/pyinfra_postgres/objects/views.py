@@ -23,6 +23,7 @@ from ..kind import (
     Ask,
     Key,
     Object,
+    Reading,
     Row,
     Same,
     comment,
@@ -94,6 +95,9 @@ class _Query(Object):
             yield f"owner {quoted(self.owner)}"
         if self.comment:
             yield f"comment {self.comment!r}"
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        yield Reading("{}", self.query, signature=VIEW)
 
     def _same_query(self, current: Self, same: Same) -> str | None:
         # The server reads both queries as those of a view, under the path of each.
