@@ -265,7 +265,7 @@ class Catalog:
         if one.acl:
             owner: str | None = getattr(one, "owner", None)
             key = (one.acl, *one.key()[1:])
-            acl = self.acls.get(key) or self._new_acl(key)
+            acl = self.acls.get(key) or self.new_acl(key)
             self.acls[key] = acl.owned_by(owner or acl.owner)
             if owner and owner != acl.owner:
                 for column in [each for each in self.acls if each[:3] == ("COLUMN", *key[1:])]:
@@ -364,7 +364,7 @@ class Catalog:
             for name, stored in names.items()
         }
 
-    def _new_acl(self, key: Key) -> Acl:
+    def new_acl(self, key: Key) -> Acl:
         """The privileges on an object that the role creates."""
         kind, *name = key
         everywhere = self.default_acls.get((self.role, "", DEFAULTS[kind]))

@@ -215,6 +215,35 @@ def test_all_in_a_schema_reaches_what_exists_and_what_is_declared(
 
 
 @one_version
+def test_all_sequences_in_a_schema_are_those_of_new_columns_too(
+    deploy: Deploy, roles: dict[str, str]
+) -> None:
+    a = roles["a"]
+    long = "x" * 60
+    deploy.database.psql(
+        "CREATE SEQUENCE new_n_seq; CREATE TABLE old (i integer NOT NULL, s serial)"
+    )
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.table("new", [pg.Column("n", "serial"), pg.Column("i", "int", identity="ALWAYS"),
+                             pg.Column("{long}", "bigserial")])
+            pg.table("new", [pg.Column("n", "serial", comment="n")])
+            pg.table("old", [pg.Column(c, "int", identity="ALWAYS") for c in ["i", "s", "more"]])
+            pg.sequence("new_n_seq1", comment="counts")
+            pg.grant("USAGE", on="ALL SEQUENCES IN SCHEMA public", to={a!r})
+            pg.grant("SELECT", on="SEQUENCE new_i_seq", to={a!r})
+        """
+    )
+    names = {"t_id_seq", "new_n_seq", "new_n_seq1", "new_i_seq", f"new_{'x' * 55}_seq"}
+    names |= {"old_i_seq", "old_s_seq", "old_more_seq"}
+    assert privileges(deploy.database, a) == {
+        *(f"{one} USAGE" for one in names),
+        "new_i_seq SELECT",
+    }
+    assert deploy.database.psql("SELECT obj_description('new_n_seq1'::regclass)") == "counts"
+
+
 def test_what_is_revoked_and_granted_in_one_plan(deploy: Deploy, roles: dict[str, str]) -> None:
     """The plan knows what its own earlier operations do to privileges."""
     database, a = deploy.database, roles["a"]

@@ -223,6 +223,11 @@ def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
     [
         ("c integer", "[pg.Column('c', 'integer', generated='1')]", "the next run adds it"),
         ("c integer", "[pg.Column('c', 'serial')]", "identity instead of serial"),
+        (
+            "c text DEFAULT ''",
+            "[pg.Column('c', 'text', identity='ALWAYS')]",
+            "smallint, integer, or",
+        ),
         ("c date", "[pg.Column('c', 'date')], partition_by='RANGE (c)'", "can't change that"),
         ("c integer", "[pg.Column('c', 'integr')]", "type public.integr"),
         ("c integer", "[pg.Column('c', 'integer', default='1 +')]", "syntax error"),
@@ -243,7 +248,7 @@ def test_what_can_not_be_is_refused(
 ) -> None:
     deploy.database.psql(
         f"CREATE TABLE t ({before}); CREATE TABLE pair (a integer, b integer, PRIMARY KEY (a, b));"
-        "INSERT INTO t VALUES (NULL)"
+        "INSERT INTO t VALUES (DEFAULT)"
     )
     dump = deploy.database.dump()
     assert message in deploy.run(f"pg.table('t', {declared})").failed().output

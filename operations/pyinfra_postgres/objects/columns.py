@@ -296,7 +296,7 @@ def changed(
         yield validated(table, current.unvalidated)
     if declared.identity and current.identity != declared.identity:
         yield from _identified(alter, table, current, declared, filled)
-    if declared.serial:
+    if declared.serial and not current.serial:
         raise DeclarationError(
             f"column {declared.name} exists without a sequence: declare it as "
             f"{declared.type} with identity instead of serial"

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createsequence.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
@@ -38,8 +38,12 @@ from ..names import (
     quoted,
     split,
 )
+from ..naming import chosen_name
 from ..parse import Reference, type_name
 from ..plan import Hazard, Loss, Statement
+
+if TYPE_CHECKING:
+    from .columns import Column
 
 _RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 _NONE = "none"
@@ -178,6 +182,33 @@ def widened(
         type_ = types.get(f"nextval({literal(str(one.name))}::regclass)")
         if type_ and _RANGES[one.type] < _RANGES[type_]:
             yield one, Sequence(one.name, type=type_).aligned(one, same, catalog)
+
+
+def put_own(table: Name, column: Column, owner: str | None, catalog: Catalog) -> None:
+    """Put the sequence that PostgreSQL makes for a serial or identity column into the catalog."""
+    if column.type not in _RANGES:
+        return  # PostgreSQL will say so.
+    own = Owner(table, column.name)
+    for one in catalog.on(table):
+        if isinstance(one, Sequence) and one.owned_by == own:
+            catalog.remove(one)  # The identity takes its place.
+    taken = catalog.names_in(table.schema)
+    name = Name(table.schema, chosen_name(table.name, column.name, "seq", taken))
+    one = Sequence(
+        name,
+        type=column.type,
+        increment=1,
+        minimum=1,
+        maximum=_highest(column.type, 1),
+        start=1,
+        cache=1,
+        cycle=False,
+        owned_by=own,
+        owner=owner,
+    )
+    catalog.put(one)
+    if column.identity:  # It is a part of the column, and has nothing but a name and privileges.
+        del catalog.objects[one.key()]
 
 
 def _highest(type_: str, increment: int) -> int:

@@ -48,7 +48,7 @@ from .foreign_keys import Dependent
 from .indexes import Index
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
-from .sequences import widened
+from .sequences import put_own, widened
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -399,6 +399,13 @@ class Table(Object):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
         catalog.put(self)
+        there = {column.name: column for column in (current and current.columns) or ()}
+        for column in self.columns or ():
+            before = there.get(column.name)
+            if (column.serial or column.identity) and not (
+                before and (before.serial or before.identity)
+            ):
+                put_own(self.name, column, self.owner, catalog)
         for _, sequence in self.sequences:
             catalog.put(sequence)
         foreign_keys.settle(self.owed, catalog)
