@@ -84,7 +84,7 @@ def kind(message: str) -> str:
         return "deploy lock"
     if re.match(r"BEGIN READ WRITE;.*CREATE TABLE.*COMMIT$", message, re.DOTALL):
         return "transaction"
-    if re.match(r"BEGIN READ ONLY;.*json_agg\(DISTINCT proname\).*COMMIT$", message, re.DOTALL):
+    if re.match(r"BEGIN READ ONLY;.*json_agg\(DISTINCT proname\).*ROLLBACK$", message, re.DOTALL):
         return "built-in functions"
     return message
 
