@@ -406,7 +406,7 @@ def comment(
     if after is not None and after != (before or ""):
         yield Statement(
             f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}",
-            locks=table and Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
+            locks=table and Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
         )
 
 
@@ -416,7 +416,8 @@ def owner(
     """The statement that changes an owner, of a table or of something else."""
     before, after = current.owner if current else None, declared.owner
     if after is not None and after != before:
-        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=table)
+        locks = table and Lock(table, only=True)
+        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=locks)
 
 
 def guard(query: str, message: str, table: Name) -> Statement:

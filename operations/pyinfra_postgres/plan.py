@@ -80,6 +80,8 @@ class Lock:
 
     relation: Name
     mode: Mode = Mode.ACCESS_EXCLUSIVE
+    only: bool = False
+    """Whether it leaves its partitions alone."""
 
     def __str__(self) -> str:
         return f"{self.mode.value} on {self.relation}"
@@ -344,9 +346,9 @@ class Plan:
         strongest: dict[Name, Lock] = {}
         for _, statement in self.of(Stage.MAIN):
             for lock in statement.locks:
-                known = strongest.setdefault(lock.relation, lock)
-                if known.mode.strength < lock.mode.strength:
-                    strongest[lock.relation] = lock
+                known = strongest.get(lock.relation, lock)
+                mode = max(known.mode, lock.mode, key=lambda mode: mode.strength)
+                strongest[lock.relation] = Lock(lock.relation, mode, known.only and lock.only)
         return [strongest[relation] for relation in sorted(strongest)]
 
     def problems(self, declared: set[Reference]) -> Iterator[str]:

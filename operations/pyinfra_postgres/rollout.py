@@ -23,8 +23,8 @@ from . import render, steps
 from .answer import Answer, Failure
 from .connector import number
 from .errors import HostError
-from .names import Name, literal
-from .plan import Hazard, Plan, Stage, masked
+from .names import literal
+from .plan import Hazard, Lock, Plan, Stage, masked
 from .scripts import end_session, run
 from .steps import Message, Part, Step
 
@@ -231,7 +231,7 @@ class Rollout:
 
         Raises HostError where that was the last try.
         """
-        locks = [lock.relation for lock in self.plan.locks()]
+        locks = self.plan.locks()
         blockers = self._blockers(at.waits_for if at.part is Part.AFTER else locks)
         attempts = self.bounds.lock_attempts
         if tries < attempts:
@@ -244,18 +244,24 @@ class Rollout:
                 f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
             )
 
-    def _blockers(self, relations: Sequence[Name]) -> str:
-        """The sessions that hold locks on relations."""
-        names = ", ".join(f"to_regclass({literal(str(name))})" for name in relations)
-        if not names:
+    def _blockers(self, locks: Sequence[Lock]) -> str:
+        """The sessions that hold locks on what these lock."""
+        if not locks:
             return "a lock was not available"
+        wanted = ", ".join(
+            f"(to_regclass({literal(str(one.relation))})::oid, {not one.only})" for one in locks
+        )
         answer = run(
             self.host,
             [
-                "SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
+                f"WITH RECURSIVE wanted(id, whole) AS (VALUES {wanted} UNION"
+                " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
+                " AND i.inhparent = id)"
+                " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
                 " l.relation::regclass, left(a.query, 60)) FROM pg_locks l"
                 " JOIN pg_stat_activity a USING (pid)"
-                f" WHERE l.granted AND a.pid <> pg_backend_pid() AND l.relation IN ({names})"
+                " WHERE l.granted AND a.pid <> pg_backend_pid()"
+                " AND l.relation IN (SELECT id FROM wanted)"
             ],
         )
         return "; ".join(answer.rows) or "the lock's holder has gone"

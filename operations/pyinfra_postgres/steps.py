@@ -15,8 +15,8 @@ from attrs import frozen
 
 from . import catalog as catalogs
 from .answer import TELL_TRANSACTION
-from .names import Name, literal
-from .plan import Change, Plan, Stage, Statement
+from .names import literal
+from .plan import Change, Lock, Plan, Stage, Statement
 
 LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
@@ -81,13 +81,13 @@ class Step:
     """What of a plan it is."""
 
     @property
-    def waits_for(self) -> list[Name]:
-        """The relations on which a statement after the transaction waits for a lock, bounded.
+    def waits_for(self) -> list[Lock]:
+        """The locks for which a statement after the transaction waits, bounded.
 
         A timeout would kill an index build that waits for an old transaction.
         """
         locks = self.statement.locks if self.statement else ()
-        return [lock.relation for lock in locks if lock.mode.blocks_writers]
+        return [lock for lock in locks if lock.mode.blocks_writers]
 
 
 Message: TypeAlias = Sequence[Step]
@@ -177,7 +177,7 @@ def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
     if locks:
         yield f"SET LOCAL statement_timeout = {deadline}"
         taken = "\n".join(
-            f"BEGIN LOCK TABLE {one.relation} IN {one.mode.value} MODE;"
+            f"BEGIN LOCK TABLE {'ONLY ' * one.only}{one.relation} IN {one.mode.value} MODE;"
             " EXCEPTION WHEN insufficient_privilege THEN NULL; END;"  # the statement itself tells
             for one in locks
         )

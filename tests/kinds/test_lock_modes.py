@@ -45,9 +45,16 @@ BEFORE = """
     CREATE TABLE log (at date NOT NULL, id integer) PARTITION BY RANGE (at);
     CREATE TABLE log_2025 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
     INSERT INTO log VALUES ('2025-03-01', 1);
+    CREATE TABLE day (at date NOT NULL) PARTITION BY RANGE (at);
+    CREATE TABLE day_default PARTITION OF day DEFAULT;
+    CREATE TABLE day_2025 PARTITION OF day FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    CREATE TABLE kind (of text) PARTITION BY LIST (of);
+    CREATE TABLE a PARTITION OF kind FOR VALUES IN ('a');
+    CREATE TABLE rest PARTITION OF kind DEFAULT;
+    CREATE TABLE b (of text); INSERT INTO b VALUES ('b');
 """
 DATA: dict[str, Any] = {"postgres_today": "2026-11-01"}
-ALLOWED = "unused,child"
+ALLOWED = "unused,child,log_2025"
 
 CASES: dict[str, Callable[[], object]] = {
     "a column is added": lambda: pg.table("t", [pg.Column("extra", "integer")]),
@@ -131,6 +138,20 @@ CASES: dict[str, Callable[[], object]] = {
     "privileges": lambda: pg.grant("SELECT", on="t", to="lock_owner"),
     "a sequence's owner column": lambda: pg.sequence("counter", owned_by="t.id"),
     "a partition": lambda: pg.partitions("log", every="year", start="2025"),
+    "a partition is removed": lambda: pg.partition("log_2025", "log", present=False),
+    "a partition beside a default one": lambda: pg.partitions("day", every="year", start="2025"),
+    "one partition": lambda: pg.partition("c", "kind", "FOR VALUES IN ('c')"),
+    "a partition that is detached": lambda: pg.partition("a", "kind", attached=False),
+    "a default partition that is detached": lambda: pg.partition("rest", "kind", attached=False),
+    "a table becomes a partition": lambda: pg.partition("b", "kind", "FOR VALUES IN ('b')"),
+    "a comment on a partitioned table": lambda: pg.table("kind", comment="why"),
+    "row security of a partitioned table": lambda: pg.table("kind", row_security=True),
+    "an owner of a partitioned table": lambda: pg.table("kind", owner="lock_owner"),
+    "a policy of a partitioned table": lambda: pg.policy("q", "kind", using="true"),
+    "a column of a partitioned table": lambda: pg.table("kind", [pg.Column("n", "integer")]),
+    "a trigger of a partitioned table": lambda: pg.trigger(
+        "tk", "kind", when="AFTER INSERT", function="f()"
+    ),
     "a table is dropped": lambda: pg.table("unused", present=False),
     "a table with a foreign key is dropped": lambda: pg.table("child", present=False),
 }
@@ -148,13 +169,14 @@ def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
         tables = {name for name, _ in stored.values()}
         for _, statement, stage in plan.staged():
             locks = {str(lock.relation): lock.mode for lock in statement.locks}
+            only = {str(lock.relation) for lock in statement.locks if lock.only}
             declared = {name: mode for name, mode in locks.items() if name in tables}
             if "CONCURRENTLY" in statement.sql:
                 assert stage is Stage.AFTER
                 assert set(declared.values()) == {Mode.SHARE_UPDATE_EXCLUSIVE}, statement
                 connection.execute(statement.sql)
             else:
-                assert declared == taken(connection, statement, stored), statement
+                assert declared == taken(connection, statement, stored, only), statement
 
 
 def relations(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, int | None]]:
@@ -174,8 +196,11 @@ def taken(
     connection: psycopg.Connection[Any],
     statement: Statement,
     stored: dict[int, tuple[str, int | None]],
+    only: set[str],
 ) -> dict[str, Mode]:
-    """What a statement locks of these tables; a partition's lock goes with its parent's."""
+    """What a statement locks of these tables; a partition's lock goes with its parent's, unless
+    that is of it only.
+    """
     with connection.transaction():
         connection.execute("SET LOCAL search_path = public")
         connection.execute(statement.sql)
@@ -192,5 +217,7 @@ def taken(
     return {
         stored[oid][0]: mode
         for oid, mode in found.items()
-        if (parent := stored[oid][1]) not in found or found[parent].strength < mode.strength
+        if (parent := stored[oid][1]) not in found
+        or stored[parent][0] in only
+        or found[parent].strength < mode.strength
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -159,3 +161,45 @@ def test_rows_that_wait_in_the_default_partition_are_counted_before(database: Da
     run(database, added).succeeded()
     assert ("us", "FOR VALUES IN ('us')") in database.rows(BOUNDS)
     assert database.psql("SELECT count(*) FROM us") == "2"
+
+
+READ_BY_OTHERS = """
+    CREATE TABLE log (at date NOT NULL, id integer) PARTITION BY RANGE (at);
+    CREATE TABLE log_2024 PARTITION OF log FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+    CREATE TABLE log_2025 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+    INSERT INTO log VALUES ('2024-03-01', 1), ('2025-03-01', 1);
+"""
+IMPATIENT: dict[str, Any] = {
+    "postgres_lock_timeout": 300,
+    "postgres_lock_attempts": 2,
+    "postgres_today": "2026-11-01",
+    "postgres_allow": "log_2025",
+}
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        lambda: pg.partition("log_2026", "log", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"),
+        lambda: pg.partitions("log", every="year", start="2026", ahead=0),
+        lambda: pg.partition("log_2025", "log", present=False),
+        lambda: pg.table("log", row_security=True, owner="postgres", comment="c"),
+    ],
+    ids=["one", "several", "removed", "the table"],
+)
+@one_version
+def test_another_partition_may_be_read_meanwhile(
+    declared: Callable[[], object], database: Database
+) -> None:
+    database.psql(READ_BY_OTHERS)
+    with database.holding("SELECT FROM log_2024"):
+        run(database, declared, **IMPATIENT).succeeded()
+
+
+@one_version
+def test_who_reads_a_partition_is_named_where_all_are_needed(database: Database) -> None:
+    database.psql(READ_BY_OTHERS)
+    with database.holding("SELECT FROM log_2024") as holder:
+        said = run(database, lambda: pg.table("log", [pg.Column("n", "integer")]), **IMPATIENT)
+        pid = holder.info.backend_pid
+    assert f"pid {pid} (postgres, idle in transaction) holds log_2024" in said.refused().messages

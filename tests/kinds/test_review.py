@@ -348,6 +348,6 @@ def test_existing_tables_are_locked_first(deploy: Deploy) -> None:
     assert set(outcomes(run).values()) == {"Success", "No changes"}
     (sent,) = (one for one in seen.statements if "CREATE TRIGGER" in one or "TRIGGER x" in one)
     assert re.findall(r"LOCK TABLE (.*?) MODE", sent) == [
-        "public.log IN ACCESS EXCLUSIVE",
+        "ONLY public.log IN ACCESS EXCLUSIVE",
         "public.t IN SHARE ROW EXCLUSIVE",
     ]

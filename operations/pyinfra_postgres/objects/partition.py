@@ -210,7 +210,8 @@ class AnyPartition(Object):
             assert current
             if current.attached:
                 losses = (Loss("partition", current.name),)
-                yield Statement(f"DROP TABLE {current.name}", locks=current.of, losses=losses)
+                locks = (Lock(current.of, only=True), Lock(current.name))
+                yield Statement(f"DROP TABLE {current.name}", locks=locks, losses=losses)
             return
         if current is None:
             yield from _created(declared)
@@ -238,7 +239,7 @@ class AnyPartition(Object):
             verb = "ENABLE" if declared.row_security else "DISABLE"
             yield Statement(
                 f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
-                locks=declared.name if current else None,
+                locks=Lock(declared.name, only=True) if current else None,
             )
 
 
@@ -248,8 +249,14 @@ def _created(declared: AnyPartition) -> Iterator[Statement]:
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
         hazards=hazards,
-        locks=tuple(map(Lock, filter(None, (declared.of, declared.rest)))),
+        locks=(Lock(declared.of, only=True), *_rest(declared)),
     )
+
+
+def _rest(declared: AnyPartition) -> tuple[Lock, ...]:
+    """The lock of the default partition: its bound is another then."""
+    others = declared.rest and declared.rest != declared.name
+    return (Lock(declared.rest),) if declared.rest and others else ()
 
 
 def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Statement]:
@@ -257,16 +264,15 @@ def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Stateme
     detach = f"ALTER TABLE {current.of} DETACH PARTITION {current.name}"
     if current.detaching:
         yield Statement(f"{detach} FINALIZE", stage=Stage.AFTER, locks=current.name)
-    elif declared.rest and declared.rest != current.name:
-        yield Statement(detach, locks=(Lock(current.of), Lock(declared.rest)))
     elif declared.rest:
-        yield Statement(detach, locks=current.of)
+        locks = (Lock(current.of, only=True), Lock(current.name), *_rest(declared))
+        yield Statement(detach, locks=locks)
     else:
         yield Statement(
             f"{detach} CONCURRENTLY",
             stage=Stage.AFTER,
             hazards=(Hazard.NOT_TRANSACTIONAL,),
-            locks=Lock(current.of, Mode.SHARE_UPDATE_EXCLUSIVE),
+            locks=Lock(current.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
         )
 
 
@@ -285,8 +291,8 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in declared.keys
     ]
     attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
-    locks = [Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE), Lock(declared.name)]
-    locks += [Lock(declared.rest)] if declared.rest else []
+    own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
+    locks = (own, Lock(declared.name), *_rest(declared))
     scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
     if not declared.filled or declared.condition is None:
         if declared.filled:
@@ -295,7 +301,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
-            yield Statement(text, stage=stage, hazards=hazards, locks=tuple(locks))
+            yield Statement(text, stage=stage, hazards=hazards, locks=locks)
         return
     check = joined(declared.name.name, None, "bound_check")
     name, bound = quoted(check), f"CHECK ({declared.condition})"
@@ -303,7 +309,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
     yield Statement(f"{child} ADD CONSTRAINT {name} {bound} NOT VALID", locks=declared.name)
     yield validated(declared.name, check)
-    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], tuple(locks))
+    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks)
     yield evolve(whole, hazards=scans)
 
 

@@ -21,7 +21,7 @@ from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, either
 from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
 from ..parse import Reference, statement
-from ..plan import Hazard, Loss, Statement
+from ..plan import Hazard, Lock, Loss, Statement
 from .constraints import Check, ForeignKey
 from .tables import Table
 from .triggers import Trigger
@@ -109,6 +109,8 @@ class Partition(Object):
     key_type: str = field(default="", eq=False)
     key_column: str = field(default="", eq=False)
     row_security: bool | None = None
+    default: Name | None = field(default=None, eq=False)
+    """The default partition beside it."""
     rest: Name | None = field(default=None, eq=False)
     """The default partition, where it may hold rows of this one."""
     columns: tuple[str, ...] = field(default=(), eq=False)
@@ -189,20 +191,21 @@ class Partition(Object):
             raise DeclarationError(
                 f"{self.name} exists and is no partition of {self.parent}: rename it or attach it"
             )
-        rest = None
+        default = None
         for one in catalog.of(Partition):
             if one.parent != self.parent:
                 continue
             mine, theirs = self.span(), one.span()
             if mine and theirs and mine[0] < theirs[1] and theirs[0] < mine[1]:
                 raise DeclarationError(f"it would overlap {one.title}, {one.bound}")
-            if one.bounds is None and not one.other and one.name in catalog.filled:
-                rest = one.name
+            if one.bounds is None and not one.other:
+                default = one.name
+        rest = default if default in catalog.filled else None
         parent = catalog.objects.get(("table", *self.parent))
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
         obstacle = _obstacle(rest, catalog) if rest else ""
-        return evolve(self, rest=rest, columns=names, obstacle=obstacle)
+        return evolve(self, default=default, rest=rest, columns=names, obstacle=obstacle)
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         catalog.put(self)
@@ -237,7 +240,8 @@ class Partition(Object):
         if declared is None:
             assert current
             losses = (Loss(current.kind, current.name),)
-            yield Statement(f"DROP TABLE {current.name}", locks=current.parent, losses=losses)
+            locks = (Lock(current.parent, only=True), Lock(current.name))
+            yield Statement(f"DROP TABLE {current.name}", locks=locks, losses=losses)
             return
         if current is None:
             if declared.obstacle:
@@ -254,15 +258,21 @@ class Partition(Object):
             verb = "ENABLE" if declared.row_security else "DISABLE"
             yield Statement(
                 f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
-                locks=declared.name if current else None,
+                locks=Lock(declared.name, only=True) if current else None,
             )
 
 
 def _created(declared: Partition) -> Iterator[Statement]:
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared.bound}",
-        locks=declared.parent,
+        locks=_attaching(declared),
     )
+
+
+def _attaching(declared: Partition) -> tuple[Lock, ...]:
+    """What a new partition locks of those that are there: of the default one the bound changes."""
+    rest = (Lock(declared.default),) if declared.default else ()
+    return (Lock(declared.parent, only=True), *rest)
 
 
 def _obstacle(rest: Name, catalog: Catalog) -> str:
@@ -318,7 +328,7 @@ def _moved(declared: Partition) -> Iterator[Statement]:
     yield Statement(
         f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared.bound}",
         hazards=(Hazard.SCANS,),
-        locks=declared.parent,
+        locks=_attaching(declared),
     )
 
 

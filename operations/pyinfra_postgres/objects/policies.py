@@ -28,7 +28,7 @@ from ..names import (
     role_sql,
 )
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
-from ..plan import Statement
+from ..plan import Lock, Statement
 from .known_columns import check_columns
 
 _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
@@ -124,7 +124,7 @@ class Policy(Object):
         """CREATE, ALTER or DROP a policy; what ALTER can't change is replaced in one go."""
         if declared is None:
             assert current
-            yield Statement(f"DROP POLICY {_on(current)}", locks=current.table)
+            yield Statement(f"DROP POLICY {_on(current)}", locks=Lock(current.table, only=True))
             return
         if current is None:
             yield _created(declared)
@@ -132,7 +132,7 @@ class Policy(Object):
             if _alterable(current, declared):
                 yield _altered(current, declared)
             else:
-                yield Statement(f"DROP POLICY {_on(current)}", locks=current.table)
+                yield Statement(f"DROP POLICY {_on(current)}", locks=Lock(current.table, only=True))
                 yield _created(declared)
                 current = None
         yield from comment(f"POLICY {_on(declared)}", current, declared)
@@ -152,7 +152,9 @@ def _created(policy: Policy) -> Statement:
     kind = "" if policy.permissive else " AS RESTRICTIVE"
     roles = ", ".join(map(role_sql, policy.roles))
     head = f"CREATE POLICY {_on(policy)}{kind} FOR {policy.command} TO {roles}"
-    return Statement(" ".join([head, *_clauses(policy.using, policy.check)]), locks=policy.table)
+    return Statement(
+        " ".join([head, *_clauses(policy.using, policy.check)]), locks=Lock(policy.table, only=True)
+    )
 
 
 def _alterable(current: Policy, declared: Policy) -> bool:
@@ -174,7 +176,7 @@ def _altered(current: Policy, declared: Policy) -> Statement:
         declared.using if declared.using != current.using else None,
         declared.check if declared.check != current.check else None,
     )
-    return Statement(" ".join(parts), locks=declared.table)
+    return Statement(" ".join(parts), locks=Lock(declared.table, only=True))
 
 
 QUERIES = {

@@ -441,7 +441,7 @@ class Table(Object):
             wanted, is_on = getattr(declared, what), bool(current and getattr(current, what))
             if wanted is not None and wanted != is_on:
                 verb = _SWITCH[what][wanted]
-                locks = name if current else None
+                locks = Lock(name, only=True) if current else None
                 yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
         yield from owner(target, current, declared, name)
         yield from comment(target, current, declared, name)
