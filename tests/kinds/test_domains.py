@@ -120,3 +120,32 @@ def test_a_domain_comes_after_what_it_needs(deploy: Deploy) -> None:
         ])
         """
     )
+
+
+@one_version
+def test_a_check_of_values_within_others_is_refused(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE DOMAIN d AS integer CHECK (VALUE > 0); CREATE TYPE pair AS (x d);"
+        "CREATE DOMAIN many AS d[]; CREATE TABLE t (x d, y many, z pair); CREATE TABLE u (x d)"
+    )
+    before = database.dump()
+    for text in "checks='value > 1'", "checks='value > 0', nullable=False":
+        message = deploy.run(f"pg.domain('d', 'int', {text})").failed().output
+        assert "y of public.t, z of public.t (an array" in message
+        assert "x of public" not in message
+    assert database.dump() == before
+    # Nothing is read for less.
+    deploy.apply(
+        "pg.domain('d', 'int', default='2',"
+        " checks=[pg.Check('value > 0'), pg.Constraint(name='other', present=False)])"
+    )
+    # A table that the run has taken away holds none.
+    database.psql("ALTER TABLE t DROP y, DROP z; CREATE TABLE v (x d[])")
+    deploy.apply(
+        """
+        with pg.transaction():
+            pg.table("v", present=False)
+            pg.domain("d", "int", checks="value > 1")
+        """
+    )

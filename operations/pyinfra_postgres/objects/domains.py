@@ -33,7 +33,15 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..names import (
+    Exact,
+    Name,
+    literal,
+    optional_identifier,
+    optional_name,
+    parse_name,
+    quoted,
+)
 from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
@@ -212,6 +220,22 @@ class Domain(Object):
         own = "|".join(re.escape(joined(name, None, "check")) for name in names)
         return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
 
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        is_stricter = not self.nullable and current.nullable
+        if is_stricter or not set(self.checks) <= set(current.checks):
+            found = ask.renamed(_WITHIN_OTHERS.format(literal(str(self.name))))
+            kinds = ("table", "materialized_view")
+            if columns := [
+                f"{quoted(column)} of {Name(schema, relation)}"
+                for schema, relation, column in found
+                if any((kind, schema, relation) in catalog.objects for kind in kinds)
+            ]:
+                raise DeclarationError(
+                    f"PostgreSQL can't check the values within {', '.join(columns)} (an array or "
+                    "another type that holds it): declare another domain and change them to it"
+                )
+        return self
+
     @staticmethod
     def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a domain. Checks that are not declared stay."""
@@ -306,6 +330,22 @@ def _users(domain: Name, catalog: Catalog) -> list[Name]:
         and any(column.type in types for column in table.columns or ())
     )
 
+
+# The columns of types that hold a domain: arrays, composites, ranges, and domains over those.
+_WITHIN_OTHERS = """
+    WITH RECURSIVE holder(id, is_other) AS (
+        SELECT to_regtype({})::oid, false
+      UNION SELECT t.oid, h.is_other OR t.typtype <> 'd'
+        FROM holder h JOIN pg_type t ON t.typbasetype = h.id OR t.typelem = h.id
+          OR t.oid IN (SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                        WHERE a.atttypid = h.id AND a.attnum > 0 AND NOT a.attisdropped)
+          OR t.oid IN (SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_range r
+                        WHERE r.rngsubtype = h.id))
+    SELECT json_build_array(n.nspname, c.relname, a.attname)
+      FROM holder h JOIN pg_attribute a ON a.atttypid = h.id
+      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE h.is_other AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm')
+     ORDER BY n.nspname, c.relname, a.attnum"""
 
 QUERIES = {
     "domains": f"""
