@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any
 
 from attrs import frozen
@@ -21,12 +22,17 @@ from .tables import (
     SCHEMAS,
     TABLES,
     Drawn,
+    Names,
     add_foreign_keys,
     either,
     tables,
 )
 
-SETUP = "; ".join(f"CREATE ROLE {quoted(role)}" for role in (*ROLES, *OWNERS[1:]))
+FAN = "law_fan"
+"""Gets privileges by default alone."""
+GIVEN = (("SELECT", "TABLES"), ("USAGE", "SEQUENCES"), ("EXECUTE", "FUNCTIONS"))
+MAKER = "law_maker"
+SETUP = "; ".join(f"CREATE ROLE {quoted(role)}" for role in (*ROLES, *OWNERS[1:], FAN, MAKER))
 
 Many = tuple[Call, ...]
 
@@ -76,7 +82,7 @@ class Draw:
         found = []
         for table in self.tables:
             if table.values:
-                names = ", ".join(map(quoted, table.values))
+                names = ", ".join(table.values)
                 values = ", ".join(table.values.values())
                 found.append(f"INSERT INTO {table.name} ({names}) VALUES ({values})")
             elif table.columns:
@@ -96,37 +102,37 @@ def _as_declaration(call: Call) -> Call | None:
 
 
 LABELS = (("calm", "wild"), ("calm", "wild", "sad"), ("new", "calm", "wild"), ("wild", "calm"))
-DOMAINS = (f"{quoted(SCHEMAS[1])}.positive", f"{quoted(SCHEMAS[1])}.natural")
-ENUMS = ("mood", "feeling")
 COUNTER = {"minimum": 1, "maximum": 1000, "start": 1, "cache": 1}
+KINDS = (
+    "domain", "enum", "label", "table", "column", "constraint", "index", "statistics", "policy",
+    "trigger", "function", "sequence", "view", "materialized view",
+)  # fmt: skip
 
 
 @st.composite
 def draws(draw: st.DrawFn, *, renamed: bool = False) -> Draw:
-    """A database; one of its objects may have a former name, which another database has for it."""
-    former = (
-        draw(either(None, None, None, "domain", "enum", "table", *_RENAMED)) if renamed else None
-    )
-    enum = ENUMS[former == "enum"]
-    spelled = {"positive": DOMAINS[former == "domain"], "mood": enum, "mood[]": f"{enum}[]"}
+    """A database; some of its objects may have former names, which they have in others."""
+    names = Names(draw(st.sets(st.sampled_from(KINDS), max_size=2)) if renamed else set())
+    before = tuple(_basis(draw, names))
     places = draw(st.lists(st.integers(0, len(TABLES) - 1), max_size=3, unique=True))
-    found = [draw(tables(place, spelled, former == "table")) for place in places]
+    found = [draw(tables(place, names)) for place in places]
     add_foreign_keys(draw, found)
     others = draw(st.lists(st.sampled_from(_OTHERS), max_size=3, unique=True))
-    after = [call for other in others for call in other(At(draw, former))]
-    return Draw(
-        tuple(_basis(draw, former)),
-        tuple(found),
-        (*after, *_default_privileges(draw)),
-        draw(st.booleans()),
-    )
+    after = [call for other in others for call in other(At(draw, names))]
+    after += _default_privileges(draw)
+    return Draw(before, tuple(found), tuple(after), draw(st.booleans()))
 
 
-def _basis(draw: st.DrawFn, former: str | None) -> Iterator[Call]:
+def _basis(draw: st.DrawFn, names: Names) -> Iterator[Call]:
     """What tables need."""
+    # What is created has them, so they are the same everywhere.
+    for role, (privilege, on) in product(OWNERS, GIVEN):
+        yield Call("default_privileges", privilege, on=on, to=FAN, for_role=role)
     for name in SCHEMAS:
         options = {"owner": draw(either(*OWNERS)), "comment": draw(COMMENTS)}
         yield Call("schema", quoted(name), **options)
+    # An owner's foreign keys look there.
+    yield Call("grant", "USAGE", on=f"SCHEMA {quoted(SCHEMAS[1])}", to=OWNERS[1])
     yield Call(
         "function", "touched", returns="trigger", language="plpgsql", body="BEGIN RETURN NEW; END",
         owner=draw(either(*OWNERS)), comment="",
@@ -137,19 +143,37 @@ def _basis(draw: st.DrawFn, former: str | None) -> Iterator[Call]:
         "function", "half", arguments="x integer", returns="integer", body=half,
         volatility="IMMUTABLE", strict=strict, comment=draw(COMMENTS),
     )  # fmt: skip
-    name, renamed = _renamed(ENUMS, former == "enum")
-    yield Call("enum", name, list(draw(st.sampled_from(LABELS))), comment=draw(COMMENTS), **renamed)
-    check = draw(either("VALUE > 0", "VALUE >= 1", "VALUE > -1"))
-    name, renamed = _renamed(DOMAINS, former == "domain")
-    yield Call(
-        "domain", name, "integer", checks=[Call("Check", check, name="pos")],
-        owner=draw(either(*OWNERS)), comment=draw(COMMENTS), **renamed,
-    )  # fmt: skip
+    labels = list(draw(st.sampled_from(LABELS)))
+    enum, former = names.of("enum", "mood")
+    if "label" in names.renamed:
+        labels = ["fierce" if one == "wild" else one for one in labels]
+        former |= {"renamed": {"wild": "fierce"}}
+    names.types.update({"mood": enum, "mood[]": f"{enum}[]"})
+    yield Call("enum", enum, labels, owner=draw(either(*OWNERS)), comment=draw(COMMENTS), **former)
+    for name, type_, checks in (
+        ("positive", "integer", ("VALUE > 0", "VALUE >= 1", "VALUE > -1")),
+        ("temper", enum, (names.label("VALUE <> 'wild'"), "VALUE IN ('calm')")),
+        ("tempers", f"{enum}[]", ("cardinality(VALUE) < 9", "VALUE <> '{}'")),
+    ):
+        domain, former = names.of("domain", name, SCHEMAS[1])
+        names.types.update({name: domain, f"{name}[]": f"{domain}[]"})
+        yield Call(
+            "domain", domain, type_, checks=[Call("Check", draw(either(*checks)), name="pos")],
+            owner=draw(either(*OWNERS)), comment=draw(COMMENTS), **former,
+        )  # fmt: skip
 
 
-def _renamed(names: tuple[str, str], former: bool) -> tuple[str, dict[str, str]]:
-    """The name of an object, and its former one where it has one."""
-    return (names[1], {"renamed_from": names[0]}) if former else (names[0], {})
+def _default_privileges(draw: st.DrawFn) -> Iterator[Call]:
+    """Those of a role that creates nothing, or none: what nobody declares of them stays."""
+    for role, (on, schema) in product(ROLES, (("TABLES", ()), ("TYPES", SCHEMAS[0]))):
+        options: dict[str, Any] = draw(
+            either({"present": False}, {"exact": True}, {"exact": True, "grant_option": True})
+        )
+        some = draw(either("SELECT", ["INSERT", "DELETE"])) if on == "TABLES" else "USAGE"
+        yield Call(
+            "default_privileges", some if options.get("exact") else "ALL", on=on, to=quoted(role),
+            in_schema=schema, for_role=MAKER, **options,
+        )  # fmt: skip
 
 
 @frozen
@@ -157,36 +181,27 @@ class At:
     """A database, for what can be in it beside tables."""
 
     draw: st.DrawFn
-    former: str | None
-    """What has a former name."""
-
-    def named(self, what: str, name: str) -> tuple[str, dict[str, str]]:
-        """The name of an object, and its former one where it has one."""
-        return _renamed((name, f"new_{name}"), self.former == what)
+    names: Names
 
 
 def _sequence(at: At) -> Iterator[Call]:
-    name, renamed = at.named("sequence", "counter")
+    name, former = at.names.of("sequence", "counter")
     more = {"increment": at.draw(either(2, 3)), "cycle": at.draw(st.booleans())}
-    options = (
-        COUNTER
-        | more
-        | {"type": at.draw(either("bigint", "integer")), "comment": at.draw(COMMENTS)}
-    )
-    yield Call("sequence", name, **options, **renamed)
+    more |= {"type": at.draw(either("bigint", "integer")), "owner": at.draw(either(*OWNERS))}
+    yield Call("sequence", name, comment=at.draw(COMMENTS), **COUNTER, **more, **former)
     role = quoted(at.draw(either(*ROLES)))
     yield Call("grant", at.draw(either("USAGE", "ALL")), on=f"SEQUENCE {name}", to=role)
 
 
 def _defaults(at: At) -> Iterator[Call]:
-    name, renamed = at.named("function", "twice")
+    name, former = at.names.of("function", "twice")
     default = at.draw(either("", " DEFAULT 1", " DEFAULT 1 + 1"))
     returns = at.draw(either("integer", "bigint"))
     yield Call(
         "function", name, arguments=f"x integer{default}", returns=returns, body="SELECT x * 2",
         security_definer=at.draw(st.booleans()),
         settings=at.draw(either({}, {"search_path": "public"})),
-        comment=at.draw(COMMENTS), **renamed,
+        comment=at.draw(COMMENTS), **former,
     )  # fmt: skip
     to = at.draw(either("PUBLIC", quoted(ROLES[1])))
     yield Call("grant", "EXECUTE", on=f"FUNCTION {name}(integer)", to=to)
@@ -201,10 +216,12 @@ def _procedure(at: At) -> Iterator[Call]:
 
 
 def _materialized(at: At) -> Iterator[Call]:
-    name, renamed = at.named("materialized view", "sums")
+    name, former = at.names.of("materialized view", "sums")
     query = f"SELECT {at.draw(either('sum(n)', 'max(n)'))} AS total FROM generate_series(1, 3) n"
-    yield Call("materialized_view", name, query, comment=at.draw(COMMENTS), **renamed)
-    yield Call("index", "sums_total", name, ["total"], unique=at.draw(st.booleans()), comment="")
+    yield Call("materialized_view", name, query, comment=at.draw(COMMENTS), **former)
+    index, former = at.names.of("index", "sums_total")
+    unique = at.draw(st.booleans())
+    yield Call("index", index, name, ["total"], unique=unique, comment="", **former)
 
 
 def _enum(at: At) -> Iterator[Call]:
@@ -236,6 +253,12 @@ def _lists(at: At) -> Iterator[Call]:
     yield Call("partition", "region_some", "region", f"FOR VALUES IN ({some})", row_security=False)
     if at.draw(st.booleans()):
         yield Call("partition", "region_rest", "region", "DEFAULT", row_security=False)
+    else:
+        values = "FOR VALUES IN ('es')"
+        yield Call("partition", "region_es", "region", values, partition_by="RANGE (n)")
+        bound = at.draw(either("(0) TO (10)", "(0) TO (20)", "(MINVALUE) TO (10)"))
+        start, end = bound.split(" TO ")
+        yield Call("partition", "region_es_0", "region_es", f"FOR VALUES FROM {start} TO {end}")
     if at.draw(st.booleans()):
         yield Call("index", "region_n", "region", ["n"], comment="")
 
@@ -259,36 +282,25 @@ _OTHERS = [
     _sequence, _defaults, _procedure, _materialized, _enum, _partitions, _lists, _hashes,
     _schema_grant,
 ]  # fmt: skip
-_RENAMED = ("sequence", "function", "materialized view")
 
 
-def _default_privileges(draw: st.DrawFn) -> Iterator[Call]:
-    """Last, because what the run creates before has none of them."""
-    present = draw(st.booleans())
-    yield Call(
-        "default_privileges", "SELECT", on="TABLES", to=quoted(ROLES[0]), in_schema="public",
-        present=present,
-    )  # fmt: skip
+def _allowed() -> Iterator[str]:
+    """What the run may lose: everything."""
+    tables = [name for _, name in TABLES]
+    tables += ["log", "region", "region_some", "region_rest", "region_es", "region_es_0", "spread"]
+    refs = (f"ref_{place}" for place in range(len(TABLES)))
+    columns = [*FAMILIES, KEY, "n", "gs", "gv", "at", "what", *refs]
+    others = ["mood", "other", "counter"]
+    for schema in SCHEMAS:
+        for name in _both([*tables, *others]):
+            yield f"{quoted(schema)}.{quoted(name)}"
+        for table, column in product(_both(tables), _both(columns)):
+            yield f"{quoted(schema)}.{quoted(table)}.{quoted(column)}"
 
 
-# What the run may lose, whatever it is.
-_TABLES = (*TABLES, "renamed", "log", "region", "region_some", "region_rest", "spread")
-_COLUMNS = (
-    *FAMILIES,
-    KEY,
-    "n",
-    "gs",
-    "gv",
-    *(f"ref_{place}" for place in range(len(TABLES))),
-    "at",
-    "what",
-)
-EVERYTHING = ",".join(
-    [
-        *(f"public.{name}" for name in (*ENUMS, "counter", "new_counter", "sums", "new_sums")),
-        *DOMAINS,
-        f"{quoted(SCHEMAS[1])}.other",
-        *(f"public.{quoted(table)}" for table in _TABLES),
-        *(f"public.{quoted(table)}.{quoted(column)}" for table in _TABLES for column in _COLUMNS),
-    ]
-)
+def _both(names: list[str]) -> list[str]:
+    """Names, and the new ones in their place."""
+    return [*names, *(f"new_{name}" for name in names)]
+
+
+EVERYTHING = ",".join(_allowed())
