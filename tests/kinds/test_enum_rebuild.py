@@ -7,8 +7,12 @@ import secrets
 
 import pytest
 
+import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy
+from pyinfra_postgres.names import Name
+from pyinfra_postgres.plan import Lock
 
 USES = """
     CREATE TYPE state AS ENUM ('new', 'old', 'done');
@@ -154,6 +158,30 @@ def test_what_nothing_uses_needs_no_permission(deploy: Deploy) -> None:
     assert database.psql("SELECT enum_range(NULL::state)") == "{b}"
     assert database.psql('SELECT enum_range(NULL::"Oh My")') == "{B,new,it's}"
     assert database.psql("INSERT INTO t DEFAULT VALUES RETURNING o") == "B"
+
+
+@one_version
+def test_a_type_whose_name_begins_like_it_keeps_its_labels(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE TYPE state AS ENUM ('a', 'b'); CREATE TYPE state_2 AS ENUM ('a', 'b');"
+        "CREATE TABLE t (s state, two state_2); CREATE VIEW v AS SELECT s FROM t WHERE two = 'a'"
+    )
+    deploy.apply("pg.enum('state', ['b'], exact=True)")
+    assert database.psql("SELECT enum_range(NULL::state)") == "{b}"
+
+
+@one_version
+def test_what_a_foreign_key_refers_to_is_locked_at_the_start(database: Database) -> None:
+    database.psql(
+        "CREATE TYPE state AS ENUM ('a', 'b'); CREATE SCHEMA \"My S\";"
+        'CREATE TABLE "My S"."K" (s state PRIMARY KEY);'
+        'CREATE TABLE t (s state REFERENCES "My S"."K")'
+    )
+    planned = run(database, lambda: pg.enum("state", ["b", "a"]), dry=True).succeeded().plan
+    assert {lock.relation for lock in planned.locks()} == {Name("My S", "K"), Name("public", "t")}
+    dropping = [one for one in planned.changes[0].statements if "DROP CONSTRAINT" in one.sql]
+    assert Lock(Name("My S", "K")) in dropping[0].locks
 
 
 OBSTACLES = {

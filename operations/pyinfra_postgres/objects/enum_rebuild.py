@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/datatype-enum.html#DATATYPE-ENUM-IMPLEME
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -192,10 +193,9 @@ def _naming(users: Dependents, name: Name, labels: Sequence[str]) -> Iterator[st
 
 def _constants(sql: str, name: Name) -> Iterator[str]:
     """The labels that a deparsed text has as constants of the type, or of an array of it."""
-    found = tokens(sql)
-    for constant, cast in pairwise(found):
-        rest = sql[cast.end :]
-        if constant.kind == "SCONST" and cast.text == "::" and rest.startswith(str(name)):
+    type_ = re.compile(rf'{re.escape(str(name))}(?![\w"])(\[\])?')
+    for constant, cast in pairwise(tokens(sql)):
+        found = type_.match(sql, cast.end)
+        if constant.kind == "SCONST" and cast.text == "::" and found:
             text = sql[constant.start + 1 : constant.end - 1].replace("''", "'")
-            is_array = rest.removeprefix(str(name)).startswith("[]")
-            yield from array_items(text) if is_array else (text,)
+            yield from array_items(text) if found[1] else (text,)
