@@ -153,7 +153,7 @@ _CONSTRAINT = f"""
              json_build_array('table', n.nspname, c.relname),
              CASE WHEN f.oid IS NULL THEN {_RELATION} ELSE json_build_array(
                json_build_array(n.nspname, c.relname),
-               json_build_array(f.relnamespace::regnamespace::text, f.relname)) END,
+               json_build_array(fn.nspname, f.relname)) END,
              CASE WHEN k.conislocal AND k.conparentid = 0 THEN json_build_array(format(
                'ALTER TABLE %s DROP CONSTRAINT %I', {_TABLE}, k.conname)) END,
              CASE WHEN k.conislocal AND k.conparentid = 0 THEN json_build_array(format(
@@ -163,6 +163,7 @@ _CONSTRAINT = f"""
              NULL, json_build_array(n.nspname, c.relname, k.conname))
       FROM node JOIN pg_constraint k ON k.oid = node.objid {_OF_TABLE.format("k.conrelid")}
       LEFT JOIN pg_class f ON f.oid = k.confrelid
+      LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
      WHERE node.classid = 'pg_constraint'::regclass AND k.contype IN ('c', 'f', 'x')"""
 
 _INDEX = f"""
