@@ -206,6 +206,8 @@ class Change:
     """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
     uses_columns: bool = False
     """Whether columns may be what the object uses."""
+    batch: int = 0
+    """Which of the plan's operations it is of."""
 
     @property
     def removes_a_user(self) -> bool:
@@ -315,7 +317,7 @@ class Plan:
 
     def _prepared(self) -> Iterator[tuple[Change, Statement, Stage]]:
         """The same, of each operation what prepares the rest of it first."""
-        for _, found in groupby(self.staged(), lambda one: one[0].operation):
+        for _, found in groupby(self.staged(), lambda one: one[0].batch):
             yield from sorted(found, key=lambda one: not one[1].prepares)
 
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:

@@ -64,7 +64,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
                 step.look(catalog, same, ask)
             change = _change(session, step, renamed, same, catalog, draft.plan, ask)
             if change:
-                draft.plan.changes.append(change)
+                draft.plan.changes.append(evolve(change, batch=len(draft.batches)))
     draft.batches.append(items)
     return same.unknown
 
@@ -452,7 +452,8 @@ def _let_in(step: Step, catalog: Catalog, plan: Plan) -> Iterator[Statement]:
     for need in one.needs(step.current, step.target, catalog):
         if need.group in catalog.rights.gives:
             catalog.rights.join(need.group)
-            yield Statement(need.remedy, prepares=True)
+            # Of a role that the plan creates there is nothing yet that a statement was made for.
+            yield Statement(need.remedy, prepares=("role", need.group) not in catalog.changed)
         else:
             _lack(step.item, one, [need], plan)
 

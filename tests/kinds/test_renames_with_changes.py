@@ -247,3 +247,16 @@ def test_what_the_role_may_not_rename_is_told(database: Database) -> None:
     assert "ALTER TABLE public.item RENAME TO thing fails: must be owner of table item" in messages
     run(database, own, postgres_user=role, postgres_allow="yours").succeeded()
     assert database.psql("SELECT id FROM v") == "1"
+
+
+@one_version
+def test_operations_of_one_name_are_carried_out_one_after_another(database: Database) -> None:
+    database.psql("CREATE TABLE item (id integer)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.view("v", "SELECT id FROM item", name="step")
+            pg.table("thing", [pg.Column("id", "integer")], renamed_from="item", name="step")
+
+    run(database, deploy).succeeded()
+    assert "FROM thing" in database.psql("SELECT pg_get_viewdef('v')")

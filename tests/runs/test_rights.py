@@ -218,6 +218,23 @@ def test_what_is_given_to_a_role_that_it_made_itself(deployer: Deployer) -> None
     assert f"ALTER TABLE shop.item OWNER TO {app}" in deployer.database.dump()
 
 
+@one_version
+def test_memberships_come_before_a_type_that_is_made_anew(deployer: Deployer) -> None:
+    app = f"{deployer.name}_app"
+    deployer.psql("ALTER ROLE DEPLOYER CREATEROLE; GRANT CREATE ON SCHEMA public TO PUBLIC")
+    deployer.run(lambda: pg.role(app)).succeeded()
+    deployer.psql(f"CREATE TYPE state AS ENUM ('new', 'old'); ALTER TYPE state OWNER TO {app}")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.role(f"{app}_two")
+            pg.table("item", [pg.Column("id", "integer")], owner=f"{app}_two")
+            pg.enum("state", ["new"], exact=True)
+
+    deployer.run(deploy).succeeded()
+    assert deployer.database.psql("SELECT enum_range(NULL::state)") == "{new}"
+
+
 # A role that owns what is in a schema, and may not look into it.
 CLOSED = """
     CREATE SCHEMA shop;

@@ -41,8 +41,8 @@ def test_what_prepares_goes_first_only_before_what_does() -> None:
 
     def order(*statements: Statement) -> list[str]:
         changes = [
-            Change(f"operation {one.sql}", "a thing", Action.CHANGE, (), (one,))
-            for one in statements
+            Change("an operation", "a thing", Action.CHANGE, (), (one,), batch=batch)
+            for batch, one in enumerate(statements)
         ]
         return [one.sql for _, one in Plan(changes).of(Stage.MAIN)]
 
