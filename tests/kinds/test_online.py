@@ -339,6 +339,31 @@ def completed(case: Case, database: Database, new_database: Databases) -> None:
         assert set(copy.rows(rows)) >= set(before)
 
 
+def test_a_not_null_keeps_clear_of_those_of_renamed_columns(database: Database) -> None:
+    database.psql("CREATE TABLE t (a integer NOT NULL)")
+    database.psql("ALTER TABLE t RENAME a TO b; ALTER TABLE t ADD a integer")
+    database.psql("INSERT INTO t VALUES (1, 2)")
+
+    def deploy() -> None:
+        pg.table(
+            "t",
+            [
+                pg.Column("b", "integer", nullable=False),
+                pg.Column("a", "integer", nullable=False),
+            ],
+        )
+
+    run(database, deploy).succeeded()
+    assert not run(database, deploy).succeeded().plan.changes
+    assert (
+        database.psql(
+            "SELECT string_agg(attname, ' ' ORDER BY attnum) FROM pg_attribute "
+            "WHERE attrelid = 't'::regclass AND attnotnull AND attnum > 0"
+        )
+        == "b a"
+    )
+
+
 @contextmanager
 def writing(database: Database, statement: str) -> Iterator[list[str]]:
     """Send a statement again and again; the SQLSTATEs of what the server said."""

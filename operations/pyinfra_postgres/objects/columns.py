@@ -268,12 +268,12 @@ def changed(
     current: Column,
     declared: Column,
     filled: bool,
-    checks: Container[str | None],
+    taken: Container[str | None],
     version: int,
 ) -> Iterator[Statement]:
     """The statements that turn one column into another of the same name.
 
-    `checks` holds the names of the table's constraints, `version` is the server's.
+    `taken` holds the names of the table's constraints, `version` is the server's.
     """
     if current is declared:
         return
@@ -286,12 +286,12 @@ def changed(
         if not filled or declared.identity != current.identity:
             yield Statement(f"{alter} SET NOT NULL", locks=table)
         elif version >= 180000:
-            name = chosen_name(table.name, declared.name, "not_null", checks)
+            name = chosen_name(table.name, declared.name, "not_null", taken)
             rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
             yield Statement(f"ALTER TABLE {table} ADD {rule} NOT VALID", locks=table)
             yield validated(table, name)
         else:
-            yield from _filled_in(alter, table, declared.name, checks)
+            yield from _filled_in(alter, table, declared.name, taken)
     elif current.unvalidated and not declared.nullable:
         yield validated(table, current.unvalidated)
     if declared.identity and current.identity != declared.identity:
@@ -330,7 +330,7 @@ def not_null_check(table: Name, column: str) -> str:
 
 
 def _filled_in(
-    alter: str, table: Name, column: str, checks: Container[str | None]
+    alter: str, table: Name, column: str, taken: Container[str | None]
 ) -> Iterator[Statement]:
     """Take nulls away through a check, so that nobody waits while all rows are read.
 
@@ -338,7 +338,7 @@ def _filled_in(
     """
     name = not_null_check(table, column)
     change = f"ALTER TABLE {table}"
-    if name not in checks:
+    if name not in taken:
         check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"
         yield Statement(f"{change} ADD {check} NOT VALID", locks=table)
     yield validated(table, name)

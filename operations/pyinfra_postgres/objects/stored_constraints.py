@@ -35,9 +35,13 @@ IDENTIFIES = """CASE {0}.relkind WHEN 'I' THEN EXISTS (SELECT FROM pg_partition_
 TABLESPACE = "(SELECT s.spcname FROM pg_tablespace s WHERE s.oid = {}.reltablespace)"
 
 QUERIES = {
-    "unvalidated": """
-        SELECT json_build_array(c.conrelid::int8, c.conkey[1], c.conname) FROM pg_constraint c
-         WHERE c.contype = 'n' AND NOT c.convalidated""",
+    # Those of PostgreSQL 18 that are not validated, or not named after their column.
+    "not_nulls": """
+        SELECT json_build_array(c.conrelid::int8, c.conkey[1], c.conname, c.convalidated)
+          FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
+          JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = c.conkey[1]
+         WHERE c.contype = 'n' AND (NOT c.convalidated OR c.coninhcount = 0
+           AND c.conname <> format('%s_%s_not_null', r.relname, a.attname))""",
     "constraints": f"""
         SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
                  c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,

@@ -79,7 +79,12 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.relation_kinds[relation] = kind
         target, owner_name = "SEQUENCE" if kind == "S" else "TABLE", catalog.roles[owner_id]
         catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
-    loose = {(oid, number): name for oid, number, name in sections["unvalidated"] or ()}
+    loose: dict[tuple[int, int], str] = {}
+    not_nulls: dict[int, set[str]] = {}
+    for oid, number, name, is_valid in sections["not_nulls"] or ():
+        not_nulls.setdefault(oid, set()).add(name)
+        if not is_valid:
+            loose[oid, number] = name
     columns = dict(_columns_of(sections["columns"] or (), loose, catalog))
     constraints: dict[int, list[Constraint]] = {}
     for row in sections["constraints"] or ():
@@ -103,6 +108,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 owner=owner_name,
                 comment=remark,
                 filled=oid in filled,
+                not_nulls=frozenset(not_nulls.get(oid, ())),
             )
 
 

@@ -128,6 +128,8 @@ class Table(Object):
     """The indexes, statistics and sequences that go with its columns."""
     kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its constraints that are there, and that the declaration does not have."""
+    not_nulls: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
+    """The names of its NOT NULL constraints that are not named after their columns."""
     owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to it that an interrupted run has not validated again."""
     sequences: tuple[tuple[Object, Object], ...] = field(default=(), eq=False, kw_only=True)
@@ -335,6 +337,7 @@ class Table(Object):
             absent=(),
             partition_key=current.partition_key,
             filled=current.filled,
+            not_nulls=current.not_nulls,
             version=catalog.version,
             owed=tuple(owed),
             sequences=sequences,
@@ -515,7 +518,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             f"{declared.partition_by}: PostgreSQL can't change that"
         )
     there = {column.name: column for column in current.columns or ()}
-    checks = {one.name for one in current.constraints}
+    taken = {one.name for one in current.constraints} | current.not_nulls
     leaving = table_constraints.leaving(current, declared)
     late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
@@ -527,7 +530,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for column in declared.columns or ():
         if column.name in there:
             before, version = there[column.name], declared.version
-            for one in changed(name, before, column, current.filled, checks, version):
+            for one in changed(name, before, column, current.filled, taken, version):
                 if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
                     late.append(evolve(one, stage=Stage.AFTER))
                 else:
