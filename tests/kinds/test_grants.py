@@ -300,6 +300,35 @@ def test_what_another_role_has_granted_is_revoked_in_its_name(
 
 
 @one_version
+def test_what_a_role_has_granted_on_is_revoked_from_the_others_first(
+    deploy: Deploy, roles: dict[str, str]
+) -> None:
+    database, a, b = deploy.database, roles["a"], roles["b"]
+    database.psql(
+        f"GRANT SELECT, UPDATE (email) ON t TO {b} WITH GRANT OPTION; SET ROLE {b};"
+        f"GRANT SELECT, UPDATE (email) ON t TO {a} WITH GRANT OPTION; SET ROLE {a};"
+        "GRANT SELECT ON t TO PUBLIC"
+    )
+    for declared, what in {
+        "'SELECT', on='t', present=False": "SELECT on TABLE public.t",
+        "'UPDATE (email)', on='t', present=False": "UPDATE (email) on TABLE public.t",
+        "['SELECT', 'UPDATE (email)'], on='t', exact=True": "SELECT on TABLE public.t",
+    }.items():
+        output = deploy.run(f"pg.grant({declared}, to={b!r})").failed().output
+        assert f"{b} has granted {what} to {a}, which would lose it: revoke it from {a}" in output
+    output = deploy.run(f"pg.grant('SELECT', on='t', to='{a}', present=False)").failed().output
+    assert "to PUBLIC, which would lose it: revoke it from PUBLIC before" in output
+    deploy.apply(
+        """
+        with pg.transaction():
+            pg.table("t", [pg.Column("id", "serial"), pg.Column("email", "text")],
+                     exact=["grants"])
+        """
+    )
+    assert privileges(database, a) == privileges(database, b) == set()
+
+
+@one_version
 def test_what_a_former_owner_has_granted_is_revoked_by_the_new_one(
     deploy: Deploy, roles: dict[str, str]
 ) -> None:

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-grant.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from graphlib import CycleError, TopologicalSorter
 from itertools import product
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -93,6 +94,8 @@ class Privileges(Object):
     exact: bool = field(default=False, eq=False)
     grantors: Mapping[Privilege, Set[str]] = field(factory=dict, eq=False)
     """Who has granted it, where that is not the owner alone."""
+    passed_on: Mapping[Privilege, Sequence[str]] = field(factory=dict, eq=False)
+    """To whom the role has granted it, where it is not the owner."""
     owner: str = field(default="", eq=False)
     """Who owns what it is on."""
 
@@ -146,7 +149,11 @@ class Privileges(Object):
         """What the role may do by access control lists: its own under "", those of columns."""
         option: dict[Privilege, bool] = {}
         grantors: dict[Privilege, Set[str]] = {}
+        passed_on: dict[Privilege, list[str]] = {}
         for column, acl in acls.items():
+            for (grantee, name), by in sorted(acl.grantors.items()):
+                if self.grantee in by and self.grantee != acl.owner:
+                    passed_on.setdefault(Privilege(name, column), []).append(grantee)
             for (grantee, name), is_grantable in acl.granted.items():
                 if grantee == self.grantee:
                     option[Privilege(name, column)] = is_grantable
@@ -158,6 +165,7 @@ class Privileges(Object):
             held=frozenset(option),
             grantable=grantable,
             grantors=grantors,
+            passed_on=passed_on,
             owner=acls[""].owner,
         )
 
@@ -240,7 +248,16 @@ class Privileges(Object):
 def _revoked(
     current: Privileges, privileges: Set[Privilege], what: str, declared: Privileges
 ) -> Iterator[Statement]:
-    """REVOKE; what others than the owner have granted is revoked in their name."""
+    """REVOKE; what others than the owner have granted is revoked in their name.
+
+    Raises DeclarationError where the role has granted it on.
+    """
+    for one in sorted(privileges & current.passed_on.keys()):
+        others = ", ".join(map(role_sql, current.passed_on[one]))
+        raise DeclarationError(
+            f"{role_sql(current.grantee)} has granted {_listed([one])} on {current.target} to "
+            f"{others}, which would lose it: revoke it from {others} before"
+        )
     by: dict[str, set[Privilege]] = {}
     for one in privileges:
         for grantor in current.grantors.get(one, {""}):
@@ -283,7 +300,7 @@ def undeclared_privileges(
     implicit = {*Acl.read(target.kind, acl.owner, None, catalog.version).granted}
     if target == ("SCHEMA", ("public",)):
         implicit.add((PUBLIC, "USAGE"))
-    for grantee in sorted(grantees):
+    for grantee in _last_grantors(grantees, [acl, *columns]):
         empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
         current = empty.stored(catalog)
         assert current
@@ -301,6 +318,19 @@ def undeclared_privileges(
         excess = (current.held - exact.held) | (current.grantable - exact.grantable)
         if excess:
             yield evolve(current, held=excess, grantable=current.grantable & excess), exact
+
+
+def _last_grantors(grantees: Iterable[str], acls: Sequence[Acl]) -> list[str]:
+    """The roles, each behind those to which it has granted something."""
+    graph: dict[str, list[str]] = {one: [] for one in sorted(grantees)}
+    for acl in acls:
+        for (grantee, _), by in sorted(acl.grantors.items()):
+            for grantor in by & graph.keys():
+                graph[grantor] += [grantee] if grantee in graph else []
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError:
+        return list(graph)
 
 
 def _provided(
