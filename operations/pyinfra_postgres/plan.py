@@ -161,6 +161,8 @@ class Statement:
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
     """The foreign keys that it takes off and puts back: table, name and definition."""
+    again: str | None = None
+    """What goes on from where it stopped for want of a lock, if that is not itself."""
     trial: str | None = None
     """What a trial of the transaction runs in its place, so that no rows are read or written."""
     summary: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from enum import IntEnum, auto
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from . import catalog as catalogs
 from .answer import TELL_TRANSACTION
@@ -121,7 +121,9 @@ def _tried(one: Statement) -> str:
 def resumed(session: Sequence[Message], failed: Step) -> list[Message]:
     """What is left of a session from a failed statement after the transaction on."""
     place = next(number for number, message in enumerate(session) if message[0] is failed)
-    return [_taking_the_lock(), *session[place - 1 :]]
+    again = failed.statement.again if failed.statement else None
+    step = failed if again in {None, failed.sql} else evolve(failed, sql=again)
+    return [_taking_the_lock(), session[place - 1], [step], *session[place + 1 :]]
 
 
 def rest(session: Sequence[Message]) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,40 @@ def test_an_interrupted_detachment_is_finished(database: Database) -> None:
     assert database.rows(BOUNDS) == []
     assert database.psql("SELECT n FROM eu") == "1"
     assert run(database, detached).succeeded().plan.changes == []
+
+
+def let_go(connection: psycopg.Connection[Any], seconds: float) -> None:
+    """End a transaction a little later."""
+    threading.Timer(seconds, connection.rollback).start()
+
+
+@one_version
+@pytest.mark.parametrize("used", ["event", "eu"])
+def test_a_partition_is_detached_once_nobody_uses_it(used: str, database: Database) -> None:
+    database.psql(EVENT)
+    with database.holding(f"SELECT FROM {used}") as holder, database.watch() as seen:
+        let_go(holder, 1)
+        data: dict[str, Any] = {"postgres_lock_timeout": 300}
+        run(database, lambda: pg.partition("eu", "event", attached=False), **data).succeeded()
+    assert database.rows(BOUNDS) == []
+    assert any("FINALIZE" in one for one in seen.statements)
+
+
+@one_version
+def test_a_reader_of_a_partition_does_not_hold_up_others_while_it_is_detached(
+    database: Database,
+) -> None:
+    database.psql(EVENT)
+
+    def detached() -> None:
+        pg.partition("eu", "event", attached=False)
+
+    with database.holding("SELECT FROM eu"):
+        said = run(database, detached, **IMPATIENT).refused().messages
+        assert "The transaction before it is in place; the next run completes this" in said
+        assert database.psql("SET lock_timeout = 100; SELECT n FROM eu") == "1"
+    run(database, detached).succeeded()
+    assert database.rows(BOUNDS) == []
 
 
 @one_version

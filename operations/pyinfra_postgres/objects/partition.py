@@ -17,7 +17,7 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Objection, Same, either
-from ..names import Exact, Name, parse_name, quoted
+from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed
 from ..plan import Hazard, Lock, Loss, Mode, Stage, Statement, together
@@ -268,12 +268,25 @@ def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Stateme
         locks = (Lock(current.of, only=True), Lock(current.name), *_rest(declared))
         yield Statement(detach, locks=locks)
     else:
+        # It waits for those who use the parent, then for those who use the partition by its name.
         yield Statement(
             f"{detach} CONCURRENTLY",
             stage=Stage.AFTER,
-            hazards=(Hazard.NOT_TRANSACTIONAL,),
-            locks=Lock(current.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
+            locks=(Lock(current.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True), Lock(current.name)),
+            again=_finished(current, detach),
         )
+
+
+def _finished(current: AnyPartition, detach: str) -> str:
+    """The statement that finishes to detach a partition, where that has begun."""
+    partition = f"to_regclass({literal(str(current.name))})"
+    pending = f"SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = {partition}"
+    return f"""DO $finish$ BEGIN
+  IF ({pending}) THEN {detach} FINALIZE;
+  ELSIF NOT ({pending}) THEN
+    RAISE lock_not_available USING MESSAGE = 'another session changes {current.of}';
+  END IF;
+END $finish$"""
 
 
 def _attached(declared: AnyPartition) -> Iterator[Statement]:
