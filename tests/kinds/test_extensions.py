@@ -56,9 +56,39 @@ def test_an_extension_moves_and_goes(deploy: Deploy) -> None:
     deploy.apply(f"pg.extension('vector', schema='ext', version='{version}', comment='')")
     assert database.rows(FACTS) == [("vector", "ext", "")]
     assert database.psql("SELECT v FROM t") == "[1,2]"
-    assert "2BP01" in deploy.run("pg.extension('vector', present=False)").failed().output
     database.psql("DROP TABLE t")
     deploy.apply("pg.extension('vector', present=False)")
+    assert database.rows(FACTS) == []
+
+
+@one_version
+def test_an_extension_that_anything_uses_stays(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE EXTENSION vector; CREATE TABLE t (v vector(3), many vector[]);"
+        "CREATE INDEX i ON t USING hnsw (v vector_cosine_ops);"
+        "CREATE VIEW w AS SELECT '[1]'::vector::text AS v; CREATE DOMAIN d AS vector;"
+        "CREATE FUNCTION f(vector) RETURNS int LANGUAGE sql AS 'SELECT 1'"
+    )
+    before = database.dump()
+    removal = "pg.extension('vector', present=False)"
+    output = deploy.run(removal, "--data", "postgres_allow=t").failed().output
+    users = (
+        "column many of table public.t, column v of table public.t, "
+        "function public.f(public.vector), index public.i, type public.d, view public.w"
+    )
+    assert f"it is used by {users}: remove or change that before" in output
+    assert database.dump() == before
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.view("w", present=False)
+            pg.table("t", present=False)
+            pg.domain("d", present=False)
+            pg.function("f", arguments="vector", present=False)
+            {removal}
+        """
+    )
     assert database.rows(FACTS) == []
 
 

@@ -83,6 +83,12 @@ class Extension(Object):
             comment=either(self.comment, current.comment),
         )
 
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        # The server does not know of what the plan has changed.
+        changed = {str(Name(key[1], key[2])) if len(key) > 2 else key[1] for key in catalog.changed}
+        found = ask.renamed(_USERS.format(literal(str(self.name))))
+        return [title for title, whole in found if whole not in changed]
+
     def store(self, catalog: Catalog, current: Self | None) -> None:
         catalog.put(self)
         if current is None:
@@ -114,6 +120,29 @@ class Extension(Object):
             if declared.schema and declared.schema != current.schema:
                 yield Statement(f"ALTER {target} SET SCHEMA {quoted(declared.schema)}")
         yield from comment(target, current, declared)
+
+
+# Who uses what goes with an extension: the title, and the name of the relation, function or type.
+_USERS = """
+    WITH RECURSIVE own(classid, objid) AS (
+        SELECT 'pg_extension'::regclass::oid, oid FROM pg_extension WHERE extname = {}
+      UNION
+        SELECT d.classid, d.objid FROM own JOIN pg_depend d
+            ON (d.refclassid, d.refobjid) = (own.classid, own.objid)
+         WHERE d.deptype IN ('e', 'i', 'a', 'x'))
+    SELECT json_build_array(title, whole)
+      FROM (SELECT DISTINCT CASE WHEN r.oid IS NULL
+                     THEN pg_describe_object(d.classid, d.objid, d.objsubid)
+                     ELSE pg_describe_object('pg_class'::regclass, r.ev_class, 0) END AS title,
+                   CASE WHEN names[2] IS NULL THEN names[1]
+                     ELSE format('%I.%I', names[1], names[2]) END AS whole
+              FROM own JOIN pg_depend d
+                ON (d.refclassid, d.refobjid) = (own.classid, own.objid) AND d.deptype = 'n'
+              LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+             CROSS JOIN pg_identify_object_as_address(d.classid, d.objid, d.objsubid)
+                AS a(kind, names, args)
+             WHERE (d.classid, d.objid) NOT IN (SELECT classid, objid FROM own)) AS users
+     ORDER BY title"""
 
 
 QUERIES = {
