@@ -32,8 +32,17 @@ def test_statistics_are_created_made_anew_and_removed(deploy: Deploy) -> None:
     )  # fmt: skip
     assert rest == [owner, "it's"]
     assert database.psql("SELECT stxstattarget FROM pg_statistic_ext") == "50"
+    deploy.apply("pg.statistics('s', 't', owner='postgres')")
+    assert database.rows(STATISTICS)[0][:2] == (made, "postgres")
+    # Without kinds they are what PostgreSQL gathers by default: all.
+    every = "CREATE STATISTICS public.s ON b, lower(c), (a % 10) FROM t"
     deploy.apply("pg.statistics('s', 't', ['(a % 10)', 'b', 'lower(c)'])")
-    assert database.rows(STATISTICS)[0][0] == made
+    assert database.rows(STATISTICS)[0][0] == every
+    deploy.apply(
+        "pg.statistics('s', 't', ['(a % 10)', 'b', 'lower(c)'],"
+        " kinds=['mcv', 'dependencies', 'ndistinct'])"
+    )
+    assert database.rows(STATISTICS)[0][0] == every
     deploy.apply("pg.statistics('s', 't', present=False)")
     assert database.rows(STATISTICS) == []
     assert database.psql("SELECT count(*) FROM t") == "100"

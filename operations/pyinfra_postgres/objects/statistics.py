@@ -45,7 +45,8 @@ def _kinds(kinds: str | Iterable[str] | None) -> tuple[str, ...] | None:
     for one in found:
         if one not in _KINDS.values():
             raise DeclarationError(f"kinds are {', '.join(_KINDS.values())}, not {one!r}")
-    return found
+    # All of them are the default; those of a single expression have none.
+    return found if 0 < len(found) < len(_KINDS) else None
 
 
 def _elements(on: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -114,7 +115,7 @@ class Statistics(Object):
         return evolve(
             self,
             on=current.on if matches or not self.on else found,
-            kinds=either(self.kinds, current.kinds),
+            kinds=self.kinds if self.on else current.kinds,
             target=current.target,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
