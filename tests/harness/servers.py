@@ -266,12 +266,12 @@ class Database:
         return re.sub(r"(?m)^\\(un)?restrict .*\n", "", result.stdout)
 
     def differences(self, other: Database) -> list[str]:
-        """The lines in which two databases' dumps differ, whatever the order of their columns."""
-        mine, theirs = (one._dump_without_column_order().splitlines() for one in (self, other))
+        """The lines in which two databases' dumps differ, whatever their history."""
+        mine, theirs = (one._dump_without_history().splitlines() for one in (self, other))
         return list(difflib.unified_diff(mine, theirs, lineterm="", n=2))
 
-    def _dump_without_column_order(self) -> str:
-        # A table keeps the order of its history.
+    def _dump_without_history(self) -> str:
+        # The order of columns and of grants, and names that follow no rename.
 
         def sorted_lines(match: re.Match[str]) -> str:
             lines = sorted(line.rstrip(",") for line in match[2].splitlines())
@@ -280,7 +280,13 @@ class Database:
         def sorted_names(match: re.Match[str]) -> str:
             return match[1] + ", ".join(sorted(match[2].split(", ")))
 
-        dump = re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, self.dump())
+        dump = re.sub(r' CONSTRAINT ("([^"]|"")+"|\S+) NOT NULL', " NOT NULL", self.dump())
+        dump = re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, dump)
+        dump = re.sub(
+            r"(?m)(?:^GRANT .*\n)+",
+            lambda found: "".join(sorted(found[0].splitlines(keepends=True))),
+            dump,
+        )
         return re.sub(r"(?m)^(CREATE STATISTICS .* ON )(.*?)(?= FROM )", sorted_names, dump)
 
     def connect(self, **keywords: Any) -> psycopg.Connection[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -23,8 +23,11 @@ from .tables import (
     TABLES,
     Drawn,
     Names,
+    Outline,
     add_foreign_keys,
     either,
+    mostly,
+    outlines,
     tables,
 )
 
@@ -110,15 +113,41 @@ KINDS = (
 
 
 @st.composite
-def draws(draw: st.DrawFn, *, renamed: bool = False) -> Draw:
-    """A database; some of its objects may have former names, which they have in others."""
-    names = Names(draw(st.sets(st.sampled_from(KINDS), max_size=2)) if renamed else set())
-    before = tuple(_basis(draw, names))
+def databases(draw: st.DrawFn) -> Draw:
+    """A database."""
+    return _database(draw, draw(_shapes()), Names(draw(_RENAMED)))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Draw, Draw]:
+    """Two databases much like one another; the second has former names for some objects."""
+    shape = draw(_shapes())
+    return _database(draw, shape, Names(set())), _database(draw, shape, Names(draw(_RENAMED)))
+
+
+_RENAMED = st.sets(st.sampled_from(KINDS), max_size=3)
+
+
+@frozen
+class _Shape:
+    tables: dict[int, Outline]
+    others: Sequence[Callable[[At], Iterator[Call]]]
+
+
+@st.composite
+def _shapes(draw: st.DrawFn) -> _Shape:
+    """What databases have in common, more or less."""
     places = draw(st.lists(st.integers(0, len(TABLES) - 1), max_size=3, unique=True))
-    found = [draw(tables(place, names)) for place in places]
-    add_foreign_keys(draw, found)
     others = draw(st.lists(st.sampled_from(_OTHERS), max_size=3, unique=True))
-    after = [call for other in others for call in other(At(draw, names))]
+    return _Shape({place: draw(outlines()) for place in places}, others)
+
+
+def _database(draw: st.DrawFn, shape: _Shape, names: Names) -> Draw:
+    before = tuple(_basis(draw, names))
+    places = mostly(draw, draw(st.permutations(list(shape.tables))))
+    found = [draw(tables(place, shape.tables[place], names)) for place in places]
+    add_foreign_keys(draw, found)
+    after = [call for other in mostly(draw, shape.others) for call in other(At(draw, names))]
     after += _default_privileges(draw)
     return Draw(before, tuple(found), tuple(after), draw(st.booleans()))
 
@@ -239,7 +268,7 @@ def _partitions(at: At) -> Iterator[Call]:
         comment=at.draw(COMMENTS), row_security=secured,
     )  # fmt: skip
     yield Call(
-        "partitions", "log", every="month", start=at.draw(either("2024-12", "2025-01")), ahead=0,
+        "partitions", "log", every="month", start="2024-12", ahead=0,
         default=True, row_security=secured,
     )  # fmt: skip
     if at.draw(st.booleans()):

@@ -5,8 +5,8 @@ Columns of one name have types that convert into one another, so that most chang
 
 from __future__ import annotations
 
-from collections.abc import Set
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, TypeVar
 
 from attrs import field, frozen
 from hypothesis import strategies as st
@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pyinfra_postgres.names import quoted
 
 from .calls import Call
+
+_T = TypeVar("_T")
 
 ROLES = ("law_reader", "law writer")
 OWNERS = ("postgres", "law_owner")
@@ -148,8 +150,30 @@ def rarely(draw: st.DrawFn) -> bool:
 COMMENTS = either("", "", "why", "it's")
 
 
+def mostly(draw: st.DrawFn, values: Iterable[_T]) -> list[_T]:
+    """Most of them."""
+    return [one for one in values if not rarely(draw)]
+
+
+@frozen
+class Outline:
+    """What a table is in most databases: its columns with what is on them, and on the table."""
+
+    columns: Mapping[str, tuple[Type, Sequence[Callable[[At], None]]]]
+    further: Sequence[Callable[[st.DrawFn, Drawn], None]]
+
+
 @st.composite
-def tables(draw: st.DrawFn, place: int, names: Names) -> Drawn:
+def outlines(draw: st.DrawFn) -> Outline:
+    """An outline of a table."""
+    families = draw(st.lists(st.sampled_from(sorted(FAMILIES)), max_size=3, unique=True))
+    on_column = st.lists(st.sampled_from(_ON_COLUMNS), max_size=3, unique=True)
+    columns = {one: (draw(st.sampled_from(FAMILIES[one])), draw(on_column)) for one in families}
+    return Outline(columns, draw(st.lists(st.sampled_from(_ON_TABLES), max_size=2, unique=True)))
+
+
+@st.composite
+def tables(draw: st.DrawFn, place: int, outline: Outline, names: Names) -> Drawn:
     """A table, with what is on its columns."""
     schema, base = TABLES[place]
     name, former = names.of("table", base, schema)
@@ -174,8 +198,11 @@ def tables(draw: st.DrawFn, place: int, names: Names) -> Drawn:
         key, renamed = names.of("constraint", f"key_{place}")
         kind = "PrimaryKey" if place else "Unique"
         drawn.constraints.append(Call(kind, KEY, name=key, **renamed))
-    families = draw(st.lists(st.sampled_from(sorted(FAMILIES)), max_size=3, unique=True))
-    found = [_column(draw, drawn, one, draw(st.sampled_from(FAMILIES[one]))) for one in families]
+    found = []
+    for family in mostly(draw, outline.columns):
+        type_, _ = outline.columns[family]
+        type_ = draw(st.sampled_from(FAMILIES[family])) if rarely(draw) else type_
+        found.append(_column(draw, drawn, family, type_))
     numbers = [at.name for at in found if at.type.name in {"integer", "bigint"}]
     halves = [f"half({at.name})" for at in found if at.type.name == "integer"]
     if numbers and rarely(draw):
@@ -193,9 +220,9 @@ def tables(draw: st.DrawFn, place: int, names: Names) -> Drawn:
             Call("Column", "n", "varchar(30)", default="'5'"),
         ))  # fmt: skip
     for at in found:
-        for add in draw(st.lists(st.sampled_from(_ON_COLUMNS), max_size=2, unique=True)):
+        for add in mostly(draw, outline.columns[at.family][1]):
             add(at)
-    for further in draw(st.lists(st.sampled_from(_ON_TABLES), max_size=2, unique=True)):
+    for further in mostly(draw, outline.further):
         further(draw, drawn)
     return drawn
 

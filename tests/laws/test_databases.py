@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from harness import Database, Databases, relay, relayed
 from harness.process import Outcome, run
 
-from .schemas import EVERYTHING, Draw, draws
+from . import schemas
+from .schemas import EVERYTHING, Draw
 
 DATA: dict[str, Any] = {"postgres_today": "2025-01-15", "postgres_allow": EVERYTHING}
 MANY = int(os.environ.get("PYINFRA_POSTGRES_LAWS", "1"))
@@ -30,7 +31,7 @@ few = settings(
 
 
 @few
-@given(one=draws(renamed=True))
+@given(one=schemas.databases())
 def test_a_second_run_changes_nothing(databases: Databases, one: Draw) -> None:
     databases.remove()
     database = databases()
@@ -43,10 +44,11 @@ def test_a_second_run_changes_nothing(databases: Databases, one: Draw) -> None:
 
 
 @few
-@given(one=draws(), other=draws(renamed=True))
+@given(pair=schemas.pairs())
 def test_the_way_to_a_database_does_not_matter(
-    databases: Databases, one: Draw, other: Draw
+    databases: Databases, pair: tuple[Draw, Draw]
 ) -> None:
+    one, other = pair
     databases.remove()
     fresh, changed = databases(), databases()
     run(fresh, other.deploy(exact=True), **DATA).succeeded()
@@ -71,10 +73,11 @@ def test_the_way_to_a_database_does_not_matter(
 
 
 @settings(few, max_examples=5 * MANY)
-@given(one=draws(), other=draws(renamed=True), left=st.integers(1, 12))
+@given(pair=schemas.pairs(), left=st.integers(1, 12))
 def test_the_next_run_completes_one_that_was_cut_off(
-    databases: Databases, one: Draw, other: Draw, left: int
+    databases: Databases, pair: tuple[Draw, Draw], left: int
 ) -> None:
+    one, other = pair
     databases.remove()
     whole = databases()
     run(whole, one.deploy(exact=True), **DATA).succeeded()
