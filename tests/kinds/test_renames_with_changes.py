@@ -163,6 +163,21 @@ def test_rows_are_read_under_the_names_that_they_have_while_others_read_them(
     assert database.psql("SELECT * FROM thing ORDER BY 1") == "1.00|\n1.20|high\n1.23|"
 
 
+@one_version
+def test_an_expression_that_converts_has_the_new_names(database: Database) -> None:
+    database.psql("CREATE TABLE item (price text); INSERT INTO item VALUES ('1 EUR')")
+
+    def converted(name: str) -> Deploy:
+        using = f"split_part({name}, ' ', 1)::numeric"
+        column = pg.Column("amount", "numeric", using=using, renamed_from="price")
+        return lambda: pg.table("item", [column])
+
+    messages = run(database, converted("price"), postgres_allow="item").refused().messages
+    assert "table public.item: there is no column price in public.item" in messages
+    run(database, converted("amount"), postgres_allow="item").succeeded()
+    assert database.psql("SELECT amount FROM item") == "1"
+
+
 def bigger() -> None:
     pg.table("thing", [pg.Column("id", "bigint")], renamed_from="item")
 

@@ -46,6 +46,7 @@ from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements
 from .foreign_keys import Dependent
 from .indexes import Index
+from .known_columns import check_columns
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
 from .sequences import put_own, widened
@@ -367,6 +368,7 @@ class Table(Object):
         pairs = differing(current.columns or (), self.columns or ())
         if not new and not pairs:
             return self
+        check_columns(self.name, catalog, [], [one.using for _, one in pairs], own=there)
         replaced = table_constraints.replaced(current, self)
         return evolve(
             self,
