@@ -184,6 +184,27 @@ def test_what_a_foreign_key_refers_to_is_locked_at_the_start(database: Database)
     assert Lock(Name("My S", "K")) in dropping[0].locks
 
 
+@one_version
+def test_what_a_new_role_has_been_given_is_kept(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE TYPE state AS ENUM ('a', 'b'); CREATE TABLE t (s state);"
+        "CREATE POLICY p ON t USING (s > 'b')"
+    )
+    role = f"r_{secrets.token_hex(3)}"
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.role("{role}", member_of="pg_monitor")
+            pg.grant("USAGE", on="TYPE state", to="{role}")
+            pg.policy("p", "t", using="s > 'b'", roles="{role}")
+            pg.enum("state", ["b"], exact=True)
+        """
+    )
+    acl = database.psql("SELECT typacl FROM pg_type WHERE typname = 'state'")
+    assert f"{role}=U/postgres" in acl
+
+
 OBSTACLES = {
     "(in the partition key)": "CREATE TABLE t (s state) PARTITION BY LIST (s)",
     "column c of table public.t (in the partition": "CREATE TABLE t (c state[]) "

@@ -219,7 +219,8 @@ class Role(Object):
         name = quoted(declared.name)
         options = " ".join(_options(current, declared))
         if current is None:
-            yield Statement(f"CREATE ROLE {name} {options}".strip())
+            # What is granted to it may be granted again to a type that is made anew.
+            yield Statement(f"CREATE ROLE {name} {options}".strip(), prepares=True)
         elif options:
             yield Statement(f"ALTER ROLE {name} {options}")
         yield from _granted(name, current.member_of if current else (), declared.member_of)
