@@ -145,6 +145,8 @@ class Statement:
     """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    reads: Name | None = None
+    """The relation whose rows it reads, where that is another one than is declared."""
     instead: str = ""
     """How to do without it where it needs permission, in words."""
     losses: tuple[Loss, ...] = ()

@@ -594,7 +594,9 @@ def _unallowed(
     found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
     for statement in statements:
         risks = [
-            (one.title, what)
+            (f"table {statement.reads}", f"{what} of {statement.reads}")
+            if statement.reads
+            else (one.title, what)
             for hazard, what in _NEEDS_CONSENT.items()
             if hazard in statement.hazards
         ]

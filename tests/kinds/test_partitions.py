@@ -122,7 +122,7 @@ def test_rows_of_the_default_partition_move(deploy: Deploy, columns: str) -> Non
         " ('2026-01-01')"
     )
     before = database.psql("SELECT * FROM log ORDER BY at")
-    deploy.apply(MONTHS, *TODAY)
+    deploy.apply(MONTHS, *TODAY, "--data", "postgres_allow=log_default")
     assert names(database) == ["2025_11", "2025_12", "2026_01", "default"]
     assert database.psql("SELECT * FROM log ORDER BY at") == before
     assert database.psql("SELECT tableoid::regclass FROM log ORDER BY at") == (

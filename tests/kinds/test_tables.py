@@ -251,7 +251,8 @@ def test_what_can_not_be_is_refused(
         "INSERT INTO t VALUES (DEFAULT)"
     )
     dump = deploy.database.dump()
-    assert message in deploy.run(f"pg.table('t', {declared})").failed().output
+    run = deploy.run(f"pg.table('t', {declared})", "--data", "postgres_allow=t").failed()
+    assert message in run.output
     assert deploy.database.dump() == dump
 
 

@@ -316,7 +316,16 @@ _OTHERS = [
 def _allowed() -> Iterator[str]:
     """What the run may lose: everything."""
     tables = [name for _, name in TABLES]
-    tables += ["log", "region", "region_some", "region_rest", "region_es", "region_es_0", "spread"]
+    tables += [
+        "log",
+        "log_default",
+        "region",
+        "region_some",
+        "region_rest",
+        "region_es",
+        "region_es_0",
+        "spread",
+    ]
     refs = (f"ref_{place}" for place in range(len(TABLES)))
     columns = [*FAMILIES, KEY, "n", "gs", "gv", "at", "what", *refs]
     others = ["mood", "other", "counter"]

@@ -270,10 +270,12 @@ def changed(
     filled: bool,
     taken: Container[str | None],
     version: int,
+    ordered: bool = False,
 ) -> Iterator[Statement]:
     """The statements that turn one column into another of the same name.
 
-    `taken` holds the names of the table's constraints, `version` is the server's.
+    `taken` holds the names of the table's constraints, `version` is the server's, and `ordered` is
+    whether an index tells the greatest value.
     """
     if current is declared:
         return
@@ -282,9 +284,16 @@ def changed(
     if computed and not _stops_computing(current, declared):
         yield _regenerated(alter, table, current, declared, filled, version)
     if current.nullable and not declared.nullable:
-        # An identity needs it at once.
-        if not filled or declared.identity != current.identity:
+        if not filled:
             yield Statement(f"{alter} SET NOT NULL", locks=table)
+        elif declared.identity != current.identity:
+            yield Statement(
+                f"{alter} SET NOT NULL",
+                hazards=(Hazard.LOCKS_OUT,),
+                locks=table,
+                instead="an identity needs that at once: a run before this one can declare it "
+                "NOT NULL alone, which reads the rows after the transaction",
+            )
         elif version >= 180000:
             name = chosen_name(table.name, declared.name, "not_null", taken)
             rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
@@ -295,7 +304,7 @@ def changed(
     elif current.unvalidated and not declared.nullable:
         yield validated(table, current.unvalidated)
     if declared.identity and current.identity != declared.identity:
-        yield from _identified(alter, table, current, declared, filled)
+        yield from _identified(alter, table, current, declared, filled and not ordered)
     if declared.serial and not current.serial:
         raise DeclarationError(
             f"column {declared.name} exists without a sequence: declare it as "
@@ -347,7 +356,7 @@ def _filled_in(
 
 
 def _identified(
-    alter: str, table: Name, current: Column, declared: Column, filled: bool
+    alter: str, table: Name, current: Column, declared: Column, reads: bool
 ) -> Iterator[Statement]:
     if current.identity:
         yield Statement(f"{alter} SET GENERATED {declared.identity}", locks=table)
@@ -362,7 +371,8 @@ def _identified(
             f"{literal(declared.name)}), greatest(max({quoted(declared.name)}), "
             f"nullif({position}, '')::bigint, 0) + 1, false), "
             f"set_config({literal(_POSITION)}, '', true) FROM {table}",
-            hazards=(Hazard.SCANS, Hazard.BLOCKS_READS) if filled else (),
+            hazards=(Hazard.LOCKS_OUT,) if reads else (),
+            instead="a primary key or unique constraint that begins with it spares that",
         )
 
 

@@ -358,7 +358,7 @@ def placing(table: Name, catalog: Catalog) -> dict[str, Any]:
     """What a table decides of how its indexes are built."""
     kind = catalog.relation_kinds.get(table)
     filled = table in catalog.filled
-    online = filled and (kind == "r" or (kind == "p" and _of_tables(table, catalog)))
+    online = filled and (kind in {"r", "m"} or (kind == "p" and _of_tables(table, catalog)))
     return {"filled": filled, "partitioned": kind == "p", "online": online}
 
 

@@ -323,11 +323,13 @@ def _moved(declared: Partition) -> Iterator[Statement]:
         f"WITH moved AS (DELETE FROM {declared.rest} "
         f"WHERE {_waiting(declared)} "
         f"RETURNING {columns}) INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM moved",
-        hazards=(Hazard.BLOCKS_WRITES,),
+        hazards=(Hazard.LOCKS_OUT,),
+        reads=declared.rest,
     )
     yield Statement(
         f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared.bound}",
-        hazards=(Hazard.SCANS,),
+        hazards=(Hazard.LOCKS_OUT,),
+        reads=declared.rest,
         locks=_attaching(declared),
     )
 
@@ -483,8 +485,8 @@ def partitions(
     They are called like `sync_activity_log_2025_11`. The current period is by the server's date,
     or by the host data `postgres_today`. A partition that spans a declared period under another
     name serves as well, and older partitions are left alone. Rows that the default partition holds
-    for a new one move into it; where a foreign key or a trigger would take that for a deletion,
-    the plan fails and says what to do.
+    for a new one move into it where the run allows that by its name; where a foreign key or a
+    trigger would take that for a deletion, the plan fails and says what to do.
 
     **Example:**
 

@@ -145,9 +145,14 @@ def retyped(
     hazards: tuple[Hazard, ...] = ()
     if filled and not all(one.free for one in found.values()):
         hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
+    instead = ""
+    if filled and (views := known.dependents.of_kind("materialized_view")):
+        hazards = hazards or (Hazard.LOCKS_OUT,)
+        names = ", ".join(one.title for one in views)
+        instead = f"it fills {names} again meanwhile: without that it needs no permission"
     losses = tuple(one.loss for one in found.values() if one.loss)
     alter = f"ALTER TABLE {table} {', '.join(parts)}"
-    yield Statement(alter, hazards=hazards, locks=table, losses=losses)
+    yield Statement(alter, hazards=hazards, locks=table, losses=losses, instead=instead)
     for current, declared in pairs:
         kept = declared.default == current.default and declared.default is not None
         if kept and not found[declared.name].free:

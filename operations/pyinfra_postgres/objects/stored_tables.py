@@ -36,7 +36,7 @@ QUERIES = {
         SELECT json_build_array(c.oid::int8, n.nspname, c.relname, c.relkind, c.relowner::int8,
                  c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
                  CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
-                 CASE c.relkind WHEN 'r' THEN pg_relation_size(c.oid) > 0 END,
+                 CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) > 0 END,
                  i.inhparent::int8,
                  CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
                  d.description, i.inhdetachpending)

@@ -522,6 +522,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     there = {column.name: column for column in current.columns or ()}
     taken = {one.name for one in current.constraints} | current.not_nulls
     leaving = table_constraints.leaving(current, declared)
+    keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
+    firsts = {one.columns[0] for one in keys if one in declared.constraints}
     late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
     for column in declared.columns or ():
@@ -532,7 +534,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for column in declared.columns or ():
         if column.name in there:
             before, version = there[column.name], declared.version
-            for one in changed(name, before, column, current.filled, taken, version):
+            ordered = column.name in firsts
+            for one in changed(name, before, column, current.filled, taken, version, ordered):
                 if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
                     late.append(evolve(one, stage=Stage.AFTER))
                 else:
