@@ -162,6 +162,8 @@ class Catalog:
     """Of each relation, its columns' names by number."""
     oids: dict[Name, int] = field(factory=dict)
     """The relations that the server has, by name."""
+    heirs: dict[int, list[int]] = field(factory=dict)
+    """The tables that inherit from each, and are no partitions of it."""
     shapes: dict[Name, str] = field(factory=dict)
     """What `shape` has found."""
     _parts: dict[Name, dict[Key, Object]] | None = None

@@ -510,3 +510,54 @@ def test_a_generated_column_is_computed_otherwise_where_the_server_can(deploy: D
     assert database.psql("SELECT twice FROM t") == twice
     run = deploy.run(changed)
     assert "PostgreSQL can't change that; drop the column, and the next run adds it" in run.output
+
+
+@one_version
+def test_what_inherits_from_a_table_follows_its_columns(deploy: Deploy) -> None:
+    deploy.database.psql(
+        "CREATE TABLE p (a integer, gone integer, kept integer); "
+        "CREATE TABLE c (b integer, kept integer) INHERITS (p); CREATE TABLE d () INHERITS (c); "
+        "CREATE TABLE l (at date NOT NULL) PARTITION BY RANGE (at); "
+        "CREATE TABLE l_1 PARTITION OF l FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')"
+    )
+    deploy.run(
+        """
+        with pg.transaction():
+            pg.table("p", [pg.Column("gone", present=False), pg.Column("kept", present=False)])
+            pg.table("p", [pg.Column("aa", "bigint", default="7", renamed_from="a"),
+                           pg.Column("n", "text", nullable=False, comment="new")])
+            for name in ("c", "d"):
+                pg.table(name, [pg.Column("aa", "bigint", default="7"), pg.Column("b", "integer"),
+                                pg.Column("kept", "integer"),
+                                pg.Column("n", "text", nullable=False)])
+            pg.table("l", [pg.Column("at", "date", nullable=False), pg.Column("n", "text")],
+                     partition_by="RANGE (at)")
+            pg.table("l_1", [pg.Column("at", "date", nullable=False), pg.Column("n", "text")])
+        """
+    ).succeeded()
+    assert deploy.database.rows(
+        "SELECT attrelid::regclass, string_agg(attname, ' ' ORDER BY attname) FROM pg_attribute "
+        "WHERE attrelid = ANY ('{p,c,d,l_1}'::regclass[]) AND attnum > 0 AND NOT attisdropped "
+        "GROUP BY 1 ORDER BY 1"
+    ) == [("p", "aa n"), ("c", "aa b kept n"), ("d", "aa b kept n"), ("l_1", "at n")]
+    deploy.unchanged()
+
+
+@one_version
+def test_an_inherited_column_goes_and_changes_where_it_comes_from(deploy: Deploy) -> None:
+    deploy.database.psql("CREATE TABLE p (a integer); CREATE TABLE c (b integer) INHERITS (p)")
+    before = deploy.database.dump()
+    deploy.apply(
+        """
+        with pg.transaction(exact=["columns"]):
+            pg.table("c", [pg.Column("b", "integer")])
+        """
+    )
+    assert deploy.database.dump() == before
+    for columns, remedy in {
+        "pg.Column('a', present=False)": "remove it there",
+        "pg.Column('a', 'bigint')": "give it another type there",
+    }.items():
+        refused = deploy.run(f"pg.table('c', [{columns}])").failed()
+        said = f"its column a comes from a table that it inherits from: {remedy}"
+        assert said in refused.output

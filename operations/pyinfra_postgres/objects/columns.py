@@ -112,6 +112,10 @@ class Column:
     present: bool = field(default=True, kw_only=True)
     unvalidated: Exact | None = field(default=None, kw_only=True)
     """The name of its NOT NULL that is NOT VALID: rows from before it may still have nulls."""
+    inherited: bool = field(default=False, eq=False, kw_only=True)
+    """Whether the table has it from one that it inherits from."""
+    is_kept: bool = field(default=True, eq=False, kw_only=True)
+    """Whether it stays where it goes there."""
     usual_storage: str | None = field(default=None, eq=False, kw_only=True)
     """The storage that its type brings, where the server has told."""
     serial: bool = field(default=False, kw_only=True)
@@ -211,6 +215,8 @@ class Column:
             "storage": either(self.storage, current.storage if type_ == current.type else None),
             "compression": either(self.compression, current.compression),
             "statistics": either(self.statistics, current.statistics),
+            "inherited": current.inherited,
+            "is_kept": current.is_kept,
         }
         if self.serial:
             if current.default and re.match(r"nextval\('", current.default):

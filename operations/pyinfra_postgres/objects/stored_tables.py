@@ -52,9 +52,10 @@ QUERIES = {
                  CASE WHEN a.attcollation <> t.typcollation
                       THEN json_build_array(cn.nspname, co.collname) END,
                  a.attacl::text, d.description, a.attstorage, t.typstorage,
-                 CASE WHEN a.attcompression <> '' OR a.attstattarget > -1
-                      THEN json_build_array(a.attcompression, coalesce(a.attstattarget, -1))
-                      END) ORDER BY a.attnum))
+                 CASE WHEN a.attcompression <> '' OR a.attstattarget > -1 OR a.attinhcount > 0
+                      THEN json_build_array(a.attcompression, coalesce(a.attstattarget, -1),
+                        a.attinhcount > 0, a.attislocal OR a.attinhcount > 1) END)
+                 ORDER BY a.attnum))
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_attribute a ON a.attrelid = c.oid
           JOIN pg_type t ON t.oid = a.atttypid
@@ -90,6 +91,10 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for row in sections["constraints"] or ():
         constraints.setdefault(row[0], []).append(stored_constraints.stored(row, catalog))
     filled = _filled(sections)
+    partitions = {row[0] for row in sections["relations"] or () if row[8]}
+    for oid, parent in sections["inheritance"] or ():
+        if oid not in partitions:
+            catalog.heirs.setdefault(parent, []).append(oid)
     key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
         oid, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _ = row
@@ -158,7 +163,7 @@ def _columns_of(
 def _column(row: Row, unvalidated: str | None) -> Column:
     name, type_, stored, not_null, identity, generated, collation, _, remark = row[:9]
     storage, usual_storage, others = row[9:]
-    compression, statistics = others or ("", -1)
+    compression, statistics, inherited, is_kept = others or ("", -1, False, True)
     return Column(
         Exact(name),
         Exact(type_),
@@ -173,5 +178,7 @@ def _column(row: Row, unvalidated: str | None) -> Column:
         usual_storage=_STORAGES[usual_storage],
         compression=_COMPRESSIONS[compression],
         statistics=statistics,
+        inherited=inherited,
+        is_kept=is_kept,
         comment=remark,
     )

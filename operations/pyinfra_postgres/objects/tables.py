@@ -39,12 +39,13 @@ from ..parse import Reference, closed, statement
 from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
-from . import foreign_keys, index_builds, objections, table_constraints
+from . import foreign_keys, heirs, index_builds, objections, table_constraints
 from .columns import Column, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, key_elements
 from .foreign_keys import Dependent
+from .heirs import inheriting
 from .indexes import Index
 from .known_columns import check_columns
 from .new_columns import added, rewriting
@@ -194,11 +195,11 @@ class Table(Object):
             yield evolve(own, things=(*own.things, *_moved_sequences(own, catalog)))
         for column in self.columns or ():
             if column.renamed_from:
-                tables = (self.name, *_inheriting(self.name, catalog))
+                tables = (self.name, *inheriting(self.name, catalog))
                 yield renames.column(tables, column.renamed_from, column.name)
         for one in self.constraints:
             if one.name and one.renamed_from:
-                heirs = _inheriting(self.name, catalog)
+                heirs = inheriting(self.name, catalog)
                 yield renames.constraint(self, one.renamed_from, one.name, heirs)
 
     def names(self) -> Iterator[Key]:
@@ -257,7 +258,7 @@ class Table(Object):
         tables = [one.declaration for one in known if isinstance(one.declaration, Table)]
         columns = {column.name for table in tables for column in table.columns or ()}
         for column in self.columns or ():
-            if column.name not in columns:
+            if column.name not in columns and not column.inherited:
                 name = f"{self.name}.{quoted(column.name)}"
                 removal = Table(self.name, [Column(column.name, present=False)])
                 computed = column.generated is not None
@@ -404,6 +405,8 @@ class Table(Object):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
         catalog.put(self)
+        if current:
+            heirs.follow(self.name, current.columns or (), self.columns or (), catalog)
         there = {column.name: column for column in (current and current.columns) or ()}
         for column in self.columns or ():
             before = there.get(column.name)
@@ -450,15 +453,6 @@ class Table(Object):
                 yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
         yield from owner(target, current, declared, name)
         yield from comment(target, current, declared, name)
-
-
-def _inheriting(table: Name, catalog: Catalog) -> Iterator[Name]:
-    """The partitions of a table, and theirs: their columns have the same names."""
-    for one in catalog.objects.values():
-        if getattr(one, "parent", None) == table:
-            _, *name = one.key()
-            yield Name(*name)
-            yield from _inheriting(Name(*name), catalog)
 
 
 def _moved_sequences(rename: Rename, catalog: Catalog) -> Iterator[tuple[Reference, Reference]]:
@@ -519,6 +513,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             f"it is partitioned by {current.partition_by or 'nothing'} and is declared by "
             f"{declared.partition_by}: PostgreSQL can't change that"
         )
+    heirs.check(current.columns or (), declared.columns or ())
     there = {column.name: column for column in current.columns or ()}
     taken = {one.name for one in current.constraints} | current.not_nulls
     leaving = table_constraints.leaving(current, declared)

@@ -1,0 +1,84 @@
+"""Tables that inherit from others, partitions among them, and their columns.
+
+https://www.postgresql.org/docs/current/ddl-inherit.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+
+from attrs import evolve
+
+from ..catalog import Catalog
+from ..errors import DeclarationError
+from ..names import Name
+from .columns import Column
+
+_SHARED = ("type", "collation", "default", "nullable", "generated", "virtual")
+"""What of a column an heir changes with the table above it."""
+_shared = attrgetter(*_SHARED)
+
+
+def inheriting(table: Name, catalog: Catalog) -> Iterator[Name]:
+    """The partitions of a table and those that inherit from it, and theirs."""
+    for heir in _heirs(table, catalog):
+        yield heir
+        yield from inheriting(heir, catalog)
+
+
+def _heirs(table: Name, catalog: Catalog) -> Iterator[Name]:
+    for one in catalog.on(table):
+        if getattr(one, "parent", None) == table:
+            _, *name = one.key()
+            yield Name(*name)
+    for oid in catalog.heirs.get(catalog.oids.get(table, 0), ()):
+        yield catalog.relations[oid]
+
+
+def follow(
+    table: Name, before: Sequence[Column], after: Sequence[Column], catalog: Catalog
+) -> None:
+    """Have what inherits from a table follow a change of its columns in the catalog."""
+    old, new = ({column.name: column for column in columns} for columns in (before, after))
+    if [(one.name, _shared(one)) for one in before] == [(one.name, _shared(one)) for one in after]:
+        return
+    for name in _heirs(table, catalog):
+        heir: Any = catalog.objects.get(("table", *name))
+        there = getattr(heir, "columns", None) or ()
+        known = old.keys() | {column.name for column in there}
+        columns = [
+            *chain.from_iterable(
+                _followed(column, old.get(column.name), new.get(column.name)) for column in there
+            ),
+            *(
+                evolve(column, inherited=True, is_kept=False, comment=None)
+                for column in after
+                if column.name not in known
+            ),
+        ]
+        if heir:
+            catalog.put(evolve(heir, columns=columns))
+            follow(name, there, columns, catalog)
+
+
+def _followed(column: Column, old: Column | None, new: Column | None) -> Iterator[Column]:
+    if old is not None and new is not None:
+        changes: dict[str, Any] = {one: getattr(new, one) for one in _SHARED}
+        yield evolve(column, **{one: to for one, to in changes.items() if to != getattr(old, one)})
+    elif old is None or column.is_kept:
+        yield column if new is old else evolve(column, inherited=new is not None)
+
+
+def check(current: Sequence[Column], declared: Sequence[Column]) -> None:
+    """Raise DeclarationError where inherited columns are to go, or to have another type."""
+    new = {column.name: column for column in declared}
+    for column in current if any(column.inherited for column in current) else ():
+        after = new.get(column.name)
+        if column.inherited and (after is None or after.type != column.type):
+            raise DeclarationError(
+                f"its column {column.name} comes from a table that it inherits from: "
+                f"{'remove it' if after is None else 'give it another type'} there"
+            )
