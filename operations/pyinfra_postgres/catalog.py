@@ -178,6 +178,9 @@ class Catalog:
     """The statements of the plan that make what a rename may need: a schema."""
     former: dict[Key, str] = field(factory=dict)
     """The names that operations of the run declare to be former ones, with the operation."""
+    taken: dict[Key, str] = field(factory=dict)
+    """What operations of the run have given their own name, as it is the same, with the operation.
+    """
     stored: dict[Name, Name] = field(factory=dict)
     """The relations that have other names, or columns of other names, until the plan has run."""
 

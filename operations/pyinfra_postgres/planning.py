@@ -382,6 +382,12 @@ def _change(
         for key in one.names() if catalog.former else ():
             if key in catalog.former:
                 refuse(f"operation {catalog.former[key]!r} gives {spoken(key)} another name")
+        for key in one.names() if catalog.taken else ():
+            if key in catalog.taken:
+                refuse(
+                    f"operation {catalog.taken[key]!r} declares the same under another name, and "
+                    f"gives it to {spoken(key)}: declare this one before that"
+                )
     if not changes and not renamed:
         return None
     if users:
@@ -422,6 +428,8 @@ def _change(
     if not changes:
         return change  # Another name alone is in the catalog already.
     if target is not None:
+        for key in _taken(current, target) if current else ():
+            catalog.taken.setdefault(key, item.operation)
         target.store(catalog, current)
         if item.present and catalog.objects.get(one.key()) is target:
             for operation in _contradicted(current, target, known, same, catalog):
@@ -429,6 +437,15 @@ def _change(
     elif current is not None:
         current.erase(catalog)
     return change
+
+
+def _taken(current: Object, target: Object) -> Iterator[Key]:
+    """What is the same as something declared under another name, and gets that."""
+    if current.key() != target.key():
+        yield current.key()
+    for one in getattr(target, "constraints", ()):
+        if one.way.renames:
+            yield ("constraint", *target.key()[1:], one.way.instead.name)
 
 
 _GROUND = frozenset({"domain", "enum", "function"})

@@ -44,3 +44,53 @@ def test_a_name_that_something_else_has_is_told_for_each_object(database: Databa
         ("domain public.a_type", "type public.a_type"),
         ("index public.a_sequence", "sequence public.a_sequence"),
     ]
+
+
+@one_version
+def test_an_equal_object_that_a_later_operation_declares_is_not_renamed(
+    database: Database,
+) -> None:
+    database.psql(
+        "CREATE TABLE t (a integer CONSTRAINT old_check CHECK (a > 0)); "
+        "CREATE INDEX old_index ON t (a); INSERT INTO t VALUES (1)"
+    )
+    before = database.dump()
+
+    def index(name: str) -> None:
+        pg.index(name, "t", ["a"])
+
+    def check(name: str) -> None:
+        pg.table("t", constraints=[pg.Check("a > 0", name=name)])
+
+    def wrong() -> None:
+        index("new_index")
+        with pg.transaction():
+            check("new_check")
+            check("old_check")
+            index("old_index")
+
+    messages = run(database, wrong).refused().messages
+    for said in (
+        "operation 'table public.t' declares the same under another name, and gives it to "
+        "constraint old_check: declare this one before that",
+        "operation 'index public.new_index' declares the same under another name, and gives it to "
+        "index public.old_index: declare this one before that",
+    ):
+        assert said in messages
+    assert database.dump() == before
+
+    def right() -> None:
+        with pg.transaction():
+            for name in ("old", "new"):
+                check(f"{name}_check")
+                index(f"{name}_index")
+
+    run(database, right).succeeded()
+    assert not run(database, right).succeeded().plan.changes
+    assert (
+        database.psql(
+            "SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass UNION ALL "
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1"
+        )
+        == "new_check\nnew_index\nold_check\nold_index"
+    )
