@@ -331,6 +331,12 @@ class Catalog:
             set(map(rename.name, names))
             for names in (self.filled, self.created, self.altered, self.types)
         )
+        self.key_indexes = {
+            Name(key[1], each.name)
+            for key, one in objects.items()
+            for each in (getattr(one, "constraints", ()) if key[0] == "table" else ())
+            if each.has_index and each.name
+        }
         for old, new in rename.things:
             if isinstance(old, Column) and old.relation not in self.created:
                 self.stored.setdefault(old.relation, old.relation)

@@ -275,3 +275,48 @@ def test_operations_of_one_name_are_carried_out_one_after_another(database: Data
 
     run(database, deploy).succeeded()
     assert "FROM thing" in database.psql("SELECT pg_get_viewdef('v')")
+
+
+@pytest.mark.parametrize("how", ["schema", "table", "constraint"])
+@one_version
+def test_a_key_has_a_name_that_no_renamed_index_has(how: str, database: Database) -> None:
+    """The partition's index gets a name that is free when it is built."""
+    database.psql(
+        "CREATE SCHEMA a; CREATE SCHEMA other;"
+        "CREATE TABLE a.l (at date NOT NULL, id integer) PARTITION BY RANGE (at);"
+        "CREATE TABLE a.l_1 PARTITION OF a.l FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');"
+        "INSERT INTO a.l VALUES ('2026-01-02', 1);"
+    )
+    index = "CONSTRAINT l_1_at_id_key UNIQUE (at)"
+    if how == "schema":
+        database.psql(f"CREATE TABLE a.x (at integer, {index})")
+    elif how == "table":
+        database.psql(f"CREATE TABLE other.x (at integer, {index})")
+    else:
+        database.psql(f"CREATE TABLE a.x (at integer, {index.replace('id_key', 'key')})")
+
+    def declared() -> None:
+        schema = "b" if how == "schema" else "a"
+        with pg.transaction():
+            if how == "schema":
+                pg.schema("b", renamed_from="a")
+            elif how == "table":
+                pg.table("a.x", renamed_from="other.x")
+            else:
+                key = pg.Unique("at", name="l_1_at_id_key", renamed_from="l_1_at_key")
+                pg.table("a.x", constraints=[key])
+            pg.table(
+                f"{schema}.l",
+                [pg.Column("at", "date", nullable=False), pg.Column("id", "integer")],
+                partition_by="RANGE (at)",
+                constraints=[pg.Unique("at", "id")],
+            )
+
+    run(database, declared).succeeded()
+    assert (
+        database.psql(
+            "SELECT conname FROM pg_constraint WHERE conrelid::regclass::text ~ 'l_1'"
+            " AND contype = 'u'"
+        )
+        == "l_1_at_id_key1"
+    )

@@ -118,6 +118,11 @@ class Constraint:
         """Whether foreign keys can stand on it."""
         return isinstance(self, PrimaryKey | Unique)
 
+    @property
+    def has_index(self) -> bool:
+        """Whether it has an index of its name."""
+        return isinstance(self, PrimaryKey | Unique | Exclude)
+
     def __attrs_post_init__(self) -> None:
         if type(self) is Constraint and (self.present or self.name is None):
             raise DeclarationError(
