@@ -238,3 +238,23 @@ def test_who_reads_a_partition_is_named_where_all_are_needed(database: Database)
         said = run(database, lambda: pg.table("log", [pg.Column("n", "integer")]), **IMPATIENT)
         pid = holder.info.backend_pid
     assert f"pid {pid} (postgres, idle in transaction) holds log_2024" in said.refused().messages
+
+
+@one_version
+def test_a_check_that_is_another_than_the_parents_is_found_before(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE log (at date NOT NULL, id integer, CONSTRAINT ck CHECK (id > 0))"
+        " PARTITION BY RANGE (at);"
+        "CREATE TABLE log_2026 (at date NOT NULL, id integer, CONSTRAINT ck CHECK (id > 1));"
+        "INSERT INTO log_2026 VALUES ('2026-01-02', 2)"
+    )
+
+    def attached() -> None:
+        pg.partition("log_2026", "log", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+
+    dump = database.dump()
+    said = run(database, attached).refused().messages
+    assert "its constraint ck is CHECK ((id > 1)), and its parent's CHECK ((id > 0))" in said
+    assert database.dump() == dump
+    database.psql("ALTER TABLE log_2026 RENAME CONSTRAINT ck TO other")
+    run(database, attached).succeeded()

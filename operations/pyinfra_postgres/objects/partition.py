@@ -157,6 +157,14 @@ class AnyPartition(Object):
             if isinstance(key, PrimaryKey | Unique):
                 own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
         mine = {one.name: one for one in table.constraints}
+        for one in parent.constraints:
+            other = mine.get(one.name) if isinstance(one, Check) and not one.no_inherit else None
+            if other and not one.equals(other, same, self.name):
+                raise DeclarationError(
+                    f"the table can't become a partition of {parent.name}: its constraint "
+                    f"{quoted(one.name or '')} is {other.definition()}, and its parent's "
+                    f"{one.definition()}. Rename or change it first"
+                )
         checks = [
             (one, one.name in mine)
             for one in parent.constraints
