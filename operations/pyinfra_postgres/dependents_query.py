@@ -175,6 +175,8 @@ _INDEX = f"""
              CASE WHEN h.inhparent IS NULL AND c.relkind <> 'm' THEN
                json_build_array(format('DROP INDEX %I.%I', n.nspname, i.relname)) END,
              json_build_array(pg_get_indexdef(i.oid),
+               (SELECT format('ALTER INDEX %I.%I SET TABLESPACE %I', n.nspname, i.relname,
+                  t.spcname) FROM pg_tablespace t WHERE t.oid = i.reltablespace),
                CASE WHEN h.inhparent IS NOT NULL THEN format(
                  'ALTER INDEX %s ATTACH PARTITION %I.%I', h.inhparent::regclass, n.nspname,
                  i.relname) END,
@@ -258,7 +260,11 @@ _VIEW = f"""
                          d.description) ORDER BY a.attnum)
                   FROM pg_attribute a JOIN pg_description d
                     ON d.classoid = 'pg_class'::regclass AND d.objoid = c.oid
-                   AND d.objsubid = a.attnum WHERE a.attrelid = c.oid)),
+                   AND d.objsubid = a.attnum WHERE a.attrelid = c.oid),
+               (SELECT json_agg(format('ALTER %s %s ALTER COLUMN %I SET STATISTICS %s', {_WORD},
+                         {_TABLE}, a.attname, a.attstattarget) ORDER BY a.attnum)
+                  FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0
+                   AND a.attstattarget > -1)),
              CASE WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class = c.oid
                                   AND r.rulename <> '_RETURN') THEN 'it has rules'
                   WHEN EXISTS (SELECT FROM pg_attrdef e WHERE e.adrelid = c.oid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -178,3 +179,45 @@ def test_what_nobody_declares_does_not_go_where_it_is_the_replica_identity(
 
     assert "k is the replica identity of public.t" in run(database, declared).refused().messages
     database.psql("UPDATE t SET b = 2")
+
+
+@one_version
+def test_a_materialized_view_that_is_made_anew_has_what_it_had(
+    database: Database, tablespace: str
+) -> None:
+    database.psql(
+        TABLE + ROWS + "CREATE MATERIALIZED VIEW m AS SELECT a, b, c FROM t;"
+        f"CREATE INDEX i ON m (a) TABLESPACE {tablespace} WHERE a > 0;"
+        "CREATE INDEX j ON m (b); ALTER MATERIALIZED VIEW m CLUSTER ON j;"
+        "ALTER MATERIALIZED VIEW m ALTER COLUMN b SET STATISTICS 700;"
+        "ALTER MATERIALIZED VIEW m ALTER COLUMN c SET STATISTICS 600"
+    )
+    run(database, lambda: pg.materialized_view("m", "SELECT a, b FROM t WHERE a > 0")).succeeded()
+    assert database.rows(FITTINGS) == [("i", "f", "f", "", tablespace), ("j", "f", "t", "", "")]
+    targets = (
+        "SELECT attname, attstattarget FROM pg_attribute WHERE attrelid = 'm'::regclass"
+        " AND attnum > 0"
+    )
+    assert database.rows(targets) == [("a", ""), ("b", "700")]
+
+
+@one_version
+def test_a_partition_into_which_rows_move_is_where_its_parent_has_them(
+    database: Database, tablespace: str
+) -> None:
+    database.psql(
+        f"CREATE TABLE l (at date, n integer) PARTITION BY RANGE (at) TABLESPACE {tablespace};"
+        "COMMENT ON COLUMN l.at IS 'when'; CREATE STATISTICS st ON at, n FROM l;"
+        "CREATE TABLE l_default PARTITION OF l DEFAULT; INSERT INTO l VALUES ('2026-02-02', 1)"
+    )
+
+    def declared() -> None:
+        pg.partitions("l", every="month", start="2026-02", ahead=1, default=True)
+
+    data: dict[str, Any] = {"postgres_today": "2026-02-02", "postgres_allow": "l_default"}
+    run(database, declared, **data).succeeded()
+    assert database.rows(
+        "SELECT relname, (SELECT spcname FROM pg_tablespace t WHERE t.oid = reltablespace),"
+        " col_description(oid, 1) FROM pg_class WHERE relkind = 'r' AND relname ~ '^l_2' ORDER BY 1"
+    ) == [("l_2026_02", tablespace, ""), ("l_2026_03", tablespace, "")]
+    assert database.psql("SELECT stxname FROM pg_statistic_ext") == "st"

@@ -366,7 +366,8 @@ PARTITIONS = [
          "ALTER TABLE public.t_2025 DISABLE ROW LEVEL SECURITY"),
     case("rows of the default partition move", None,
          evolve(PARTITION, rest=Name("public", "t_default"), key_column="at", columns=("at", "B")),
-         "CREATE TABLE public.t_2025 (LIKE public.t INCLUDING ALL EXCLUDING IDENTITY)",
+         "CREATE TABLE public.t_2025 (LIKE public.t INCLUDING ALL EXCLUDING IDENTITY "
+         "EXCLUDING STATISTICS EXCLUDING COMMENTS)",
          "WITH moved AS (DELETE FROM public.t_default WHERE at >= '2025-01-01' "
          "AND at < '2026-01-01' RETURNING at, \"B\") "
          'INSERT INTO public.t_2025 (at, "B") SELECT at, "B" FROM moved',

@@ -113,6 +113,8 @@ class Partition(Object):
     """The default partition beside it."""
     rest: Name | None = field(default=None, eq=False)
     """The default partition, where it may hold rows of this one."""
+    tablespace: str | None = field(default=None, eq=False)
+    """Where its parent has its partitions, if not where the database is."""
     columns: tuple[str, ...] = field(default=(), eq=False)
     """The columns of rows that move: all but the generated ones."""
     obstacle: str = field(default="", eq=False)
@@ -205,7 +207,10 @@ class Partition(Object):
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
         obstacle = _obstacle(rest, catalog) if rest else ""
-        return evolve(self, default=default, rest=rest, columns=names, obstacle=obstacle)
+        place = getattr(parent, "tablespace", None)
+        return evolve(
+            self, default=default, rest=rest, tablespace=place, columns=names, obstacle=obstacle
+        )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         catalog.put(self)
@@ -315,8 +320,11 @@ def _waiting(declared: Partition) -> str:
 def _moved(declared: Partition) -> Iterator[Statement]:
     assert declared.rest
     columns = listed(declared.columns)
+    # As a partition that is created, it has neither comments nor statistics of its own.
+    like = "INCLUDING ALL EXCLUDING IDENTITY EXCLUDING STATISTICS EXCLUDING COMMENTS"
+    place = f" TABLESPACE {quoted(declared.tablespace)}" if declared.tablespace else ""
     yield Statement(
-        f"CREATE TABLE {declared.name} (LIKE {declared.parent} INCLUDING ALL EXCLUDING IDENTITY)",
+        f"CREATE TABLE {declared.name} (LIKE {declared.parent} {like}){place}",
         locks=declared.rest,
     )
     yield Statement(

@@ -39,7 +39,8 @@ QUERIES = {
                  CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) > 0 END,
                  i.inhparent::int8,
                  CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
-                 d.description, i.inhdetachpending)
+                 d.description, i.inhdetachpending,
+                 CASE c.relkind WHEN 'p' THEN {stored_constraints.TABLESPACE.format("c")} END)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
           LEFT JOIN pg_description d
@@ -97,7 +98,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             catalog.heirs.setdefault(parent, []).append(oid)
     key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
-        oid, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _ = row
+        oid, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _, place = row
         relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
         if oid in filled:
             catalog.filled.add(relation)
@@ -112,6 +113,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
                 force_row_security=forced,
                 owner=owner_name,
                 comment=remark,
+                tablespace=place,
                 filled=oid in filled,
                 not_nulls=frozenset(not_nulls.get(oid, ())),
             )

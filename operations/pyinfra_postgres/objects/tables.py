@@ -116,6 +116,8 @@ class Table(Object):
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
+    tablespace: str | None = field(default=None, eq=False, kw_only=True)
+    """Where partitions of it lie, if not where its database does. None is declared."""
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether it takes up space, so that it may have rows."""
     retypes: Retypes = field(factory=Retypes, eq=False, kw_only=True)
@@ -338,6 +340,7 @@ class Table(Object):
             gone=going(self.name, dropped, catalog) if dropped else (),
             absent=(),
             partition_key=current.partition_key,
+            tablespace=current.tablespace,
             filled=current.filled,
             not_nulls=current.not_nulls,
             version=catalog.version,

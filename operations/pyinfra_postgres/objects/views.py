@@ -273,11 +273,13 @@ def _columns(query: str, ask: Ask) -> list[str]:
 
 
 def _is_on(view: Name, column: str, statement: Statement) -> bool:
-    """Whether a statement comments on a column of a view, or grants privileges on it."""
+    """Whether a statement says something of a column of a view, or grants privileges on it."""
     name = quoted(column)
-    return statement.sql.startswith(f"COMMENT ON COLUMN {view}.{name} IS ") or (
-        f" ({name}) ON TABLE {view} TO " in statement.sql
+    starts = (
+        f"COMMENT ON COLUMN {view}.{name} IS ",
+        f"ALTER MATERIALIZED VIEW {view} ALTER COLUMN {name} SET ",
     )
+    return statement.sql.startswith(starts) or f" ({name}) ON TABLE {view} TO " in statement.sql
 
 
 QUERIES = {
