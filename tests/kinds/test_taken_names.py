@@ -90,7 +90,8 @@ def test_an_equal_object_that_a_later_operation_declares_is_not_renamed(
     assert (
         database.psql(
             "SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass UNION ALL "
-            "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 't'::regclass ORDER BY 1"
+            "SELECT indexrelid::regclass::text FROM pg_index "
+            "WHERE indrelid = 't'::regclass ORDER BY 1"
         )
         == "new_check\nnew_index\nold_check\nold_index"
     )
