@@ -24,9 +24,10 @@ from pyinfra.api.state import State
 from . import render
 from .arguments import Arguments
 from .errors import DeclarationError, HostError, UnreachableError
+from .held import held
 from .kind import Object, check_plain
 from .plan import Plan
-from .planning import add, held
+from .planning import add
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
 

@@ -293,6 +293,11 @@ class Plan:
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
 
+    def lack(self, operation: str, title: str, needs: Iterable[Need]) -> None:
+        """Say what the role lacks, once for all that needs it."""
+        told = {gap.need for gap in self.gaps if isinstance(gap, Lack)}
+        self.gaps += [Lack(operation, title, need) for need in needs if need not in told]
+
     @property
     def size(self) -> int:
         """How much there is to do and to say."""

@@ -15,7 +15,9 @@ from pyinfra.api.command import PyinfraCommand
 from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
-from .planning import Questions, add, held
+from .held import held
+from .planning import add
+from .questions import Questions
 from .session import Block, Draft, Item, Session, without_collector
 from .trial import objection
 from .undeclared import in_order, leftovers

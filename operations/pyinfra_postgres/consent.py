@@ -1,0 +1,84 @@
+"""What statements would lose or lock, and whether the run allows it by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from attrs import evolve
+
+from .catalog import Catalog
+from .errors import HostError
+from .kind import Ask, Object, guard
+from .plan import Hazard, Loss, Statement
+from .session import ALLOW, Session
+
+
+def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
+    """The statements with what they lose; what would lose nothing yet is seen to do so."""
+    for one in statements:
+        losses = [_counted(loss, catalog, ask) for loss in one.losses]
+        for loss in losses:
+            if not loss.told:
+                message = f"{loss.title} has {loss.unit}s by now that would be lost"
+                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation)
+        yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
+
+
+def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
+    """With how much is lost."""
+    table: Any = catalog.objects.get(("table", *loss.relation))
+    # Forced row security hides rows from the table's owner.
+    empty = table and loss.relation not in catalog.filled and not table.force_row_security
+    if loss.told is not None or empty:
+        return evolve(loss, told=loss.told or "")
+    try:
+        (count,) = ask(f"SELECT count(*) FROM {loss.rows}")
+    except HostError as error:
+        return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
+    return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")
+
+
+_NEEDS_CONSENT = {
+    Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
+    Hazard.LOCKS_OUT: "would block reads and writes while it reads all rows",
+}
+
+
+def unallowed(
+    statements: Iterable[Statement], one: Object, session: Session, catalog: Catalog
+) -> Iterator[str]:
+    """What statements need permission for and the run does not allow by name."""
+    found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
+    for statement in statements:
+        risks = [
+            (f"table {statement.reads}", f"{what} of {statement.reads}")
+            if statement.reads
+            else (one.title, what)
+            for hazard, what in _NEEDS_CONSENT.items()
+            if hazard in statement.hazards
+        ]
+        risks += [(loss.title, f"would lose {loss.told}") for loss in statement.losses]
+        needed = tuple(risk for risk in risks if not _is_allowed(risk[0], session, catalog))
+        if needed:
+            found.setdefault(needed, []).append(statement)
+    for needed, alike in found.items():
+        others = f", and {len(alike) - 1} more," if alike[1:] else ""
+        whats = ", and ".join(what for _, what in needed)
+        instead = next((f"; {each.instead}" for each in alike if each.instead), "")
+        names = ",".join(dict.fromkeys(title.partition(" ")[2] for title, _ in needed))
+        yield (
+            f"{alike[0].shown}{others} {whats}{instead}; to allow it, run with "
+            f"--data '{ALLOW}={names}'"
+        )
+
+
+def _is_allowed(title: str, session: Session, catalog: Catalog) -> bool:
+    """Whether the run names it, with or without its kind and the schema `public`."""
+    kind, _, name = title.partition(" ")
+    short = name.removeprefix("public.")
+    names = {name, title, f"{kind} {short}"}
+    # A column's may be the name of a relation in another schema.
+    if short not in map(str, catalog.relation_kinds):
+        names.add(short)
+    return bool(session.allowed() & names)

@@ -1,0 +1,71 @@
+"""What stands against a plan once all of it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from typing import Any
+
+from .catalog import Catalog
+from .dependents import Dependent, of_columns
+from .names import quoted
+from .parse import column_names, tree
+from .plan import Plan, Refusal, Stage
+from .questions import Questions
+from .session import Session
+
+# What stops a column from being dropped; the rest goes with it.
+_STOPPING = frozenset(
+    (
+        *("view", "materialized_view", "policy", "trigger", "function", "procedure"),
+        *("publication", "other"),
+    )
+)
+
+
+def held(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """What stands against a plan once all of it is known."""
+    yield from _held_columns(session, plan)
+    yield from _held_foreign_keys(plan, session.catalog())
+
+
+def _held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+    """The foreign keys that a plan changes or removes, and puts back after the transaction."""
+    for change, statement in plan.of(Stage.AFTER):
+        for table, name, definition in statement.puts_back:
+            stored = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+            if not any(one.name == name and one.definition() == definition for one in stored):
+                yield Refusal(
+                    change.operation,
+                    change.title,
+                    f"the foreign key {quoted(name)} of {table} is put back after the transaction, "
+                    "with the key on which it stands, and the transaction changes or removes it: "
+                    "let a block before this one do that",
+                )
+
+
+def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """The columns that a plan drops, and that something uses which it leaves as it is."""
+    catalog = session.catalog()
+    ask = Questions(session, catalog, plan.is_renaming)
+    dropped, catalog.dropped = catalog.dropped, {}
+    for table, columns in dropped.items() if ask.in_time else ():
+        found = of_columns(table, sorted(columns), catalog, ask).all
+        users = sorted(one.title for one in found if _stops(one, columns, catalog))
+        if users:
+            names = ", ".join(map(quoted, sorted(columns)))
+            reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
+            yield Refusal("plan", f"table {table}", reason)
+
+
+def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:
+    """Whether what depends on columns stands against dropping them, when the plan has run."""
+    table: Any = one.key and catalog.objects.get(one.key)
+    match one.kind:
+        case "foreign_key":
+            return any(key.name == one.facts[2] for key in getattr(table, "constraints", ()))
+        case "generated":
+            known = (each for each in getattr(table, "columns", None) or ())
+            texts = [each.generated for each in known if each.name == one.facts[2]]
+            names = (name for text in texts if text for name in column_names(tree(text)))
+            return not columns.isdisjoint(names)
+    return one.kind in _STOPPING and one.key not in catalog.changed
