@@ -128,3 +128,19 @@ def test_a_membership_that_another_role_has_granted_needs_the_rights_of_that(
     declared = f"pg.role('{name}', member_of=pg.Membership('{name}_g', inherit=False))"
     run = deploy.run(declared).failed()
     assert "needs the rights of postgres, who has granted a membership of it" in run.output
+
+
+@one_version
+def test_a_role_that_creates_another_gives_itself_more_of_it(deploy: Deploy) -> None:
+    database = deploy.database
+    name = f"r_{secrets.token_hex(3)}"
+    database.psql(f"CREATE ROLE {name} LOGIN CREATEROLE; SET ROLE {name}; CREATE ROLE {name}_app")
+    deploy.project.inventory({"db": database.dsn.replace("postgres@", f"{name}@", 1)})
+    deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_app', inherit=True))")
+    options = (
+        "SELECT bool_or(admin_option), bool_or(inherit_option), bool_or(set_option) "
+        f"FROM pg_auth_members WHERE member = '{name}'::regrole"
+    )
+    assert database.psql(options) == "t|t|f"
+    deploy.apply(f"pg.role('{name}', member_of=pg.Membership('{name}_app', inherit=False))")
+    assert database.psql(options) == "t|f|f"

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createrole.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields, frozen
@@ -37,6 +37,10 @@ _SWITCHES = {
 _CAREFUL = ("superuser", "createdb", "replication", "bypassrls")
 
 
+_MEMBER = ("admin", "inherit", "set")
+"""The options of a membership."""
+
+
 @frozen
 class Membership:
     """A role's membership in another one, where more than that is declared.
@@ -52,13 +56,21 @@ class Membership:
     inherit: bool | None = field(default=None, kw_only=True)
     set: bool | None = field(default=None, kw_only=True)
     present: bool = field(default=True, eq=False, kw_only=True)
-    grantors: tuple[Exact, ...] = field(default=(), eq=False, kw_only=True)
-    """Who has granted it, where PostgreSQL keeps that apart; only they can change or revoke it."""
+    grantors: Mapping[Exact, Set[str]] = field(factory=dict, eq=False, kw_only=True)
+    """Who has granted it with which options, where PostgreSQL keeps that apart; only they can take
+    that back."""
 
-    @property
-    def by(self) -> list[str]:
-        """What ends a statement that changes what each of them has granted."""
-        return [f" GRANTED BY {quoted(one)}" for one in self.grantors] or [""]
+    def by(self, option: str | None) -> list[Exact]:
+        """Who has granted an option of it, or itself."""
+        return [
+            one for one, options in self.grantors.items() if option is None or option in options
+        ]
+
+    def losing(self, after: Membership | None) -> list[str | None]:
+        """The options that it has no longer; None stands for itself."""
+        if after is None:
+            return [None]
+        return [one for one in _MEMBER if getattr(self, one) and getattr(after, one) is False]
 
     def __str__(self) -> str:
         options = {"admin": self.admin, "inherit": self.inherit, "set": self.set}
@@ -176,9 +188,8 @@ class Role(Object):
         strict = catalog.version >= 160000
         before, after = (set(one.member_of) if one else set() for one in (current, target))
         groups = {one.role for one in before ^ after} if target else set()
-        granted = {by for one in before - after if target for by in one.grantors}
-        for one in sorted(granted):
-            yield from rights_of(one, catalog, ", who has granted a membership of it")
+        for grantor in sorted(_losing(current, target)) if current and target else ():
+            yield from rights_of(grantor, catalog, ", who has granted a membership of it")
         options = tuple(_options(current, target)) if target else ()
         is_altered = not current or not target or options or not groups
         if not own.createrole and (is_altered or not strict):
@@ -227,36 +238,45 @@ class Role(Object):
         yield from comment(f"ROLE {name}", current, declared)
 
 
+def _losing(current: Role, declared: Role) -> set[Exact]:
+    """Who has granted what a role loses."""
+    after = {one.role: one for one in declared.member_of}
+    return {
+        grantor
+        for one in current.member_of
+        for option in one.losing(after.get(one.role))
+        for grantor in one.by(option)
+    }
+
+
 def _granted(
     name: str, current: Iterable[Membership], declared: Iterable[Membership]
 ) -> Iterator[Statement]:
     there = {one.role: one for one in current}
-    stay = {one.role for one in declared}
-    for one in current:
-        if one.role not in stay:
-            for by in one.by:
-                yield Statement(f"REVOKE {quoted(one.role)} FROM {name}{by}")
+    after = {one.role: one for one in declared}
+    for before in current:
+        for option in before.losing(after.get(before.role)):
+            if option in {None, "admin"}:
+                what = "ADMIN OPTION FOR " if option else ""
+                change = f"REVOKE {what}{quoted(before.role)} FROM {name}"
+            else:
+                change = f"GRANT {quoted(before.role)} TO {name} WITH {str(option).upper()} FALSE"
+            for by in [f" GRANTED BY {quoted(one)}" for one in before.by(option)] or [""]:
+                yield Statement(f"{change}{by}")
     for one in declared:
-        before = there.get(one.role)
-        if before == one:
+        known = there.get(one.role)
+        gained = [each for each in _MEMBER if getattr(one, each) and not getattr(known, each, None)]
+        if known and not gained:
             continue
-        options = [
+        # In full, as it may come in addition to what others have granted.
+        options = ["ADMIN OPTION"] if "admin" in gained else []
+        options += [
             f"{option.upper()} {str(value).upper()}"
             for option in ("inherit", "set")
             if (value := getattr(one, option)) is not None
-            and value != (getattr(before, option) if before else None)
         ]
-        if before and before.admin and one.admin is False:
-            for by in before.by:
-                yield Statement(f"REVOKE ADMIN OPTION FOR {quoted(one.role)} FROM {name}{by}")
-        grant = f"GRANT {quoted(one.role)} TO {name}"
-        if one.admin and not (before and before.admin):
-            # As every version writes it, and so in a statement of its own.
-            yield Statement(f"{grant} WITH ADMIN OPTION{before.by[0] if before else ''}")
-        elif before is None and not options:
-            yield Statement(grant)
-        for by in (before.by if before else [""]) if options else ():
-            yield Statement(f"{grant} WITH {', '.join(options)}{by}")
+        how = f" WITH {', '.join(options)}" if options else ""
+        yield Statement(f"GRANT {quoted(one.role)} TO {name}{how}")
 
 
 def _options(current: Role | None, declared: Role) -> Iterator[str]:
@@ -282,7 +302,10 @@ QUERIES = {
                   FROM (SELECT a.member, a.roleid, bool_or(a.admin_option) AS admin,
                                bool_or((to_jsonb(a) ->> 'inherit_option')::boolean) AS inherit,
                                bool_or((to_jsonb(a) ->> 'set_option')::boolean) AS set,
-                               json_agg(a.grantor::int8 ORDER BY a.grantor) AS grantors
+                               json_agg(json_build_array(a.grantor::int8, a.admin_option,
+                                 (to_jsonb(a) ->> 'inherit_option')::boolean,
+                                 (to_jsonb(a) ->> 'set_option')::boolean)
+                                 ORDER BY a.grantor) AS grantors
                           FROM pg_auth_members a GROUP BY a.member, a.roleid) g
                  GROUP BY member) m ON m.member = r.oid"""
 }
@@ -307,7 +330,11 @@ def _membership(row: Row, catalog: Catalog) -> Membership:
     role, admin, inherit, set_, grantors = row
     # Before PostgreSQL 16 anybody's REVOKE takes a membership away.
     apart = catalog.version >= 160000
-    by = tuple(catalog.roles[one] for one in grantors if apart and one in catalog.roles)
+    by = {
+        catalog.roles[one]: {name for name, on in zip(_MEMBER, options, strict=True) if on}
+        for one, *options in grantors
+        if apart and one in catalog.roles
+    }
     return Membership(catalog.roles[role], admin=admin, inherit=inherit, set=set_, grantors=by)
 
 
