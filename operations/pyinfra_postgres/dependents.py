@@ -140,6 +140,28 @@ def of_table(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
     return _found(root, catalog, ask)
 
 
+def grouping_by(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
+    """What stands on a table's primary key, as a query does that groups by it and names more.
+
+    Not what the plan has changed: the server does not know of that.
+    """
+    found = ask.renamed(
+        f"""
+        SELECT DISTINCT jsonb_build_array(pg_describe_object(o.classid, o.objid, 0),
+                 CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized_view' END,
+                 (SELECT nspname FROM pg_namespace n WHERE n.oid = c.relnamespace), c.relname)
+          FROM pg_constraint k
+          JOIN pg_depend d ON d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid
+           AND d.deptype = 'n' AND d.classid IN ('pg_rewrite'::regclass, 'pg_proc'::regclass)
+          LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+          LEFT JOIN pg_class c ON c.oid = r.ev_class
+         CROSS JOIN LATERAL (SELECT CASE WHEN c.oid IS NULL THEN d.classid
+             ELSE 'pg_class'::regclass END, coalesce(c.oid, d.objid)) AS o(classid, objid)
+         WHERE k.contype = 'p' AND k.conrelid = {_oid("regclass", table)}"""
+    )
+    return sorted(title for title, *key in found if tuple(key) not in catalog.changed)
+
+
 def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
     """What depends on a function, and itself; `signature` has its name and argument types."""
     root = f"SELECT 'pg_proc'::regclass, to_regprocedure({literal(signature)})::oid, 0"

@@ -90,3 +90,50 @@ def test_one_that_is_declared_as_it_is_stays(database: Database) -> None:
     run(database, deploy).succeeded()
     assert database.rows(KEYS) == [("fk", "t")]
     assert run(database, deploy).succeeded().plan.changes == []
+
+
+GROUPED = """
+    CREATE TABLE t (id integer, b integer, n text, CONSTRAINT t_pkey PRIMARY KEY (id));
+    INSERT INTO t VALUES (1, 1, 'x');
+    CREATE VIEW v AS SELECT id, n, count(*) FROM t GROUP BY id;
+"""
+
+
+def with_key(*keys: pg.Constraint) -> Callable[[], object]:
+    return lambda: pg.table("t", constraints=keys)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        with_key(pg.PrimaryKey("id", include=["b"], name="t_pkey")),
+        with_key(pg.PrimaryKey("id", "b", name="other")),
+        with_key(pg.Constraint(name="t_pkey", present=False)),
+        lambda: pg.table("t", [pg.Column("id", present=False)]),
+    ],
+    ids=["another in its place", "another name and columns", "none", "its column goes"],
+)
+@one_version
+def test_a_key_by_which_a_view_groups_does_not_go(
+    declared: Callable[[], object], database: Database
+) -> None:
+    database.psql(GROUPED)
+    dump = database.dump()
+    said = run(database, declared, postgres_allow="t.id").refused().messages
+    assert "its primary key t_pkey can't go: view public.v groups by it" in said
+    assert database.dump() == dump
+
+
+@one_version
+def test_a_key_goes_where_the_view_no_longer_groups_by_it(database: Database) -> None:
+    database.psql(GROUPED)
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.view("v", "SELECT id, n, count(*) FROM t GROUP BY id, n")
+            pg.table("t", constraints=[pg.PrimaryKey("id", include=["b"], name="t_pkey")])
+
+    run(database, with_key(pg.PrimaryKey("id", name="key", renamed_from="t_pkey"))).succeeded()
+    run(database, with_key(pg.PrimaryKey("id", name="t_pkey", renamed_from="key"))).succeeded()
+    run(database, declared).succeeded()
+    assert run(database, declared).succeeded().plan.changes == []

@@ -265,6 +265,13 @@ def replaced(current: Table, declared: Table) -> set[str]:
     }
 
 
+def ends(one: Constraint, current: Table, declared: Table) -> bool:
+    """Whether a stored constraint goes, with another one in its place or without."""
+    stay = {each.name for each in declared.constraints}
+    stay |= {old.name for _, old in replacing(current, declared)}
+    return one.name in replaced(current, declared) or one.name not in stay
+
+
 def leaving(current: Table, declared: Table) -> set[str]:
     """The columns of a primary key whose place another one takes after the transaction."""
     return {

@@ -17,7 +17,7 @@ from .. import renames
 from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
-from ..dependents import of_table
+from ..dependents import grouping_by, of_table
 from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
@@ -367,6 +367,13 @@ class Table(Object):
         return of_table(self.name, catalog, ask).users(self.name, catalog)
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
+        gone = next((one for one in keys if table_constraints.ends(one, current, self)), None)
+        if gone and (users := grouping_by(self.name, catalog, ask)):
+            raise DeclarationError(
+                f"its primary key {quoted(gone.name or '')} can't go: {', '.join(users)} groups by "
+                "it. Before that drop it, or have it group by every column that it shows"
+            )
         there = {column.name for column in current.columns or ()}
         new = [column for column in self.columns or () if column.name not in there]
         pairs = differing(current.columns or (), self.columns or ())
