@@ -76,7 +76,7 @@ _OWN_SECTIONS = {
          WHERE {USER_SCHEMA} GROUP BY n.nspname""",
 }
 
-_SYSTEM = frozenset({"pg_catalog", "information_schema"})
+SYSTEM = frozenset({"pg_catalog", "information_schema"})
 _RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
 _RELATIONS = {
     "r": "table",
@@ -431,16 +431,16 @@ class Catalog:
                 return (
                     name in self.types
                     or name in self.relation_kinds
-                    or name.schema in {*_SYSTEM, *self.extended}
+                    or name.schema in {*SYSTEM, *self.extended}
                 )
             case "table":
-                return name in self.relation_kinds or name.schema in _SYSTEM
+                return name in self.relation_kinds or name.schema in SYSTEM
             case "function" if name.schema:
-                return name in self.functions or name.schema in {*_SYSTEM, *self.extended}
+                return name in self.functions or name.schema in {*SYSTEM, *self.extended}
             case "function":
                 return "public" in self.extended or Name("public", name.name) in self.functions
             case "schema":
-                system = name.name.startswith("pg_") or name.name in _SYSTEM
+                system = name.name.startswith("pg_") or name.name in SYSTEM
                 return system or (reference.kind, name.name) in self.objects
             case kind:
                 return (kind, name.name) in self.objects

@@ -266,6 +266,11 @@ def test_what_is_revoked_and_granted_in_one_plan(deploy: Deploy, roles: dict[str
         ("'SELEKT', on='t', to='postgres'", "no privilege SELEKT"),
         ("'SELECT', on='nope', to='postgres'", "public.nope, which does not exist"),
         ("'SELECT', on='t', to='nobody_here'", "role nobody_here, which does not exist"),
+        (
+            "'SELECT', on='pg_catalog.nope', to='postgres'",
+            "this server has no TABLE pg_catalog.nope",
+        ),
+        ("'EXECUTE', on='FUNCTION pg_catalog.now(int)', to='postgres'", "pg_catalog.now(integer)"),
         ("'SELECT', on='t; DROP TABLE t', to='postgres'", "what they are on like"),
         ("'USAGE', on='t', to='postgres'", "no privilege USAGE"),
     ],

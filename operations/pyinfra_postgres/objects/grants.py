@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 
 from ..acl import PUBLIC, Acl, all_privileges
 from ..arguments import Arguments
-from ..catalog import Catalog, Declared
+from ..catalog import SYSTEM, Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
@@ -533,7 +533,7 @@ _ACLS = {
 
 def _ask(target: Target, catalog: Catalog, ask: Ask) -> None:
     """Read what the catalog leaves out: what is PostgreSQL's own, aggregates, and functions of
-    extensions.
+    extensions. Raises DeclarationError where PostgreSQL itself has no such thing.
     """
     if target.kind not in _ACLS:
         return
@@ -542,6 +542,8 @@ def _ask(target: Target, catalog: Catalog, ask: Ask) -> None:
         "SELECT json_build_array(pg_get_userbyid(owner), acl::text, columns) "
         f"FROM (SELECT {query}) AS q(owner, acl, columns)"
     )
+    if not found and target.name[0] in SYSTEM:
+        raise DeclarationError(f"this server has no {target}: correct the name")
     for owner, acl, columns in found:
         own = Acl.read(target.kind, owner, acl, catalog.version)
         catalog.acls[target.kind, *target.name] = own
