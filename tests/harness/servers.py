@@ -271,7 +271,7 @@ class Database:
         return list(difflib.unified_diff(mine, theirs, lineterm="", n=2))
 
     def _dump_without_history(self) -> str:
-        # The order of columns and of grants, and names that follow no rename.
+        # The order of columns, grants and comments, and names that follow no rename.
 
         def sorted_lines(match: re.Match[str]) -> str:
             lines = sorted(line.rstrip(",") for line in match[2].splitlines())
@@ -283,11 +283,12 @@ class Database:
         dump = re.sub(r' CONSTRAINT ("([^"]|"")+"|\S+) NOT NULL', " NOT NULL", self.dump())
         dump = re.sub(r"(?ms)^(CREATE TABLE [^\n]* \()\n(.*?)\n\)", sorted_lines, dump)
         dump = re.sub(
-            r"(?m)(?:^GRANT .*\n)+",
+            r"(?m)(?:^(?:GRANT|ALTER TABLE ONLY .* ALTER COLUMN) .*\n+)+",
             lambda found: "".join(sorted(found[0].splitlines(keepends=True))),
             dump,
         )
-        return re.sub(r"(?m)^(CREATE STATISTICS .* ON )(.*?)(?= FROM )", sorted_names, dump)
+        dump = re.sub(r"(?m)^(CREATE STATISTICS .* ON )(.*?)(?= FROM )", sorted_names, dump)
+        return "".join(sorted(re.split(r"(?m)^--\n(?=-- )", dump)))
 
     def connect(self, **keywords: Any) -> psycopg.Connection[Any]:
         """A session of the test's own, as superuser; close it or use `with`."""
