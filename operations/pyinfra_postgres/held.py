@@ -44,12 +44,16 @@ def _held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
 
 
 def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
-    """The columns that a plan drops, and that something uses which it leaves as it is."""
+    """The columns that a plan drops, and that something uses which it leaves as it is.
+
+    The plan is told what uses them, so that what of that goes too goes before.
+    """
     catalog = session.catalog()
     ask = Questions(session, catalog, plan.is_renaming)
     dropped, catalog.dropped = catalog.dropped, {}
     for table, columns in dropped.items() if ask.in_time else ():
         found = of_columns(table, sorted(columns), catalog, ask).all
+        plan.users.update(one.key for one in found if one.key and one.key != ("table", *table))
         users = sorted(one.title for one in found if _stops(one, columns, catalog))
         if users:
             names = ", ".join(map(quoted, sorted(columns)))

@@ -195,11 +195,6 @@ class Object:
             return Reference("table", table)
         return Reference("schema", Name("", name.schema)) if isinstance(name, Name) else None
 
-    @property
-    def uses_columns(self) -> bool:
-        """Whether it may use columns of tables, which then don't use it."""
-        return isinstance(getattr(self, "table", None), Name)
-
     def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
         """What the object, as the catalog has it, holds and none of its declarations names."""
         return iter(())

@@ -208,15 +208,10 @@ class Change:
     """Whether the object, or a part of it, gets another name first."""
     is_quiet: bool = False
     """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
-    uses_columns: bool = False
-    """Whether columns may be what the object uses."""
+    key: tuple[str, ...] = ()
+    """What identifies the object in a catalog."""
     batch: int = 0
     """Which of the plan's operations it is of."""
-
-    @property
-    def removes_a_user(self) -> bool:
-        """Whether a column that goes may need it to have gone before."""
-        return self.action is Action.REMOVE and self.uses_columns
 
 
 @frozen
@@ -290,6 +285,8 @@ class Plan:
     changes: list[Change] = field(factory=list)
     gaps: list[Gap | Lack] = field(factory=list)
     refusals: list[Refusal] = field(factory=list)
+    users: set[tuple[str, ...]] = field(factory=set)
+    """The keys of what uses columns that go: where it goes too, it goes before them."""
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
 
@@ -336,12 +333,13 @@ class Plan:
         late: list[tuple[Change, Statement]] = []
         waiting = [(change, one) for change, one, when in self._prepared() if when is stage]
         last = max((place for place, (_, one) in enumerate(waiting) if one.first), default=0)
-        removed = (place for place, (one, _) in enumerate(waiting) if one.removes_a_user)
-        users = max(removed, default=0)
+        removed = {place for place, (one, _) in enumerate(waiting) if one.action is Action.REMOVE}
+        users = {place for place in removed if waiting[place][0].key in self.users}
         for place, (change, statement) in enumerate(waiting):
             is_first = statement.first or (statement.prepares and place < last)
-            is_used = change.action is Action.REMOVE and not change.uses_columns
-            if is_used and place > users:
+            # The columns may use what does not use them.
+            is_used = place in removed and place not in users
+            if is_used and place > max(users, default=0):
                 found += late
                 late = []
             if is_first:

@@ -175,7 +175,7 @@ class Planner:
             tuple(_fitting(statement, one, self.catalog) for statement in statements),
             bool(renamed),
             not renamed and _is_quiet(one, action, statements, self.catalog),
-            (step.current or one).uses_columns,
+            (step.current or one).key(),
         )
         if changes:  # Another name alone is in the catalog already.
             self._refuse(step, self._stored(step))

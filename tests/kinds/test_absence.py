@@ -147,6 +147,24 @@ def test_a_column_goes_when_what_is_declared_no_longer_uses_it(database: Databas
     assert columns(database) == "id size number"
 
 
+def test_what_does_not_use_a_column_goes_in_its_place(database: Database) -> None:
+    database.psql(
+        "CREATE VIEW other AS SELECT id FROM job; "
+        "CREATE FUNCTION f(other) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; "
+        "CREATE VIEW notes AS SELECT note FROM job"
+    )
+
+    def deploy() -> None:
+        with pg.transaction():
+            without("note")()
+            pg.view("notes", present=False)
+            pg.function("f", arguments="other", present=False)
+            pg.view("other", present=False)
+
+    run(database, deploy).succeeded()
+    assert columns(database) == "id size number"
+
+
 def test_what_uses_a_column_goes_before_it_and_what_it_uses_behind_it(database: Database) -> None:
     database.psql(
         "CREATE FUNCTION noted() RETURNS text LANGUAGE sql AS $$SELECT 'none'$$; "

@@ -141,10 +141,6 @@ class Function(Object):
         return words[:1] == ["return"] or words[:2] == ["begin", "atomic"]
 
     @property
-    def uses_columns(self) -> bool:
-        return self.has_sql_body
-
-    @property
     def signature(self) -> str:
         """Its name and the types of its arguments."""
         return f"{self.name}({identity(self.arguments)})"

@@ -112,10 +112,6 @@ class Privileges(Object):
     def exists(self) -> bool:
         return bool(self.held)
 
-    @property
-    def uses_columns(self) -> bool:
-        return True
-
     def key(self) -> Key:
         return (self.kind, self.target.kind, *self.target.name, self.grantee)
 

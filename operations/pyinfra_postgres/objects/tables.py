@@ -248,10 +248,6 @@ class Table(Object):
         return self.columns is not None
 
     @property
-    def uses_columns(self) -> bool:
-        return any(isinstance(one, ForeignKey) for one in self.constraints)
-
-    @property
     def claims(self) -> bool:
         on = (self.constraints, self.row_security, self.force_row_security, self.comment)
         return self.columns is not None or any(on) or bool(self.owner)

@@ -76,10 +76,6 @@ class _Query(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
-    @property
-    def uses_columns(self) -> bool:
-        return True
-
     def completed(self, catalog: Catalog, same: Same) -> Self | None:
         if self.query is None:
             raise DeclarationError("it does not exist: declare its query")
