@@ -42,6 +42,10 @@ ASKED = (
 WANTED = {
     "a table is dropped": {"ban-drop-table"},
     "a table with a foreign key is dropped": {"ban-drop-table"},
+    "a partition is removed": {"ban-drop-table"},
+    # Beside a default partition, or of it, PostgreSQL has no other way.
+    "a partition that is detached": {"require-concurrent-partition-detach"},
+    "a default partition that is detached": {"require-concurrent-partition-detach"},
     "a column becomes nullable": {"ban-drop-not-null"},
     "a default is dropped": {"ban-drop-default"},
     "a check is redefined": {"ban-drop-constraint"},  # in the transaction that adds the new one
