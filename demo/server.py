@@ -105,17 +105,20 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server if it runs, disconnecting its clients."""
-        pid_file = self.data / "postmaster.pid"
         if self.running():
-            pid = int(pid_file.read_text().split("\n", 1)[0])
-            for how in (signal.SIGINT, signal.SIGQUIT):  # fast, immediate
-                os.kill(pid, how)
-                if _comes_true(lambda: not pid_file.exists(), seconds=20):
-                    break
-            else:
-                raise ServerError(f"The server in {self.data} (process {pid}) does not stop.")
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # It ends by itself.
+                self._end()
         if (directory := self._socket_directory()) != self.data:
             shutil.rmtree(directory, ignore_errors=True)
+
+    def _end(self) -> None:
+        pid_file = self.data / "postmaster.pid"
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        for how in (signal.SIGINT, signal.SIGQUIT):  # fast, immediate
+            os.kill(pid, how)
+            if _comes_true(lambda: not pid_file.exists(), seconds=20):
+                return
+        raise ServerError(f"The server in {self.data} (process {pid}) does not stop.")
 
     def psql(self, *arguments: str, database: str = "postgres") -> str:
         """What psql prints for these arguments."""
