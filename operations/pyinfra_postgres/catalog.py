@@ -14,7 +14,7 @@ from datetime import date
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
-from attrs import field, mutable
+from attrs import field, frozen, mutable
 
 from . import rights
 from .acl import DEFAULTS, Acl
@@ -444,6 +444,17 @@ class Catalog:
                 return system or (reference.kind, name.name) in self.objects
             case kind:
                 return (kind, name.name) in self.objects
+
+
+@frozen
+class Taken:
+    """The names that the relations of a schema have, looked up one by one."""
+
+    schema: str
+    catalog: Catalog
+
+    def __contains__(self, name: object) -> bool:
+        return self.catalog.has_relation(Name(self.schema, str(name)))
 
 
 def _table_of(one: Object) -> Name | None:

@@ -13,7 +13,7 @@ from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import USER_SCHEMA, Catalog, Taken
 from ..converge import converge, declared
 from ..dependents import of_relation
 from ..errors import DeclarationError
@@ -172,15 +172,17 @@ class Sequence(Object):
 
 
 def widened(
-    types: Mapping[str | None, str], same: Same, catalog: Catalog
+    table: Name, types: Mapping[str | None, str], same: Same, catalog: Catalog
 ) -> Iterator[tuple[Sequence, Sequence]]:
-    """The sequences that end before their columns do, as they are and as they are to be.
+    """The sequences of a table that end before their columns do, as they are and are to be.
 
     `types` are those of serial columns, by their defaults.
     """
-    for one in catalog.of(Sequence) if types else ():
+    for one in catalog.on(table) if types else ():
+        if not isinstance(one, Sequence):
+            continue
         type_ = types.get(f"nextval({literal(str(one.name))}::regclass)")
-        if type_ and _RANGES[one.type] < _RANGES[type_]:
+        if type_ and _RANGES[one.type or "bigint"] < _RANGES[type_]:
             yield one, Sequence(one.name, type=type_).aligned(one, same, catalog)
 
 
@@ -192,7 +194,7 @@ def put_own(table: Name, column: Column, owner: str | None, catalog: Catalog) ->
     for one in catalog.on(table):
         if isinstance(one, Sequence) and one.owned_by == own:
             catalog.remove(one)  # The identity takes its place.
-    taken = catalog.names_in(table.schema)
+    taken = Taken(table.schema, catalog)
     name = Name(table.schema, chosen_name(table.name, column.name, "seq", taken))
     one = Sequence(
         name,

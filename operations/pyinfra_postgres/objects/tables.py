@@ -316,7 +316,7 @@ class Table(Object):
         }
         serial = {name for name, column in declared.items() if column.serial}
         types = {column.default: column.type for column in columns if column.name in serial}
-        sequences = tuple(widened(types, same, catalog))
+        sequences = tuple(widened(self.name, types, same, catalog))
         names = {one.name for one in constraints}
         owed = [
             one
