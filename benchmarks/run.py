@@ -100,7 +100,7 @@ def many_tables(server: TestServer, runs: int) -> None:
         return _elapsed(lambda: _psql(server, database, script))
 
     print(f"first apply of {len(script)} bytes of SQL ", end="")
-    report("many tables: first apply / psql -1 -f", alternating(runs, applied, with_psql), 2)
+    report("many tables: first apply / psql -1 -f", alternating(runs, applied, with_psql), 2.5)
     databases.remove()
 
     database = databases()
