@@ -46,6 +46,9 @@ PINS = (
     "DO $pin$ BEGIN IF current_setting('transaction_timeout', true) <> '0' "
     "THEN SET LOCAL transaction_timeout = 0; END IF; END $pin$",
 )
+IN_PUBLIC = "SET LOCAL search_path = public"
+USERS_PINS = (*(pin for pin in PINS if pin != FULL_NAMES), IN_PUBLIC)
+"""The same for the user's own SQL, in which unqualified names are in `public`."""
 ALL_ROWS = "SET LOCAL row_security = off"
 """Has a query fail that row security would filter: what is not seen is not gone."""
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"

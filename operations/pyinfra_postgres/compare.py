@@ -15,6 +15,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -201,12 +202,13 @@ class Comparison:
 
     def is_readable(self, one: Reading) -> bool:
         """Whether the server has all relations that a fragment names, as they will be."""
-        if one.text is None or isinstance(one.text, Exact) or self.catalog.standby:
+        catalog = self.catalog
+        if one.text is None or isinstance(one.text, Exact) or catalog.standby or catalog.renames:
             return False
-        names = {reference.name for reference in _tables(one.text)}
-        names |= {one.on} if one.on else set()
-        changing = self.catalog.created | self.catalog.altered
-        return names <= self.catalog.oids.keys() - changing and not self.catalog.renames
+        return all(
+            name in catalog.oids and name not in catalog.created and name not in catalog.altered
+            for name in _relations(one.text, one.on)
+        )
 
     def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
         """The first that is equal; where there is one, the others' pairs need not be asked."""
@@ -234,8 +236,7 @@ class Comparison:
         """The relations that a pair names and the plan changes."""
         if not self.catalog.altered:
             return set()
-        names = {reference.name for reference in _tables(pair.declared)} | {pair.on}
-        return {name for name in names if name in self.catalog.altered}
+        return _relations(pair.declared, pair.on) & self.catalog.altered
 
     def _reads_all_of_what_changes(self, pair: Pair) -> bool:
         """Whether a query has all columns of a relation that the plan gives others."""
@@ -358,8 +359,7 @@ class Comparison:
         raise HostError(f"the server could not compare definitions: {answer.failure}{remedy}")
 
     def _key(self, pair: Pair) -> str:
-        tables = {reference.name for reference in _tables(pair.declared)} | {pair.on}
-        shapes = sorted(self.catalog.shape(table) for table in tables if table)
+        shapes = sorted(map(self.catalog.shape, _relations(pair.declared, pair.on)))
         said = [pair.template, pair.declared, pair.stored]
         if pair.signature:
             said += ["of", *pair.signature]
@@ -404,11 +404,12 @@ def _distinct(signature: str) -> str:
     return f"{signature[:place]}{comma}pyinfra_postgres_probe tid{signature[place:]}"
 
 
-def _tables(text: str) -> Iterator[Any]:
-    try:
-        yield from (one for one in expression_references(text) if one.kind == "table")
-    except DeclarationError:
-        return
+def _relations(text: str, on: Name | None) -> set[Name]:
+    """The relations that a fragment names, and the one whose columns it names."""
+    found = {on} if on else set()
+    with suppress(DeclarationError):
+        found |= {one.name for one in expression_references(text) if one.kind == "table"}
+    return found
 
 
 def _unmarked(body: str, nonce: str) -> Iterator[tuple[int, str]]:

@@ -162,7 +162,7 @@ class Connection:
         answer = Answer()
         for number, message in enumerate(messages):
             started(number)
-            found = self._send(message, first) if number else self._begin(message)
+            found = self._send(message, first) if number else self._send_first(message)
             rows = answer.rows + found.rows
             answer = Answer(rows, found.failure, found.transaction or answer.transaction)
             if answer.failure:
@@ -187,7 +187,7 @@ class Connection:
         assert self.session
         return self.session.pgconn.parameter_status(_CONFORMING) == b"off"
 
-    def _begin(self, statements: Sequence[str]) -> Answer:
+    def _send_first(self, statements: Sequence[str]) -> Answer:
         """Send a script's first message, on a new connection where this one was lost."""
         assert self.session
         known_as_lost = self.session.closed

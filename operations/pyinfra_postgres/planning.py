@@ -216,8 +216,7 @@ class Planner:
             return
         one, target, catalog = step.declaration, step.target, self.catalog
         noted = Declared(step.item.operation, one, target)
-        keys = {one.key(): None, target.key() if target else one.key(): None}
-        for key in keys:
+        for key in {one.key(), (target or one).key()}:
             catalog.declared.setdefault(key, []).append(noted)
         for key in one.names() if catalog.former else ():
             if key in catalog.former:
@@ -405,9 +404,10 @@ def _is_quiet(
     own = [ref.name for ref in (*one.provides(), *([holder] if holder else []))]
     if action is not Action.CREATE and catalog.created.isdisjoint(own):
         return False
-    there = catalog.relation_kinds.keys() - catalog.created
+    locked = (lock.relation for statement in statements for lock in statement.locks)
     return action is not Action.RUN and not any(
-        lock.relation in there for statement in statements for lock in statement.locks
+        relation in catalog.relation_kinds and relation not in catalog.created
+        for relation in locked
     )
 
 

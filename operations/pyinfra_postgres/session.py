@@ -203,8 +203,8 @@ class Session:
 
         They are read behind renames that are rolled back, where these can be done already.
         """
-        begin = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
-        head = [*(begin if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
+        renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
+        head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
@@ -218,8 +218,8 @@ class Session:
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
-        head = ["BEGIN READ WRITE", *catalogs.PINS, "SET LOCAL search_path = public"]
-        head += [catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = '{lock_timeout}'"]
+        head = ["BEGIN READ WRITE", *catalogs.USERS_PINS, catalogs.ALL_ROWS]
+        head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         answer = self.read([*head, *statements, "ROLLBACK"])
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)

@@ -165,12 +165,7 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
 
 def _settings(lock_timeout: int) -> list[str]:
     """What a transaction sets for itself."""
-    return [
-        *(pin for pin in catalogs.PINS if "search_path" not in pin),
-        "SET LOCAL search_path = public",
-        catalogs.ALL_ROWS,
-        f"SET LOCAL lock_timeout = {lock_timeout}",
-    ]
+    return [*catalogs.USERS_PINS, catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
 
 
 def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from .catalog import Catalog
+from .catalog import IN_PUBLIC, Catalog
 from .names import Exact, Name, literal
 from .parse import Reference
 
 if TYPE_CHECKING:
     from .kind import Ask
 
-USERS_PATH = "SET LOCAL search_path = public;\n"
+USERS_PATH = f"{IN_PUBLIC};\n"
 """Before a query that holds the user's own SQL, in which unqualified names are in `public`."""
 # Stable for the server, but of another value in every transaction.
 _CLOCKS = frozenset({"now", "transaction_timestamp", "statement_timestamp"})

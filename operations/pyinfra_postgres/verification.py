@@ -42,12 +42,7 @@ from .session import Session
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _MARK = "pyinfra-postgres answer "
-_HEAD = (
-    "BEGIN READ WRITE",
-    *(pin for pin in catalogs.PINS if "search_path" not in pin),
-    "SET LOCAL search_path = public",
-    "SET LOCAL lock_timeout = '10s'",
-)
+_HEAD = ("BEGIN READ WRITE", *catalogs.USERS_PINS, "SET LOCAL lock_timeout = '10s'")
 _WITH_ROWS = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _SHOWN_LINES = 8
 _LONGEST_LINE = 160

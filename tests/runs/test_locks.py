@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from harness import Database, Platform, Project, finished, one_version, until
+from harness import Database, Platform, Project, Run, finished, one_version, until
 
 LOCK_KEY = "1886220904, 1"
 
@@ -325,6 +325,15 @@ def test_what_somebody_else_builds_is_refused(
     assert f"session {pid} is building public.i right now: run again when it has ended" in output
 
 
+def overtaken(project: Project, database: Database, sql: str, *options: str) -> Run:
+    """A run that waits for the deploy lock while another session changes the database."""
+    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
+        process = project.start("inventory.py", "deploy.py", "-y", *options)
+        until(lambda: sent(database, "pg_try_advisory_lock"))
+        database.psql(sql)
+    return finished(process)
+
+
 def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -> None:
     project.inventory({"one": database.dsn})
     project.deploy(
@@ -334,11 +343,7 @@ def test_a_deploy_that_waited_plans_anew(project: Project, database: Database) -
             pg.table("u", [pg.Column("a", "integer")])
         """
     )
-    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
-        process = project.start()
-        until(lambda: sent(database, "pg_try_advisory_lock"))
-        database.psql("CREATE TABLE t (a integer)")
-    output = finished(process).succeeded().output
+    output = overtaken(project, database, "CREATE TABLE t (a integer)").succeeded().output
     assert "waiting for the deploy of observer" in output
     assert "the catalog has changed since the plan was made: planning anew" in output
     assert database.psql("SELECT a, b FROM t") == ""
@@ -351,11 +356,7 @@ def test_a_plan_that_is_made_anew_finds_what_uses_a_column_by_now(
     database.psql("CREATE TABLE t (a integer, b integer)")
     project.inventory({"one": database.dsn})
     project.deploy('pg.table("t", [pg.Column("a", present=False)])\n')
-    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
-        process = project.start()
-        until(lambda: sent(database, "pg_try_advisory_lock"))
-        database.psql("CREATE VIEW v AS SELECT a FROM t")
-    output = finished(process).failed().output
+    output = overtaken(project, database, "CREATE VIEW v AS SELECT a FROM t").failed().output
     assert "its a is used by view public.v: remove or change that too" in output
 
 
@@ -374,11 +375,9 @@ def test_a_plan_that_is_made_anew_asks_for_names_in_the_same_order(
             pg.table("task", [pg.Column("state", "state")], renamed_from="job")
         """
     )
-    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
-        process = project.start("inventory.py", "deploy.py", "-y", "--data", "postgres_allow=state")
-        until(lambda: sent(database, "pg_try_advisory_lock"))
-        database.psql("CREATE TABLE other (a integer)")
-    output = finished(process).succeeded().output
+    options = ("--data", "postgres_allow=state")
+    run = overtaken(project, database, "CREATE TABLE other (a integer)", *options)
+    output = run.succeeded().output
     assert "the catalog has changed since the plan was made: planning anew" in output
     assert database.psql("SELECT state, enum_range(state) FROM task") == "done|{done,new}"
 
@@ -403,9 +402,5 @@ def test_a_plan_that_became_impossible_while_waiting_is_refused(
     database.psql("CREATE TABLE t (a integer)")
     project.inventory({"one": database.dsn})
     project.deploy('pg.index("i", "t", ["a"])\n')
-    with database.holding(f"SELECT pg_advisory_lock({LOCK_KEY})"):
-        process = project.start()
-        until(lambda: sent(database, "pg_try_advisory_lock"))
-        database.psql("DROP TABLE t")
-    output = finished(process).failed().output
+    output = overtaken(project, database, "DROP TABLE t").failed().output
     assert "index public.i needs table public.t, which does not exist" in output

@@ -223,10 +223,10 @@ class Column:
                 changes |= {"default": current.default, "serial": False}
         elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif type_ == current.type and same(_cast(type_), self.default, current.default):
+        elif type_ == current.type and same(cast_template(type_), self.default, current.default):
             changes["default"] = current.default
         if self.generated is not None:
-            read = f"{_cast(current.type)} FROM ONLY {table}"
+            read = f"{cast_template(current.type)} FROM ONLY {table}"
             if same(read, self.generated, current.generated, table):
                 changes["generated"] = current.generated
         aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
@@ -250,7 +250,8 @@ class Column:
         return theirs if unqualified and current.collation == theirs else self.collation
 
 
-def _cast(type_: str) -> str:
+def cast_template(type_: str) -> str:
+    """Where the server reads a default of a column of a type."""
     return f"SELECT CAST(({{}}) AS {type_})"
 
 

@@ -24,7 +24,7 @@ from ..parse import (
     statement,
 )
 from ..plan import Hazard, Lock, Mode, Stage, Statement
-from .elements import Element, aligned_element
+from .elements import Element, aligned_element, condition_template
 
 if TYPE_CHECKING:
     from .foreign_keys import Dependent
@@ -366,16 +366,11 @@ class Check(Constraint):
     def requires(self) -> Iterator[Reference]:
         return declared_references(self.expression)
 
-    @staticmethod
-    def template(table: Name) -> str:
-        """Where the server reads its expression."""
-        return f"SELECT 1 FROM ONLY {table} WHERE ({{}})"
-
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         return (
             isinstance(current, Check)
             and (self.no_inherit, self.enforced) == (current.no_inherit, current.enforced)
-            and same(self.template(table), self.expression, current.expression, table)
+            and same(condition_template(table), self.expression, current.expression, table)
         )
 
 
@@ -462,7 +457,7 @@ class Exclude(Constraint):
             (aligned_element(mine, other, same, table), operator)
             for (mine, operator), (other, _) in zip(self.elements, current.elements, strict=True)
         ]
-        where = f"SELECT 1 FROM ONLY {table} WHERE ({{}})"
+        where = condition_template(table)
         equal = self.evolved(
             elements=elements,
             where=current.where if same(where, self.where, current.where, table) else self.where,

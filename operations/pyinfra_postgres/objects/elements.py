@@ -114,6 +114,11 @@ def expression_template(table: Name) -> str:
     return f"SELECT ({{}}) FROM ONLY {table}"
 
 
+def condition_template(table: Name) -> str:
+    """Where the server reads a condition over a table's columns."""
+    return f"SELECT 1 FROM ONLY {table} WHERE ({{}})"
+
+
 def aligned_element(declared: Element, current: Element, same: Same, table: Name) -> Element:
     """A declared element, with what equals the stored one written as it is there."""
     changes: dict[str, Any] = {}

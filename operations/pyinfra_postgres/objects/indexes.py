@@ -37,7 +37,7 @@ from ..parse import (
 )
 from ..plan import Stage, Statement
 from . import foreign_keys, index_builds
-from .elements import Element, aligned_element, expression_template
+from .elements import Element, aligned_element, condition_template, expression_template
 from .foreign_keys import Dependent
 from .index_builds import Swap
 from .known_columns import check_columns
@@ -219,14 +219,10 @@ class Index(Object):
         texts = [*(one.expression for one in self.columns), self.where]
         check_columns(self.table, catalog, named, texts)
 
-    @property
-    def _predicate(self) -> str:
-        return f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
-
     def readings(self, current: Self | None) -> Iterator[Reading]:
         for one in self.columns:
             yield Reading(expression_template(self.table), one.expression, self.table)
-        yield Reading(self._predicate, self.where, self.table)
+        yield Reading(condition_template(self.table), self.where, self.table)
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
@@ -254,7 +250,7 @@ class Index(Object):
                 for one, other in zip(elements, current.columns, strict=True)
             )
         where = self.where
-        if same(self._predicate, self.where, current.where, self.table):
+        if same(condition_template(self.table), self.where, current.where, self.table):
             where = current.where
         changes: dict[str, Any] = {
             "columns": elements,

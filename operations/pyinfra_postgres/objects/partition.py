@@ -20,13 +20,13 @@ from ..kind import Ask, Key, Object, Objection, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed
-from ..plan import Hazard, Lock, Loss, Mode, Stage, Statement, together
+from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from . import index_builds, keys
 from .constraints import Check, PrimaryKey, Unique, validated
 from .indexes import Index
 from .partition_bounds import Bound
-from .partitions import Partition, partition_of
-from .tables import Table
+from .partitions import Partition, partition_of, removed
+from .tables import Table, row_security
 
 
 def _values(text: str | None) -> str | None:
@@ -217,9 +217,7 @@ class AnyPartition(Object):
         if declared is None:
             assert current
             if current.attached:
-                losses = (Loss("partition", current.name),)
-                locks = (Lock(current.of, only=True), Lock(current.name))
-                yield Statement(f"DROP TABLE {current.name}", locks=locks, losses=losses)
+                yield removed(current.of, current.name)
             return
         if current is None:
             yield from _created(declared)
@@ -242,13 +240,7 @@ class AnyPartition(Object):
                 f"an interrupted run has begun to detach it from {current.of}: detach it, with "
                 "attached=False, and attach it again"
             )
-        secured = bool(current and current.row_security)
-        if declared.row_security is not None and declared.row_security != secured:
-            verb = "ENABLE" if declared.row_security else "DISABLE"
-            yield Statement(
-                f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
-                locks=Lock(declared.name, only=True) if current else None,
-            )
+        yield from row_security(current, declared)
 
 
 def _created(declared: AnyPartition) -> Iterator[Statement]:

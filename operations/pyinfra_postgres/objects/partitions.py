@@ -23,7 +23,7 @@ from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
 from ..parse import Reference, statement
 from ..plan import Hazard, Lock, Loss, Statement
 from .constraints import Check, ForeignKey
-from .tables import Table
+from .tables import Table, row_security
 from .triggers import Trigger
 
 _MOST = 10_000
@@ -244,9 +244,7 @@ class Partition(Object):
         """CREATE a partition; rows that wait for it in the default partition move into it."""
         if declared is None:
             assert current
-            losses = (Loss(current.kind, current.name),)
-            locks = (Lock(current.parent, only=True), Lock(current.name))
-            yield Statement(f"DROP TABLE {current.name}", locks=locks, losses=losses)
+            yield removed(current.parent, current.name)
             return
         if current is None:
             if declared.obstacle:
@@ -258,13 +256,13 @@ class Partition(Object):
                 f"it exists as a partition of {current.parent} {current.bound}, and is declared "
                 f"as one of {declared.parent} {declared.bound}: detach it first"
             )
-        secured = bool(current and current.row_security)
-        if declared.row_security is not None and declared.row_security != secured:
-            verb = "ENABLE" if declared.row_security else "DISABLE"
-            yield Statement(
-                f"ALTER TABLE {declared.name} {verb} ROW LEVEL SECURITY",
-                locks=Lock(declared.name, only=True) if current else None,
-            )
+        yield from row_security(current, declared)
+
+
+def removed(parent: Name, name: Name) -> Statement:
+    """Drop a partition with its rows."""
+    locks = (Lock(parent, only=True), Lock(name))
+    return Statement(f"DROP TABLE {name}", locks=locks, losses=(Loss("partition", name),))
 
 
 def _created(declared: Partition) -> Iterator[Statement]:

@@ -29,6 +29,7 @@ from ..names import (
 )
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
 from ..plan import Lock, Statement
+from .elements import condition_template
 from .known_columns import check_columns
 
 _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
@@ -100,19 +101,16 @@ class Policy(Object):
         yield from role_references(*self.roles)
         yield from declared_references(self.using, self.check)
 
-    @property
-    def _template(self) -> str:
-        return f"SELECT 1 FROM ONLY {self.table} WHERE ({{}})"
-
     def readings(self, current: Self | None) -> Iterator[Reading]:
         for text in (self.using, self.check):
-            yield Reading(self._template, text, self.table)
+            yield Reading(condition_template(self.table), text, self.table)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         using, check = self.using, self.check
-        if same(self._template, using, current.using, self.table):
+        template = condition_template(self.table)
+        if same(template, using, current.using, self.table):
             using = current.using
-        if same(self._template, check, current.check, self.table):
+        if same(template, check, current.check, self.table):
             check = current.check
         return evolve(self, using=using, check=check, comment=either(self.comment, current.comment))
 

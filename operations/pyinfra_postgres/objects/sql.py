@@ -14,7 +14,7 @@ from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
 from ..arguments import Arguments
-from ..catalog import PINS, Catalog
+from ..catalog import USERS_PINS, Catalog
 from ..compare import PENDING
 from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
@@ -36,11 +36,7 @@ _NEVER_IN_A_TRANSACTION = frozenset(
 )
 _SETS = re.compile(r"VariableSetStmt|set_config|DoStmt")
 # What the transaction has set, by the parameter's name.
-_OWN = {
-    name.lower(): pin
-    for pin in (*PINS, "SET LOCAL search_path = public")
-    for name in re.findall(r"SET LOCAL (\w+)", pin)
-}
+_OWN = {name.lower(): pin for pin in USERS_PINS for name in re.findall(r"SET LOCAL (\w+)", pin)}
 _WHOLE_REINDEX = frozenset(
     {"REINDEX_OBJECT_SCHEMA", "REINDEX_OBJECT_SYSTEM", "REINDEX_OBJECT_DATABASE"}
 )

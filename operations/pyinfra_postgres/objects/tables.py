@@ -40,10 +40,10 @@ from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
 from . import foreign_keys, heirs, index_builds, objections, table_constraints
-from .columns import Column, changed, not_null_check, released
+from .columns import Column, cast_template, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
-from .elements import Element, aligned_element, key_elements
+from .elements import Element, aligned_element, condition_template, key_elements
 from .foreign_keys import Dependent
 from .heirs import inheriting
 from .indexes import Index
@@ -388,13 +388,13 @@ class Table(Object):
         if current is None:
             return
         for column in self.columns or ():
-            yield Reading(f"SELECT CAST(({{}}) AS {column.type})", column.default, self.name)
+            yield Reading(cast_template(column.type), column.default, self.name)
         before, after = (
             [(column.name, column.type) for column in one.columns or ()] for one in (current, self)
         )
         for one in self.constraints if before == after else ():
             if isinstance(one, Check):
-                yield Reading(one.template(self.name), one.expression, self.name)
+                yield Reading(condition_template(self.name), one.expression, self.name)
 
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         return objections.to_table(current, self, catalog) if current else iter(())
@@ -451,12 +451,8 @@ class Table(Object):
                 yield from column.beside(name, None)
         else:
             yield from _altered(current, declared)
-        for what in ("row_security", "force_row_security"):
-            wanted, is_on = getattr(declared, what), bool(current and getattr(current, what))
-            if wanted is not None and wanted != is_on:
-                verb = _SWITCH[what][wanted]
-                locks = Lock(name, only=True) if current else None
-                yield Statement(f"ALTER {target} {verb} ROW LEVEL SECURITY", locks=locks)
+        for what in _SWITCH:
+            yield from row_security(current, declared, what)
         yield from owner(target, current, declared, name)
         yield from comment(target, current, declared, name)
 
@@ -477,6 +473,16 @@ _SWITCH = {
     "row_security": {True: "ENABLE", False: "DISABLE"},
     "force_row_security": {True: "FORCE", False: "NO FORCE"},
 }
+
+
+def row_security(current: Any, declared: Any, what: str = "row_security") -> Iterator[Statement]:
+    """Switch row security of a table or partition, which is None where it is new."""
+    wanted, is_on = getattr(declared, what), bool(current and getattr(current, what))
+    if wanted is not None and wanted != is_on:
+        yield Statement(
+            f"ALTER TABLE {declared.name} {_SWITCH[what][wanted]} ROW LEVEL SECURITY",
+            locks=Lock(declared.name, only=True) if current else None,
+        )
 
 
 def _created(declared: Table) -> Iterator[Statement]:
