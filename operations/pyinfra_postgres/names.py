@@ -11,18 +11,15 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from pglast import keywords
 from psycopg import DataError, sql
 
+from . import libpg_query
 from .errors import DeclarationError
 
 MAX_BYTES = 63
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\W\d][\w$]*))\s*')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
-_QUOTED_KEYWORDS = (
-    keywords.RESERVED_KEYWORDS | keywords.TYPE_FUNC_NAME_KEYWORDS | keywords.COL_NAME_KEYWORDS
-)
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -121,8 +118,10 @@ def identifiers(texts: str | Iterable[str]) -> tuple[Exact, ...]:
 @lru_cache(maxsize=65536)
 def quoted(name: str) -> str:
     """The name as SQL needs it: quoted only where it must be."""
-    if _PLAIN.fullmatch(name) and name not in _QUOTED_KEYWORDS:
-        return name
+    if _PLAIN.fullmatch(name):
+        (token,) = libpg_query.scan(name)
+        if not token.is_keyword:
+            return name
     return sql.Identifier(name).as_string()
 
 

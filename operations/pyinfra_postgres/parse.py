@@ -1,4 +1,4 @@
-"""Reading SQL fragments with PostgreSQL's own parser (pglast).
+"""Reading SQL fragments with PostgreSQL's own parser.
 
 Pure: no I/O, no pyinfra state. Nothing here prints a tree back as SQL: that changes statements
 silently, so texts are sliced from their source.
@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
-from pglast.parser import ParseError, parse_sql_json, scan
-
+from . import libpg_query
 from .errors import DeclarationError
+from .libpg_query import ParseError
 from .names import Exact, Name, literal, quoted
 
 Node: TypeAlias = dict[str, Any]
@@ -121,18 +122,15 @@ def _trees(parsed: str) -> tuple[Node, ...]:
 
 def _parsed(text: str, shown: str | None = None) -> str:
     """The JSON of the statements in `text`; an error shows it, or what is given for that."""
-    if "\x00" in text:
-        reason = "a NUL (0x00) byte, which PostgreSQL stores in no text,"
-    else:
-        try:
-            return parse_sql_json(text)
-        except ParseError as error:
-            reason = error.args[0]
-    raise DeclarationError(f"{reason} in {_short(text if shown is None else shown)!r}")
+    try:
+        return libpg_query.parse(text)
+    except ParseError as error:
+        shown = text if shown is None else shown
+        raise DeclarationError(f"{error} in {_short(shown)!r}") from None
 
 
 # Inside a string of the JSON these quotes would be escaped.
-_POSITIONS = r'"(?:(?:stmt_|name_)?location|stmt_len|(?:rexpr_)?list_(?:start|end))":-?\d+'
+_POSITIONS = r'"(?:(?:[a-z]+_)?location|stmt_len|(?:rexpr_)?list_(?:start|end))":-?\d+'
 _FIRST_POSITION = re.compile(rf"{{{_POSITIONS},?")
 _POSITION = re.compile(rf",{_POSITIONS}")
 
@@ -473,9 +471,8 @@ def _function_reference(funcname: list[Node]) -> Reference:
 
 
 class Token(NamedTuple):
-    """A token of SQL: its kind, its text in lower case, and its place in characters."""
+    """A token of SQL: its text in lower case, and its place in characters."""
 
-    kind: str
     text: str
     start: int
     end: int
@@ -484,14 +481,21 @@ class Token(NamedTuple):
 def tokens(text: str) -> list[Token]:
     """The tokens of `text`, without comments."""
     try:
-        found = scan(str(text))  # It takes no subclass.
+        found = libpg_query.scan(text)
     except ParseError as error:
-        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
-    return [
-        Token(item.name, text[item.start : item.end + 1].lower(), item.start, item.end + 1)
-        for item in found
-        if not item.name.endswith("COMMENT")
-    ]
+        raise DeclarationError(f"{error} in {_short(text)!r}") from None
+    places = range(len(text) + 1) if text.isascii() else _characters(text)
+    all_tokens = (
+        Token(text[places[start] : places[end]].lower(), places[start], places[end])
+        for start, end, _ in found
+    )
+    return [one for one in all_tokens if not one.text.startswith(("--", "/*"))]
+
+
+def _characters(text: str) -> dict[int, int]:
+    """The place in characters of each place in bytes."""
+    lengths = (len(letter.encode()) for letter in text)
+    return {place: count for count, place in enumerate(accumulate(lengths, initial=0))}
 
 
 def closing(found: list[Token], opening: int) -> int:

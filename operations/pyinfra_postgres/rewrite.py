@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias, cast
 
-from pglast import scan
-from pglast.parser import ParseError, parse_sql_json
-
+from . import libpg_query
 from .errors import DeclarationError
+from .libpg_query import ParseError
 from .names import Name, listed, literal, quoted, split
 from .parse import Node, Reference
 
@@ -154,18 +153,13 @@ class _Parsed(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _parsed(text: str) -> _Parsed:
-    return _Parsed(text, _tokens(text), json.loads(parse_sql_json(text)))
+    return _Parsed(text, _tokens(text), json.loads(libpg_query.parse(text)))
 
 
 def _tokens(text: str) -> list[_Edit]:
     """The tokens with their places in bytes, as the parser counts them."""
-    places = [0]
-    for letter in text:
-        places.append(places[-1] + len(letter.encode()))
-    return [
-        (places[one.start], places[one.end + 1], text[one.start : one.end + 1])
-        for one in scan(str(text))
-    ]
+    source = text.encode()
+    return [(start, end, source[start:end].decode()) for start, end, _ in libpg_query.scan(text)]
 
 
 def _applied(text: str, edits: Iterable[_Edit]) -> str:

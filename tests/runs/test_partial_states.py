@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pglast
+import postgast
 import pytest
 
 from harness import NEWEST, Database, Databases, Platform, Project, TestServer
@@ -29,7 +29,7 @@ class Way:
 def statements_of(script: str) -> list[str]:
     """The statements of a message that change the database, as PostgreSQL's parser splits them."""
     frame = re.compile(r"(BEGIN|COMMIT|SET LOCAL)\b")
-    return [one for one in pglast.split(script) if not frame.match(one)]
+    return [one for one in postgast.split(script) if not frame.match(one)]
 
 
 @pytest.fixture

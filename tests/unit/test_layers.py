@@ -47,3 +47,8 @@ def test_no_module_uses_one_below_it() -> None:
         if known[other] > known["objects" if path.parent != PACKAGE else path.stem]
     ]
     assert wrong == []
+
+
+def test_one_module_knows_the_parser() -> None:
+    sources = (path for path in PACKAGE.parent.rglob("*.py") if "postgast" in path.read_text())
+    assert [path.stem for path in sources] == ["libpg_query"]

@@ -196,6 +196,6 @@ def _constants(sql: str, name: Name) -> Iterator[str]:
     type_ = re.compile(rf'{re.escape(str(name))}(?![\w"])(\[\])?')
     for constant, cast in pairwise(tokens(sql)):
         found = type_.match(sql, cast.end)
-        if constant.kind == "SCONST" and cast.text == "::" and found:
+        if constant.text.startswith("'") and cast.text == "::" and found:
             text = sql[constant.start + 1 : constant.end - 1].replace("''", "'")
             yield from array_items(text) if found[1] else (text,)
