@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from attrs import field, frozen
 from pyinfra import logger
 
@@ -24,7 +24,7 @@ ADDRESS = "NEON_API_HOST"
 ORGANIZATION = "NEON_ORG_ID"
 
 _PUBLIC = "https://console.neon.tech/api/v2"
-_TIMEOUT = httpx.Timeout(30, connect=10)
+_TIMEOUT = httpx2.Timeout(30, connect=10)
 _ATTEMPTS = 8
 _LONGEST_DELAY = 30.0
 _PAGE = 100
@@ -36,8 +36,8 @@ _FOR_THE_MOMENT = _NOT_BEGUN | {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_LOST = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_LOST = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
 _IDEMPOTENT = frozenset({"GET", "DELETE"})
 _OPERATION_PATIENCE = 300.0
 _ENDED_WELL = frozenset({"finished", "skipped"})
@@ -112,7 +112,7 @@ class Database:
 class Neon:
     """A client, with timeouts, and bounded retries of what may be repeated."""
 
-    _client: httpx.Client = field(repr=False)
+    _client: httpx2.Client = field(repr=False)
     _organization: str | None = None
     _say: Callable[[str], None] = logger.info
     """Told of every retry."""
@@ -131,7 +131,7 @@ class Neon:
         address = os.environ.get(ADDRESS) or _PUBLIC
         if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
             raise NeonError(f"{ADDRESS} must begin with https://, or the key would be readable")
-        client = httpx.Client(
+        client = httpx2.Client(
             base_url=address,
             headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
             timeout=_TIMEOUT,
@@ -266,7 +266,7 @@ class Neon:
             response = None
             try:
                 response = self._client.request(method, path, params=given, json=body)
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 again = isinstance(error, _LOST if repeatable else _NOT_SENT)
                 reason = f"Neon's API at {self._client.base_url}: {_reason(error)}"
                 status = None
@@ -282,7 +282,7 @@ class Neon:
             time.sleep(delay)
         raise AssertionError("unreachable")
 
-    def _pause(self, attempt: int, response: httpx.Response | None) -> float:
+    def _pause(self, attempt: int, response: httpx2.Response | None) -> float:
         """Seconds until the next try: what the server asks for, else more each time."""
         asked = response.headers.get("Retry-After", "") if response is not None else ""
         if asked.isdecimal():
@@ -295,7 +295,7 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _json(response: httpx.Response) -> dict[str, Any]:
+def _json(response: httpx2.Response) -> dict[str, Any]:
     if response.status_code == HTTPStatus.NO_CONTENT:
         return {}
     try:
@@ -307,7 +307,7 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
-def _refusal(response: httpx.Response) -> str:
+def _refusal(response: httpx2.Response) -> str:
     """What the API says of a request that it refuses, with what its support asks for."""
     try:
         said = response.json()

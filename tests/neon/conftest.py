@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 
 from harness import TOKEN, FakeNeon, FakeProject
@@ -37,7 +37,7 @@ def neon(fake: FakeNeon, retries: list[str]) -> Iterator[Neon]:
     """A client that waits for next to nothing."""
     address = fake.environment["NEON_API_HOST"]
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(base_url=address, headers=headers, trust_env=False) as client:
+    with httpx2.Client(base_url=address, headers=headers, trust_env=False) as client:
         yield Neon(client, say=retries.append, delay=0.001)
 
 
