@@ -1,4 +1,4 @@
-"""The ratios of README.md: runs that change nothing, first applies, and fleets.
+"""The ratios of README.md: runs that change nothing, first applies, fleets, and pyinfra's start.
 
 python benchmarks/run.py [--runs N] [NAME ...]
 """
@@ -18,6 +18,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (
 
 from benchmarks.compared import ROOT, alternating, report, run, timed  # noqa: E402
 from benchmarks.fleet import fleet  # noqa: E402
+from benchmarks.start import start  # noqa: E402
 from harness.servers import NEWEST, Database, Databases, LogEntry, TestServer  # noqa: E402
 
 PLATFORM = ROOT / "deploy.py"
@@ -200,6 +201,7 @@ BENCHMARKS: dict[str, Callable[[TestServer, int], None]] = {
     "first-apply": first_apply,
     "many-tables": many_tables,
     "fleet": fleet,
+    "start": start,
 }
 
 

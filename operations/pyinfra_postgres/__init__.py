@@ -4,88 +4,47 @@
 
 Each operation declares one object, compares it with the server's catalog and changes only what
 differs. README.md, "How it works", has the layers of the modules.
+
+pyinfra imports this package at every start, for its connectors, whatever it is to run. So the
+names are imported when the first of them is used.
 """
 
-from .objects.columns import Column
-from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
-from .objects.default_privileges import DefaultPrivileges, default_privileges
-from .objects.domains import Domain, domain
-from .objects.enums import Enum, enum
-from .objects.extensions import Extension, extension
-from .objects.functions import Function, Procedure, function
-from .objects.grants import Grant, grant
-from .objects.indexes import Index, index
-from .objects.partition import AnyPartition as Partition
-from .objects.partition import partition
-from .objects.partitions import Partitions, partitions
-from .objects.policies import Policy, policy
-from .objects.roles import Membership, Role, role
-from .objects.rows import Rows, rows
-from .objects.schemas import Schema, schema
-from .objects.sequences import Sequence, sequence
-from .objects.several import objects
-from .objects.sql import Script, sql
-from .objects.statistics import Statistics, statistics
-from .objects.tables import Table, table
-from .objects.triggers import Trigger, trigger
-from .objects.views import MaterializedView, View, materialized_view, view
-from .transactions import transaction
-from .values import SQL
-from .verification import check, verification
+from __future__ import annotations
 
-__all__ = [
-    "SQL",
-    "Check",
-    "Column",
-    "Constraint",
-    "DefaultPrivileges",
-    "Domain",
-    "Enum",
-    "Exclude",
-    "Extension",
-    "ForeignKey",
-    "Function",
-    "Grant",
-    "Index",
-    "MaterializedView",
-    "Membership",
-    "Partition",
-    "Partitions",
-    "Policy",
-    "PrimaryKey",
-    "Procedure",
-    "Role",
-    "Rows",
-    "Schema",
-    "Script",
-    "Sequence",
-    "Statistics",
-    "Table",
-    "Trigger",
-    "Unique",
-    "View",
-    "check",
-    "default_privileges",
-    "domain",
-    "enum",
-    "extension",
-    "function",
-    "grant",
-    "index",
-    "materialized_view",
-    "objects",
-    "partition",
-    "partitions",
-    "policy",
-    "role",
-    "rows",
-    "schema",
-    "sequence",
-    "sql",
-    "statistics",
-    "table",
-    "transaction",
-    "trigger",
-    "verification",
-    "view",
-]
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .public import *  # noqa: F403
+    from .public import __all__ as __all__
+
+_FUNCTIONS = ("objects", "verification")
+"""Public names that are those of modules as well."""
+
+
+class _Package(ModuleType):
+    """The package, with its public names."""
+
+    def __getattr__(self, name: str) -> object:
+        if name in _FUNCTIONS or not find_spec(f"{__name__}.{name}"):
+            public = import_module(".public", __name__)
+            for one in ("__all__", *public.__all__):
+                super().__setattr__(one, getattr(public, one))
+        if name in vars(self):
+            return vars(self)[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Python makes each module that it imports an attribute of its package.
+        if name not in _FUNCTIONS or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        self.__getattr__("__all__")
+        return list(super().__dir__())
+
+
+sys.modules[__name__].__class__ = _Package

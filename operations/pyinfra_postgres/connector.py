@@ -1,6 +1,7 @@
 """The `@postgres/NAME` connector: a database is a host, reached through psycopg.
 
-Transactions are written in the scripts that it runs.
+Transactions are written in the scripts that it runs. pyinfra imports this module at every start,
+whatever it runs: what only a connection needs is imported when there is one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyinfra import logger
 from pyinfra.api import HiddenValue, StringCommand
@@ -20,11 +21,11 @@ from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
-from . import target
-from .answer import Answer
-from .command import SQLCommand
-from .connection import Connection
 from .errors import HostError
+
+if TYPE_CHECKING:
+    from .answer import Answer
+    from .connection import Connection
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -78,6 +79,8 @@ class PostgresConnector(BaseConnector):
 
     @override
     def connect(self) -> None:
+        from .connection import Connection
+
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()
@@ -89,6 +92,8 @@ class PostgresConnector(BaseConnector):
 
     def dsn(self) -> str:
         """The connection string; no output shows it. Raises ConnectError where there is none."""
+        from . import target
+
         return target.dsn(self.host.data.dict())
 
     def _say(self, line: str) -> None:
@@ -123,6 +128,8 @@ class PostgresConnector(BaseConnector):
         print_input: bool = False,
         **arguments: Unpack[ConnectorArguments],
     ) -> tuple[bool, CommandOutput]:
+        from .command import SQLCommand
+
         if not isinstance(command, SQLCommand):
             self._no_shell("run a shell command")
         if print_input:

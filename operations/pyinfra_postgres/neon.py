@@ -1,4 +1,4 @@
-"""The `@neon/PROJECT[/BRANCH]` connector: the branches of a Neon project are hosts.
+"""The branches of a Neon project, and what connects to one.
 
 The inventory holds no credentials. A host fetches its own when it connects: for the branch, the
 database and the role that its data name.
@@ -6,7 +6,7 @@ database and the role that its data name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
@@ -14,10 +14,7 @@ from typing import Any
 from attrs import frozen
 from psycopg import conninfo
 from pyinfra import logger
-from pyinfra.api.exceptions import ConnectError, InventoryError
-from typing_extensions import override
 
-from .connector import PostgresConnector
 from .endpoint import endpoint
 from .neon_api import Branch, Endpoint, Neon, NeonError, Project
 
@@ -59,42 +56,21 @@ class Target:
         return [*groups, named.name]
 
 
-class NeonConnector(PostgresConnector):
-    """Runs SQL on a branch of a Neon project."""
-
-    @staticmethod
-    @override
-    def make_names_data(name: str | None) -> Iterator[tuple[str, dict[str, Any], list[str]]]:
-        project, _, branch = (name or "").partition("/")
-        if not project:
-            raise InventoryError("Name a Neon project: @neon/PROJECT or @neon/PROJECT/BRANCH")
-        try:
-            found = targets(project, branch)
-        except NeonError as error:
-            raise InventoryError(str(error)) from None
-        for target in found:
-            yield f"@neon/{project}/{target.branch.name}", target.data, target.groups()
-
-    @override
-    def dsn(self) -> str:
-        try:
-            return verified(self._uri())
-        except NeonError as error:
-            raise ConnectError(str(error)) from None
-
-    def _uri(self) -> str:
-        data = self.host.data.dict()
-        for key in data:
-            if key.startswith("neon_") and key not in (*_GIVEN, *CHOICES):
-                raise NeonError(f"unknown host data {key}: known are {', '.join(CHOICES)}")
-        neon = Neon.from_environment()
-        project, branch, endpoint = (data[key] for key in _GIVEN)
-        databases = {one.name: one.owner for one in neon.databases(project, branch)}
-        database = _choice("database", databases, data.get("neon_database"))
-        role = data.get("neon_role")
-        if role is not None:
-            role = _choice("role", neon.roles(project, branch), role)
-        return neon.connection_uri(project, branch, endpoint, database, role or databases[database])
+def connection_uri(data: Mapping[str, Any]) -> str:
+    """What a host connects to, with its secrets. Raises NeonError."""
+    for key in data:
+        if key.startswith("neon_") and key not in (*_GIVEN, *CHOICES):
+            raise NeonError(f"unknown host data {key}: known are {', '.join(CHOICES)}")
+    neon = Neon.from_environment()
+    project, branch, endpoint = (data[key] for key in _GIVEN)
+    databases = {one.name: one.owner for one in neon.databases(project, branch)}
+    database = _choice("database", databases, data.get("neon_database"))
+    role = data.get("neon_role")
+    if role is not None:
+        role = _choice("role", neon.roles(project, branch), role)
+    return verified(
+        neon.connection_uri(project, branch, endpoint, database, role or databases[database])
+    )
 
 
 def verified(uri: str) -> str:

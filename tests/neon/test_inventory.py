@@ -7,7 +7,8 @@ from pyinfra.api.exceptions import InventoryError
 
 from harness import FakeNeon, FakeProject
 from pyinfra_postgres.endpoint import endpoint
-from pyinfra_postgres.neon import NeonConnector, verified
+from pyinfra_postgres.neon import verified
+from pyinfra_postgres.neon_connector import NeonConnector
 
 
 def groups(name: str) -> dict[str, set[str]]:
