@@ -16,10 +16,10 @@ import psycopg
 from attrs import define, evolve, field
 from psycopg import generators, pq
 from psycopg.abc import PQGen
-from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
+from .errors import ConnectError
 
 CONNECT_TIMEOUT = 15
 LONGEST_DELAY = 16.0

@@ -11,11 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
 from typing import Any, ClassVar, NoReturn
 
-from pyinfra import logger
 from pyinfra.api import HiddenValue, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
-from pyinfra.api.exceptions import ConnectError, InventoryError
-from pyinfra.api.output import echo
 from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
@@ -24,7 +21,9 @@ from . import target
 from .answer import Answer
 from .command import SQLCommand
 from .connection import Connection
-from .errors import HostError
+from .errors import ConnectError, HostError, InventoryError
+from .hidden import shortened
+from .terminal import say, trace
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -92,7 +91,7 @@ class PostgresConnector(BaseConnector):
         return target.dsn(self.host.data.dict())
 
     def _say(self, line: str) -> None:
-        logger.info(f"{self.host.print_prefix}{line}")
+        say(self.host, line)
 
     @override
     def disconnect(self) -> None:
@@ -126,14 +125,14 @@ class PostgresConnector(BaseConnector):
         if not isinstance(command, SQLCommand):
             self._no_shell("run a shell command")
         if print_input:
-            echo(f"{self.host.print_prefix}>>> {command!r}", err=True)
+            trace(self.host, f">>> {command!r}")
         answer = self.run_script([command.statements])
         lines = [OutputLine("stdout", row) for row in answer.rows]
         if answer.failure:
             lines.append(OutputLine("stderr", str(answer.failure)))
         if print_output:
             for line in lines:
-                echo(f"{self.host.print_prefix}{line.line[:200]}", err=True)
+                trace(self.host, shortened(line.line, 200))
         return answer.failure is None, CommandOutput(lines)
 
     @override

@@ -13,13 +13,13 @@ from typing import Any
 
 from attrs import frozen
 from psycopg import conninfo
-from pyinfra import logger
-from pyinfra.api.exceptions import ConnectError, InventoryError
 from typing_extensions import override
 
 from .connector import PostgresConnector
 from .endpoint import endpoint
+from .errors import ConnectError, InventoryError
 from .neon_api import Branch, Endpoint, Neon, NeonError, Project
+from .terminal import printable, warn
 
 REHEARSAL = "rehearsal-"
 """How the names of branches begin that a rehearsal makes."""
@@ -73,7 +73,9 @@ class NeonConnector(PostgresConnector):
         except NeonError as error:
             raise InventoryError(str(error)) from None
         for target in found:
-            yield f"@neon/{project}/{target.branch.name}", target.data, target.groups()
+            # pyinfra prints a host's name and its groups.
+            name = printable(f"@neon/{project}/{target.branch.name}")
+            yield name, target.data, list(map(printable, target.groups()))
 
     @override
     def dsn(self) -> str:
@@ -142,7 +144,7 @@ def targets(project_name: str, branch_name: str) -> tuple[Target, ...]:
     if not found:
         raise NeonError(f"{', '.join(idle) or 'no branch'}: {without}")
     if idle:
-        logger.warning(f"Left out, for there is {without}: {', '.join(idle)}")
+        warn(f"Left out, for there is {without}: {', '.join(idle)}")
     return found
 
 

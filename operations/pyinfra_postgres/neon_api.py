@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 import httpx
 from attrs import field, frozen
-from pyinfra import logger
+
+from .terminal import tell
 
 TOKEN = "NEON_API_KEY"  # noqa: S105  (a variable's name)
 ADDRESS = "NEON_API_HOST"
@@ -114,7 +115,7 @@ class Neon:
 
     _client: httpx.Client = field(repr=False)
     _organization: str | None = None
-    _say: Callable[[str], None] = logger.info
+    _say: Callable[[str], None] = tell
     """Told of every retry."""
     _delay: float = 0.5
 

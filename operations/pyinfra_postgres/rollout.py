@@ -27,6 +27,7 @@ from .names import literal
 from .plan import Hazard, Lock, Plan, Stage, masked
 from .scripts import end_session, run
 from .steps import Message, Part, Step
+from .terminal import say
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _CANCELED = "57014"
@@ -280,7 +281,7 @@ class Rollout:
         return f"{_described(at, failure)}. Nothing of the transaction stays"
 
     def _say(self, line: str) -> None:
-        render.say(self.host, line)
+        say(self.host, line)
 
 
 def _is_lock(at: Step, failure: Failure) -> bool:

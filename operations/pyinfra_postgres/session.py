@@ -17,7 +17,6 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, evolve, field, frozen
-from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
@@ -26,7 +25,7 @@ from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
 from .connector import check_host_data
-from .errors import HostError, UnreachableError
+from .errors import ConnectError, HostError, UnreachableError
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan

@@ -30,7 +30,6 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
-from . import render
 from .answer import Answer
 from .arguments import Arguments
 from .converge import Fail
@@ -38,6 +37,7 @@ from .errors import DeclarationError, HostError
 from .parse import closing, split_statements, statement, tokens
 from .query import json_array
 from .session import Session
+from .terminal import nothing_to_do, printable, printable_lines, say
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -223,7 +223,7 @@ def check(
             f"check {check!r} would run before the transaction does: move it behind the block"
         )
     section = _open.get(session.host)
-    arguments.setdefault("name", check)
+    arguments["name"] = printable(arguments.get("name") or check)
     if section:
         arguments.setdefault("_ignore_errors", True)
     return _check(declared=declared, section=section, **arguments)
@@ -241,7 +241,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if section:
         section.outcomes.append(outcome)
     if outcome.passed:
-        session.host.noop(f"{declared.title}: as expected")
+        nothing_to_do(session.host, f"{declared.title}: as expected")
     else:
         # pyinfra calls the error ignored, which it is not.
         later = "; the verification fails at its end" if section else ""
@@ -260,13 +260,13 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
             sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
             sections[section.host] = section
             write(section.report, [sections[host] for host in sorted(sections)])
-            render.say(session.host, f"report: {section.report}")
+            say(session.host, f"report: {section.report}")
     except OSError as error:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:
         yield Fail([section.summary])
     else:
-        session.host.noop(section.summary)
+        nothing_to_do(session.host, section.summary)
 
 
 def _describe(section: Section, session: Session) -> None:
@@ -407,6 +407,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader([package / "templates", package.parents[1] / "templates"]),
         undefined=StrictUndefined,
         autoescape=True,
+        finalize=printable_lines,
         trim_blocks=True,
         lstrip_blocks=True,
     )
