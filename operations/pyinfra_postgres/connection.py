@@ -141,6 +141,11 @@ class Connection:
                 "lock and its settings: connect to the server itself, or to a pool in session mode"
             )
 
+    def reached(self) -> str:
+        """Where the server is: host, port and database."""
+        info = self.session and self.session.info
+        return f"{info.host}:{info.port}/{info.dbname}" if info else ""
+
     def close(self) -> None:
         """End the session."""
         if self.session:

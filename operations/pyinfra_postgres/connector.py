@@ -39,6 +39,7 @@ KNOWN_DATA = {
     "postgres_lock_attempts": "how often a transaction that got no lock is tried (5)",
     "postgres_deploy_lock_timeout": "seconds to wait for another deploy of the same database (60)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
+    "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
@@ -97,6 +98,11 @@ class PostgresConnector(BaseConnector):
     def disconnect(self) -> None:
         if self.connection:
             self.connection.close()
+
+    def reached(self) -> str:
+        """Where the server is, in one line."""
+        assert self.connection
+        return self.connection.reached()
 
     def run_script(
         self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
@@ -165,6 +171,8 @@ def check_host_data(data: dict[str, Any]) -> None:
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
+    if not isinstance(data.get("postgres_remember", True), bool):
+        raise ConnectError(f"postgres_remember is True or False, not {data['postgres_remember']!r}")
     for name in _NUMBERS:
         try:
             number(data, name, 0)

@@ -33,7 +33,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     Returns the declared fragments of which a standby can't tell whether they differ.
     """
     catalog, plan = session.catalog(), draft.plan
-    same = Comparison(catalog, session.read)
+    same = Comparison(catalog, session.read, before=session.verdicts)
 
     def steps_of(item: Item) -> list[Step]:
         return [Step(item, one) for one in item.declaration.expand(catalog)]

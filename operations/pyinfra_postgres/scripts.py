@@ -97,6 +97,14 @@ def begin(host: Host, statements: Sequence[str]) -> bool:
     return isinstance(connector, PostgresConnector) and connector.begin_script(statements)
 
 
+def reached(host: Host) -> str:
+    """Where a host's scripts go, as far as that is known here."""
+    if isinstance(host.connector, PostgresConnector):
+        return host.connector.reached()
+    public = sorted(Psql.of(host.data.dict()).public.items())
+    return "\n".join([host.name, *(f"{name}={value}" for name, value in public)])
+
+
 def end_session(host: Host) -> None:
     """Leave nothing of a script behind: no lock, no setting. A psql has ended anyway."""
     if isinstance(host.connector, PostgresConnector):
