@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
+from psycopg import errors
 
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
@@ -32,6 +33,19 @@ class Failure:
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
         return f"{self.message}{state}"
+
+
+def withheld(failure: Failure) -> Failure:
+    """The failure of what is hidden: the server's words may quote it, its code can't."""
+    return evolve(failure, message=f"{condition(failure.sqlstate)} in what is hidden", detail="")
+
+
+def condition(sqlstate: str) -> str:
+    """What psycopg calls a SQLSTATE."""
+    try:
+        return errors.lookup(sqlstate).__name__
+    except KeyError:
+        return "an error"
 
 
 @frozen

@@ -120,6 +120,8 @@ class Catalog:
     rights: Rights = field(factory=Rights)
     """What the role may do."""
     standby: bool = False
+    unread: set[str] = field(factory=set)
+    """What is declared and the role may not read: it is left as it is."""
     today: date = date.min
     environment: str = ""
     objects: dict[Key, Object] = field(factory=dict)

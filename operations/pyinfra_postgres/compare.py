@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from attrs import field, mutable
 from typing_extensions import override
 
-from .answer import Answer
+from .answer import Answer, condition
 from .catalog import PINS, Catalog
 from .errors import DeclarationError, HostError
 from .hidden import within
@@ -280,7 +280,9 @@ class Comparison:
             for index, text in (body or {}).items():
                 found[index] = text
         # One by one, so that every fragment has its own error.
-        for (index,), (body, state, message) in self._bodies(fragments, failed):
+        for (index,), (body, state, said) in self._bodies(fragments, failed):
+            is_hidden = body is None and within(fragments[index].text)
+            message = f"{condition(state)} in what is hidden" if is_hidden else said
             if body is not None:
                 found[index] = body[index]
             elif fragments[index].path != "public":

@@ -105,6 +105,10 @@ def converge(
         else:
             yield from fail(session, [f"{operation_name}: {error}"])
         return
+    catalog = session.catalog()
+    for text in sorted(catalog.unread):
+        say(session.host, f"{operation_name}: {text} is left as it is, for it can't be read")
+    catalog.unread.clear()
     for text in sorted(unknown):
         say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
     if block.single and not draft.plan.sound:

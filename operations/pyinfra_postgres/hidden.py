@@ -44,6 +44,11 @@ def within(text: str) -> bool:
     return any(pattern.search(text) for pattern in _noted.values())
 
 
+def holds(declared: object) -> bool:
+    """Whether a declaration has a hidden text in it."""
+    return bool(_noted) and within(repr(declared))
+
+
 def masked(text: str, more: Iterable[str] = ()) -> str:
     """The text without what must not be shown: hidden texts, and more of them."""
     for value in more:

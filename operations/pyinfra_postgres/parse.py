@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pglast.parser import ParseError, parse_sql_json, scan
 
 from .errors import DeclarationError
+from .hidden import note, shortened, taken, within
 from .names import Exact, Name, literal, quoted
 
 Node: TypeAlias = dict[str, Any]
@@ -127,7 +128,8 @@ def _parsed(text: str, shown: str | None = None) -> str:
         try:
             return parse_sql_json(text)
         except ParseError as error:
-            reason = error.args[0]
+            # It quotes a word of the text.
+            reason = "a syntax error" if within(text) else error.args[0]
     raise DeclarationError(f"{reason} in {_short(text if shown is None else shown)!r}")
 
 
@@ -159,8 +161,18 @@ def split_statements(text: str) -> list[str]:
     return found
 
 
+def sql_text(given: Any) -> Any:
+    """What a declaration takes as SQL; where that is hidden, each of its statements is."""
+    text = taken(given)
+    if text is not given:
+        for one in split_statements(text):
+            note(one.strip())
+    return text
+
+
 def expression(text: str) -> str:
     """Check that `text` is exactly one SQL expression, and return it without outer space."""
+    text = taken(text)
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
@@ -526,5 +538,4 @@ def sliced(text: str, found: Sequence[Token]) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return shortened(text, 100)
