@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from attrs import field, mutable
 from typing_extensions import override
 
-from .answer import Answer, condition
+from .answer import Answer, condition, read
 from .catalog import PINS, Catalog
 from .errors import DeclarationError, HostError
 from .hidden import within
@@ -311,7 +311,7 @@ class Comparison:
             {"number": number, **_item([(index, known[index]) for index in chunk], nonce)}
             for number, chunk in enumerate(chunks)
         ]
-        for row in map(json.loads, self._sent(items).rows):
+        for row in map(read, self._sent(items).rows):
             number, body, state, message = row
             chunk = chunks[number]
             if body and fragments[chunk[0]].signature:

@@ -21,7 +21,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from .answer import Failure
+from .answer import Failure, read
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements
@@ -76,7 +76,7 @@ class Query:
             lines = "\n".join(answer.rows).splitlines()
             return Answer(self.columns, tuple(json.dumps([line]) for line in lines))
         names, *rows = answer.rows
-        return Answer(tuple(json.loads(names)), tuple(rows))
+        return Answer(tuple(read(names)), tuple(rows))
 
 
 def _asks(tree: Node) -> bool:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .answer import read
 from .errors import HostError
 from .terminal import Line, printable, put
 
@@ -41,12 +42,12 @@ class Answer:
         for name in self.columns:
             if self.columns.count(name) > 1:
                 raise HostError(f"two columns are called {name}: name them apart with AS")
-        return [dict(zip(self.columns, json.loads(row), strict=True)) for row in self.rows]
+        return [dict(zip(self.columns, read(row), strict=True)) for row in self.rows]
 
     def cells(self) -> Iterator[list[Any]]:
         """The rows, with numbers as they are written."""
         for row in self.rows:
-            yield json.loads(row, parse_float=_Number, parse_int=_Number)
+            yield read(row, parse_float=_Number, parse_int=_Number)
 
 
 def print_answers(answers: Mapping[str, Answer]) -> None:

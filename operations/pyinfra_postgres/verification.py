@@ -6,7 +6,6 @@ A check runs its query in a transaction that is always rolled back, and compares
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import tempfile
 import time
@@ -30,7 +29,7 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
-from .answer import Answer, withheld
+from .answer import Answer, read, withheld
 from .arguments import Arguments
 from .converge import Fail
 from .errors import DeclarationError, HostError
@@ -93,7 +92,7 @@ class Check:
             failure = withheld(answer.failure) if self.is_hidden else answer.failure
             return Outcome(self, seconds, error=f"{failure}{self._place(answer)}")
         got = [
-            tuple(json.loads(row.removeprefix(_MARK), parse_float=Decimal))
+            tuple(read(row.removeprefix(_MARK), parse_float=Decimal))
             for row in answer.rows
             if row.startswith(_MARK)
         ]
