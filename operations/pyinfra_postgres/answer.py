@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
+from psycopg import errors
+
+from .errors import HostError
+from .foreign import ForeignError, parsed
 
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
@@ -34,6 +37,27 @@ class Failure:
         return f"{self.message}{state}"
 
 
+def withheld(failure: Failure) -> Failure:
+    """The failure of what is hidden: the server's words may quote it, its code can't."""
+    return evolve(failure, message=f"{condition(failure.sqlstate)} in what is hidden", detail="")
+
+
+def condition(sqlstate: str) -> str:
+    """What psycopg calls a SQLSTATE."""
+    try:
+        return errors.lookup(sqlstate).__name__
+    except KeyError:
+        return "an error"
+
+
+def read(row: str, **options: Any) -> Any:
+    """The JSON of a row. Raises HostError."""
+    try:
+        return parsed(row, **options)
+    except ForeignError as error:
+        raise HostError(f"the server answered with {error}") from None
+
+
 @frozen
 class Answer:
     """What a script printed, or why it failed."""
@@ -44,8 +68,8 @@ class Answer:
     """The id of its transaction, where the script told it."""
 
     def values(self) -> list[Any]:
-        """The JSON that it printed, a value for each row."""
-        return [json.loads(row) for row in self.rows]
+        """The JSON that it printed, a value for each row. Raises HostError."""
+        return list(map(read, self.rows))
 
 
 def told_transaction(notices: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ operations write into it what they are going to do, and the next operation looks
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import date
 from types import ModuleType
@@ -16,9 +15,9 @@ from typing import Any, NamedTuple, cast
 
 from attrs import field, frozen, mutable
 
-from . import rights
+from . import answer, rights
 from .acl import DEFAULTS, Acl
-from .errors import HostError
+from .errors import DeclarationError, HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
@@ -120,6 +119,8 @@ class Catalog:
     rights: Rights = field(factory=Rights)
     """What the role may do."""
     standby: bool = False
+    unread: set[str] = field(factory=set)
+    """What is declared and the role may not read: it is left as it is."""
     today: date = date.min
     environment: str = ""
     objects: dict[Key, Object] = field(factory=dict)
@@ -549,8 +550,19 @@ def _pinned(statement: str) -> list[str]:
 
 
 def read(text: str) -> Catalog:
-    """The catalog from what `script` printed."""
-    hashed = json.loads(text)
+    """The catalog from what `script` printed. Raises HostError."""
+    try:
+        return _read(answer.read(text))
+    except DeclarationError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise HostError(
+            f"the server answered with something else than a catalog: {reason}"
+        ) from None
+
+
+def _read(hashed: Any) -> Catalog:
     sections = {name: section[1] for name, section in hashed.items()}
     (version, database, role, standby, today, environment) = sections["server"][0]
     catalog = Catalog(

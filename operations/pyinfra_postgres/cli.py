@@ -7,9 +7,11 @@ from datetime import timedelta
 
 import click
 from attrs import evolve
+from pyinfra.api.output import set_formatter
 
 from .neon_api import Neon, NeonError
 from .rehearsal import Rehearsal, Result
+from .terminal import line, put, styled
 
 _PREFIX = "@neon/"
 
@@ -55,6 +57,7 @@ def rehearse(
     options = [f"--data={one}" for one in data]
     options += [f"--group-data={one}" for one in group_data]
     options += ["--diff"] * diff + ["-v"] * verbosity
+    set_formatter(click.style)
     results: list[Result] = []
     whole = False
     try:
@@ -68,15 +71,15 @@ def rehearse(
         rehearsal.run(scripts, options)
         whole = True
     except NeonError as error:
-        _say(click.style(str(error), "red"))
+        _say(styled(error, "red"))
     for result in results:
-        click.echo(str(result))
+        put(result)
     failed = next((result.code for result in results if result.code), 0)
     sys.exit(failed or int(not whole))
 
 
 def _say(message: str) -> None:
-    click.echo(f"--> {message}", err=True)
+    put(line("--> ", message), err=True)
 
 
 if __name__ == "__main__":

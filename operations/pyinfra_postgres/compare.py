@@ -8,28 +8,25 @@ so is what the server has called equal before under the same conditions.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import secrets
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from attrs import field, mutable
 from typing_extensions import override
 
-from .answer import Answer
+from .answer import Answer, condition, read
 from .catalog import PINS, Catalog
 from .errors import DeclarationError, HostError
+from .hidden import within
 from .kind import VIEW, Reading, Same, Signature
 from .names import Exact, Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 from .rewrite import as_stored
+from .verdicts import Verdicts
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
 NO_COLUMN = "42703"
@@ -48,8 +45,6 @@ _NO_PRIVILEGE = "42501"
 _OF_SQL = {"0A", "22", "42"}
 """The classes of SQLSTATEs that are about the SQL itself."""
 _CHUNK = 150
-_REMEMBERED = 200_000
-"""How many verdicts the file may hold before a run forgets half of them."""
 
 _DEPARSE = """\
 CREATE FUNCTION NAMESPACE.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF json
@@ -168,6 +163,8 @@ class Comparison:
     """What the server says of fragments that it can't read yet, after the SQLSTATE."""
     verdicts: dict[Pair, bool] = field(factory=dict)
     """What the server has said."""
+    before: Verdicts = field(factory=Verdicts)
+    """What it has said in other runs."""
 
     def __call__(
         self,
@@ -187,7 +184,7 @@ class Comparison:
             return self.verdicts[pair]
         if self._reads_all_of_what_changes(pair):
             return same_expression(declared, stored)
-        if self._key(pair) in _remembered() or same_expression(declared, stored):
+        if same_expression(declared, stored) or self.before.holds(self._question(pair)):
             return True
         if self.catalog.standby:
             self.unknown.add(declared)
@@ -229,7 +226,8 @@ class Comparison:
         equal = [pair for pair, same in verdicts.items() if same]
         # Of what the plan changes, the server's verdict is about what is there now.
         if not self.catalog.renames:
-            _remember(self._key(pair) for pair in equal if not self._changing(pair))
+            lasting = (pair for pair in equal if not (self._changing(pair) or _is_hidden(pair)))
+            self.before.keep(map(self._question, lasting))
         return bool(equal)
 
     def _changing(self, pair: Pair) -> set[Name]:
@@ -282,7 +280,9 @@ class Comparison:
             for index, text in (body or {}).items():
                 found[index] = text
         # One by one, so that every fragment has its own error.
-        for (index,), (body, state, message) in self._bodies(fragments, failed):
+        for (index,), (body, state, said) in self._bodies(fragments, failed):
+            is_hidden = body is None and within(fragments[index].text)
+            message = f"{condition(state)} in what is hidden" if is_hidden else said
             if body is not None:
                 found[index] = body[index]
             elif fragments[index].path != "public":
@@ -311,7 +311,7 @@ class Comparison:
             {"number": number, **_item([(index, known[index]) for index in chunk], nonce)}
             for number, chunk in enumerate(chunks)
         ]
-        for row in map(json.loads, self._sent(items).rows):
+        for row in map(read, self._sent(items).rows):
             number, body, state, message = row
             chunk = chunks[number]
             if body and fragments[chunk[0]].signature:
@@ -358,13 +358,17 @@ class Comparison:
             remedy = f": GRANT TEMPORARY ON DATABASE {database} TO {role}"
         raise HostError(f"the server could not compare definitions: {answer.failure}{remedy}")
 
-    def _key(self, pair: Pair) -> str:
+    def _question(self, pair: Pair) -> list[str]:
+        """All that the server's answer depends on."""
         shapes = sorted(map(self.catalog.shape, _relations(pair.declared, pair.on)))
-        said = [pair.template, pair.declared, pair.stored]
-        if pair.signature:
-            said += ["of", *pair.signature]
-        known = (str(self.catalog.version // 10000), self.catalog.environment, *said, *shapes)
-        return hashlib.sha256("\0".join(known).encode()).hexdigest()
+        said = [pair.template, pair.declared, pair.stored, str(pair.on)]
+        said += ["of", *pair.signature] if pair.signature else ["alone"]
+        return [str(self.catalog.version), self.catalog.environment, *said, *shapes]
+
+
+def _is_hidden(pair: Pair) -> bool:
+    """Whether a verdict would tell who guesses it what a hidden text is: it is in no file."""
+    return within(pair.declared) or within(pair.stored)
 
 
 def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
@@ -487,40 +491,3 @@ def _is_type(node: Any, name: str) -> bool:
 
 def _is_array(node: Node) -> bool:
     return bool(node.get("arrayBounds"))
-
-
-# Verdicts that were "equal", kept on the controller so that the next run need not ask.
-
-
-def _cache_file() -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "pyinfra-postgres" / "equal"
-
-
-@cache
-def _remembered() -> set[str]:
-    try:
-        path = _cache_file()
-        known = path.read_text().split()
-        if len(known) > _REMEMBERED:
-            # The newest half, so that it is seldom written anew.
-            known = known[-_REMEMBERED // 2 :]
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-                file.write("".join(f"{key}\n" for key in known))
-            Path(file.name).replace(path)
-        return set(known)
-    except OSError:
-        return set()
-
-
-def _remember(keys: Iterable[str]) -> None:
-    new = [key for key in keys if key not in _remembered()]
-    if not new:
-        return
-    _remembered().update(new)
-    try:
-        _cache_file().parent.mkdir(parents=True, exist_ok=True)
-        with _cache_file().open("a") as file:
-            file.write("".join(f"{key}\n" for key in new))
-    except OSError:
-        return  # Without a cache the server is asked again.

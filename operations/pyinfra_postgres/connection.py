@@ -16,10 +16,10 @@ import psycopg
 from attrs import define, evolve, field
 from psycopg import generators, pq
 from psycopg.abc import PQGen
-from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
+from .errors import ConnectError
 
 CONNECT_TIMEOUT = 15
 LONGEST_DELAY = 16.0
@@ -140,6 +140,11 @@ class Connection:
                 f"this is a pooler that {reason}. A deploy needs a session of its own, for its "
                 "lock and its settings: connect to the server itself, or to a pool in session mode"
             )
+
+    def reached(self) -> str:
+        """Where the server is: host, port and database."""
+        info = self.session and self.session.info
+        return f"{info.host}:{info.port}/{info.dbname}" if info else ""
 
     def close(self) -> None:
         """End the session."""

@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import IOBase
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from pyinfra import logger
 from pyinfra.api import HiddenValue, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
-from pyinfra.api.exceptions import ConnectError, InventoryError
-from pyinfra.api.output import echo
 from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
-from .errors import HostError
+from .errors import ConnectError, HostError, InventoryError
+from .hidden import shortened
+from .terminal import say, trace
 
 if TYPE_CHECKING:
     from .answer import Answer
@@ -41,6 +40,7 @@ KNOWN_DATA = {
     "postgres_lock_attempts": "how often a transaction that got no lock is tried (5)",
     "postgres_deploy_lock_timeout": "seconds to wait for another deploy of the same database (60)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
+    "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
@@ -97,12 +97,17 @@ class PostgresConnector(BaseConnector):
         return target.dsn(self.host.data.dict())
 
     def _say(self, line: str) -> None:
-        logger.info(f"{self.host.print_prefix}{line}")
+        say(self.host, line)
 
     @override
     def disconnect(self) -> None:
         if self.connection:
             self.connection.close()
+
+    def reached(self) -> str:
+        """Where the server is, in one line."""
+        assert self.connection
+        return self.connection.reached()
 
     def run_script(
         self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
@@ -133,14 +138,14 @@ class PostgresConnector(BaseConnector):
         if not isinstance(command, SQLCommand):
             self._no_shell("run a shell command")
         if print_input:
-            echo(f"{self.host.print_prefix}>>> {command!r}", err=True)
+            trace(self.host, f">>> {command!r}")
         answer = self.run_script([command.statements])
         lines = [OutputLine("stdout", row) for row in answer.rows]
         if answer.failure:
             lines.append(OutputLine("stderr", str(answer.failure)))
         if print_output:
             for line in lines:
-                echo(f"{self.host.print_prefix}{line.line[:200]}", err=True)
+                trace(self.host, shortened(line.line, 200))
         return answer.failure is None, CommandOutput(lines)
 
     @override
@@ -173,6 +178,8 @@ def check_host_data(data: dict[str, Any]) -> None:
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
+    if not isinstance(data.get("postgres_remember", True), bool):
+        raise ConnectError(f"postgres_remember is True or False, not {data['postgres_remember']!r}")
     for name in _NUMBERS:
         try:
             number(data, name, 0)

@@ -11,25 +11,22 @@ from difflib import get_close_matches
 from typing import Any, cast
 
 from attrs import fields
-from pyinfra import host as current_host
-from pyinfra import logger
 from pyinfra.api import operation
 from pyinfra.api.arguments import all_global_arguments
 from pyinfra.api.command import PyinfraCommand
-from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
-from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 
 from . import render
 from .arguments import Arguments
-from .errors import DeclarationError, HostError, UnreachableError
+from .errors import DeclarationError, HostError, RunError, UnreachableError
 from .held import held
 from .kind import Object, check_plain
 from .plan import Plan
 from .planning import add
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
+from .terminal import complain, nothing_to_do, printable, say
 
 
 def declared(
@@ -53,7 +50,8 @@ def declared(
     for one in declarations if present else ():
         session.declared.update(one.provides())
         session.declarations.append(one)
-    operation_name = arguments.get("name") or (title if present else f"{title} absent")
+    # pyinfra prints it.
+    operation_name = printable(arguments.get("name") or (title if present else f"{title} absent"))
     return {
         **arguments,
         "name": operation_name,
@@ -102,13 +100,17 @@ def converge(
         if isinstance(error, UnreachableError) and session.may_come():
             session.unplanned = True
             later = "planned once the operations before it have run"
-            render.say(session.host, f"{operation_name}: {later}, for now it {error}")
+            say(session.host, f"{operation_name}: {later}, for now it {error}")
             yield Queued()
         else:
             yield from fail(session, [f"{operation_name}: {error}"])
         return
+    catalog = session.catalog()
+    for text in sorted(catalog.unread):
+        say(session.host, f"{operation_name}: {text} is left as it is, for it can't be read")
+    catalog.unread.clear()
     for text in sorted(unknown):
-        render.say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
+        say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
     if block.single and not draft.plan.sound:
         yield from fail(session, list(draft.plan.problems(session.declared)))
     elif block.single:
@@ -116,7 +118,7 @@ def converge(
     elif draft.plan.size > before:
         yield Queued()
     else:
-        current_host.noop(f"{operation_name} is as declared")
+        nothing_to_do(session.host, f"{operation_name} is as declared")
 
 
 def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
@@ -132,11 +134,11 @@ def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
     if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
         render.show(session.host, plan)
     elif plan.undeclared and session.executing and not plan.changes:
-        render.say(session.host, render.summary(plan))
+        say(session.host, render.summary(plan))
     if plan.changes:
         yield Apply(session, draft)
     else:
-        current_host.noop("nothing to change")
+        nothing_to_do(session.host, "nothing to change")
 
 
 def stop_if_another_host_failed(session: Session) -> None:
@@ -144,7 +146,7 @@ def stop_if_another_host_failed(session: Session) -> None:
     state = session.state
     if session.executing and state.failed_hosts and state.config.FAIL_PERCENT == 0:
         names = ", ".join(sorted(host.name for host in state.failed_hosts))
-        raise PyinfraError(f"nothing more runs, because these hosts failed: {names}")
+        raise RunError(f"nothing more runs, because these hosts failed: {names}")
 
 
 def fail(session: Session, messages: list[str]) -> Iterator[PyinfraCommand]:
@@ -177,12 +179,12 @@ class Fail(PyinfraCommand):
         self.messages = messages
 
     def __repr__(self) -> str:
-        return f"Fail({self.messages})"
+        return printable(f"Fail({self.messages})")
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Print the messages and fail."""
         for message in self.messages:
-            logger.error(f"{host.print_prefix}{format_text(message, 'red')}")
+            complain(host, message)
         return False
 
 
@@ -195,7 +197,7 @@ class Apply(PyinfraCommand):
         self.draft = draft
 
     def __repr__(self) -> str:
-        return f"Apply({[statement.shown for _, statement, _ in self.draft.plan.staged()]})"
+        return printable(f"Apply({[one.shown for _, one, _ in self.draft.plan.staged()]})")
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""
@@ -216,5 +218,5 @@ class Apply(PyinfraCommand):
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:
             session.forget_catalog()
-        render.say(host, done)
+        say(host, done)
         return True

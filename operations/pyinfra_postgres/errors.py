@@ -1,11 +1,16 @@
-"""What a user can do wrong, as pyinfra shows it: one message, no traceback."""
+"""What a user can do wrong, as pyinfra shows it: one message, no traceback.
+
+pyinfra prints the messages itself, so they are printable from the start.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from pyinfra.api import OperationError
+from pyinfra.api import OperationError, exceptions
+
+from .terminal import printable
 
 _PACKAGE = str(Path(__file__).parent)
 
@@ -14,7 +19,7 @@ class DeclarationError(OperationError, ValueError):
     """A declaration that no server could accept; raised before anything runs."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(printable(reason))
         self.place = _deploy_line()
 
     @property
@@ -27,13 +32,41 @@ class HostError(Exception):
     """What failed on one host: that host alone stops, with this message."""
 
     def __init__(self, message: str, sqlstate: str = "") -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.sqlstate = sqlstate
         """Of the server's error that it is."""
 
 
 class UnreachableError(HostError):
     """There is no session with the host's database."""
+
+
+class ConnectError(exceptions.ConnectError):
+    """pyinfra's error of a host that can't be connected to."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class InventoryError(exceptions.InventoryError):
+    """pyinfra's error of an inventory that can't be read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class RunError(exceptions.PyinfraError):
+    """What ends a run for all hosts."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+class FactError(exceptions.FactProcessError):
+    """A fact that can't be made of what a server answered."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 def _deploy_line() -> str:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
-from pyinfra.api.exceptions import ConnectError, FactProcessError
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
 from .command import SQLCommand
 from .connector import PostgresConnector
+from .errors import ConnectError, FactError
 from .names import quoted
 from .psql import Psql, without_marks
 from .scripts import run
@@ -46,10 +46,10 @@ class Catalog(FactBase[dict[str, Any]]):
         return StringCommand("echo", "read")
 
     def process(self, output: list[str]) -> dict[str, Any]:
-        """The catalog as plain data. Raises FactProcessError where the answer is no catalog."""
+        """The catalog as plain data. Raises FactError where the answer is no catalog."""
         rows = self.rows or without_marks(catalogs.script(), output)
         if len(rows) != 1:
-            raise FactProcessError("the server answered with no catalog")
+            raise FactError("the server answered with no catalog")
         catalog = catalogs.read(rows[0])
         found: dict[str, Any] = {
             "database": catalog.database,

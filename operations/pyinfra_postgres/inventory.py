@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from pyinfra.api import HiddenValue
-from pyinfra.api.exceptions import InventoryError
+
+from .errors import InventoryError
 
 
 class Secret(HiddenValue):

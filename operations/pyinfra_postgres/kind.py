@@ -19,6 +19,7 @@ from typing import (
 )
 
 from attrs import evolve, fields
+from pyinfra.api import HiddenValue
 
 from . import renames
 from .errors import DeclarationError
@@ -337,6 +338,8 @@ def check_plain(what: str, one: Any) -> None:
         return
     for name, value, types in zip(names, given, expected, strict=True):
         if isinstance(value, bool) > (bool in types) or not isinstance(value, types):
+            if isinstance(value, HiddenValue):
+                raise DeclarationError(f"{what}: {name} can't be hidden: everybody may read it")
             spoken = " or ".join(_SPOKEN[type_] for type_ in types if type_ in _SPOKEN)
             raise DeclarationError(f"{what}: {name} is {spoken}, not {value!r}")
 

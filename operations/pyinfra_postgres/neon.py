@@ -13,10 +13,10 @@ from typing import Any
 
 from attrs import frozen
 from psycopg import conninfo
-from pyinfra import logger
 
 from .endpoint import endpoint
 from .neon_api import Branch, Endpoint, Neon, NeonError, Project
+from .terminal import warn
 
 REHEARSAL = "rehearsal-"
 """How the names of branches begin that a rehearsal makes."""
@@ -118,7 +118,7 @@ def targets(project_name: str, branch_name: str) -> tuple[Target, ...]:
     if not found:
         raise NeonError(f"{', '.join(idle) or 'no branch'}: {without}")
     if idle:
-        logger.warning(f"Left out, for there is {without}: {', '.join(idle)}")
+        warn(f"Left out, for there is {without}: {', '.join(idle)}")
     return found
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
@@ -17,7 +18,10 @@ from urllib.parse import quote
 
 import httpx2
 from attrs import field, frozen
-from pyinfra import logger
+
+from .foreign import Fields, ForeignError, parsed, unambiguous
+from .hidden import note, shortened
+from .terminal import printable, tell
 
 TOKEN = "NEON_API_KEY"  # noqa: S105  (a variable's name)
 ADDRESS = "NEON_API_HOST"
@@ -27,6 +31,8 @@ _PUBLIC = "https://console.neon.tech/api/v2"
 _TIMEOUT = httpx2.Timeout(30, connect=10)
 _ATTEMPTS = 8
 _LONGEST_DELAY = 30.0
+_LONGEST = 500
+"""Characters of what it says that are shown."""
 _PAGE = 100
 # The request was not begun: any may be sent again.
 _NOT_BEGUN = frozenset({HTTPStatus.LOCKED, HTTPStatus.TOO_MANY_REQUESTS})
@@ -48,15 +54,12 @@ class NeonError(Exception):
     """What Neon's API refused, or why it could not be asked: one line."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.status = status
 
 
-class _Data(dict[str, Any]):
-    """An object in an answer."""
-
-    def __missing__(self, key: str) -> Any:
-        raise NeonError(f"Neon's API answered without {key!r}, which this version needs")
+def _unread(what: str) -> NeonError:
+    return NeonError(f"Neon's API answered {what}, which this version needs")
 
 
 @frozen
@@ -65,6 +68,11 @@ class Project:
 
     id: str
     name: str
+
+    @classmethod
+    def read(cls, data: Fields) -> Self:
+        """The project in an answer."""
+        return cls(data.text("id"), data.text("name"))
 
 
 @frozen
@@ -79,15 +87,15 @@ class Branch:
     expires_at: str | None
 
     @classmethod
-    def read(cls, data: dict[str, Any]) -> Self:
+    def read(cls, data: Fields) -> Self:
         """The branch in an answer."""
         return cls(
-            data["id"],
-            data["name"],
-            data.get("parent_id"),
-            bool(data.get("default")),
-            bool(data.get("protected")),
-            data.get("expires_at"),
+            data.text("id"),
+            data.text("name"),
+            data.text_or_none("parent_id"),
+            data.is_on("default"),
+            data.is_on("protected"),
+            data.text_or_none("expires_at"),
         )
 
 
@@ -114,7 +122,7 @@ class Neon:
 
     _client: httpx2.Client = field(repr=False)
     _organization: str | None = None
-    _say: Callable[[str], None] = logger.info
+    _say: Callable[[str], None] = tell
     """Told of every retry."""
     _delay: float = 0.5
 
@@ -128,6 +136,7 @@ class Neon:
         if not token.isascii() or not token.isprintable() or " " in token:
             # The client library would quote it.
             raise NeonError(f"{TOKEN} is no API key: it has characters that no key has")
+        note(token)
         address = os.environ.get(ADDRESS) or _PUBLIC
         if not address.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
             raise NeonError(f"{ADDRESS} must begin with https://, or the key would be readable")
@@ -141,18 +150,17 @@ class Neon:
     def project(self, id: str) -> Project | None:
         """The project of an id, if the token may see one."""
         try:
-            found = self._ask("GET", f"/projects/{_part(id)}")["project"]
+            return Project.read(self._ask("GET", f"/projects/{_part(id)}").part("project"))
         except NeonError as error:
             if error.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
                 return None
             raise
-        return Project(found["id"], found["name"])
 
     def projects(self, search: str | None = None) -> Iterator[Project]:
         """The projects, or those whose name or id contains a text."""
         organization = self._organization
         for data in self._pages("/projects", "projects", search=search, org_id=organization):
-            yield Project(data["id"], data["name"])
+            yield Project.read(data)
 
     def branches(self, project: Project) -> list[Branch]:
         """The branches of a project."""
@@ -161,23 +169,23 @@ class Neon:
 
     def endpoints(self, project: Project) -> list[Endpoint]:
         """The endpoints that take writes, one for a branch at most."""
-        found = self._ask("GET", f"/projects/{_part(project.id)}/endpoints")["endpoints"]
+        found = self._ask("GET", f"/projects/{_part(project.id)}/endpoints").each("endpoints")
         return [
-            Endpoint(data["id"], data["branch_id"], data["current_state"])
+            Endpoint(data.text("id"), data.text("branch_id"), data.text("current_state"))
             for data in found
-            if data["type"] == "read_write" and not data.get("disabled")
+            if data.text("type") == "read_write" and not data.is_on("disabled")
         ]
 
     def databases(self, project_id: str, branch_id: str) -> list[Database]:
         """The databases of a branch."""
         path = f"/projects/{_part(project_id)}/branches/{_part(branch_id)}/databases"
-        found = self._ask("GET", path)["databases"]
-        return [Database(data["name"], data["owner_name"]) for data in found]
+        found = self._ask("GET", path).each("databases")
+        return [Database(data.text("name"), data.text("owner_name")) for data in found]
 
     def roles(self, project_id: str, branch_id: str) -> list[str]:
         """The names of a branch's roles that can connect."""
         path = f"/projects/{_part(project_id)}/branches/{_part(branch_id)}/roles"
-        return [data["name"] for data in self._ask("GET", path)["roles"]]
+        return [data.text("name") for data in self._ask("GET", path).each("roles")]
 
     def connection_uri(
         self, project_id: str, branch_id: str, endpoint_id: str, database: str, role: str
@@ -191,7 +199,7 @@ class Neon:
             "pooled": "false",
         }
         path = f"/projects/{_part(project_id)}/connection_uri"
-        return str(self._ask("GET", path, parameters)["uri"])
+        return self._ask("GET", path, parameters).text("uri")
 
     def create_branch(
         self, project: Project, parent: Branch, name: str, expires_at: datetime
@@ -210,7 +218,7 @@ class Neon:
             },
         )
         self._finish(project, answer)
-        return Branch.read(answer["branch"])
+        return Branch.read(answer.part("branch"))
 
     def delete_branch(self, project: Project, branch: Branch) -> None:
         """Delete a branch, and wait until it is gone; one that is gone already is no error."""
@@ -221,35 +229,37 @@ class Neon:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
 
-    def _finish(self, project: Project, answer: dict[str, Any]) -> None:
+    def _finish(self, project: Project, answer: Fields) -> None:
         """Wait until the operations that an answer names have ended."""
         deadline = time.monotonic() + _OPERATION_PATIENCE
-        for started in answer.get("operations", ()):
+        for started in answer.each_if_any("operations"):
             operation, pause = started, self._delay / 2
-            while operation["status"] not in _ENDED_WELL:
-                what = f"Neon's operation {operation['action']} ({operation['id']})"
-                if operation["status"] in _ENDED_BADLY:
-                    reason = operation.get("error") or operation["status"]
+            while (status := operation.text("status")) not in _ENDED_WELL:
+                id = operation.text("id")
+                what = f"Neon's operation {operation.text('action')} ({id})"
+                if status in _ENDED_BADLY:
+                    reason = operation.text_or_none("error") or status
                     raise NeonError(f"{what} has failed: {reason}")
                 if time.monotonic() > deadline:
-                    raise NeonError(
-                        f"{what} is still {operation['status']} after {_OPERATION_PATIENCE:g} s"
-                    )
+                    raise NeonError(f"{what} is still {status} after {_OPERATION_PATIENCE:g} s")
                 time.sleep(pause)
                 pause = min(2.0, pause * 1.5)
-                path = f"/projects/{_part(project.id)}/operations/{_part(operation['id'])}"
-                operation = self._ask("GET", path)["operation"]
+                path = f"/projects/{_part(project.id)}/operations/{_part(id)}"
+                operation = self._ask("GET", path).part("operation")
 
-    def _pages(self, path: str, key: str, **given: str | None) -> Iterator[dict[str, Any]]:
+    def _pages(self, path: str, key: str, **given: str | None) -> Iterator[Fields]:
         """The items of all pages of a list."""
         cursor: str | None = None
+        seen: set[str | None] = set()
         while True:
             answer = self._ask("GET", path, {**given, "limit": str(_PAGE), "cursor": cursor})
-            yield from answer[key]
+            found = list(answer.each(key))
+            yield from found
             # Projects and branches call it differently; the last page may have one too.
-            pagination = answer.get("pagination", {})
-            before, cursor = cursor, pagination.get("cursor") or pagination.get("next")
-            if not cursor or cursor == before or not answer[key]:
+            pagination = answer.part_if_any("pagination")
+            seen.add(cursor)
+            cursor = pagination.text_or_none("cursor") or pagination.text_or_none("next")
+            if not cursor or cursor in seen or not found:
                 return
 
     def _ask(
@@ -258,7 +268,7 @@ class Neon:
         path: str,
         parameters: Mapping[str, str | None] | None = None,
         body: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Fields:
         """Send a request, again where that is safe and may help. Raises NeonError."""
         given = {key: value for key, value in (parameters or {}).items() if value is not None}
         repeatable = method in _IDEMPOTENT
@@ -295,34 +305,36 @@ def _part(text: str) -> str:
     return quote(text, safe="")
 
 
-def _json(response: httpx2.Response) -> dict[str, Any]:
+def _json(response: httpx2.Response) -> Fields:
     if response.status_code == HTTPStatus.NO_CONTENT:
-        return {}
+        return Fields({}, _unread)
     try:
-        found = response.json(object_hook=_Data)
-    except ValueError:
-        found = None
+        found = parsed(response.content, object_pairs_hook=unambiguous)
+    except ForeignError as error:
+        raise NeonError(f"Neon's API at {response.url.host} answered with {error}") from None
     if not isinstance(found, dict):
-        raise NeonError(f"Neon's API at {response.url.host} answered with something else than JSON")
-    return found
+        raise NeonError(
+            f"Neon's API at {response.url.host} answered with something else than JSON of an object"
+        )
+    return Fields(found, _unread)
 
 
 def _refusal(response: httpx2.Response) -> str:
     """What the API says of a request that it refuses, with what its support asks for."""
-    try:
-        said = response.json()
-        message, request = said["message"], said.get("request_id")
-    except (ValueError, KeyError, TypeError):
-        message, request = response.reason_phrase, None
+    message, request = response.reason_phrase, None
+    with suppress(NeonError):
+        said = _json(response)
+        request = said.text_or_none("request_id")
+        message = said.text("message")
     request = request or response.headers.get("x-neon-ret-request-id")
     place = f"HTTP {response.status_code}{f', request {request}' if request else ''}"
     hint = ""
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         hint = f"; is {TOKEN} right?"
-    elif "org_id" in str(message):
+    elif "org_id" in message:
         hint = f"; set {ORGANIZATION}"
-    return f"Neon's API: {' '.join(str(message).split())} ({place}){hint}"
+    return f"Neon's API: {shortened(message, _LONGEST)} ({place}){hint}"
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return shortened(str(error), _LONGEST) or type(error).__name__

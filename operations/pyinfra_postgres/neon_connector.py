@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pyinfra.api.exceptions import ConnectError, InventoryError
 from typing_extensions import override
 
 from .connector import PostgresConnector
+from .errors import ConnectError, InventoryError
+from .terminal import printable
 
 
 class NeonConnector(PostgresConnector):
@@ -32,7 +33,9 @@ class NeonConnector(PostgresConnector):
         except NeonError as error:
             raise InventoryError(str(error)) from None
         for target in found:
-            yield f"@neon/{project}/{target.branch.name}", target.data, target.groups()
+            # pyinfra prints a host's name and its groups.
+            name = printable(f"@neon/{project}/{target.branch.name}")
+            yield name, target.data, list(map(printable, target.groups()))
 
     @override
     def dsn(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from . import libpg_query
 from .errors import DeclarationError
+from .hidden import note, shortened, taken, within
 from .libpg_query import ParseError
 from .names import Exact, Name, literal, quoted
 
@@ -125,8 +126,10 @@ def _parsed(text: str, shown: str | None = None) -> str:
     try:
         return libpg_query.parse(text)
     except ParseError as error:
+        # It quotes a word of the text.
+        reason = "a syntax error" if within(text) else str(error)
         shown = text if shown is None else shown
-        raise DeclarationError(f"{error} in {_short(shown)!r}") from None
+        raise DeclarationError(f"{reason} in {_short(shown)!r}") from None
 
 
 # Inside a string of the JSON these quotes would be escaped.
@@ -157,8 +160,18 @@ def split_statements(text: str) -> list[str]:
     return found
 
 
+def sql_text(given: Any) -> Any:
+    """What a declaration takes as SQL; where that is hidden, each of its statements is."""
+    text = taken(given)
+    if text is not given:
+        for one in split_statements(text):
+            note(one.strip())
+    return text
+
+
 def expression(text: str) -> str:
     """Check that `text` is exactly one SQL expression, and return it without outer space."""
+    text = taken(text)
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
@@ -530,5 +543,4 @@ def sliced(text: str, found: Sequence[Token]) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return shortened(text, 100)

@@ -188,13 +188,6 @@ def together(statements: Iterable[str], locks: tuple[Lock, ...] = ()) -> Stateme
     return Statement(f"DO {literal(body)}", stage=Stage.AFTER, locks=locks, summary=summary)
 
 
-def masked(text: str, hidden: tuple[str, ...]) -> str:
-    """The text without what must not be shown."""
-    for value in hidden:
-        text = text.replace(value, "*MASKED*") if value else text
-    return text
-
-
 @frozen
 class Change:
     """What one operation does to one object."""

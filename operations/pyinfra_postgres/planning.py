@@ -16,6 +16,7 @@ from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
 from .consent import unallowed, weighed
 from .errors import DeclarationError, HostError
+from .hidden import MASK, holds, within
 from .kind import Ask, Key, Object, Reading, Same, difference
 from .names import Name
 from .parse import Reference
@@ -33,7 +34,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
     Returns the declared fragments of which a standby can't tell whether they differ.
     """
     catalog, plan = session.catalog(), draft.plan
-    same = Comparison(catalog, session.read)
+    same = Comparison(catalog, session.read, before=session.verdicts)
 
     def steps_of(item: Item) -> list[Step]:
         return [Step(item, one) for one in item.declaration.expand(catalog)]
@@ -166,13 +167,14 @@ class Planner:
         missing = self._missing(step)
         statements = (*self._let_in(step), *statements)
         self._refuse(step, self._doubts(step, statements, bool(missing)))
+        hides = holds(one)
         action = _action(step.current, step.target)
         change = Change(
             step.item.operation,
             one.title,
             action,
-            (*renaming.shown(renamed, self.catalog), *difference(step.current, step.target)),
-            tuple(_fitting(statement, one, self.catalog) for statement in statements),
+            (*renaming.shown(renamed, self.catalog), *_differences(step, hides)),
+            tuple(_fitting(_covered(each), one, self.catalog) for each in statements),
             bool(renamed),
             not renamed and _is_quiet(one, action, statements, self.catalog),
             (step.current or one).key(),
@@ -241,6 +243,9 @@ class Planner:
             return []
         missing = list(self.session.missing(one, self.catalog))
         operation = step.item.operation
+        if missing and holds(one):
+            self._refuse(step, ["what it names is not all there, and what that is, is hidden"])
+            return missing
         self.plan.gaps += [Gap(operation, one.title, reference) for reference in missing]
         return missing
 
@@ -296,6 +301,16 @@ class Planner:
             known = catalog.declared[one.key()]
             for operation in _contradicted(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"
+
+
+def _differences(step: Step, hides: bool) -> Iterable[str]:
+    """What differs; what is there may be what was hidden before."""
+    return ["! its definition is hidden"] if hides else difference(step.current, step.target)
+
+
+def _covered(statement: Statement) -> Statement:
+    """The statement, of which nothing is shown where something in it is hidden."""
+    return evolve(statement, summary=MASK) if within(statement.sql) else statement
 
 
 def _giving(renames: Iterable[Rename]) -> Iterator[Statement]:

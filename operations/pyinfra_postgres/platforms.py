@@ -6,6 +6,7 @@ Pure: no I/O, no pyinfra state. What these roles are and may do is never changed
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _ROLES = {
     "PostgreSQL": r"pg_.*|public|none",
@@ -36,6 +37,11 @@ def platform_of(role: str) -> str | None:
 def installer_of(extension: str) -> str | None:
     """The platform that alone installs an extension."""
     return _INSTALLERS.get(extension)
+
+
+def hashes_passwords(roles: Iterable[str]) -> bool:
+    """Whether the server of these roles takes passwords only as they are: Neon does."""
+    return "neon_superuser" in roles
 
 
 def administers(roles: frozenset[str] | set[str]) -> bool:

@@ -18,9 +18,9 @@ from typing import Any
 from attrs import frozen
 from psycopg import conninfo
 from pyinfra.api import QuoteString, StringCommand
-from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
+from .errors import ConnectError
 from .target import divided, dsn
 
 _PSQL = (

@@ -14,22 +14,20 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-import click
 from attrs import frozen
 from psycopg import sql
-from pyinfra import logger
 from pyinfra.api.arguments import pop_global_arguments
 from pyinfra.api.host import Host
-from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from .answer import Failure
+from .answer import Failure, read
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements
 from .scripts import run
 from .tabular import Answer, print_answers
+from .terminal import complain, put
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +76,7 @@ class Query:
             lines = "\n".join(answer.rows).splitlines()
             return Answer(self.columns, tuple(json.dumps([line]) for line in lines))
         names, *rows = answer.rows
-        return Answer(tuple(json.loads(names)), tuple(rows))
+        return Answer(tuple(read(names)), tuple(rows))
 
 
 def _asks(tree: Node) -> bool:
@@ -165,7 +163,7 @@ def _answer(host: Host, query: Query, options: dict[str, Any]) -> None:
         answers[host] = query.ask(host)
     except HostError as error:
         answers[host] = None
-        host.log(format_text(str(error), "red"), logger.error)
+        complain(host, error)
     finally:
         host.current_op_global_arguments = None
     if len(answers) == len(state.active_hosts):
@@ -176,7 +174,7 @@ def _conclude(state: State, answers: Mapping[Host, Answer | None]) -> None:
     given = {host.name: answer for host in state.inventory if (answer := answers.get(host))}
     try:
         if "--json" in sys.argv:
-            click.echo(json.dumps({name: answer.objects() for name, answer in given.items()}))
+            put(json.dumps({name: answer.objects() for name, answer in given.items()}))
         elif given:
             print_answers(given)
     except HostError as error:

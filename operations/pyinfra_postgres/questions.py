@@ -12,6 +12,7 @@ from typing_extensions import override
 from .answer import Answer
 from .catalog import FULL_NAMES, Catalog
 from .errors import DeclarationError, HostError
+from .hidden import note, within
 from .kind import Ask
 from .rewrite import as_stored
 from .session import Session
@@ -41,6 +42,8 @@ class Questions(Ask):
     def __call__(self, query: str) -> list[Any]:
         if query not in self.answers:
             stored = as_stored(query, self.catalog.server_names())
+            if within(query):
+                note(stored)
             self.answers[query] = self.session.ask(stored, self.catalog.renaming(unlocked=True))
         return self.answers[query]
 

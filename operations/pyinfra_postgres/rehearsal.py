@@ -62,7 +62,10 @@ class Rehearsal:
         if branch_name:
             branch = find_branch(project, branches, branch_name)
         else:
-            branch = next(one for one in branches if one.default)
+            defaults = [one for one in branches if one.default]
+            if not defaults:
+                raise NeonError(f"Neon project {project.name} has no default branch: name one")
+            branch = defaults[0]
         for left in branches:
             if left.name.startswith(REHEARSAL):
                 say(

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
-from pyinfra import logger
 from pyinfra.api.host import Host
-from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 
+from .errors import DeclarationError
+from .parse import tokens
 from .plan import Action, Plan, Stage, Undeclared
+from .terminal import Line, line, printable, printable_lines, say, styled, tell
 
 _COLOURS = {
     Action.CREATE: "green",
@@ -31,6 +32,10 @@ _NAMED = 3
 _LISTED = 10
 """How many of one kind the details list for each object."""
 
+_QUOTES = ("'", '"', "E", "e", "U", "u")
+"""How strings and quoted names begin, other than those in dollars; words are printable anyway."""
+_TAB = 4
+
 _shown: WeakKeyDictionary[State, dict[tuple[str, ...], str]] = WeakKeyDictionary()
 
 
@@ -42,14 +47,12 @@ def show(host: Host, plan: Plan) -> None:
         say(host, f"same plan as {first}")
     else:
         shown[lines] = host.name
-        for line in lines:
-            logger.info(f"{host.print_prefix}{line}" if line[0] != " " else line)
+        for one in lines:
+            if one[0] == " ":
+                tell(one)
+            else:
+                say(host, one)
         say(host, summary(plan))
-
-
-def say(host: Host, message: str) -> None:
-    """Print one line about a host."""
-    logger.info(f"{host.print_prefix}{message}")
 
 
 def summary(plan: Plan, done: bool = False) -> str:
@@ -75,43 +78,56 @@ def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
         yield f"{len(found)} undeclared ({', '.join([*names, *more])})"
 
 
-def plan_lines(plan: Plan) -> Iterator[str]:
+def plan_lines(plan: Plan) -> Iterator[Line]:
     """The plan: for each object what differs, and the statements with stage and hazards."""
     stages = {id(statement): stage for _, statement, stage in plan.staged()}
-    heading = ""
+    heading = line()
     for change in plan.changes:
-        action = format_text(change.action.value, _COLOURS[change.action])
-        above, heading = heading, f"{format_text(change.title, bold=True)}   {action}"
+        action = styled(change.action.value, _COLOURS[change.action])
+        above, heading = heading, line(styled(change.title, bold=True), "   ", action)
         if heading != above:
             yield heading
         # Of what is created, the statements say it all.
-        for line in change.lines if change.action is not Action.CREATE else ():
-            yield f"        {format_text(line, _line_colour(line))}"
+        for one in change.lines if change.action is not Action.CREATE else ():
+            yield line("        ", styled(one, _line_colour(one)))
         for statement in change.statements:
             stage = stages[id(statement)]
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
-            sql = statement.shown.replace("\n", "\n" + " " * 12)
-            yield f"    {prefix}{format_text(sql, dim=True)}"
+            yield line("    ", prefix, styled(_statement(statement.shown), dim=True))
             notes = [str(lock) for lock in statement.locks]
             notes += [f"loses {loss.told}" for loss in statement.losses]
             notes += [hazard.value for hazard in statement.hazards]
             notes += [f"drops {what} with it" for what in statement.also]
             if notes:
-                yield f"        {format_text(', '.join(notes), 'yellow')}"
+                yield line("        ", styled(", ".join(notes), "yellow"))
 
 
-def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[str]:
+def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[Line]:
     """What is left as it is, under what it belongs to; of many of a kind the first few."""
     within: dict[str, dict[str, list[Undeclared]]] = {}
     for one in undeclared:
         within.setdefault(one.within, {}).setdefault(one.kind, []).append(one)
     for holder, kinds in within.items():
-        yield f"{format_text(holder, bold=True)}   undeclared, left as it is"
+        yield line(styled(holder, bold=True), "   undeclared, left as it is")
         for kind, found in kinds.items():
             for one in found[:_LISTED]:
-                yield f"    {one.title}   {format_text(one.definition, dim=True)}".rstrip()
+                definition = ("   ", styled(one.definition, dim=True)) if one.definition else ()
+                yield line("    ", one.title, *definition)
             if len(found) > _LISTED:
-                yield f"    ... and {len(found) - _LISTED} more of kind {kind}"
+                yield line(f"    ... and {len(found) - _LISTED} more of kind {kind}")
+
+
+def _statement(sql: str) -> Line:
+    """The statement with its lines: a line break in a name or a string is no line of its own."""
+    if "\n" not in sql:
+        return printable(sql)
+    try:
+        strings = [one for one in tokens(sql) if sql[one.start] in _QUOTES]
+    except (DeclarationError, UnicodeError):
+        return printable(sql)
+    for one in reversed(strings):
+        sql = sql[: one.start] + printable(sql[one.start : one.end]) + sql[one.end :]
+    return Line(printable_lines(sql.expandtabs(_TAB)).replace("\n", "\n" + " " * 12))
 
 
 def _line_colour(line: str) -> str | None:

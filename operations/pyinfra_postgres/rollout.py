@@ -23,10 +23,12 @@ from . import render, steps
 from .answer import Answer, Failure
 from .connector import number
 from .errors import HostError
+from .hidden import masked, shortened
 from .names import literal
-from .plan import Hazard, Lock, Plan, Stage, masked
+from .plan import Hazard, Lock, Plan, Stage
 from .scripts import end_session, run
 from .steps import Message, Part, Step
+from .terminal import say
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _CANCELED = "57014"
@@ -39,6 +41,8 @@ _REPAIRS = 2
 _LOSSES = 2
 """How many lost connections a plan survives: a statement that crashes the server is among them."""
 
+_LONGEST = 400
+"""Characters of a statement in a message."""
 _NOTHING = "Nothing was changed"
 _UNKNOWN = (
     "The transaction is in place as a whole or not at all: run again to see and to complete it"
@@ -258,13 +262,15 @@ class Rollout:
                 " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
                 " AND i.inhparent = id)"
                 " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
-                " l.relation::regclass, left(a.query, 60)) FROM pg_locks l"
+                " l.relation::regclass, a.query) FROM pg_locks l"
                 " JOIN pg_stat_activity a USING (pid)"
                 " WHERE l.granted AND a.pid <> pg_backend_pid()"
                 " AND l.relation IN (SELECT id FROM wanted)"
             ],
         )
-        return "; ".join(answer.rows) or "the lock's holder has gone"
+        # Cut only here, where it is known what must not be seen a part of.
+        told = (shortened(row, 160) for row in answer.rows)
+        return "; ".join(told) or "the lock's holder has gone"
 
     def _explained(self, at: Step, failure: Failure) -> str:
         match at.part:
@@ -280,7 +286,7 @@ class Rollout:
         return f"{_described(at, failure)}. Nothing of the transaction stays"
 
     def _say(self, line: str) -> None:
-        render.say(self.host, line)
+        say(self.host, line)
 
 
 def _is_lock(at: Step, failure: Failure) -> bool:
@@ -304,10 +310,9 @@ def _remedy(failure: Failure) -> str:
 
 def _described(at: Step, failure: Failure) -> str:
     if at.change is None or at.statement is None:
-        return f"the transaction failed: {failure}. Statement: {at.sql}"
+        return f"the transaction failed: {failure}. Statement: {shortened(at.sql, _LONGEST)}"
     # The detail quotes rows, and cuts them, so that a secret in it can't be recognised.
     hidden, shown = at.statement.hidden, at.statement.shown
     detail = f" {failure.detail.rstrip('.')}." if failure.detail and not hidden else ""
-    sql = shown if len(shown) < 400 else f"{shown[:400]}..."
-    text = f"{at.change.operation} failed: {failure}.{detail} Statement: {sql}"
-    return masked(text, hidden)
+    text = masked(f"{at.change.operation} failed: {failure}.{detail}", hidden)
+    return f"{text} Statement: {shortened(masked(shown, hidden), _LONGEST)}"

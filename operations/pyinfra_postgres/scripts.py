@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
 from paramiko import SSHException
 from pyinfra.api.arguments import CONNECTOR_ARGUMENT_KEYS, pop_global_arguments
 from pyinfra.api.exceptions import ConnectError
@@ -18,8 +19,9 @@ from pyinfra.connectors.ssh import SSHConnector
 from pyinfra.connectors.util import CommandOutput
 
 from . import psql
-from .answer import Answer, Failure
+from .answer import Answer, Failure, withheld
 from .connector import PostgresConnector
+from .hidden import within
 from .psql import Psql
 
 _KEEPALIVE = 30
@@ -35,10 +37,23 @@ def run(
     for what psql runs, when psql has ended. The first message may run twice, where its connection
     was lost: nothing of it may outlive that.
     """
+    statements = [statement for message in messages for statement in message]
+    answer = _run(host, messages, statements, started)
+    failure = answer.failure
+    if failure and failure.sqlstate and within(statements[failure.index]):
+        return evolve(answer, failure=withheld(failure))
+    return answer
+
+
+def _run(
+    host: Host,
+    messages: Sequence[Sequence[str]],
+    statements: Sequence[str],
+    started: Callable[[int], None],
+) -> Answer:
     connector = host.connector
     if isinstance(connector, PostgresConnector):
         return connector.run_script(messages, started)
-    statements = [statement for message in messages for statement in message]
     try:
         client = Psql.of(host.data.dict())
         _keep_connected(host)
@@ -95,6 +110,14 @@ def begin(host: Host, statements: Sequence[str]) -> bool:
     """
     connector = host.connector
     return isinstance(connector, PostgresConnector) and connector.begin_script(statements)
+
+
+def reached(host: Host) -> str:
+    """Where a host's scripts go, as far as that is known here."""
+    if isinstance(host.connector, PostgresConnector):
+        return host.connector.reached()
+    public = sorted(Psql.of(host.data.dict()).public.items())
+    return "\n".join([host.name, *(f"{name}={value}" for name, value in public)])
 
 
 def end_session(host: Host) -> None:

@@ -17,7 +17,6 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, evolve, field, frozen
-from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
@@ -26,18 +25,25 @@ from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
 from .connector import check_host_data
-from .errors import HostError, UnreachableError
+from .errors import ConnectError, HostError, UnreachableError
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
-from .scripts import begin, run
+from .scripts import begin, reached, run
+from .verdicts import Verdicts
 
 AHEAD = 10.0
 """Seconds for which a catalog that was read ahead is news."""
 ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
+REMEMBER = "postgres_remember"
+"""The host data that says whether what the server says is remembered for other runs."""
 
 
+_IDENTITY = (
+    "SELECT oid FROM pg_database WHERE datname = current_database()",
+    "SELECT system_identifier FROM pg_control_system()",
+)
 _EXCLUSIVE = """
     SELECT format('session %s (%s) holds %s', a.pid, coalesce(nullif(a.application_name, ''),
              a.usename), l.relation::regclass)
@@ -110,8 +116,13 @@ class Session:
     """The blocks whose plans the server has tried."""
     looked_ahead: float | None = None
     """When the server began to read the catalog ahead, in seconds; long ago once it was used."""
+    verdicts: Verdicts = field(init=False)
+    """What the server has said in other runs."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
+
+    def __attrs_post_init__(self) -> None:
+        self.verdicts = Verdicts(self._server, self.host.data.get(REMEMBER) is not False)
 
     @classmethod
     def current(cls) -> Session:
@@ -211,6 +222,12 @@ class Session:
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()
+
+    def _server(self) -> str:
+        """Which server and database it is: how it is reached, and what it says of itself."""
+        # What it says last is not for everybody, where somebody has changed that.
+        rows = self.read(["BEGIN READ ONLY", *catalogs.PINS, *_IDENTITY, "ROLLBACK"]).rows
+        return "\n".join([reached(self.host), *rows])
 
     def read(self, statements: Sequence[str]) -> Answer:
         """Run a script that leaves nothing behind."""

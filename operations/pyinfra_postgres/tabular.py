@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from operator import ge
 from typing import Any
 
-import click
 from attrs import frozen
 from rich import box
 from rich.cells import cell_len
@@ -16,13 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .answer import read
 from .errors import HostError
+from .terminal import Line, printable, put
 
 _LONGEST = 100
 _NARROWEST = 12
 _BETWEEN = 3
 _ELSEWHERE = 100_000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class _Number(str):
@@ -43,12 +42,12 @@ class Answer:
         for name in self.columns:
             if self.columns.count(name) > 1:
                 raise HostError(f"two columns are called {name}: name them apart with AS")
-        return [dict(zip(self.columns, json.loads(row), strict=True)) for row in self.rows]
+        return [dict(zip(self.columns, read(row), strict=True)) for row in self.rows]
 
     def cells(self) -> Iterator[list[Any]]:
         """The rows, with numbers as they are written."""
         for row in self.rows:
-            yield json.loads(row, parse_float=_Number, parse_int=_Number)
+            yield read(row, parse_float=_Number, parse_int=_Number)
 
 
 def print_answers(answers: Mapping[str, Answer]) -> None:
@@ -62,20 +61,21 @@ def print_answers(answers: Mapping[str, Answer]) -> None:
         console.width = _ELSEWHERE
     for columns in dict.fromkeys(answer.columns for answer in answers.values()):
         rows = [
-            [Text(host), *(_text(value, whole=len(columns) == 1) for value in row)]
+            [Text(printable(host)), *(_text(value, whole=len(columns) == 1) for value in row)]
             for host, answer in answers.items()
             if answer.columns == columns
             for row in answer.cells()
         ]
-        titles = ["host", *map(_escaped, columns)]
+        titles = ["host", *map(printable, columns)]
         widths = _widths(titles, rows, console.width)
         with console.capture() as captured:
             console.print(
                 _table(titles, rows, widths) if widths else _list(titles, rows, console.width)
             )
-        for line in captured.get().splitlines():
-            click.echo(line.rstrip())
-    click.echo(_count(answers))
+        # Of what is clean rich makes a table, in styles of its own.
+        for line in captured.get().split("\n")[:-1]:
+            put(Line(line.rstrip()))
+    put(_count(answers))
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[Text]], widths: Sequence[int]) -> Table:
@@ -135,8 +135,8 @@ def _text(value: Any, *, whole: bool) -> Text:
         case _:
             text = _as_json(value)
     if whole:
-        return Text("\n".join(map(_escaped, text.split("\n"))))
-    shown = _escaped(text[:_LONGEST])
+        return Text("\n".join(map(printable, text.split("\n"))))
+    shown = printable(text[:_LONGEST])
     return Text(f"{shown}…" if len(text) > _LONGEST else shown)
 
 
@@ -151,11 +151,6 @@ def _as_json(value: Any) -> str:
             return f"{{{', '.join(pairs)}}}"
         case _:
             return json.dumps(value, ensure_ascii=False)
-
-
-def _escaped(text: str) -> str:
-    """The text without what a terminal would obey."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _count(answers: Mapping[str, Answer]) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo, pq
-from pyinfra.api.exceptions import ConnectError
 
+from .errors import ConnectError
 from .values import unmasked
 
 # The host data that are a connection's parameters, and what libpq calls them.

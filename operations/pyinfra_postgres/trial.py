@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from . import catalog as catalogs
 from . import steps
-from .plan import Change, Plan, Refusal, Stage, Statement, masked
+from .hidden import masked
+from .plan import Change, Plan, Refusal, Stage, Statement
 from .session import Block, Session
 
 _SAYS_NOTHING = ("08", "25006", "40", "53", "55P03", "57", "58", "XX")

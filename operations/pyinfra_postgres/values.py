@@ -119,6 +119,7 @@ def forms(value: Any) -> Iterator[str]:
         yield plain.hex()
     if isinstance(plain, str):
         yield json.dumps(plain)[1:-1]
+        yield from filter(None, map(str.strip, plain.splitlines()))  # psql's messages are cut
     for type_ in (None, "jsonb"):
         with suppress(DeclarationError):
             text = written(plain, type_)

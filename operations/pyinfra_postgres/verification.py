@@ -6,7 +6,6 @@ A check runs its query in a transaction that is always rolled back, and compares
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import tempfile
 import time
@@ -22,7 +21,7 @@ from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, frozen
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pyinfra.api import operation
+from pyinfra.api import HiddenValue, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
 from pyinfra.api.operation import OperationMeta
@@ -30,14 +29,16 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
-from . import render
-from .answer import Answer
+from .answer import Answer, read, withheld
 from .arguments import Arguments
 from .converge import Fail
 from .errors import DeclarationError, HostError
-from .parse import closing, split_statements, statement, tokens
+from .hidden import MASK, holds, shortened
+from .parse import closing, split_statements, sql_text, statement, tokens
 from .query import json_array
 from .session import Session
+from .terminal import nothing_to_do, printable, printable_lines, say
+from .values import unmasked
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -57,12 +58,16 @@ class Check:
     query: str
     rows: Rows
     setup: tuple[str, ...]
+    is_hidden: bool = False
+    """Whether anything of it is: then no rows are shown, for they may have it in them."""
 
     @classmethod
     def declared(
         cls, title: str, query: str, rows: Sequence[Sequence[Any]], setup: Sequence[str]
     ) -> Check:
         """The check. Raises DeclarationError where it could not run on any server."""
+        is_hidden = any(isinstance(value, HiddenValue) for row in rows for value in row)
+        query, setup = sql_text(query), list(map(sql_text, setup))
         tree = statement(query)
         if not set(tree) <= _WITH_ROWS or "intoClause" in tree.get("SelectStmt", {}):
             raise DeclarationError(f"check {title!r}: the query must return rows")
@@ -74,6 +79,7 @@ class Check:
             split_statements(query)[0],
             [tuple(map(_plain, row)) for row in rows],
             tuple(split_statements(text)[0] for text in setup),
+            is_hidden or holds((query, setup)),
         )
 
     def script(self) -> list[str]:
@@ -83,9 +89,10 @@ class Check:
     def outcome(self, answer: Answer, seconds: float) -> Outcome:
         """What the server's answer means."""
         if answer.failure:
-            return Outcome(self, seconds, error=f"{answer.failure}{self._place(answer)}")
+            failure = withheld(answer.failure) if self.is_hidden else answer.failure
+            return Outcome(self, seconds, error=f"{failure}{self._place(answer)}")
         got = [
-            tuple(json.loads(row.removeprefix(_MARK), parse_float=Decimal))
+            tuple(read(row.removeprefix(_MARK), parse_float=Decimal))
             for row in answer.rows
             if row.startswith(_MARK)
         ]
@@ -116,6 +123,8 @@ class Outcome:
         """Why it failed, in a few lines."""
         if self.error:
             return [f"SQL error: {self.error}"]
+        if self.check.is_hidden:
+            return ["other rows than expected: they are not shown, for the check has hidden values"]
         expected, got = self.expected_lines(), self.got_lines()
         found = [
             _cut(line)
@@ -129,11 +138,11 @@ class Outcome:
 
     def expected_lines(self) -> list[str]:
         """The expected rows as text."""
-        return [_shown(row) for row in self.check.rows]
+        return [MASK] if self.check.is_hidden else list(map(_shown, self.check.rows))
 
     def got_lines(self) -> list[str]:
         """The rows that came as text."""
-        return [_shown(row) for row in self.got]
+        return [MASK] if self.check.is_hidden else list(map(_shown, self.got))
 
 
 @define
@@ -223,7 +232,7 @@ def check(
             f"check {check!r} would run before the transaction does: move it behind the block"
         )
     section = _open.get(session.host)
-    arguments.setdefault("name", check)
+    arguments["name"] = printable(arguments.get("name") or check)
     if section:
         arguments.setdefault("_ignore_errors", True)
     return _check(declared=declared, section=section, **arguments)
@@ -241,7 +250,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if section:
         section.outcomes.append(outcome)
     if outcome.passed:
-        session.host.noop(f"{declared.title}: as expected")
+        nothing_to_do(session.host, f"{declared.title}: as expected")
     else:
         # pyinfra calls the error ignored, which it is not.
         later = "; the verification fails at its end" if section else ""
@@ -260,13 +269,13 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
             sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
             sections[section.host] = section
             write(section.report, [sections[host] for host in sorted(sections)])
-            render.say(session.host, f"report: {section.report}")
+            say(session.host, f"report: {section.report}")
     except OSError as error:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:
         yield Fail([section.summary])
     else:
-        session.host.noop(section.summary)
+        nothing_to_do(session.host, section.summary)
 
 
 def _describe(section: Section, session: Session) -> None:
@@ -324,6 +333,7 @@ def _after_members(found: Sequence[Any], position: int) -> int:
 
 def _plain(value: Any) -> Any:
     """An expected value as JSON has it."""
+    value = unmasked(value)
     match value:
         case None | bool() | int() | Decimal() | str() | datetime() | date():
             return value
@@ -375,8 +385,7 @@ def _shown(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 3]}..."
+    return shortened(text, _LONGEST_LINE)
 
 
 def _counted(rows: Sequence[object]) -> str:
@@ -407,6 +416,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader([package / "templates", package.parents[1] / "templates"]),
         undefined=StrictUndefined,
         autoescape=True,
+        finalize=printable_lines,
         trim_blocks=True,
         lstrip_blocks=True,
     )

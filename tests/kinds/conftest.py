@@ -9,7 +9,7 @@ import pytest
 
 from harness import Database, Project, Run
 from harness.process import run_files
-from pyinfra_postgres import compare
+from pyinfra_postgres import verdicts
 
 _OUTCOME = re.compile(
     r"Starting operation: (.*?) *\n(?:(?!--> ).*\n)*?"
@@ -45,7 +45,7 @@ class Deploy:
         # A fresh cache: the server itself has to judge every time.
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("XDG_CACHE_HOME", str(self.cache / str(self.runs)))
-            compare._remembered.cache_clear()
+            verdicts.forget()
             return run_files(self.project.path, **data)
 
     def apply(self, text: str, *arguments: str) -> Run:

@@ -12,7 +12,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import EVERY_LABEL, NEWEST, Database, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres import compare
+from pyinfra_postgres import verdicts
 
 DEPLOYER = "deployer"
 
@@ -294,7 +294,7 @@ def block(*operations: Callable[[], object]) -> Callable[[], None]:
 def memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Verdicts of this test alone."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compare._remembered.cache_clear()
+    verdicts.forget()
 
 
 USAGE = (

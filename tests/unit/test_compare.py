@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_postgres import compare
+from pyinfra_postgres import compare, verdicts
 from pyinfra_postgres.answer import Answer, Failure
 from pyinfra_postgres.catalog import Catalog
 from pyinfra_postgres.compare import Comparison
 from pyinfra_postgres.errors import HostError
+from pyinfra_postgres.verdicts import Verdicts
 
 WHERE = "SELECT 1 WHERE ({})"
 
@@ -46,9 +47,9 @@ class Server:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    compare._remembered.cache_clear()
+    verdicts.forget()
     yield tmp_path
-    compare._remembered.cache_clear()
+    verdicts.forget()
 
 
 def test_equal_texts_and_trees_need_no_server() -> None:
@@ -95,9 +96,9 @@ def test_a_verdict_is_remembered_until_the_surroundings_change(cache: Path) -> N
     assert Comparison(Catalog(environment="one"), server)(WHERE, "F('X')", "f('x')")
     assert not Comparison(Catalog(environment="two"), server)(WHERE, "F('X')", "f('x')")
     assert not Comparison(Catalog(environment="one"), server)("SELECT ({})", "F('X')", "f('x')")
-    compare._remembered.cache_clear()
+    verdicts.forget()
     assert Comparison(Catalog(environment="one"), server)(WHERE, "F('X')", "f('x')")
-    assert len((cache / "pyinfra-postgres" / "equal").read_text().split()) == 1
+    assert len((cache / "pyinfra-postgres" / "verdicts").read_text().split()) == 1
 
 
 def test_only_equality_is_remembered(cache: Path) -> None:
@@ -169,12 +170,14 @@ def test_casts_that_dump_and_restore_leave_behind(one: str, other: str, same: bo
 def test_of_many_verdicts_the_newest_half_stays(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_REMEMBERED", 4)
-    compare._remember("abcd")
-    compare._remembered.cache_clear()
-    assert compare._remembered() == set("abcd")
-    compare._remember("e")
-    compare._remembered.cache_clear()
-    assert compare._remembered() == set("de")
+    def known() -> str:
+        verdicts.forget()
+        return "".join(one for one in "abcde" if Verdicts().holds([one]))
+
+    monkeypatch.setattr(verdicts, "MOST", 4)
+    Verdicts().keep([[one] for one in "abcd"])
+    assert known() == "abcd"
+    Verdicts().keep([["e"]])
+    assert known() == "de"
     (file,) = (cache / "pyinfra-postgres").iterdir()
-    assert file.read_text().split() == ["d", "e"]
+    assert len(file.read_text().split()) == 2

@@ -19,6 +19,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_function
 from ..errors import DeclarationError
+from ..hidden import taken
 from ..kind import (
     Ask,
     Key,
@@ -99,7 +100,7 @@ class Function(Object):
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
     returns: str | None = field(default=None, converter=return_type, kw_only=True)
     language: str = field(default="sql", converter=_lower, kw_only=True)
-    body: str | None = field(default=None, kw_only=True)
+    body: str | None = field(default=None, converter=taken, kw_only=True)
     volatility: str = field(default="VOLATILE", converter=_volatility, kw_only=True)
     parallel: str = field(default="UNSAFE", converter=_parallel, kw_only=True)
     strict: bool = field(default=False, kw_only=True)

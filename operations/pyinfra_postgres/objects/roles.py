@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields, frozen
+from pyinfra.api import HiddenValue
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
@@ -16,11 +17,13 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row, Same, comment, either
-from ..names import Exact, identifier, quoted
+from ..hidden import MASK
+from ..kind import Ask, Key, Object, Row, Same, comment, either
+from ..names import Exact, identifier, literal, quoted
 from ..parse import Reference, role_references
+from ..passwords import Password
 from ..plan import Statement
-from ..platforms import platform_of
+from ..platforms import hashes_passwords, platform_of
 from ..rights import Need, rights_of
 
 _SWITCHES = {
@@ -105,6 +108,13 @@ def _memberships(
     return found
 
 
+def _password_of(given: Any) -> Password | None:
+    return Password.read(given)
+
+
+_MAY_READ = "SELECT to_json(has_column_privilege('pg_authid', 'rolpassword', 'SELECT'))"
+
+
 @frozen
 class Role(Object):
     """A role of the server; all databases of the server share it."""
@@ -122,6 +132,9 @@ class Role(Object):
     bypassrls: bool | None = field(default=None, kw_only=True)
     connection_limit: int | None = field(default=None, kw_only=True)
     member_of: tuple[Membership, ...] = field(default=(), converter=_memberships, kw_only=True)
+    password: Password | None = field(default=None, converter=_password_of, kw_only=True)
+    hashes: bool = field(default=False, eq=False, kw_only=True)
+    """Whether its server takes a password only as it is, to hash it by itself."""
     comment: str | None = field(default=None, kw_only=True)
 
     def key(self) -> Key:
@@ -139,6 +152,8 @@ class Role(Object):
         if self.connection_limit is not None:
             yield f"connection limit {self.connection_limit}"
         yield from map(str, self.member_of)
+        if self.password:
+            yield f"password {MASK}"
         if self.comment:
             yield f"comment {self.comment!r}"
 
@@ -162,10 +177,28 @@ class Role(Object):
             for role, one in declared.items()
         }
         memberships = [merged[role] for role in sorted(merged) if role not in self._withdrawn()]
-        return evolve(self, **undeclared, member_of=memberships)
+        hashes = hashes_passwords(catalog.roles.values())
+        return evolve(self, **undeclared, member_of=memberships, hashes=hashes)
 
     def completed(self, catalog: Catalog, same: Same) -> Self:
-        return evolve(self, member_of=self._members(catalog))
+        hashes = hashes_passwords(catalog.roles.values())
+        return evolve(self, member_of=self._members(catalog), hashes=hashes)
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        """The role as it is; its password is the declared one, where it has that."""
+        current = super().find(catalog, ask)
+        is_stored = self.name in catalog.roles.values()
+        if current is None or self.password is None or current.password or not is_stored:
+            return current
+        (may_read,) = ask(_MAY_READ)
+        if not may_read:
+            catalog.unread.add(f"the password of role {quoted(self.name)}")
+            return evolve(current, password=self.password)
+        (stored,) = ask(
+            f"SELECT to_json(coalesce(rolpassword, '')) FROM pg_authid"
+            f" WHERE rolname = {literal(self.name)}"
+        )
+        return evolve(current, password=self.password if self.password.is_kept_as(stored) else None)
 
     def _members(self, catalog: Catalog) -> list[Membership]:
         found = [one for one in self.member_of if one.present]
@@ -190,7 +223,7 @@ class Role(Object):
         groups = {one.role for one in before ^ after} if target else set()
         for grantor in sorted(_losing(current, target)) if current and target else ():
             yield from rights_of(grantor, catalog, ", who has granted a membership of it")
-        options = tuple(_options(current, target)) if target else ()
+        options = (*_options(current, target), *_password(current, target)) if target else ()
         is_altered = not current or not target or options or not groups
         if not own.createrole and (is_altered or not strict):
             yield Need(rights.role, "CREATEROLE", f"ALTER ROLE {me} CREATEROLE")
@@ -228,7 +261,7 @@ class Role(Object):
             yield Statement(f"DROP ROLE {quoted(current.name)}")
             return
         name = quoted(declared.name)
-        options = " ".join(_options(current, declared))
+        options = " ".join([*_options(current, declared), *_password(current, declared)])
         if current is None:
             # What is granted to it may be granted again to a type that is made anew.
             yield Statement(f"CREATE ROLE {name} {options}".strip(), prepares=True)
@@ -236,6 +269,12 @@ class Role(Object):
             yield Statement(f"ALTER ROLE {name} {options}")
         yield from _granted(name, current.member_of if current else (), declared.member_of)
         yield from comment(f"ROLE {name}", current, declared)
+
+
+def _password(current: Role | None, declared: Role) -> Iterator[str]:
+    password = declared.password
+    if password and (current is None or current.password != password):
+        yield f"PASSWORD {literal(password.text if declared.hashes else password.verifier())}"
 
 
 def _losing(current: Role, declared: Role) -> set[Exact]:
@@ -350,6 +389,7 @@ def role(
     bypassrls: bool | None = None,
     connection_limit: int | None = None,
     member_of: str | Membership | Iterable[str | Membership] = (),
+    password: HiddenValue | None = None,
     comment: str | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
@@ -361,6 +401,9 @@ def role(
     + connection_limit: how many connections it may have, -1 for no limit
     + member_of: roles that it is a member of, or `pg.Membership(role, admin=..., inherit=...,
       set=..., present=...)`; other memberships are left alone
+    + password: its password, or the SCRAM-SHA-256 verifier of one, as pyinfra's ``HiddenValue``.
+      The server gets the verifier alone. Where the role that deploys may not read what the server
+      keeps (only superusers may), it is set when the role is created, and left alone afterwards
     + comment: its comment, "" for none
     + present: whether it exists
 
@@ -383,6 +426,7 @@ def role(
         bypassrls=bypassrls,
         connection_limit=connection_limit,
         member_of=member_of,
+        password=password,
         comment=comment,
     )
     return converge(**declared([declaration], present, arguments))

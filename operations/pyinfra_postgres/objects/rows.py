@@ -18,10 +18,11 @@ from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
+from ..hidden import masked
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
-from ..plan import Loss, Statement, masked
+from ..plan import Loss, Statement
 from ..rights import Need
 from ..stored import USERS_PATH, Known, columns_of, known
 from ..values import SQL, check, comparable, forms, shown, split_array, written

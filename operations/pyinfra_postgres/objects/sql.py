@@ -18,8 +18,9 @@ from ..catalog import USERS_PINS, Catalog
 from ..compare import PENDING
 from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
+from ..hidden import shortened
 from ..kind import Ask, Key, Object
-from ..parse import Node, Reference, references, split_statements, statement
+from ..parse import Node, Reference, references, split_statements, sql_text, statement
 from ..plan import Hazard, Stage, Statement
 from ..query import answers_queries
 from ..stored import USERS_PATH, known
@@ -94,23 +95,18 @@ def single_query(text: str, what: str) -> str:
 
 
 def _statements(text: str) -> tuple[str, ...]:
-    found = tuple(split_statements(text))
+    found = tuple(split_statements(sql_text(text)))
     if not found:
         raise DeclarationError("there is no SQL statement")
     for one in found:
         reason = refusal(statement(one))
         if reason:
-            raise DeclarationError(f"{_short(one)}: {reason}")
+            raise DeclarationError(f"{shortened(one, _LONGEST_TITLE)}: {reason}")
     return found
 
 
 def _unless(text: str | None) -> str | None:
-    return None if text is None else single_query(text, "unless")
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_TITLE else f"{text[: _LONGEST_TITLE - 3]}..."
+    return None if text is None else single_query(sql_text(text), "unless")
 
 
 @frozen
@@ -128,7 +124,7 @@ class Script(Object):
 
     @property
     def title(self) -> str:
-        return f"{self.kind} {_short('; '.join(self.statements))}"
+        return f"{self.kind} {shortened('; '.join(self.statements), _LONGEST_TITLE)}"
 
     def lines(self) -> Iterator[str]:
         return iter(())

@@ -33,13 +33,14 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
-from ..parse import Reference, references, split_statements, statement
+from ..parse import Reference, references, split_statements, sql_text, statement
 from ..plan import Hazard, Statement
 
 
 def _query(text: str | None) -> str | None:
     if text is None or isinstance(text, Exact):
         return text
+    text = sql_text(text)
     tree = statement(text)
     if set(tree) != {"SelectStmt"} or "intoClause" in tree["SelectStmt"]:
         raise DeclarationError("the query of a view must be one SELECT")
