@@ -80,11 +80,16 @@ FUNCTIONS = {
     "auto_log_sync_activity_on_progress_change": "Logs each change of a sync's status.",
 }
 
-# Nobody signs for another user. Nor may time run ahead: rows of a month that has no partition yet
-# would land in the default partition, and keep that month's partition from being made.
+_FIRST_MONTH = "2025-11"
+
+# Nobody signs for another user. Nor for another time: rows of a month that has no partition would
+# land in the default partition, and stand against the partitions of the months to come.
 _OWN_NAME = f"user_id = {CURRENT_USER} OR user_id IS NULL"
 _COLLEAGUE = f"SELECT id FROM auth.users_extended WHERE {OWN_ORG}"
-_NOT_AHEAD = "created_at < pg_catalog.now() + interval '1 day'"
+_IN_ITS_MONTH = (
+    f"created_at >= '{_FIRST_MONTH}-01 00:00:00+00'"
+    " AND created_at < pg_catalog.now() + interval '1 day'"
+)
 
 
 def sync() -> None:
@@ -232,7 +237,7 @@ def activity_log() -> None:
         partition_by="RANGE (created_at)",
         comment="What was done for whom, partitioned by month.",
     )
-    pg.partitions("sync_activity_log", every="month", start="2025-11", ahead=4, default=True)
+    pg.partitions("sync_activity_log", every="month", start=_FIRST_MONTH, ahead=4, default=True)
     table = "sync_activity_log"
     pg.index("idx_sync_activity_log_org_created", table, ["org_id", "created_at DESC"])
     pg.index("idx_sync_activity_log_org_action", table, ["org_id", "action", "created_at DESC"])
@@ -264,8 +269,8 @@ def policies() -> Iterator[Policy]:
             "UPDATE": f"created_by IN ({_COLLEAGUE}) OR created_by IS NULL",
         },
         "sync_activity_log": {
-            "INSERT": f"({_OWN_NAME}) AND {_NOT_AHEAD}",
-            "UPDATE": f"(user_id IN ({_COLLEAGUE}) OR user_id IS NULL) AND {_NOT_AHEAD}",
+            "INSERT": f"({_OWN_NAME}) AND {_IN_ITS_MONTH}",
+            "UPDATE": f"(user_id IN ({_COLLEAGUE}) OR user_id IS NULL) AND {_IN_ITS_MONTH}",
         },
     }
     for table in TABLES:
