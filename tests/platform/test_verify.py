@@ -44,7 +44,7 @@ def test_the_commands_of_the_readme(
         for script, options in commands
     ]
     verified, shown, withdrawn = outputs
-    assert re.search(r"Grand total\s+49\s", verified)
+    assert re.search(r"Grand total\s+55\s", verified)
     assert "DROP TABLE public.sync_progress" in shown
     assert "removed" in withdrawn
 
