@@ -14,3 +14,4 @@ with pg.transaction():
     sync_platform.identity_isolation()
     sync_platform.infrastructure_isolation()
     sync_platform.fixtures()
+    sync_platform.database_isolation()

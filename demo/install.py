@@ -16,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+JUDGES = VENV / "judges"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed.json"
 OLDEST = (3, 11)
@@ -64,9 +65,23 @@ def install(extras: "list[str]") -> int:
     if pip.returncode:
         print("\n" + "".join(output))
         return 1
+    if "test" in extras and _install_judges():
+        return 1
     STAMP.write_text(json.dumps({**here, "extras": extras}))
     print(f" {time.monotonic() - began:.0f} s")
     return 0
+
+
+def _install_judges() -> int:
+    """Install what judges from outside, in an environment of its own; returns an exit code."""
+    import tomllib  # which an old Python has not
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    judges = project["dependency-groups"]["judges"]
+    pip = (str(JUDGES / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check")
+    return subprocess.call([str(PYTHON), "-m", "venv", str(JUDGES)]) or subprocess.call(
+        [*pip, "--quiet", *judges]
+    )
 
 
 def _stamp() -> "dict[str, Any]":

@@ -73,6 +73,16 @@ def unallowed(
         )
 
 
+def left_open(
+    one: Object, current: Object | None, session: Session, catalog: Catalog
+) -> Iterator[str]:
+    """How others could make use of what is declared, where the run does not allow it by name."""
+    title = f"{one.kind} {getattr(one, 'name', '')}"
+    if not _is_allowed(title, session, catalog):
+        for opening in one.openings(current, catalog):
+            yield f"{opening}; to allow it, run with --data '{ALLOW}={title}'"
+
+
 def _is_allowed(title: str, session: Session, catalog: Catalog) -> bool:
     """Whether the run names it, with or without its kind and the schema `public`."""
     kind, _, name = title.partition(" ")

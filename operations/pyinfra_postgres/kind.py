@@ -245,6 +245,10 @@ class Object:
         """What the server can read of it before the plan runs, if it has what that names."""
         return iter(())
 
+    def openings(self, current: Self | None, catalog: Catalog) -> Iterator[str]:
+        """How others could make use of it, which takes permission by its name."""
+        return iter(())
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         """What rows that are there may say against it."""
         return iter(())

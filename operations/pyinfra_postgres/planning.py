@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 from . import renaming
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
-from .consent import unallowed, weighed
+from .consent import left_open, unallowed, weighed
 from .errors import DeclarationError, HostError
 from .hidden import MASK, holds, within
 from .kind import Ask, Key, Object, Reading, Same, difference
@@ -200,6 +200,8 @@ class Planner:
             yield step.error
         if step.item.present and one.key() in gone and not step.error:
             yield f"operation {gone[one.key()]!r} takes it away: declare it in that block"
+        if step.item.present and not step.error:
+            yield from left_open(one, step.current, self.session, self.catalog)
 
     def _informed(self, step: Step) -> list[str]:
         """Have the server tell what a change would touch; what still uses an object that goes."""

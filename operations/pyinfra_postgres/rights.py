@@ -123,7 +123,7 @@ def needed(
             yield Need(
                 rights.role, f"to become {quoted(after)}", _membership(after, catalog), after
             )
-        if holder and holder.kind == "schema" and not _is_superuser(after, catalog):
+        if holder and holder.kind == "schema" and not is_superuser(after, catalog):
             yield from _create_in(holder.name.name, after, _reach(after, catalog), catalog)
 
 
@@ -133,7 +133,7 @@ def rights_of(role: str | None, catalog: Catalog, why: str = "") -> Iterator[Nee
     if role is None or rights.has(role):
         return
     remedy = _membership(role, catalog)
-    if _is_superuser(role, catalog) or platform_of(role):
+    if is_superuser(role, catalog) or platform_of(role):
         remedy = f"run as {quoted(role)}, or have it made over to {quoted(rights.role)}"
     yield Need(rights.role, f"the rights of {quoted(role)}{why}", remedy, Exact(role))
 
@@ -155,7 +155,8 @@ def reference_to(table: Name, catalog: Catalog) -> Iterator[Need]:
         yield Need(rights.role, f"REFERENCES on table {table}", grant)
 
 
-def _is_superuser(role: str, catalog: Catalog) -> bool:
+def is_superuser(role: str, catalog: Catalog) -> bool:
+    """Whether a role may do everything."""
     return bool(getattr(catalog.objects.get(("role", role)), "superuser", False))
 
 

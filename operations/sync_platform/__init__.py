@@ -3,6 +3,7 @@
 From bottom to top:
 
 - `settings`, `functions`: the host data, and the functions' bodies from templates
+- `bounds`, `access`: what tenants may write, and what they may do with which table
 - `identity`: organizations, users and the tenants' role
 - `infrastructure` (0023): schedules, the job queue, errors and retry policies
 - `isolation`: what a tenant can reach
@@ -15,11 +16,17 @@ from .checks import checks
 from .fixtures import fixtures
 from .identity import identity
 from .infrastructure import infrastructure
-from .isolation import identity_isolation, infrastructure_isolation, tenant_functions
+from .isolation import (
+    database_isolation,
+    identity_isolation,
+    infrastructure_isolation,
+    tenant_functions,
+)
 from .sync import sync, withdraw_sync
 
 __all__ = [
     "checks",
+    "database_isolation",
     "fixtures",
     "identity",
     "identity_isolation",

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 import pyinfra_postgres as pg
 
-from .identity import TENANT_ROLE
+from .access import TENANT_ROLE
 from .isolation_checks import isolation
+from .reach_checks import reach
 from .sync import ENUMS, FUNCTIONS, TABLES, TRIGGERS, policies
 from .tenants import ORG_A, TENANTS, refused
 
@@ -43,6 +44,7 @@ def checks() -> None:
     functions()
     trigger_calculation()
     isolation()
+    reach()
 
 
 def tables() -> None:

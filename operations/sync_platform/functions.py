@@ -10,6 +10,9 @@ from psycopg import sql
 USER_SETTING = "app.current_user_id"
 """The setting in which the application says for whom it works."""
 
+SEARCH_PATH = "pg_catalog, pg_temp"
+"""Of every function: what its caller can create is looked at last, and no name is left to it."""
+
 FINISHED_STATUSES = ("completed", "completed_with_errors", "failed", "cancelled", "timeout")
 """The statuses in which a sync has come to its end."""
 

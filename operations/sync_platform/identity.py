@@ -5,23 +5,22 @@ from pyinfra.api import deploy
 
 import pyinfra_postgres as pg
 
-TENANT_ROLE = "authenticated"
-"""The role in which the application works for a tenant."""
-
-DATA_PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
+from .access import TENANT_ROLE, grant_table
 
 
 @deploy("Identity")
 def identity() -> None:
     """Organizations and users as the seed documents declare them."""
     pg.role(TENANT_ROLE, login=False)
+    # As PostgreSQL has it from 15 on, but not in databases that come from before.
+    pg.grant(["CREATE"], on="SCHEMA public", to="PUBLIC", present=False)
     _organization()
     pg.schema("auth", comment="Who the application's users are.")
     _users_extended()
     # The seed documents grant the table, but not the way to it: without this no tenant reaches it.
     pg.grant(["USAGE"], on="SCHEMA auth", to=TENANT_ROLE)
-    pg.grant(DATA_PRIVILEGES, on="TABLE organization", to=TENANT_ROLE)
-    pg.grant(DATA_PRIVILEGES, on="TABLE auth.users_extended", to=TENANT_ROLE)
+    for table in host.loop(["public.organization", "auth.users_extended"]):
+        grant_table(table)
     for schema in host.loop(["public", "auth"]):
         pg.grant(["USAGE", "SELECT"], on=f"ALL SEQUENCES IN SCHEMA {schema}", to=TENANT_ROLE)
 

@@ -10,6 +10,8 @@ from pyinfra.api import deploy
 
 import pyinfra_postgres as pg
 
+from .bounds import mebibytes, times
+
 ORGANIZATION = pg.ForeignKey("org_id", references="organization(id)", on_delete="CASCADE")
 
 
@@ -69,7 +71,7 @@ def _retry_policy() -> None:
                 name="sync_retry_policy_backoff_check",
             ),
             pg.Check(
-                "base_delay > interval '0' AND max_delay >= base_delay",
+                "base_delay > interval '0' AND max_delay BETWEEN base_delay AND interval '30 days'",
                 name="sync_retry_policy_delay_check",
             ),
             pg.Check("jitter BETWEEN 0 AND 1", name="sync_retry_policy_jitter_check"),
@@ -109,8 +111,12 @@ def _schedule() -> None:
             pg.Check(
                 "num_nonnulls(cron_expression, run_every) = 1", name="sync_schedule_when_check"
             ),
-            pg.Check("run_every >= interval '1 second'", name="sync_schedule_run_every_check"),
+            pg.Check(
+                "run_every BETWEEN interval '1 second' AND interval '366 days'",
+                name="sync_schedule_run_every_check",
+            ),
             pg.Check("priority BETWEEN 0 AND 9", name="sync_schedule_priority_check"),
+            pg.Check(mebibytes("payload", 1), name="sync_schedule_payload_check"),
         ],
         comment="What is to run regularly: by cron expression or at an interval.",
     )
@@ -133,7 +139,11 @@ def _job_queue() -> None:
                 comment="Of the jobs with the same key, one at a time is queued or running",
             ),
             pg.Column(
-                "priority", "smallint", nullable=False, default="5", comment="0 is served first"
+                "priority",
+                "smallint",
+                nullable=False,
+                default="5",
+                comment="0 is served first; tenants have 5 to 9",
             ),
             pg.Column("status", "varchar(20)", nullable=False, default="'queued'"),
             pg.Column("attempts", "integer", nullable=False, default="0"),
@@ -173,12 +183,14 @@ def _job_queue() -> None:
                 name="sync_job_queue_retry_policy_fkey",
             ),
             pg.Check("priority BETWEEN 0 AND 9", name="sync_job_queue_priority_check"),
+            pg.Check(times("run_at"), name="sync_job_queue_run_at_check"),
+            pg.Check(mebibytes("payload", 1), name="sync_job_queue_payload_check"),
             pg.Check(
                 _one_of("status", ["queued", "running", "succeeded", "failed", "cancelled"]),
                 name="sync_job_queue_status_check",
             ),
             pg.Check(
-                "max_attempts >= 1 AND attempts BETWEEN 0 AND max_attempts",
+                "max_attempts BETWEEN 1 AND 100 AND attempts BETWEEN 0 AND max_attempts",
                 name="sync_job_queue_attempts_check",
             ),
             # A job that runs has a worker and a lease; one that doesn't has neither.

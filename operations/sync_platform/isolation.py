@@ -16,9 +16,22 @@ from pyinfra.api import deploy
 
 import pyinfra_postgres as pg
 
-from .functions import function_body
-from .identity import TENANT_ROLE
+from .access import TENANT_ROLE, grant_function, grant_table
+from .functions import SEARCH_PATH, function_body
 from .settings import settings
+
+# A statement can't be written out: it would have to name the database.
+_NO_TEMPORARY = """DO $$
+    BEGIN
+      EXECUTE pg_catalog.format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC',
+                                pg_catalog.current_database());
+    END $$"""
+_PUBLIC_TEMPORARY = """
+    SELECT EXISTS (
+      SELECT FROM pg_catalog.pg_database, pg_catalog.aclexplode(
+          coalesce(datacl, pg_catalog.acldefault('d', datdba))) AS granted
+      WHERE datname = pg_catalog.current_database() AND grantee = 0
+        AND privilege_type = 'TEMPORARY' AND pg_catalog.pg_has_role(datdba, 'USAGE'))"""
 
 # In a SELECT of its own each is evaluated once per statement, not per row.
 CURRENT_USER = "(SELECT auth.current_user_id())"
@@ -57,26 +70,25 @@ IDENTITY_POLICIES = (
     ),
 )
 
-# Tenants set up schedules and put jobs into the queue; workers do what follows.
+# Tenants set up schedules and put jobs into the queue; workers do what follows. All tenants share
+# the queue: nobody gets before the others with a higher priority, or with a job that has long been
+# due.
+_IN_TURN = "priority >= 5"
+_NOT_BEFORE = "run_at >= pg_catalog.now()"
 INFRASTRUCTURE_POLICIES = (
     Policy("sync_retry_policy_tenant", "sync_retry_policy", "ALL", OWN_ORG, OWN_ORG),
-    Policy("sync_schedule_tenant", "sync_schedule", "ALL", OWN_ORG, OWN_ORG),
+    Policy("sync_schedule_tenant", "sync_schedule", "ALL", OWN_ORG, f"{OWN_ORG} AND {_IN_TURN}"),
     Policy("sync_job_queue_select", "sync_job_queue", "SELECT", using=OWN_ORG),
     Policy(
         "sync_job_queue_insert",
         "sync_job_queue",
         "INSERT",
-        check=f"{OWN_ORG} AND status = 'queued' AND attempts = 0",
+        check=f"{OWN_ORG} AND status = 'queued' AND attempts = 0 AND {_IN_TURN} AND {_NOT_BEFORE}",
     ),
     Policy("sync_error_log_select", "sync_error_log", "SELECT", using=OWN_ORG),
 )
 
-INFRASTRUCTURE_PRIVILEGES = {
-    "sync_retry_policy": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "sync_schedule": ["SELECT", "INSERT", "UPDATE", "DELETE"],
-    "sync_job_queue": ["SELECT", "INSERT"],
-    "sync_error_log": ["SELECT"],
-}
+INFRASTRUCTURE_TABLES = ("sync_retry_policy", "sync_schedule", "sync_job_queue", "sync_error_log")
 
 
 @deploy("Isolation | Who is asking")
@@ -90,7 +102,7 @@ def tenant_functions() -> None:
         body=function_body("auth.current_user_id"),
         volatility="STABLE",
         parallel="SAFE",
-        settings={"search_path": ""},
+        settings={"search_path": SEARCH_PATH},
         comment="The user for whom the session works; NULL if the setting names none.",
     )
     pg.function(
@@ -102,12 +114,11 @@ def tenant_functions() -> None:
         volatility="STABLE",
         parallel="SAFE",
         security_definer=True,
-        settings={"search_path": ""},
+        settings={"search_path": SEARCH_PATH},
         comment="The organization of the current user; NULL unless both are active.",
     )
     for function in host.loop(["auth.current_user_id()", "auth.current_org_id()"]):
-        pg.grant(["EXECUTE"], on=f"FUNCTION {function}", to="PUBLIC", present=False)
-        pg.grant(["EXECUTE"], on=f"FUNCTION {function}", to=TENANT_ROLE)
+        grant_function(function)
 
 
 @deploy("Isolation | Organizations and users")
@@ -125,9 +136,22 @@ def infrastructure_isolation() -> None:
     """Let tenants reach their own part of the tables of 0023."""
     for policy in host.loop(INFRASTRUCTURE_POLICIES):
         tenant_policy(policy)
-    for table, privileges in host.loop(INFRASTRUCTURE_PRIVILEGES.items()):
+    for table in host.loop(INFRASTRUCTURE_TABLES):
         pg.table(table, row_security=True)
-        pg.grant(privileges, on=f"TABLE {table}", to=TENANT_ROLE)
+        grant_table(f"public.{table}")
+
+
+@deploy("Isolation | Database")
+def database_isolation() -> None:
+    """Take the right to temporary objects from everybody but the owner, where the role may.
+
+    Where the role does not own the database it stays; `verify.py` says so.
+    """
+    pg.sql(
+        _NO_TEMPORARY,
+        unless=f"SELECT NOT ({_PUBLIC_TEMPORARY})",
+        name="revoke TEMPORARY on the database from PUBLIC",
+    )
 
 
 def tenant_policy(policy: Policy, present: bool = True) -> None:

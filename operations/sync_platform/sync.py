@@ -11,8 +11,9 @@ from pyinfra.api import deploy
 
 import pyinfra_postgres as pg
 
-from .functions import function_body
-from .identity import DATA_PRIVILEGES, TENANT_ROLE
+from .access import DATA_PRIVILEGES, TENANT_ROLE, grant_function, grant_table
+from .bounds import mebibytes, times
+from .functions import SEARCH_PATH, function_body
 from .isolation import CURRENT_USER, OWN_ORG, Policy, tenant_policy
 
 ENUMS = {
@@ -79,11 +80,16 @@ FUNCTIONS = {
     "auto_log_sync_activity_on_progress_change": "Logs each change of a sync's status.",
 }
 
-# Nobody signs for another user. Nor may time run ahead: rows of a month that has no partition yet
-# would land in the default partition, and keep that month's partition from being made.
+_FIRST_MONTH = "2025-11"
+
+# Nobody signs for another user. Nor for another time: rows of a month that has no partition would
+# land in the default partition, and stand against the partitions of the months to come.
 _OWN_NAME = f"user_id = {CURRENT_USER} OR user_id IS NULL"
 _COLLEAGUE = f"SELECT id FROM auth.users_extended WHERE {OWN_ORG}"
-_NOT_AHEAD = "created_at < now() + interval '1 day'"
+_IN_ITS_MONTH = (
+    f"created_at >= '{_FIRST_MONTH}-01 00:00:00+00'"
+    " AND created_at < pg_catalog.now() + interval '1 day'"
+)
 
 
 def sync() -> None:
@@ -129,6 +135,8 @@ def preview_cache() -> None:
             pg.ForeignKey("org_id", references="organization(id)", on_delete="CASCADE"),
             pg.ForeignKey("created_by", references="auth.users_extended(id)", on_delete="SET NULL"),
             pg.Check("expires_at > created_at", name="sync_preview_cache_expires_check"),
+            pg.Check(times("created_at", "expires_at"), name="sync_preview_cache_times_check"),
+            pg.Check(mebibytes("preview_data", 16), name="sync_preview_cache_data_check"),
         ],
         comment="Previews of what a sync would change. They live for an hour.",
     )
@@ -180,7 +188,7 @@ def progress() -> None:
         constraints=[
             pg.ForeignKey("org_id", references="organization(id)", on_delete="CASCADE"),
             pg.Check(
-                "isfinite(started_at) AND isfinite(completed_at)",
+                times("started_at", "updated_at", "completed_at"),
                 name="sync_progress_finite_check",
             ),
         ],
@@ -223,11 +231,13 @@ def activity_log() -> None:
             pg.PrimaryKey("id", "created_at"),
             pg.ForeignKey("org_id", references="organization(id)", on_delete="CASCADE"),
             pg.Check("record_count >= 0", name="sync_activity_log_record_count_check"),
+            pg.Check(times("created_at"), name="sync_activity_log_created_check"),
+            pg.Check("char_length(error_message) <= 10000", name="sync_activity_log_message_check"),
         ],
         partition_by="RANGE (created_at)",
         comment="What was done for whom, partitioned by month.",
     )
-    pg.partitions("sync_activity_log", every="month", start="2025-11", ahead=4, default=True)
+    pg.partitions("sync_activity_log", every="month", start=_FIRST_MONTH, ahead=4, default=True)
     table = "sync_activity_log"
     pg.index("idx_sync_activity_log_org_created", table, ["org_id", "created_at DESC"])
     pg.index("idx_sync_activity_log_org_action", table, ["org_id", "action", "created_at DESC"])
@@ -259,8 +269,8 @@ def policies() -> Iterator[Policy]:
             "UPDATE": f"created_by IN ({_COLLEAGUE}) OR created_by IS NULL",
         },
         "sync_activity_log": {
-            "INSERT": f"({_OWN_NAME}) AND {_NOT_AHEAD}",
-            "UPDATE": f"(user_id IN ({_COLLEAGUE}) OR user_id IS NULL) AND {_NOT_AHEAD}",
+            "INSERT": f"({_OWN_NAME}) AND {_IN_ITS_MONTH}",
+            "UPDATE": f"(user_id IN ({_COLLEAGUE}) OR user_id IS NULL) AND {_IN_ITS_MONTH}",
         },
     }
     for table in TABLES:
@@ -297,7 +307,7 @@ def trigger_functions() -> None:
             returns="integer" if name == "auto_cleanup_preview_cache" else "trigger",
             language="plpgsql",
             body=function_body(name),
-            settings={"search_path": ""},
+            settings={"search_path": SEARCH_PATH},
             comment=comment,
         )
     for name, (when, function) in host.loop(TRIGGERS.items()):
@@ -308,9 +318,9 @@ def trigger_functions() -> None:
 def permissions() -> None:
     """What the tenants' role may do; row security says with which rows."""
     for table in host.loop(TABLES):
-        pg.grant(DATA_PRIVILEGES, on=f"TABLE {table}", to=TENANT_ROLE)
+        grant_table(f"public.{table}")
     for function in host.loop(FUNCTIONS):
-        pg.grant(["EXECUTE"], on=f"FUNCTION {function}()", to=TENANT_ROLE)
+        grant_function(f"public.{function}()")
     # What 0023 and 0024 added since the identity phase.
     pg.grant(["USAGE", "SELECT"], on="ALL SEQUENCES IN SCHEMA public", to=TENANT_ROLE)
 

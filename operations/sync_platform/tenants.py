@@ -7,8 +7,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 import pyinfra_postgres as pg
 
+from .access import TENANT_ROLE
 from .functions import USER_SETTING
-from .identity import TENANT_ROLE
 
 
 def unique_id(name: str) -> str:

@@ -346,6 +346,11 @@ class Databases:
         # Copying files is twice as fast as writing them to the log.
         source = f' TEMPLATE "{copy_of.name}" STRATEGY file_copy' if copy_of else ""
         self.server.psql("-c", f'CREATE DATABASE "{name}"{source}')
+        if copy_of:  # PostgreSQL copies what is in it, and not who may do what with it.
+            privileges = f"SELECT datacl FROM pg_database WHERE datname = '{copy_of.name}'"
+            self.server.psql(
+                *("-c", f"UPDATE pg_database SET datacl = ({privileges}) WHERE datname = '{name}'")
+            )
         self._made.append(name)
         return Database(self.server, name)
 

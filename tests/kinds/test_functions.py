@@ -44,11 +44,11 @@ def test_attributes_go_on_and_off(deploy: Deploy) -> None:
         pg.function(
             "f", returns="integer", body="SELECT 2 -- $function$", volatility="stable",
             parallel="safe", strict=True, security_definer=True, leakproof=True, owner="{owner}",
-            settings={{"search_path": "", "work_mem": "8MB", "app.my_key": "it's"}},
-            comment="it's")
+            comment="it's", settings={{
+                "search_path": "pg_catalog, pg_temp", "work_mem": "8MB", "app.my_key": "it's"}})
         """
     )
-    settings = '{"search_path=\\"\\"",work_mem=8MB,app.my_key=it\'s}'
+    settings = '{"search_path=pg_catalog, pg_temp",work_mem=8MB,app.my_key=it\'s}'
     found = database.rows(FACTS)[0]
     assert found[:7] == ("", "integer", "s", "s", "t", "t", "t")
     assert sorted(found[7].strip("{}").split(",")) == sorted(settings.strip("{}").split(","))

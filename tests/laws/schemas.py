@@ -226,10 +226,12 @@ def _defaults(at: At) -> Iterator[Call]:
     name, former = at.names.of("function", "twice")
     default = at.draw(either("", " DEFAULT 1", " DEFAULT 1 + 1"))
     returns = at.draw(either("integer", "bigint"))
+    definer = at.draw(st.booleans())
+    closed = {"search_path": "pg_catalog, pg_temp"}
+    settings = closed if definer else at.draw(either({}, {"search_path": "public"}))
     yield Call(
         "function", name, arguments=f"x integer{default}", returns=returns, body="SELECT x * 2",
-        security_definer=at.draw(st.booleans()),
-        settings=at.draw(either({}, {"search_path": "public"})),
+        security_definer=definer, settings=settings,
         comment=at.draw(COMMENTS), **former,
     )  # fmt: skip
     to = at.draw(either("PUBLIC", quoted(ROLES[1])))

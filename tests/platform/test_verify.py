@@ -44,7 +44,7 @@ def test_the_commands_of_the_readme(
         for script, options in commands
     ]
     verified, shown, withdrawn = outputs
-    assert re.search(r"Grand total\s+49\s", verified)
+    assert re.search(r"Grand total\s+55\s", verified)
     assert "DROP TABLE public.sync_progress" in shown
     assert "removed" in withdrawn
 
@@ -210,7 +210,60 @@ def test_a_database_without_the_platform_fails_on_that_host_alone(
         (
             "ALTER TABLE auth.users_extended DISABLE ROW LEVEL SECURITY",
             "7 Isolation",
-            "a user moving to another organization is refused",
+            "nothing of another tenant is visible in auth.users_extended",
+        ),
+        (
+            "GRANT UPDATE (org_id) ON auth.users_extended TO PUBLIC",
+            "7 Isolation",
+            "+('auth.users_extended', 'SELECT, UPDATE avatar_url, UPDATE email, UPDATE full_name, "
+            "UPDATE org_id, UPDATE updated_at')",
+        ),
+        (
+            "GRANT TRUNCATE ON sync_activity_log_default TO PUBLIC",
+            "7 Isolation",
+            "+('public.sync_activity_log_default', 'TRUNCATE')",
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION update_sync_progress_elapsed TO PUBLIC",
+            "7 Isolation",
+            "+('public.update_sync_progress_elapsed()',)",
+        ),
+        (
+            "CREATE SCHEMA other; CREATE FUNCTION other.all_rows(integer) RETURNS bigint "
+            "LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM public.sync_progress'",
+            "7 Isolation",
+            "+('other.all_rows(integer)',)",
+        ),
+        (
+            "SELECT format('GRANT TEMPORARY ON DATABASE %I TO authenticated', current_database()) "
+            "\\gexec",
+            "7 Isolation",
+            "', 'TEMPORARY')",
+        ),
+        (
+            "GRANT CREATE ON SCHEMA auth TO authenticated",
+            "7 Isolation",
+            "+('schema auth', 'CREATE')",
+        ),
+        (
+            "CREATE VIEW mine AS SELECT id FROM sync_error_log; "
+            "CREATE VIEW theirs WITH (security_invoker) AS SELECT * FROM mine; "
+            "CREATE VIEW report AS SELECT * FROM theirs; "
+            "GRANT SELECT ON theirs, report TO authenticated",
+            "7 Isolation",
+            "+('report',)",
+        ),
+        (
+            "CREATE TABLE heir () INHERITS (sync_error_log); "
+            "GRANT SELECT (message) ON heir TO PUBLIC",
+            "7 Isolation",
+            "+('heir',)",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION auth.current_user_id() RETURNS uuid STABLE LANGUAGE sql "
+            "SET search_path = '' AS $$SELECT current_setting('app.current_user_id')::uuid$$",
+            "7 Isolation",
+            "+('ran as postgres',)",
         ),
         (
             "REVOKE USAGE ON SCHEMA auth FROM authenticated",

@@ -53,6 +53,7 @@ from ..parse import (
     type_references,
 )
 from ..plan import Statement
+from . import search_paths
 from .signatures import (
     Argument,
     identity,
@@ -192,6 +193,14 @@ class Function(Object):
 
     def provides(self) -> Iterator[Reference]:
         yield Reference("function", self.name)
+
+    def openings(self, current: Self | None, catalog: Catalog) -> Iterator[str]:
+        # Who declares the owner alone says with whose rights it runs as it is.
+        one = current if self.is_beside and self.owner else self
+        if one and one.security_definer:
+            path = one.settings.get("search_path")
+            owner = self.owner or (current and current.owner) or catalog.role
+            yield from search_paths.openings(None if path is None else _path(path), owner, catalog)
 
     def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.body is None:
@@ -492,7 +501,8 @@ def function(
     + volatility: VOLATILE, STABLE or IMMUTABLE
     + parallel: UNSAFE, RESTRICTED or SAFE
     + strict: whether it returns null where an argument is null
-    + security_definer: whether it runs with its owner's rights
+    + security_definer: whether it runs with its owner's rights; its search path must then be set
+      in `settings`, end with pg_temp, and have no schema in which others may create anything
     + leakproof: whether it tells nothing about its arguments
     + cost, rows: what the planner is told; what is not given is left as it is
     + settings: parameters that are set while it runs
@@ -513,7 +523,7 @@ def function(
             body="SELECT ...",
             volatility="STABLE",
             security_definer=True,
-            settings={"search_path": ""},
+            settings={"search_path": "pg_catalog, pg_temp"},
         )
     """
     if kind not in _KINDS:
