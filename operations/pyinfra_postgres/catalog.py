@@ -50,7 +50,10 @@ IN_PUBLIC = "SET LOCAL search_path = public"
 USERS_PINS = (*(pin for pin in PINS if pin != FULL_NAMES), IN_PUBLIC)
 """The same for the user's own SQL, in which unqualified names are in `public`."""
 ALL_ROWS = "SET LOCAL row_security = off"
-"""Has a query fail that row security would filter: what is not seen is not gone."""
+"""Has all that reads rows fail where row security would filter them: what is not seen is not gone.
+
+The check of a foreign key is among that; only what PostgreSQL reads past its queries, as it builds
+an index or checks a CHECK, sees all rows of itself."""
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
 # What decides how an expression's functions, operators and types resolve.
@@ -257,6 +260,15 @@ class Catalog:
         if kind != "type" and self.has_relation(name):
             return "index"
         return "type" if kind != "index" and name in self.types else None
+
+    def hides(self, table: Name) -> bool:
+        """Whether row level security hides rows of a table from the role, as it will be then."""
+        one = self.objects.get(("table", *table))
+        if self.rights.sees_all_rows or not getattr(one, "row_security", False):
+            return False
+        acl = self.acls.get(("TABLE", *table))
+        is_owner = acl is not None and self.rights.has(acl.owner)
+        return not is_owner or bool(getattr(one, "force_row_security", False))
 
     def names_in(self, schema: str) -> set[str | None]:
         """The names that the relations of a schema have."""

@@ -291,6 +291,7 @@ def _failure(statements: Sequence[str], done: int, result: pq.abc.PGresult) -> F
         # A syntax error anywhere stops the script before its first statement.
         _statement_at(statements, int(place)) if place and not done else done,
         " ".join(filter(None, map(text, hints))),
+        routine=text(pq.DiagnosticField.SOURCE_FUNCTION),
     )
 
 

@@ -147,6 +147,8 @@ class Statement:
     """The literal that can be used only once this statement is committed."""
     reads: Name | None = None
     """The relation whose rows it reads, where that is another one than is declared."""
+    sees: tuple[Name, ...] = ()
+    """The tables of which it reads rows by a query, which row level security would filter."""
     instead: str = ""
     """How to do without it where it needs permission, in words."""
     losses: tuple[Loss, ...] = ()

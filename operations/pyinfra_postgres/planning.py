@@ -6,7 +6,6 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import chain
 
 from attrs import define, evolve, field
@@ -14,8 +13,8 @@ from attrs import define, evolve, field
 from . import renaming
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
-from .consent import unallowed, weighed
-from .errors import DeclarationError, HostError
+from .consent import unallowed, unseen, weighed
+from .errors import DeclarationError, HiddenRowsError, HostError
 from .kind import Ask, Key, Object, Reading, Same, difference
 from .names import Name
 from .parse import Reference
@@ -279,6 +278,8 @@ class Planner:
                 yield f"{same.errors.pop(text)} in {text!r}"
         if not is_lacking:
             yield from unallowed(statements, one, self.session, catalog)
+            at_once = (each for each in statements if each.stage is not Stage.AFTER)
+            yield from unseen(at_once, catalog)
         if step.target is not None and self.ask.in_time and not catalog.rows_change:
             yield from _objections(step.target, step.current, catalog, self.ask)
 
@@ -335,11 +336,16 @@ def _objections(
 ) -> Iterator[str]:
     """What rows say against a change, as far as the server can tell beforehand."""
     for one in target.objections(current, catalog):
-        with suppress(HostError):
+        try:
             (count,) = ask(_PATIENCE + USERS_PATH + one.query)
-            if count:
-                rows = f"{count} row{'s' if count > 1 else ''}"
-                yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
+        except HostError:
+            continue
+        except HiddenRowsError as error:
+            yield f"{one.rule}: {error}"
+            continue
+        if count:
+            rows = f"{count} row{'s' if count > 1 else ''}"
+            yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
 
 
 def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:

@@ -33,6 +33,7 @@ _SERVICE = "pyinfra_postgres"
 _ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
 _LOST = "connection to server was lost"
 _HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
+_ROUTINE = re.compile(r"LOCATION:  (\w+),")
 
 
 @frozen
@@ -137,7 +138,9 @@ def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
     for number, line in enumerate(lines):
         if error := _ERROR.match(line):
             hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
-            return Failure(error[2], error[1], index, " ".join(hints), lost, reach)
+            places = (_ROUTINE.match(text) for text in lines[number + 1 :])
+            routine = next((place[1] for place in places if place), "")
+            return Failure(error[2], error[1], index, " ".join(hints), lost, reach, routine=routine)
     lines = [line.strip() for line in lines if "LOCATION:" not in line]
     if begun < 0 and lines:
         return Failure(advised(lines), unreachable=True)

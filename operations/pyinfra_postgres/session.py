@@ -26,8 +26,9 @@ from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
 from .connector import check_host_data
-from .errors import HostError, UnreachableError
+from .errors import HiddenRowsError, HostError, UnreachableError
 from .kind import Key, Object
+from .names import quoted
 from .parse import Reference
 from .plan import Plan
 from .scripts import begin, run
@@ -199,7 +200,7 @@ class Session:
         return catalog.at(today) if today else catalog
 
     def ask(self, query: str, renames: Sequence[str] = ()) -> list[Any]:
-        """The rows of a query, each a JSON value. Raises HostError.
+        """The rows of a query, each a JSON value. Raises HostError, and HiddenRowsError.
 
         They are read behind renames that are rolled back, where these can be done already.
         """
@@ -208,6 +209,9 @@ class Session:
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
+        if answer.failure and answer.failure.hides_rows:
+            role = self.catalog().role
+            raise HiddenRowsError(f"{answer.failure.message}, as for role {quoted(role)}")
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()

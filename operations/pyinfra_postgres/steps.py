@@ -44,7 +44,7 @@ _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
 # Outside the transaction SQL means the same as in it, whatever the role's own settings are.
 _SETTINGS = (
     "SET default_transaction_read_only = off",
-    *(pin.replace(" LOCAL", "") for pin in catalogs.PINS),
+    *(pin.replace(" LOCAL", "") for pin in (*catalogs.PINS, catalogs.ALL_ROWS)),
     "SET search_path = public",
 )
 

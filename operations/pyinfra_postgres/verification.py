@@ -34,7 +34,7 @@ from . import render
 from .answer import Answer
 from .arguments import Arguments
 from .converge import Fail
-from .errors import DeclarationError, HostError
+from .errors import DeclarationError, HiddenRowsError, HostError
 from .parse import closing, split_statements, statement, tokens
 from .query import json_array
 from .session import Session
@@ -42,7 +42,12 @@ from .session import Session
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _MARK = "pyinfra-postgres answer "
-_HEAD = ("BEGIN READ WRITE", *catalogs.USERS_PINS, "SET LOCAL lock_timeout = '10s'")
+_HEAD = (
+    "BEGIN READ WRITE",
+    *(*catalogs.USERS_PINS, catalogs.ALL_ROWS),
+    "SET LOCAL lock_timeout = '10s'",
+)
+_FILTERED = "SET LOCAL row_security = on"
 _WITH_ROWS = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _SHOWN_LINES = 8
 _LONGEST_LINE = 160
@@ -78,12 +83,30 @@ class Check:
 
     def script(self) -> list[str]:
         """The transaction: its rows begin with a mark, those of the setup do not."""
-        return [*_HEAD, *self.setup, answer_query(self.query), "ROLLBACK"]
+        texts = [text for _, text in self._steps()]
+        return [*_HEAD, *texts, answer_query(self.query), "ROLLBACK"]
+
+    def _steps(self) -> Iterator[tuple[int, str]]:
+        """The setup, each with its number: with row security off for the role that deploys, which
+        is to see all rows, and on while another role's view of them is what is asked about.
+        """
+        for number, text in enumerate(self.setup, 1):
+            if takes := _takes_role(text):
+                yield number, _FILTERED
+            yield number, text
+            if takes is False:
+                yield number, catalogs.ALL_ROWS
 
     def outcome(self, answer: Answer, seconds: float) -> Outcome:
         """What the server's answer means."""
         if answer.failure:
-            return Outcome(self, seconds, error=f"{answer.failure}{self._place(answer)}")
+            said = str(answer.failure)
+            if answer.failure.hides_rows:
+                said = (
+                    f"{HiddenRowsError(answer.failure.message).args[0]}; a check of what row "
+                    "security shows has SET LOCAL ROLE in its setup"
+                )
+            return Outcome(self, seconds, error=f"{said}{self._place(answer)}")
         got = [
             tuple(json.loads(row.removeprefix(_MARK), parse_float=Decimal))
             for row in answer.rows
@@ -94,12 +117,13 @@ class Check:
     def _place(self, answer: Answer) -> str:
         """Which of the statements failed."""
         assert answer.failure
-        number = answer.failure.index - len(_HEAD)
-        if answer.failure.lost or not 0 <= number <= len(self.setup):
+        place, steps = answer.failure.index - len(_HEAD), list(self._steps())
+        if answer.failure.lost or not 0 <= place <= len(steps):
             return ""
-        if number == len(self.setup):
+        if place == len(steps):
             return ", in the query"
-        return f", in statement {number + 1} of the setup: {_cut(self.setup[number])}"
+        number, _ = steps[place]
+        return f", in statement {number} of the setup: {_cut(self.setup[number - 1])}"
 
 
 @frozen
@@ -207,6 +231,9 @@ def check(
       and lists for JSON, the text of any other type
     + setup: statements that run before it in the same transaction
 
+    It fails where row level security hides rows from the role that deploys. After a ``SET LOCAL
+    ROLE`` in the setup the rows are those that the policies show to that role.
+
     It runs while pyinfra executes, not in a dry run. Inside ``pg.verification()`` the checks after
     a failed one run too; elsewhere it fails its host.
 
@@ -279,6 +306,14 @@ def _describe(section: Section, session: Session) -> None:
         # Lost, for one: then the checks have said so, and belong into the report.
         section.database = section.version = "unknown"
     section.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _takes_role(text: str) -> bool | None:
+    """Whether a statement takes another role, or leaves it; None where it does neither."""
+    match statement(text):
+        case {"VariableSetStmt": {"name": "role" | "session_authorization", **rest}}:
+            return "args" in rest and "'none'" not in str(rest["args"])
+    return None
 
 
 def answer_query(query: str) -> str:

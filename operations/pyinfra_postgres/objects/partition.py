@@ -22,7 +22,7 @@ from ..naming import joined
 from ..parse import Reference, closed
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from . import index_builds, keys
-from .constraints import Check, PrimaryKey, Unique, validated
+from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
 from .indexes import Index
 from .partition_bounds import Bound
 from .partitions import Partition, partition_of, removed
@@ -63,6 +63,9 @@ class AnyPartition(Object):
     keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
     checks: tuple[tuple[Check, bool], ...] = field(default=(), eq=False, kw_only=True)
     """The checks of its parent that it lacks, and whether it has them NOT VALID."""
+
+    sees: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
+    """Itself and what foreign keys refer to that its parent has and it lacks."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -174,6 +177,7 @@ class AnyPartition(Object):
         return evolve(
             self,
             checks=tuple(checks),
+            sees=_seen(table, parent),
             condition=Bound.parse(self.values).condition(_key_columns(parent)),
             is_checked=any(one.name == check for one in table.constraints),
             rest_filled=self.rest in catalog.filled,
@@ -307,6 +311,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
     own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
     locks = (own, Lock(declared.name), *_rest(declared))
+    sees = declared.sees
     scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
     if not declared.filled or declared.condition is None:
         if declared.filled:
@@ -315,7 +320,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
-            yield Statement(text, stage=stage, hazards=hazards, locks=locks)
+            yield Statement(text, stage=stage, hazards=hazards, locks=locks, sees=sees)
         return
     check = joined(declared.name.name, None, "bound_check")
     name, bound = quoted(check), f"CHECK ({declared.condition})"
@@ -324,7 +329,15 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     yield Statement(f"{child} ADD CONSTRAINT {name} {bound} NOT VALID", locks=declared.name)
     yield validated(declared.name, check)
     whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks)
-    yield evolve(whole, hazards=scans)
+    yield evolve(whole, hazards=scans, sees=sees)
+
+
+def _seen(table: Table, parent: Table) -> tuple[Name, ...]:
+    """The tables that are read for the foreign keys that a new partition gets."""
+    there = [one.evolved(name=None, validated=True) for one in table.constraints]
+    keys = (one.evolved(name=None) for one in parent.constraints if isinstance(one, ForeignKey))
+    targets = [key.table for key in keys if key not in there]
+    return (table.name, *targets) if targets else ()
 
 
 def _key_columns(parent: Object | None) -> list[str | None]:

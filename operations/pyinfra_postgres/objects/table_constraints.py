@@ -297,6 +297,9 @@ def added(current: Table, declared: Table) -> Iterator[Statement]:
             if isinstance(one, ForeignKey) and one.owed:
                 yield foreign_keys.settled(Dependent(declared.name, one, in_steps=True))
                 continue
+            if isinstance(one, ForeignKey):
+                yield foreign_keys.validation(declared.name, one.name, one.table, current.filled)
+                continue
             yield validated(declared.name, one.name, current.filled)
         elif one not in kept:
             yield from _constrained(one, replaced.get(one.name), current, declared, taken)
