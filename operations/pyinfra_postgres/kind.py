@@ -237,6 +237,13 @@ class Object:
         """
         return self
 
+    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+        """Itself, not there yet, with what the server tells of the rows that it is to take.
+
+        Raises DeclarationError where nobody can see them.
+        """
+        return self
+
     def check_columns(self, catalog: Catalog) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
 

@@ -201,7 +201,11 @@ class Planner:
     def _informed(self, step: Step) -> list[str]:
         """Have the server tell what a change would touch; what still uses an object that goes."""
         one, current, target = step.declaration, step.current, step.target
-        if current is None or not self.ask.in_time:
+        if not self.ask.in_time:
+            return []
+        if current is None:
+            if target is not None:
+                step.target = target.foreseen(self.catalog, self.ask)
             return []
         if target is None:
             return current.used_by(self.catalog, self.ask)

@@ -249,7 +249,7 @@ class AnyPartition(Object):
 
 def _created(declared: AnyPartition) -> Iterator[Statement]:
     key = f" PARTITION BY {closed(declared.partition_by)}" if declared.partition_by else ""
-    hazards = (Hazard.LOCKS_OUT,) if declared.rest_filled else ()
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
         hazards=hazards,
