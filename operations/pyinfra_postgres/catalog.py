@@ -25,6 +25,7 @@ from .parse import Reference
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
+from .unreadable import Unreadable
 
 FULL_NAMES = "SET LOCAL search_path = pg_catalog"
 """Has the server print every name with its schema."""
@@ -103,6 +104,15 @@ def register(*kinds: ModuleType) -> None:
     _KINDS.extend(kinds)
 
 
+@frozen
+class Fingerprint:
+    """What tells one state of a catalog from another, as far as it could be read."""
+
+    digest: str = ""
+    unreadable: Unreadable = field(factory=Unreadable)
+    """What it is without."""
+
+
 class Declared(NamedTuple):
     """What one operation of the run declares of an object."""
 
@@ -116,7 +126,7 @@ class Declared(NamedTuple):
 class Catalog:
     """A database's objects by key, and what else a plan needs to know of it."""
 
-    fingerprint: str = ""
+    fingerprint: Fingerprint = field(factory=Fingerprint)
     version: int = 0
     database: str = ""
     role: str = ""
@@ -481,13 +491,14 @@ def _table_of(one: Object) -> Name | None:
 # A sum of hashes, so that the order in which rows are read does not matter.
 _HASH = "sum(hashtextextended(j::text, 0))::text"
 
+_NOTHING = Unreadable()
 CHANGED = "PG002"
 """The SQLSTATE of `unchanged` where the catalog is another one."""
 
 
-def script() -> list[str]:
+def script(unreadable: Unreadable = _NOTHING) -> list[str]:
     """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
-    return _pinned(_whole())
+    return _pinned(unreadable.masks + _whole())
 
 
 def read_ahead() -> list[str]:
@@ -512,28 +523,29 @@ def _whole() -> str:
     return f"SELECT json_build_object({parts})"
 
 
-def fingerprint_script() -> list[str]:
-    """The statements that read the catalog's fingerprint as one row of JSON."""
-    return _pinned(f"SELECT to_json({_fingerprint_sql()})")
+def fingerprint_script(unreadable: Unreadable) -> list[str]:
+    """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
+    return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
 
 
-def unchanged(fingerprint: str) -> list[str]:
+def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
+    now = _digest_sql(fingerprint.unreadable)
     return _pinned(
-        f"DO $unchanged$ BEGIN IF {_fingerprint_sql()} <> '{fingerprint}' THEN "
+        f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
         f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
         "END IF; END $unchanged$"
     )
 
 
-def _fingerprint_sql() -> str:
+def _digest_sql(unreadable: Unreadable) -> str:
     sections = _sections(_HASH)
     parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
-    return f"md5(concat_ws(' ', {parts}))"
+    return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
 
 
-def _fingerprint(sections: dict[str, list[Any]]) -> str:
-    """What `_fingerprint_sql` gives, from what `script` has read."""
+def _digest_of(sections: dict[str, list[Any]]) -> str:
+    """What `_digest_sql` gives, from what `script` has read."""
     hashes = ((name, section[0]) for name, section in sections.items())
     text = " ".join(part for pair in hashes for part in pair if part is not None)
     return _digest(text)
@@ -557,16 +569,16 @@ def _sections(selected: str) -> dict[str, str]:
 
 def _pinned(statement: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'", statement, "COMMIT"]
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", statement, "COMMIT"]
 
 
-def read(text: str) -> Catalog:
+def read(text: str, unreadable: Unreadable = _NOTHING) -> Catalog:
     """The catalog from what `script` printed."""
     hashed = json.loads(text)
     sections = {name: section[1] for name, section in hashed.items()}
     (version, database, role, standby, today, environment) = sections["server"][0]
     catalog = Catalog(
-        fingerprint=_fingerprint(hashed),
+        fingerprint=Fingerprint(_digest_of(hashed), unreadable),
         version=version,
         database=database,
         role=role,

@@ -87,6 +87,9 @@ class Step:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
         self.error, self.target = "", None
+        if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
+            self.error, self.current, self.closed = reasons[0], None, []
+            return
         self.closed = usage(one, catalog)
         if self.closed:
             same, ask = Textual(), Unanswered()

@@ -17,6 +17,7 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, evolve, field, frozen
+from pyinfra import logger
 from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
@@ -32,6 +33,7 @@ from .names import quoted
 from .parse import Reference
 from .plan import Plan
 from .scripts import begin, run
+from .unreadable import QUERY, Unreadable
 
 AHEAD = 10.0
 """Seconds for which a catalog that was read ahead is news."""
@@ -39,6 +41,9 @@ ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
 
 
+_NO_LOCK = "55P03"
+_TRIES = 3
+"""How often a catalog is read again that another session has locked; the last time in part."""
 _EXCLUSIVE = """
     SELECT format('session %s (%s) holds %s', a.pid, coalesce(nullif(a.application_name, ''),
              a.usename), l.relation::regclass)
@@ -186,7 +191,15 @@ class Session:
         except ConnectError as error:
             raise HostError(str(error)) from None
         answer = self._read_ahead() or self.read(catalogs.script())
-        if answer.failure and answer.failure.sqlstate == "55P03":
+        without = Unreadable()
+        for number in range(_TRIES):
+            if answer.failure is None or answer.failure.sqlstate != _NO_LOCK:
+                break
+            # Those that hold a lock for a moment are waited for; the others are left out.
+            if number == _TRIES - 1:
+                without = self._unreadable()
+            answer = self.read(catalogs.script(without))
+        if answer.failure and answer.failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
         if answer.failure and answer.failure.unreachable:
@@ -195,9 +208,20 @@ class Session:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
-            catalog = catalogs.read(answer.rows[0])
+            catalog = catalogs.read(answer.rows[0], without)
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
+
+    def _unreadable(self) -> Unreadable:
+        """What other sessions have locked against readers, which is said. Raises HostError."""
+        answer = self.read(["BEGIN READ ONLY", *catalogs.PINS, QUERY, "COMMIT"])
+        if answer.failure:
+            raise HostError(f"could not read the locks: {answer.failure}")
+        found = Unreadable.read(answer.values())
+        if found:
+            said = f"not read, because other sessions have locked them: {found}"
+            logger.info(f"{self.host.print_prefix}{said}")
+        return found
 
     def ask(self, query: str, renames: Sequence[str] = ()) -> list[Any]:
         """The rows of a query, each a JSON value. Raises HostError, and HiddenRowsError.
@@ -206,6 +230,7 @@ class Session:
         """
         renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
         head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
+        head.append("SET LOCAL lock_timeout = '5s'")
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)

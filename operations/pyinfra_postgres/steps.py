@@ -93,7 +93,7 @@ class Step:
 Message: TypeAlias = Sequence[Step]
 
 
-def messages(plan: Plan, fingerprint: str, lock_timeout: int) -> list[Message]:
+def messages(plan: Plan, fingerprint: catalogs.Fingerprint, lock_timeout: int) -> list[Message]:
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
