@@ -21,6 +21,7 @@ from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
+from .paths import SearchPath
 from .target import divided, dsn
 
 _PSQL = (
@@ -98,8 +99,10 @@ def script(statements: Sequence[str]) -> str:
     while any(f"$p{number}" in statement for statement in statements):
         number += 1
     tag, mark = f"$p{number}$", _mark(statements)
-    # What a backslash in quotes means is settled before a statement is read.
-    rows = [f"({tag}SET standard_conforming_strings = on{tag}, NULL)"]
+    # What a backslash in quotes means is settled before a statement is read, and what a name
+    # without a schema means before one evaluates anything: these rows are nothing but constants.
+    first = (SearchPath.OWN.session, "SET standard_conforming_strings = on")
+    rows = [f"({tag}{statement}{tag}, NULL)" for statement in first]
     rows += [
         f"({tag}SELECT '{mark}{index}'{tag}, {tag}{statement}{tag})"
         for index, statement in enumerate(statements)
