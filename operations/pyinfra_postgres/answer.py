@@ -31,6 +31,13 @@ class Failure:
     """Where it was lost, the last statement that may have begun."""
     unreachable: bool = False
     """Whether there was no session with the database at all."""
+    routine: str = ""
+    """The server's own function that failed: its messages are in many languages."""
+
+    @property
+    def hides_rows(self) -> bool:
+        """Whether row level security would have hidden rows from what was asked."""
+        return (self.sqlstate, self.routine) == ("42501", "check_enable_rls")
 
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""

@@ -21,14 +21,15 @@ from .errors import DeclarationError, HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
+from .paths import SearchPath
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
+from .unreadable import Unreadable
 
-FULL_NAMES = "SET LOCAL search_path = pg_catalog"
-"""Has the server print every name with its schema."""
 PINS = (
-    FULL_NAMES,
+    # Before anything is evaluated; it also has the server print every name with its schema.
+    SearchPath.OWN.local,
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO, YMD'",
     "SET LOCAL IntervalStyle = 'postgres'",
@@ -45,11 +46,13 @@ PINS = (
     "DO $pin$ BEGIN IF current_setting('transaction_timeout', true) <> '0' "
     "THEN SET LOCAL transaction_timeout = 0; END IF; END $pin$",
 )
-IN_PUBLIC = "SET LOCAL search_path = public"
-USERS_PINS = (*(pin for pin in PINS if pin != FULL_NAMES), IN_PUBLIC)
+USERS_PINS = (*PINS, SearchPath.USERS.local)
 """The same for the user's own SQL, in which unqualified names are in `public`."""
 ALL_ROWS = "SET LOCAL row_security = off"
-"""Has a query fail that row security would filter: what is not seen is not gone."""
+"""Has all that reads rows fail where row security would filter them: what is not seen is not gone.
+
+The check of a foreign key is among that; only what PostgreSQL reads past its queries, as it builds
+an index or checks a CHECK, sees all rows of itself."""
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
 # What decides how an expression's functions, operators and types resolve.
@@ -99,6 +102,15 @@ def register(*kinds: ModuleType) -> None:
     _KINDS.extend(kinds)
 
 
+@frozen
+class Fingerprint:
+    """What tells one state of a catalog from another, as far as it could be read."""
+
+    digest: str = ""
+    unreadable: Unreadable = field(factory=Unreadable)
+    """What it is without."""
+
+
 class Declared(NamedTuple):
     """What one operation of the run declares of an object."""
 
@@ -112,7 +124,7 @@ class Declared(NamedTuple):
 class Catalog:
     """A database's objects by key, and what else a plan needs to know of it."""
 
-    fingerprint: str = ""
+    fingerprint: Fingerprint = field(factory=Fingerprint)
     version: int = 0
     database: str = ""
     role: str = ""
@@ -258,6 +270,15 @@ class Catalog:
         if kind != "type" and self.has_relation(name):
             return "index"
         return "type" if kind != "index" and name in self.types else None
+
+    def hides(self, table: Name) -> bool:
+        """Whether row level security hides rows of a table from the role, as it will be then."""
+        one = self.objects.get(("table", *table))
+        if self.rights.sees_all_rows or not getattr(one, "row_security", False):
+            return False
+        acl = self.acls.get(("TABLE", *table))
+        is_owner = acl is not None and self.rights.has(acl.owner)
+        return not is_owner or bool(getattr(one, "force_row_security", False))
 
     def names_in(self, schema: str) -> set[str | None]:
         """The names that the relations of a schema have."""
@@ -470,13 +491,14 @@ def _table_of(one: Object) -> Name | None:
 # A sum of hashes, so that the order in which rows are read does not matter.
 _HASH = "sum(hashtextextended(j::text, 0))::text"
 
+_NOTHING = Unreadable()
 CHANGED = "PG002"
 """The SQLSTATE of `unchanged` where the catalog is another one."""
 
 
-def script() -> list[str]:
+def script(unreadable: Unreadable = _NOTHING) -> list[str]:
     """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
-    return _pinned(_whole())
+    return _pinned(unreadable.masks + _whole())
 
 
 def read_ahead() -> list[str]:
@@ -501,28 +523,29 @@ def _whole() -> str:
     return f"SELECT json_build_object({parts})"
 
 
-def fingerprint_script() -> list[str]:
-    """The statements that read the catalog's fingerprint as one row of JSON."""
-    return _pinned(f"SELECT to_json({_fingerprint_sql()})")
+def fingerprint_script(unreadable: Unreadable) -> list[str]:
+    """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
+    return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
 
 
-def unchanged(fingerprint: str) -> list[str]:
+def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
+    now = _digest_sql(fingerprint.unreadable)
     return _pinned(
-        f"DO $unchanged$ BEGIN IF {_fingerprint_sql()} <> '{fingerprint}' THEN "
+        f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
         f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
         "END IF; END $unchanged$"
     )
 
 
-def _fingerprint_sql() -> str:
+def _digest_sql(unreadable: Unreadable) -> str:
     sections = _sections(_HASH)
     parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
-    return f"md5(concat_ws(' ', {parts}))"
+    return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
 
 
-def _fingerprint(sections: dict[str, list[Any]]) -> str:
-    """What `_fingerprint_sql` gives, from what `script` has read."""
+def _digest_of(sections: dict[str, list[Any]]) -> str:
+    """What `_digest_sql` gives, from what `script` has read."""
     hashes = ((name, section[0]) for name, section in sections.items())
     text = " ".join(part for pair in hashes for part in pair if part is not None)
     return _digest(text)
@@ -546,13 +569,13 @@ def _sections(selected: str) -> dict[str, str]:
 
 def _pinned(statement: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'", statement, "COMMIT"]
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", statement, "COMMIT"]
 
 
-def read(text: str) -> Catalog:
+def read(text: str, unreadable: Unreadable = _NOTHING) -> Catalog:
     """The catalog from what `script` printed. Raises HostError."""
     try:
-        return _read(answer.read(text))
+        return _read(answer.read(text), unreadable)
     except DeclarationError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -562,11 +585,11 @@ def read(text: str) -> Catalog:
         ) from None
 
 
-def _read(hashed: Any) -> Catalog:
+def _read(hashed: Any, unreadable: Unreadable) -> Catalog:
     sections = {name: section[1] for name, section in hashed.items()}
     (version, database, role, standby, today, environment) = sections["server"][0]
     catalog = Catalog(
-        fingerprint=_fingerprint(hashed),
+        fingerprint=Fingerprint(_digest_of(hashed), unreadable),
         version=version,
         database=database,
         role=role,

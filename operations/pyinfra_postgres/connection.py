@@ -20,9 +20,14 @@ from psycopg.abc import PQGen
 from .answer import Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .errors import ConnectError
+from .paths import SearchPath
 
 CONNECT_TIMEOUT = 15
 LONGEST_DELAY = 16.0
+_PIN = SearchPath.OWN.session
+"""Comes before the first expression that a session evaluates, and calls no function itself."""
+# In a pool it must not outlive the question: the session may be another client's next.
+_WHICH_PROCESS = f"{SearchPath.OWN.local}; SELECT pg_backend_pid()"
 _CONFORMING = b"standard_conforming_strings"
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
@@ -105,6 +110,8 @@ class Connection:
             # A pooler answers with a process id of its own making.
             if not trusted and _process(session) != session.info.backend_pid:
                 self._refuse_a_shared(session, changes)
+            # In a message of its own: what fails later does not take it back.
+            session.execute(_PIN)
         except BaseException:
             session.close()
             raise
@@ -154,7 +161,8 @@ class Connection:
     def reset(self) -> None:
         """Make the session as it was when it was opened; a closed one has nothing to lose."""
         if self.session and not self.session.closed:
-            self._send(["DISCARD ALL"], 0)
+            for statement in ("DISCARD ALL", _PIN):
+                self._send([statement], 0)
 
     def run(
         self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
@@ -182,7 +190,7 @@ class Connection:
         """
         if self.session and not self.begun and not self._escapes():
             with suppress(psycopg.Error):
-                self.session.pgconn.send_query(";\n".join(statements).encode())
+                self.session.pgconn.send_query(";\n".join([_PIN, *statements]).encode())
                 self.session.pgconn.flush()
                 self.begun = True
         return self.begun
@@ -193,10 +201,14 @@ class Connection:
         return self.session.pgconn.parameter_status(_CONFORMING) == b"off"
 
     def _send_first(self, statements: Sequence[str]) -> Answer:
-        """Send a script's first message, on a new connection where this one was lost."""
+        """Send a script's first message, on a new connection where this one was lost.
+
+        The search path is set again: code that the script before it called may have set another.
+        """
         assert self.session
         known_as_lost = self.session.closed
-        answer = self._send(statements, 0)
+        pinned = [_PIN, *statements]
+        answer = self._send(pinned, -1)
         if answer.failure and answer.failure.lost:
             if not known_as_lost:
                 self.say(f"the connection was lost: {answer.failure.message}")
@@ -204,7 +216,7 @@ class Connection:
                 self.open()
             except ConnectError as error:
                 return Answer(failure=Failure(error.args[0]))
-            answer = self._send(statements, 0)
+            answer = self._send(pinned, -1)
         return answer
 
     def _send(self, statements: Sequence[str], first: int) -> Answer:
@@ -232,7 +244,7 @@ class Connection:
             self.session.remove_notice_handler(heard)
         failure = answer.failure and evolve(
             answer.failure,
-            index=first + answer.failure.index,
+            index=max(0, first + answer.failure.index),
             reach=first + len(statements) - 1,
         )
         return Answer(answer.rows, failure, told_transaction(notices))
@@ -258,11 +270,11 @@ def _reason(error: psycopg.Error) -> str:
 
 def _process(session: psycopg.Connection[Any]) -> int:
     """The server's process behind a session. Raises psycopg.Error."""
-    session.pgconn.send_query(b"SELECT pg_backend_pid()")
+    session.pgconn.send_query(_WHICH_PROCESS.encode())
     session.pgconn.flush()
     if not select.select([session.pgconn.socket], [], [], CONNECT_TIMEOUT)[0]:
         raise psycopg.OperationalError(f"no answer within {CONNECT_TIMEOUT} s")
-    (result,) = session.wait(generators.fetch_many(session.pgconn))
+    result = session.wait(generators.execute(session.pgconn))[-1]
     if result.status != pq.ExecStatus.TUPLES_OK:
         raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
     return int(result.get_value(0, 0) or 0)
@@ -296,6 +308,7 @@ def _failure(statements: Sequence[str], done: int, result: pq.abc.PGresult) -> F
         # A syntax error anywhere stops the script before its first statement.
         _statement_at(statements, int(place)) if place and not done else done,
         " ".join(filter(None, map(text, hints))),
+        routine=text(pq.DiagnosticField.SOURCE_FUNCTION),
     )
 
 

@@ -1,4 +1,4 @@
-"""What statements would lose or lock, and whether the run allows it by name."""
+"""What statements would lose, lock or not see, and whether the run allows it by name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 from attrs import evolve
 
 from .catalog import Catalog
-from .errors import HostError
+from .errors import HiddenRowsError, HostError
 from .kind import Ask, Object, guard
+from .names import Name, quoted
 from .plan import Hazard, Loss, Statement
 from .session import ALLOW, Session
+from .stored import under
 
 
 def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
@@ -21,7 +23,7 @@ def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iter
         for loss in losses:
             if not loss.told:
                 message = f"{loss.title} has {loss.unit}s by now that would be lost"
-                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation)
+                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation, loss.path)
         yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
 
 
@@ -33,10 +35,33 @@ def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
     if loss.told is not None or empty:
         return evolve(loss, told=loss.told or "")
     try:
-        (count,) = ask(f"SELECT count(*) FROM {loss.rows}")
-    except HostError as error:
+        (count,) = ask(under(loss.path, f"SELECT pg_catalog.count(*) FROM {loss.rows}"))
+    except (HostError, HiddenRowsError) as error:
         return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
     return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")
+
+
+def unseen(statements: Iterable[Statement], catalog: Catalog) -> Iterator[str]:
+    """Why statements would fail on rows that row security hides from the role.
+
+    Before they run, the catalog has to be as it will be then.
+    """
+    for one in statements:
+        hidden = [table for table in _with_leaves(one.sees, catalog) if catalog.hides(table)]
+        if hidden:
+            tables, role = ", ".join(map(str, hidden)), quoted(catalog.role)
+            yield str(
+                HiddenRowsError(
+                    f"{one.shown} reads all of {tables}, whose row level "
+                    f"security filters what role {role} reads"
+                )
+            )
+
+
+def _with_leaves(tables: Iterable[Name], catalog: Catalog) -> Iterator[Name]:
+    for table in tables:
+        yield table
+        yield from catalog.leaves(table) if catalog.relation_kinds.get(table) == "p" else ()
 
 
 _NEEDS_CONSENT = {

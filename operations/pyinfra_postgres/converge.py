@@ -19,6 +19,7 @@ from pyinfra.api.state import State
 
 from . import render
 from .arguments import Arguments
+from .catalog import Fingerprint
 from .errors import DeclarationError, HostError, RunError, UnreachableError
 from .held import held
 from .kind import Object, check_plain
@@ -203,7 +204,7 @@ class Apply(PyinfraCommand):
         """Whether the plan, or one made anew from the same declarations, is in place."""
         session = self.session
 
-        def planned_anew() -> tuple[Plan, str]:
+        def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
             draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
             for items in self.draft.batches:

@@ -28,6 +28,16 @@ class DeclarationError(OperationError, ValueError):
         return f"{self.args[0]} ({self.place})" if self.place else str(self.args[0])
 
 
+class HiddenRowsError(DeclarationError):
+    """A declaration that takes rows which row level security hides from the role."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"rows can't be seen: {why}. Run as a role with BYPASSRLS, or let the tables' owner "
+            "take FORCE ROW LEVEL SECURITY away for the run"
+        )
+
+
 class HostError(Exception):
     """What failed on one host: that host alone stops, with this message."""
 

@@ -54,7 +54,7 @@ class Catalog(FactBase[dict[str, Any]]):
         found: dict[str, Any] = {
             "database": catalog.database,
             "version": catalog.version,
-            "fingerprint": catalog.fingerprint,
+            "fingerprint": catalog.fingerprint.digest,
         }
         for key, one in sorted(catalog.objects.items()):
             kind = found.setdefault(one.kind, {})

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from .catalog import Catalog
+from .consent import unseen
 from .dependents import Dependent, of_columns
 from .names import quoted
 from .parse import column_names, tree
@@ -26,6 +27,16 @@ def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _held_columns(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
+    yield from _hidden_rows(plan, session.catalog())
+
+
+def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+    """What would fail after the transaction, on rows that row security hides by then."""
+    told = {(one.operation, one.title) for one in plan.refusals}
+    for change, statement in plan.of(Stage.AFTER):
+        for reason in unseen([statement], catalog):
+            if (change.operation, change.title) not in told:
+                yield Refusal(change.operation, change.title, reason)
 
 
 def _held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

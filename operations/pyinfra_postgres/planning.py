@@ -6,7 +6,6 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import chain
 
 from attrs import define, evolve, field
@@ -14,8 +13,8 @@ from attrs import define, evolve, field
 from . import renaming
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
-from .consent import left_open, unallowed, weighed
-from .errors import DeclarationError, HostError
+from .consent import left_open, unallowed, unseen, weighed
+from .errors import DeclarationError, HiddenRowsError, HostError
 from .hidden import MASK, holds, within
 from .kind import Ask, Key, Object, Reading, Same, difference
 from .names import Name
@@ -25,7 +24,7 @@ from .questions import Questions, Unanswered
 from .renames import Rename, spoken
 from .rights import Need, usage
 from .session import Draft, Item, Session
-from .stored import USERS_PATH
+from .stored import under
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
@@ -89,6 +88,9 @@ class Step:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
         self.error, self.target = "", None
+        if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
+            self.error, self.current, self.closed = reasons[0], None, []
+            return
         self.closed = usage(one, catalog)
         if self.closed:
             same, ask = Textual(), Unanswered()
@@ -206,7 +208,11 @@ class Planner:
     def _informed(self, step: Step) -> list[str]:
         """Have the server tell what a change would touch; what still uses an object that goes."""
         one, current, target = step.declaration, step.current, step.target
-        if current is None or not self.ask.in_time:
+        if not self.ask.in_time:
+            return []
+        if current is None:
+            if target is not None:
+                step.target = target.foreseen(self.catalog, self.ask)
             return []
         if target is None:
             return current.used_by(self.catalog, self.ask)
@@ -286,6 +292,8 @@ class Planner:
                 yield f"{same.errors.pop(text)} in {text!r}"
         if not is_lacking:
             yield from unallowed(statements, one, self.session, catalog)
+            at_once = (each for each in statements if each.stage is not Stage.AFTER)
+            yield from unseen(at_once, catalog)
         if step.target is not None and self.ask.in_time and not catalog.rows_change:
             yield from _objections(step.target, step.current, catalog, self.ask)
 
@@ -352,11 +360,16 @@ def _objections(
 ) -> Iterator[str]:
     """What rows say against a change, as far as the server can tell beforehand."""
     for one in target.objections(current, catalog):
-        with suppress(HostError):
-            (count,) = ask(_PATIENCE + USERS_PATH + one.query)
-            if count:
-                rows = f"{count} row{'s' if count > 1 else ''}"
-                yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
+        try:
+            (count,) = ask(_PATIENCE + under(one.path, one.query))
+        except HostError:
+            continue
+        except HiddenRowsError as error:
+            yield f"{one.rule}: {error}"
+            continue
+        if count:
+            rows = f"{count} row{'s' if count > 1 else ''}"
+            yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
 
 
 def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from .answer import Answer, Failure, told_transaction
 from .errors import ConnectError
+from .paths import SearchPath
 from .target import divided, dsn
 
 _PSQL = (
@@ -33,6 +34,7 @@ _SERVICE = "pyinfra_postgres"
 _ERROR = re.compile(r"psql:<stdin>:\d+: [^:]+:  ([0-9A-Z]{5}): (.*)")
 _LOST = "connection to server was lost"
 _HINT = re.compile(r"(?:DETAIL|HINT):  (.*)")
+_ROUTINE = re.compile(r"LOCATION:  (\w+),")
 
 
 @frozen
@@ -97,8 +99,10 @@ def script(statements: Sequence[str]) -> str:
     while any(f"$p{number}" in statement for statement in statements):
         number += 1
     tag, mark = f"$p{number}$", _mark(statements)
-    # What a backslash in quotes means is settled before a statement is read.
-    rows = [f"({tag}SET standard_conforming_strings = on{tag}, NULL)"]
+    # What a backslash in quotes means is settled before a statement is read, and what a name
+    # without a schema means before one evaluates anything: these rows are nothing but constants.
+    first = (SearchPath.OWN.session, "SET standard_conforming_strings = on")
+    rows = [f"({tag}{statement}{tag}, NULL)" for statement in first]
     rows += [
         f"({tag}SELECT '{mark}{index}'{tag}, {tag}{statement}{tag})"
         for index, statement in enumerate(statements)
@@ -137,7 +141,9 @@ def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
     for number, line in enumerate(lines):
         if error := _ERROR.match(line):
             hints = [hint[1] for text in lines[number + 1 :] if (hint := _HINT.match(text))]
-            return Failure(error[2], error[1], index, " ".join(hints), lost, reach)
+            places = (_ROUTINE.match(text) for text in lines[number + 1 :])
+            routine = next((place[1] for place in places if place), "")
+            return Failure(error[2], error[1], index, " ".join(hints), lost, reach, routine=routine)
     lines = [line.strip() for line in lines if "LOCATION:" not in line]
     if begun < 0 and lines:
         return Failure(advised(lines), unreachable=True)

@@ -25,7 +25,8 @@ QUERY = """
              pg_has_role(r.oid, CASE WHEN s.version < 160000 THEN 'MEMBER' ELSE 'SET' END),
              pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION')
                -- Before 16 who may create roles may give all but superusers away.
-               OR (s.version < 160000 AND s.rolcreaterole AND NOT r.rolsuper))
+               OR (s.version < 160000 AND s.rolcreaterole AND NOT r.rolsuper),
+             r.rolname = current_user AND (r.rolsuper OR r.rolbypassrls))
       FROM pg_roles r,
            (SELECT current_setting('server_version_num')::int AS version, rolcreaterole
               FROM pg_roles WHERE rolname = current_user) AS s
@@ -61,6 +62,8 @@ class Rights:
     """The roles of which it may make others a member."""
     closed: set[str] = field(factory=set)
     """The schemas in which it finds nothing, for want of USAGE."""
+    sees_all_rows: bool = True
+    """Whether no row level security hides rows from it."""
 
     @classmethod
     def read(cls, role: str, rows: list[list[object]], closed: list[list[str]]) -> Rights:
@@ -69,7 +72,9 @@ class Rights:
         holds, becomes, gives = (
             {name for name, row in named.items() if row[index]} for index in (1, 2, 3)
         )
-        return cls(role, bool(named[role][0]), holds, becomes, gives, {name for (name,) in closed})
+        superuser, sees_all_rows = bool(named[role][0]), bool(named[role][4])
+        shut = {name for (name,) in closed}
+        return cls(role, superuser, holds, becomes, gives, shut, sees_all_rows)
 
     @property
     def is_privileged(self) -> bool:

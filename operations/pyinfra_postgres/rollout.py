@@ -21,12 +21,14 @@ from pyinfra.api.host import Host
 from . import catalog as catalogs
 from . import render, steps
 from .answer import Answer, Failure
+from .catalog import Fingerprint
 from .connector import number
 from .errors import HostError
 from .hidden import masked, shortened
 from .names import literal
 from .plan import Hazard, Lock, Plan, Stage
 from .scripts import end_session, run
+from .session import LOCKED_RELATION
 from .steps import Message, Part, Step
 from .terminal import say
 
@@ -76,8 +78,8 @@ class Rollout:
 
     host: Host
     plan: Plan
-    fingerprint: str
-    planned_anew: Callable[[], tuple[Plan, str]]
+    fingerprint: Fingerprint
+    planned_anew: Callable[[], tuple[Plan, Fingerprint]]
     """Makes the plan again from the same declarations, with the fingerprint that it assumes."""
     bounds: Bounds = field(init=False)
     so_far: str = _NOTHING
@@ -112,10 +114,10 @@ class Rollout:
                 self._wait(failure.message)
             elif (
                 at.part is Part.CATALOG
-                and failure.sqlstate == catalogs.CHANGED
+                and failure.sqlstate in {catalogs.CHANGED, *_LOCK_NOT_AVAILABLE}
                 and replans < _REPLANS
             ):
-                self._say("the catalog has changed since the plan was made: planning anew")
+                self._say(f"{failure.message} since the plan was made: planning anew")
                 session, replans = self._anew(), replans + 1
             elif _is_lock(at, failure):
                 if at.part is Part.AFTER and at is not last:
@@ -209,8 +211,9 @@ class Rollout:
 
     def _changed_meanwhile(self) -> bool:
         """Whether the catalog is another one than the plan assumed."""
-        answer = run(self.host, catalogs.fingerprint_script())
-        return answer.failure is None and answer.values() != [self.fingerprint]
+        known = self.fingerprint
+        answer = run(self.host, catalogs.fingerprint_script(known.unreadable))
+        return answer.failure is None and answer.values() != [known.digest]
 
     def _wait(self, holder: str) -> None:
         """Wait for the deploy lock by asking again and again: a session that waits inside the
@@ -262,7 +265,7 @@ class Rollout:
                 " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
                 " AND i.inhparent = id)"
                 " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
-                " l.relation::regclass, a.query) FROM pg_locks l"
+                f" {LOCKED_RELATION}, a.query) FROM pg_locks l"
                 " JOIN pg_stat_activity a USING (pid)"
                 " WHERE l.granted AND a.pid <> pg_backend_pid()"
                 " AND l.relation IN (SELECT id FROM wanted)"

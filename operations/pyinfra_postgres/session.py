@@ -25,11 +25,14 @@ from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
 from .connector import check_host_data
-from .errors import ConnectError, HostError, UnreachableError
+from .errors import ConnectError, HiddenRowsError, HostError, UnreachableError
 from .kind import Key, Object
+from .names import quoted
 from .parse import Reference
 from .plan import Plan
 from .scripts import begin, reached, run
+from .terminal import say
+from .unreadable import QUERY, Unreadable
 from .verdicts import Verdicts
 
 AHEAD = 10.0
@@ -44,9 +47,14 @@ _IDENTITY = (
     "SELECT oid FROM pg_database WHERE datname = current_database()",
     "SELECT system_identifier FROM pg_control_system()",
 )
-_EXCLUSIVE = """
+_NO_LOCK = "55P03"
+_TRIES = 3
+"""How often a catalog is read again that another session has locked; the last time in part."""
+LOCKED_RELATION = r"regexp_replace(l.relation::regclass::text, '^public\.', '')"
+"""Of a row `l` of pg_locks, the relation that is locked, as a person calls it."""
+_EXCLUSIVE = f"""
     SELECT format('session %s (%s) holds %s', a.pid, coalesce(nullif(a.application_name, ''),
-             a.usename), l.relation::regclass)
+             a.usename), {LOCKED_RELATION})
       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
      WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
@@ -196,7 +204,15 @@ class Session:
         except ConnectError as error:
             raise HostError(str(error)) from None
         answer = self._read_ahead() or self.read(catalogs.script())
-        if answer.failure and answer.failure.sqlstate == "55P03":
+        without = Unreadable()
+        for number in range(_TRIES):
+            if answer.failure is None or answer.failure.sqlstate != _NO_LOCK:
+                break
+            # Those that hold a lock for a moment are waited for; the others are left out.
+            if number == _TRIES - 1:
+                without = self._unreadable()
+            answer = self.read(catalogs.script(without))
+        if answer.failure and answer.failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
         if answer.failure and answer.failure.unreachable:
@@ -205,20 +221,35 @@ class Session:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
-            catalog = catalogs.read(answer.rows[0])
+            catalog = catalogs.read(answer.rows[0], without)
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
 
+    def _unreadable(self) -> Unreadable:
+        """What other sessions have locked against readers, which is said. Raises HostError."""
+        answer = self.read(["BEGIN READ ONLY", *catalogs.PINS, QUERY, "COMMIT"])
+        if answer.failure:
+            raise HostError(f"could not read the locks: {answer.failure}")
+        found = Unreadable.read(answer.values())
+        if found:
+            said = f"not read, because other sessions have locked them: {found}"
+            say(self.host, said)
+        return found
+
     def ask(self, query: str, renames: Sequence[str] = ()) -> list[Any]:
-        """The rows of a query, each a JSON value. Raises HostError.
+        """The rows of a query, each a JSON value. Raises HostError, and HiddenRowsError.
 
         They are read behind renames that are rolled back, where these can be done already.
         """
         renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
         head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
+        head.append("SET LOCAL lock_timeout = '5s'")
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
+        if answer.failure and answer.failure.hides_rows:
+            role = self.catalog().role
+            raise HiddenRowsError(f"{answer.failure.message}, as for role {quoted(role)}")
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()
@@ -235,7 +266,7 @@ class Session:
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
-        head = ["BEGIN READ WRITE", *catalogs.USERS_PINS, catalogs.ALL_ROWS]
+        head = ["BEGIN READ WRITE", *catalogs.PINS, catalogs.ALL_ROWS]
         head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         answer = self.read([*head, *statements, "ROLLBACK"])
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))

@@ -32,7 +32,7 @@ from . import catalog as catalogs
 from .answer import Answer, read, withheld
 from .arguments import Arguments
 from .converge import Fail
-from .errors import DeclarationError, HostError
+from .errors import DeclarationError, HiddenRowsError, HostError
 from .hidden import MASK, holds, shortened
 from .parse import closing, split_statements, sql_text, statement, tokens
 from .query import json_array
@@ -43,7 +43,12 @@ from .values import unmasked
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _MARK = "pyinfra-postgres answer "
-_HEAD = ("BEGIN READ WRITE", *catalogs.USERS_PINS, "SET LOCAL lock_timeout = '10s'")
+_HEAD = (
+    "BEGIN READ WRITE",
+    *(*catalogs.USERS_PINS, catalogs.ALL_ROWS),
+    "SET LOCAL lock_timeout = '10s'",
+)
+_FILTERED = "SET LOCAL row_security = on"
 _WITH_ROWS = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _SHOWN_LINES = 8
 _LONGEST_LINE = 160
@@ -84,13 +89,31 @@ class Check:
 
     def script(self) -> list[str]:
         """The transaction: its rows begin with a mark, those of the setup do not."""
-        return [*_HEAD, *self.setup, answer_query(self.query), "ROLLBACK"]
+        texts = [text for _, text in self._steps()]
+        return [*_HEAD, *texts, answer_query(self.query), "ROLLBACK"]
+
+    def _steps(self) -> Iterator[tuple[int, str]]:
+        """The setup, each with its number: with row security off for the role that deploys, which
+        is to see all rows, and on while another role's view of them is what is asked about.
+        """
+        for number, text in enumerate(self.setup, 1):
+            if takes := _takes_role(text):
+                yield number, _FILTERED
+            yield number, text
+            if takes is False:
+                yield number, catalogs.ALL_ROWS
 
     def outcome(self, answer: Answer, seconds: float) -> Outcome:
         """What the server's answer means."""
         if answer.failure:
             failure = withheld(answer.failure) if self.is_hidden else answer.failure
-            return Outcome(self, seconds, error=f"{failure}{self._place(answer)}")
+            said = str(failure)
+            if failure.hides_rows:
+                said = (
+                    f"{HiddenRowsError(failure.message).args[0]}; a check of what row security "
+                    "shows has SET LOCAL ROLE in its setup"
+                )
+            return Outcome(self, seconds, error=f"{said}{self._place(answer)}")
         got = [
             tuple(read(row.removeprefix(_MARK), parse_float=Decimal))
             for row in answer.rows
@@ -101,12 +124,13 @@ class Check:
     def _place(self, answer: Answer) -> str:
         """Which of the statements failed."""
         assert answer.failure
-        number = answer.failure.index - len(_HEAD)
-        if answer.failure.lost or not 0 <= number <= len(self.setup):
+        place, steps = answer.failure.index - len(_HEAD), list(self._steps())
+        if answer.failure.lost or not 0 <= place <= len(steps):
             return ""
-        if number == len(self.setup):
+        if place == len(steps):
             return ", in the query"
-        return f", in statement {number + 1} of the setup: {_cut(self.setup[number])}"
+        number, _ = steps[place]
+        return f", in statement {number} of the setup: {_cut(self.setup[number - 1])}"
 
 
 @frozen
@@ -216,6 +240,9 @@ def check(
       and lists for JSON, the text of any other type
     + setup: statements that run before it in the same transaction
 
+    It fails where row level security hides rows from the role that deploys. After a ``SET LOCAL
+    ROLE`` in the setup the rows are those that the policies show to that role.
+
     It runs while pyinfra executes, not in a dry run. Inside ``pg.verification()`` the checks after
     a failed one run too; elsewhere it fails its host.
 
@@ -290,6 +317,14 @@ def _describe(section: Section, session: Session) -> None:
     section.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _takes_role(text: str) -> bool | None:
+    """Whether a statement takes another role, or leaves it; None where it does neither."""
+    match statement(text):
+        case {"VariableSetStmt": {"name": "role" | "session_authorization", **rest}}:
+            return "args" in rest and "'none'" not in str(rest["args"])
+    return None
+
+
 def answer_query(query: str) -> str:
     """The query such that each row is one marked text: a JSON array of its columns.
 
@@ -310,7 +345,7 @@ def answer_query(query: str) -> str:
     main = query[found[position].start :]
     return (
         f"WITH{recursive} {members}pyinfra_postgres_answer AS (\n{main}\n)\n"
-        f"SELECT '{_MARK}' || {json_array('pyinfra_postgres_answer')} "
+        f"SELECT '{_MARK}' OPERATOR(pg_catalog.||) {json_array('pyinfra_postgres_answer')} "
         "FROM pyinfra_postgres_answer"
     )
 

@@ -146,15 +146,20 @@ def added(table: Name, key: ForeignKey, filled: bool) -> Iterator[Statement]:
         if there is None:
             yield _added(leaf, key, stage, " NOT VALID")
         if there is None or not there.validated:
-            yield validated(leaf, key.name if there is None else there.name)
+            yield validation(leaf, key.name if there is None else there.name, key.table)
     if key.way.leaves:
         # It takes those of its partitions, and their triggers from the other table.
         yield _added(table, key, Stage.AFTER, target_mode=Mode.ACCESS_EXCLUSIVE)
     elif filled:
         yield _added(table, key, stage, " NOT VALID")
-        yield validated(table, key.name)
+        yield validation(table, key.name, key.table)
     else:
         yield _added(table, key, stage)
+
+
+def validation(table: Name, name: str | None, target: Name, filled: bool = True) -> Statement:
+    """PostgreSQL asks for the rows that are in one table and not in the other."""
+    return evolve(validated(table, name, filled), sees=(table, target))
 
 
 def _added(
@@ -168,7 +173,10 @@ def _added(
     if key.table != table:
         locks.append(Lock(key.table, target_mode))
     return Statement(
-        f"ALTER TABLE {table} ADD {key.written()}{how}", stage=stage, locks=tuple(locks)
+        f"ALTER TABLE {table} ADD {key.written()}{how}",
+        stage=stage,
+        locks=tuple(locks),
+        sees=() if how or key.way.leaves else (table, key.table),
     )
 
 
@@ -202,10 +210,10 @@ def around(
 
 def settled(one: Dependent) -> Statement:
     """Validate a foreign key that was put back, and take its mark away."""
-    read = validated(one.table, one.key.name)
+    read = validation(one.table, one.key.name, one.key.table)
     remark = literal(one.key.remark) if one.key.remark else "NULL"
     texts = [read.sql, f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {remark}"]
-    return evolve(together(texts, read.locks), hazards=read.hazards)
+    return evolve(together(texts, read.locks), hazards=read.hazards, sees=read.sees)
 
 
 def owed(table: Name, catalog: Catalog) -> tuple[Dependent, ...]:

@@ -20,9 +20,11 @@ from ..kind import Ask, Key, Object, Objection, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
+from ..stored import operator
 from . import index_builds, keys
-from .constraints import Check, PrimaryKey, Unique, validated
+from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
 from .indexes import Index
 from .partition_bounds import Bound
 from .partitions import Partition, partition_of, removed
@@ -63,6 +65,9 @@ class AnyPartition(Object):
     keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
     checks: tuple[tuple[Check, bool], ...] = field(default=(), eq=False, kw_only=True)
     """The checks of its parent that it lacks, and whether it has them NOT VALID."""
+
+    sees: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
+    """Itself and what foreign keys refer to that its parent has and it lacks."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -174,23 +179,33 @@ class AnyPartition(Object):
         return evolve(
             self,
             checks=tuple(checks),
-            condition=Bound.parse(self.values).condition(_key_columns(parent)),
+            sees=_seen(table, parent),
+            condition=self._condition(parent, catalog),
             is_checked=any(one.name == check for one in table.constraints),
             rest_filled=self.rest in catalog.filled,
             indexes=tuple(indexes),
             keys=tuple(own),
         )
 
+    def _condition(self, parent: Object | None, catalog: Catalog) -> str | None:
+        """What holds for every row of it."""
+        columns = _key_columns(parent)
+        types = {one.name: one.type for one in getattr(parent, "columns", None) or ()}
+        type_ = types.get(columns[0] or "") if columns else None
+        bound = Bound.parse(self.values or "")
+        return bound.condition(columns, lambda symbol: operator(symbol, type_, catalog))
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = self.attached and not (current and current.attached)
         if not new or self.values is None or self.rest not in catalog.filled:
             return
         parent = catalog.objects.get(("table", *self.of))
-        condition = Bound.parse(self.values).condition(_key_columns(parent))
+        condition = self._condition(parent, catalog)
         if condition is not None:
             yield Objection(
-                f"SELECT count(*) FROM {self.rest} WHERE (\n{condition}\n)",
+                f"SELECT pg_catalog.count(*) FROM {self.rest} WHERE (\n{condition}\n)",
                 f"the bound that this leaves to the default partition {self.rest}",
+                SearchPath.of(self.values),
                 ", which wait in it",
                 f"let a run before this one move them with pg.sql into a table {self.name}, which "
                 f"is then attached, or detach {self.rest}",
@@ -245,9 +260,10 @@ class AnyPartition(Object):
 
 def _created(declared: AnyPartition) -> Iterator[Statement]:
     key = f" PARTITION BY {closed(declared.partition_by)}" if declared.partition_by else ""
-    hazards = (Hazard.LOCKS_OUT,) if declared.rest_filled else ()
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
+        path=SearchPath.of(declared.values, declared.partition_by),
         hazards=hazards,
         reads=declared.rest if declared.rest_filled else None,
         locks=(Lock(declared.of, only=True), *_rest(declared)),
@@ -298,7 +314,11 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     for rule, there in declared.checks:
         if not there:
             how = " NOT VALID" if declared.filled else ""
-            yield Statement(f"{child} ADD {rule.written()}{how}", locks=declared.name)
+            yield Statement(
+                f"{child} ADD {rule.written()}{how}",
+                path=SearchPath.of(*rule.fragments),
+                locks=declared.name,
+            )
         if there or declared.filled:
             yield validated(declared.name, rule.name, declared.filled)
     texts = [
@@ -307,7 +327,9 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
     own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
     locks = (own, Lock(declared.name), *_rest(declared))
+    sees = declared.sees
     scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    path = SearchPath.of(declared.values)
     if not declared.filled or declared.condition is None:
         if declared.filled:
             scans = (*scans, Hazard.LOCKS_OUT)
@@ -315,16 +337,25 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
-            yield Statement(text, stage=stage, hazards=hazards, locks=locks)
+            yield Statement(text, stage=stage, path=path, hazards=hazards, locks=locks, sees=sees)
         return
     check = joined(declared.name.name, None, "bound_check")
     name, bound = quoted(check), f"CHECK ({declared.condition})"
     if declared.is_checked:
         yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
-    yield Statement(f"{child} ADD CONSTRAINT {name} {bound} NOT VALID", locks=declared.name)
+    add = f"{child} ADD CONSTRAINT {name} {bound} NOT VALID"
+    yield Statement(add, path=path, locks=declared.name)
     yield validated(declared.name, check)
-    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks)
-    yield evolve(whole, hazards=scans)
+    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks, path)
+    yield evolve(whole, hazards=scans, sees=sees)
+
+
+def _seen(table: Table, parent: Table) -> tuple[Name, ...]:
+    """The tables that are read for the foreign keys that a new partition gets."""
+    there = [one.evolved(name=None, validated=True) for one in table.constraints]
+    keys = (one.evolved(name=None) for one in parent.constraints if isinstance(one, ForeignKey))
+    targets = [key.table for key in keys if key not in there]
+    return (table.name, *targets) if targets else ()
 
 
 def _key_columns(parent: Object | None) -> list[str | None]:

@@ -19,12 +19,12 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, either
-from ..names import Exact, Name, identifier, listed, literal, parse_name, quoted
+from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
-from ..plan import Hazard, Lock, Loss, Statement
+from ..plan import Lock, Loss, Statement
+from . import default_rows
 from .constraints import Check, ForeignKey
 from .tables import Table, row_security
-from .triggers import Trigger
 
 _MOST = 10_000
 _PERIODS = ("day", "week", "month", "year")
@@ -112,7 +112,11 @@ class Partition(Object):
     default: Name | None = field(default=None, eq=False)
     """The default partition beside it."""
     rest: Name | None = field(default=None, eq=False)
-    """The default partition, where it may hold rows of this one."""
+    """The default partition, where it holds rows."""
+    waiting: bool = field(default=True, eq=False)
+    """Whether some of these belong into this one, as far as is known."""
+    changing: bool = field(default=True, eq=False)
+    """Whether the plan may bring it more."""
     tablespace: str | None = field(default=None, eq=False)
     """Where its parent has its partitions, if not where the database is."""
     columns: tuple[str, ...] = field(default=(), eq=False)
@@ -206,11 +210,18 @@ class Partition(Object):
         parent = catalog.objects.get(("table", *self.parent))
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
-        obstacle = _obstacle(rest, catalog) if rest else ""
+        obstacle = default_rows.obstacle(rest, catalog) if rest else ""
         place = getattr(parent, "tablespace", None)
         return evolve(
             self, default=default, rest=rest, tablespace=place, columns=names, obstacle=obstacle
         )
+
+    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+        """Others may stay in the default partition: dates that no period has."""
+        if self.rest is None or self.bounds is None:
+            return self
+        (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")
+        return evolve(self, waiting=waiting, changing=catalog.rows_change)
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         catalog.put(self)
@@ -247,10 +258,11 @@ class Partition(Object):
             yield removed(current.parent, current.name)
             return
         if current is None:
-            if declared.obstacle:
-                yield _unmoved(declared)
-            movable = declared.rest and not declared.obstacle
-            yield from _moved(declared) if movable else _created(declared)
+            waiting = declared.rest is not None and (declared.waiting or declared.changing)
+            if waiting and declared.obstacle:
+                yield default_rows.unmoved(declared)
+            movable = waiting and not declared.obstacle
+            yield from default_rows.moved(declared) if movable else default_rows.created(declared)
         elif evolve(current, row_security=declared.row_security) != declared:
             raise DeclarationError(
                 f"it exists as a partition of {current.parent} {current.bound}, and is declared "
@@ -263,81 +275,6 @@ def removed(parent: Name, name: Name) -> Statement:
     """Drop a partition with its rows."""
     locks = (Lock(parent, only=True), Lock(name))
     return Statement(f"DROP TABLE {name}", locks=locks, losses=(Loss("partition", name),))
-
-
-def _created(declared: Partition) -> Iterator[Statement]:
-    yield Statement(
-        f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared.bound}",
-        locks=_attaching(declared),
-    )
-
-
-def _attaching(declared: Partition) -> tuple[Lock, ...]:
-    """What a new partition locks of those that are there: of the default one the bound changes."""
-    rest = (Lock(declared.default),) if declared.default else ()
-    return (Lock(declared.parent, only=True), *rest)
-
-
-def _obstacle(rest: Name, catalog: Catalog) -> str:
-    """What has to go before rows of a default partition can move: to others they are deleted."""
-    lineage = [rest]
-    while isinstance(partition := catalog.objects.get(("partition", *lineage[-1])), Partition):
-        lineage.append(partition.parent)
-    for table in catalog.of(Table):
-        for one in table.constraints:
-            if isinstance(one, ForeignKey) and one.table in lineage:
-                name = f" {quoted(one.name)}" if one.name else ""
-                return f"the foreign key{name} of {table.name}: drop it, run again, and add it"
-    for trigger in catalog.of(Trigger):
-        if trigger.table in lineage and trigger.fires_on_delete():
-            return f"{trigger.title}: disable it, run again, and enable it"
-    return ""
-
-
-def _unmoved(declared: Partition) -> Statement:
-    """Have a partition only where no rows wait for it."""
-    text = (
-        f"{declared.rest} holds rows of {declared.name}, and moving them would delete them for "
-        f"{declared.obstacle}"
-    )
-    return Statement(
-        f"DO $guard$ BEGIN IF EXISTS (SELECT FROM {declared.rest} WHERE {_waiting(declared)}) THEN "
-        f"RAISE EXCEPTION USING MESSAGE = {literal(text)}; END IF; END $guard$",
-        locks=declared.rest,
-    )
-
-
-def _waiting(declared: Partition) -> str:
-    """The condition of the rows that belong into a partition."""
-    assert declared.bounds
-    column = quoted(declared.key_column)
-    start, end = map(literal, declared.bounds)
-    return f"{column} >= {start} AND {column} < {end}"
-
-
-def _moved(declared: Partition) -> Iterator[Statement]:
-    assert declared.rest
-    columns = listed(declared.columns)
-    # As a partition that is created, it has neither comments nor statistics of its own.
-    like = "INCLUDING ALL EXCLUDING IDENTITY EXCLUDING STATISTICS EXCLUDING COMMENTS"
-    place = f" TABLESPACE {quoted(declared.tablespace)}" if declared.tablespace else ""
-    yield Statement(
-        f"CREATE TABLE {declared.name} (LIKE {declared.parent} {like}){place}",
-        locks=declared.rest,
-    )
-    yield Statement(
-        f"WITH moved AS (DELETE FROM {declared.rest} "
-        f"WHERE {_waiting(declared)} "
-        f"RETURNING {columns}) INSERT INTO {declared.name} ({columns}) SELECT {columns} FROM moved",
-        hazards=(Hazard.LOCKS_OUT,),
-        reads=declared.rest,
-    )
-    yield Statement(
-        f"ALTER TABLE {declared.parent} ATTACH PARTITION {declared.name} {declared.bound}",
-        hazards=(Hazard.LOCKS_OUT,),
-        reads=declared.rest,
-        locks=_attaching(declared),
-    )
 
 
 @frozen
@@ -491,8 +428,8 @@ def partitions(
     They are called like `sync_activity_log_2025_11`. The current period is by the server's date,
     or by the host data `postgres_today`. A partition that spans a declared period under another
     name serves as well, and older partitions are left alone. Rows that the default partition holds
-    for a new one move into it where the run allows that by its name; where a foreign key or a
-    trigger would take that for a deletion, the plan fails and says what to do.
+    for a new one move into it where the run allows that by its name, and others stay there; where a
+    foreign key or a trigger would take that for a deletion, the plan fails and says what to do.
 
     **Example:**
 
