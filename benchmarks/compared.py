@@ -47,9 +47,11 @@ def timed(
         return dict(json.loads(result.read_text()))
 
 
-def run(program: str, *arguments: str) -> None:
-    """Run a program of the server's; what it prints is shown where it fails."""
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+def run(program: str, *arguments: str, directory: Path | None = None) -> None:
+    """Run a program; what it prints is shown where it fails."""
+    done = subprocess.run(
+        [program, *arguments], capture_output=True, text=True, check=False, cwd=directory
+    )
     if done.returncode:
         raise SystemExit(done.stderr)
 
