@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .acl import Acl
+from .definitions import Definition, compared, definitions, function
 from .dependents_query import QUERY
 from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
@@ -44,6 +45,8 @@ class Dependent:
     """Why it can't be made anew."""
     facts: tuple[Any, ...] = ()
     """What else is known of it."""
+    definition: Definition | None = None
+    """How the server prints it; None where the plan has it otherwise by now."""
 
     @property
     def root(self) -> bool:
@@ -105,6 +108,11 @@ class Dependents:
         """What brings them back."""
         for one in self.all:
             yield from one.create
+
+    @property
+    def definitions(self) -> Iterator[Definition]:
+        """How the server prints them now."""
+        return (one.definition for one in self.all if one.definition)
 
 
 def of_type(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
@@ -194,6 +202,7 @@ class Remade:
         """What gives the new object all that the former one had but for its definition."""
         yield from self.created[1:]
         yield from self.dependents.created()
+        yield from compared(self.dependents.definitions, adapted=True)
 
 
 def _oid(type_: str, name: Name) -> str:
@@ -203,7 +212,9 @@ def _oid(type_: str, name: Name) -> str:
 def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
     rows = ask.renamed(QUERY.replace("ROOTS", root))
     defaults = default_privileges(ask) if rows else ()
-    found = [_read(row, defaults, catalog) for row in rows]
+    titles = {row[0]: row[2] for row in rows if _is_printed(row, catalog)}
+    printed = definitions(titles, ask)
+    found = [evolve(_read(row, defaults, catalog), definition=printed.get(row[0])) for row in rows]
     known = {one.id: one for one in found}
     graph = {one.id: sorted(one.needs & known.keys() - {one.id}) for one in found}
     try:
@@ -219,12 +230,21 @@ def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
     return Dependents(tuple(known[id_] for id_ in order))
 
 
+def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:
+    """Whether an object can be made anew, and the plan leaves it as the server has it."""
+    kind, key, create = row[1], row[4], row[7]
+    changed = key is not None and tuple(key) in catalog.changed
+    return (kind == "generated" or bool(create)) and not changed
+
+
 def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Catalog) -> Dependent:
     id_, kind, title, needs, key, relation, drop, create, obstacle, facts = row
     locks = tuple(Lock(Name(*name)) for name in relation or ())
     hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
     dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
     created = [Statement(one, locks=locks) for one in _texts(create)]
+    if kind in {"function", "procedure"} and created:
+        created[0] = function(created[0].sql, locks)
     if key and tuple(key) in catalog.changed:
         planned = _as_planned(kind, tuple(key), facts, catalog)
         if planned is None:

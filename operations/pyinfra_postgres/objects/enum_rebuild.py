@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from ..acl import array_items
+from ..definitions import compared
 from ..dependents import Dependent, Dependents, default_privileges, granted_again, of_type
 from ..errors import DeclarationError
 from ..names import Exact, Name, literal, quoted
@@ -177,6 +178,7 @@ class Rebuild:
         for one in self.users.all:
             if one.kind != "domain":
                 yield from one.create
+        yield from compared(self.users.definitions)
 
     def _old(self, name: Name) -> Name:
         return Name(name.schema, chosen_name(name.name, None, "old", self.taken))
@@ -186,7 +188,7 @@ def _naming(users: Dependents, name: Name, labels: Sequence[str]) -> Iterator[st
     """The definitions in which a constant of the type is one of some labels."""
     for one in users.all:
         for statement in one.create:
-            for label in _constants(statement.sql, name):
+            for label in _constants(statement.shown, name):
                 if label in labels:
                     yield f"{one.title}: {label!r}"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from ..definitions import Definition, called_by, compared
 from ..dependents import Dependent, Dependents, of_columns
 from ..errors import DeclarationError, HostError
 from ..names import Exact, Name, literal, quoted
@@ -63,6 +64,8 @@ class Retypes:
     columns: Mapping[str, Retype] = field(factory=dict)
     dependents: Dependents = field(factory=Dependents)
     """What PostgreSQL wants out of the way."""
+    definitions: tuple[Definition, ...] = ()
+    """Of all that is made anew, by PostgreSQL itself too."""
 
     @classmethod
     def of(
@@ -95,7 +98,8 @@ class Retypes:
         columns = [other for _, other in known]
         types = {one.name: one.type for one, _ in known}
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
-        return cls({other.name: _retype(twin, one, other) for one, other in known}, dependents)
+        retypes: dict[str, Retype] = {other.name: _retype(twin, one, other) for one, other in known}
+        return cls(retypes, dependents, tuple(found.definitions))
 
 
 def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
@@ -162,6 +166,7 @@ def retyped(
             text = f"{alter} SET DEFAULT {default_sql(declared.default or '')}"
             yield Statement(text, path=SearchPath.of(declared.default), locks=table)
     yield from known.dependents.created()
+    yield from compared(known.definitions, adapted=True)
 
 
 def _clause(declared: Column, using: str) -> str:
@@ -225,8 +230,13 @@ class _Twin:
             answer = self._changed(*(_clause(one, _using(one)) for one in self.columns))
         failure = answer.failure
         if failure is None:
-            before, after = answer.values()
-            return bool(before == after)
+            (files, calls), (files_then, calls_then) = answer.values()
+            if more := sorted(set(calls_then) - set(calls)):
+                raise DeclarationError(
+                    f"column {column.name} can't become {column.type}: {', '.join(self.checked)} "
+                    f"would call {', '.join(more)} then: remove or change that before"
+                )
+            return bool(files == files_then)
         if not using or failure.sqlstate in _UNKNOWN_YET:
             return False
         if failure.sqlstate in _NO_CAST and not column.using:
@@ -245,12 +255,13 @@ class _Twin:
         raise DeclarationError(f"column {column.name} can't become {column.type}: {failure}{where}")
 
     def _changed(self, *clauses: str) -> Answer:
-        """The files of the twin and its indexes before a change and after it."""
+        """Of the twin and its indexes the files, and what they call, before a change and after."""
         files = (
             "SELECT json_agg(pg_relation_filenode(oid) ORDER BY relname) FROM pg_class WHERE oid "
             f"= '{_TWIN}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
             f"WHERE indrelid = '{_TWIN}'::regclass)"
         )
+        state = f"SELECT json_build_array(({files}), {called_by(_TWIN)})"
         return self.ask.attempt(
             [
                 *self._new_types(),
@@ -266,11 +277,11 @@ class _Twin:
                     for one in self.columns
                     if one.generated is None
                 ),
-                files,
+                state,
                 SearchPath.of(*(one.using for one in self.columns)).local,
                 f"ALTER TABLE {_TWIN} {', '.join(clauses)}",
                 SearchPath.OWN.local,
-                files,
+                state,
             ]
         )
 
