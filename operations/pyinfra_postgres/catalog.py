@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, cast
 
 from attrs import field, frozen, mutable
 
-from . import rights
+from . import rights, trust_query
 from .acl import DEFAULTS, Acl
 from .errors import HostError
 from .kind import Key, Object
@@ -25,6 +25,7 @@ from .parse import Reference
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
+from .trust import Foreign
 
 FULL_NAMES = "SET LOCAL search_path = pg_catalog"
 """Has the server print every name with its schema."""
@@ -73,6 +74,7 @@ _OWN_SECTIONS = {
     "closed": f"""
         SELECT json_build_array(n.nspname) FROM pg_namespace n
          WHERE {USER_SCHEMA} AND NOT has_schema_privilege(n.oid, 'USAGE')""",
+    "foreign": trust_query.OWNERS,
     "function_names": f"""
         SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
@@ -186,6 +188,10 @@ class Catalog:
     """
     stored: dict[Name, Name] = field(factory=dict)
     """The relations that have other names, or columns of other names, until the plan has run."""
+    foreign: Foreign = field(factory=Foreign)
+    """The code of other roles that may run as the role."""
+    owners: set[str] = field(factory=set)
+    """The other roles that may have some."""
 
     def at(self, today: str) -> Catalog:
         """The same catalog on another day (YYYY-MM-DD)."""
@@ -325,6 +331,7 @@ class Catalog:
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
         self.rights.closed = set(map(rename.schema, self.rights.closed))
+        self.foreign.renamed(rename.name)
         self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
         self.oids = {name: oid for oid, name in self.relations.items()}
         self.shapes.clear()
@@ -505,12 +512,36 @@ def fingerprint_script() -> list[str]:
     return _pinned(f"SELECT to_json({_fingerprint_sql()})")
 
 
+def foreign_script() -> list[str]:
+    """The statements that read the role, and a row for each thing that calls code of others."""
+    return _pinned("SELECT to_json(current_user)", trust_query.QUERY)
+
+
+_FOREIGN = "pyinfra_postgres.foreign"
+"""The parameter of the session in which a digest of that is kept."""
+_READ_FOREIGN = f"""
+  IF EXISTS ({trust_query.OWNERS}) THEN
+    SELECT {_HASH} INTO digest FROM ({trust_query.QUERY}) AS q(j);
+  END IF;"""
+KEEP_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
+  PERFORM set_config('{_FOREIGN}', coalesce(digest, ''), false);
+END $foreign$"""
+"""Has the session remember what calls code of other roles."""
+SAME_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
+  IF coalesce(digest, '') <> current_setting('{_FOREIGN}') THEN
+    RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the code of other roles has changed';
+  END IF;
+END $foreign$"""
+"""Fails with `CHANGED` where that is something else by now."""
+
+
 def unchanged(fingerprint: str) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
     return _pinned(
+        KEEP_FOREIGN,
         f"DO $unchanged$ BEGIN IF {_fingerprint_sql()} <> '{fingerprint}' THEN "
         f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
-        "END IF; END $unchanged$"
+        "END IF; END $unchanged$",
     )
 
 
@@ -543,9 +574,9 @@ def _sections(selected: str) -> dict[str, str]:
     }
 
 
-def _pinned(statement: str) -> list[str]:
+def _pinned(*statements: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'", statement, "COMMIT"]
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '5s'", *statements, "COMMIT"]
 
 
 def read(text: str) -> Catalog:
@@ -562,6 +593,7 @@ def read(text: str) -> Catalog:
         today=date.fromisoformat(today),
         environment=environment,
         rights=Rights.read(role, sections["rights"], sections["closed"] or []),
+        owners={owner for *_, owner in sections["foreign"] or ()},
     )
     for schema, names in sections["function_names"] or ():
         catalog.functions.update(Name(schema, name) for name in names)

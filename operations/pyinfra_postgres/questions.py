@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from .answer import Answer
+from .calls import Calls
 from .catalog import FULL_NAMES, Catalog
 from .errors import DeclarationError, HostError
 from .kind import Ask
@@ -40,6 +41,7 @@ class Questions(Ask):
     @override
     def __call__(self, query: str) -> list[Any]:
         if query not in self.answers:
+            self._check([query])
             stored = as_stored(query, self.catalog.server_names())
             self.answers[query] = self.session.ask(stored, self.catalog.renaming(unlocked=True))
         return self.answers[query]
@@ -53,8 +55,13 @@ class Questions(Ask):
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()
 
+    def _check(self, script: Sequence[str], *, in_public: bool = False) -> None:
+        """Raise DeclarationError where a script may run what others own."""
+        Calls(self.catalog.foreign, self.session.read).check(script, in_public=in_public)
+
     @override
     def attempt(self, statements: Sequence[str]) -> Answer:
+        self._check(statements, in_public=True)
         if not self.renaming:
             return self.session.attempt(statements)
         renames = self.catalog.renaming()

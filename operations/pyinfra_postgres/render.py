@@ -11,7 +11,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.output import format_text
 from pyinfra.api.state import State
 
-from .plan import Action, Plan, Stage, Undeclared
+from .plan import Action, Mode, Plan, Stage, Undeclared
 
 _COLOURS = {
     Action.CREATE: "green",
@@ -92,7 +92,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
             sql = statement.shown.replace("\n", "\n" + " " * 12)
             yield f"    {prefix}{format_text(sql, dim=True)}"
-            notes = [str(lock) for lock in statement.locks]
+            notes = [str(lock) for lock in statement.locks if lock.mode is not Mode.ROW_EXCLUSIVE]
             notes += [f"loses {loss.told}" for loss in statement.losses]
             notes += [hazard.value for hazard in statement.hazards]
             notes += [f"drops {what} with it" for what in statement.also]

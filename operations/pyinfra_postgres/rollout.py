@@ -107,7 +107,7 @@ class Rollout:
             elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif (
-                at.part is Part.CATALOG
+                at.part in {Part.CATALOG, Part.BEGIN}
                 and failure.sqlstate == catalogs.CHANGED
                 and replans < _REPLANS
             ):

@@ -156,6 +156,7 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     if not main:
         return
     head = ["BEGIN READ WRITE", _TELL, *_settings(lock_timeout), *_all_locks(plan, lock_timeout)]
+    head += [catalogs.FULL_NAMES, catalogs.SAME_FOREIGN, catalogs.IN_PUBLIC]
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
         *(Step(Part.MAIN, one.sql, change, one) for change, one in main),

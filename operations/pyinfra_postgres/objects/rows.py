@@ -21,7 +21,7 @@ from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
-from ..plan import Loss, Statement, masked
+from ..plan import Lock, Loss, Mode, Statement, masked
 from ..rights import Need
 from ..stored import USERS_PATH, Known, columns_of, known
 from ..values import SQL, check, comparable, forms, shown, split_array, written
@@ -323,6 +323,7 @@ def _inserted(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> State
     # Another session may insert the same key at the same time.
     conflict = f"\nON CONFLICT ({listed(rows.key_columns)}) DO NOTHING" if rows.unique else ""
     return _statement(
+        rows.table,
         f"INSERT INTO {rows.table} ({listed(columns)})",
         f"{overriding}\nSELECT * FROM {_values(rows, columns, group)}\n"
         f"WHERE NOT EXISTS (SELECT FROM {rows.table} AS stored WHERE {condition}){conflict}",
@@ -335,6 +336,7 @@ def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statem
     changes = ", ".join(f"{quoted(column)} = declared.{quoted(column)}" for column in columns)
     condition = _condition(rows.key_columns, group, rows.columns, quoted)
     return _statement(
+        rows.table,
         f"UPDATE {rows.table}",
         f" AS stored SET {changes}\n"
         f"FROM {_values(rows, [*rows.key_columns, *columns], group)}\nWHERE {condition}",
@@ -346,6 +348,7 @@ def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statem
 def _deleted(rows: Rows) -> Statement:
     condition = _condition(rows.key_columns, rows.rows, rows.columns, quoted)
     return _statement(
+        rows.table,
         f"DELETE FROM {rows.table}",
         f" AS stored\nUSING {_values(rows, rows.key_columns, rows.rows)}\nWHERE {condition}",
         rows.matched,
@@ -355,9 +358,9 @@ def _deleted(rows: Rows) -> Statement:
 
 
 def _emptied(rows: Rows, count: int) -> Statement:
-    return _statement(
-        f"DELETE FROM {rows.table}", f" AS stored{_undeclared(rows)}", count, rows.rows, _lost(rows)
-    )
+    head = f"DELETE FROM {rows.table}"
+    rest = f" AS stored{_undeclared(rows)}"
+    return _statement(rows.table, head, rest, count, rows.rows, _lost(rows))
 
 
 def _lost(rows: Rows) -> tuple[Loss, ...]:
@@ -365,11 +368,17 @@ def _lost(rows: Rows) -> tuple[Loss, ...]:
 
 
 def _statement(
-    head: str, rest: str, count: int, rows: Iterable[Row], losses: tuple[Loss, ...] = ()
+    table: Name,
+    head: str,
+    rest: str,
+    count: int,
+    rows: Iterable[Row],
+    losses: tuple[Loss, ...] = (),
 ) -> Statement:
     sql = head + rest
     return Statement(
         sql,
+        locks=Lock(table, Mode.ROW_EXCLUSIVE),
         trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",
