@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 from attrs import field, frozen, mutable
 
-from . import answer, rights
+from . import answer, rights, trust_query
 from .acl import DEFAULTS, Acl
 from .errors import DeclarationError, HostError
 from .kind import Key, Object
@@ -25,6 +25,7 @@ from .paths import SearchPath
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
+from .trust import Foreign
 from .unreadable import Unreadable
 
 PINS = (
@@ -75,6 +76,7 @@ _OWN_SECTIONS = {
     "closed": f"""
         SELECT json_build_array(n.nspname) FROM pg_namespace n
          WHERE {USER_SCHEMA} AND NOT has_schema_privilege(n.oid, 'USAGE')""",
+    "foreign": trust_query.OWNERS,
     "function_names": f"""
         SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
@@ -199,6 +201,10 @@ class Catalog:
     """
     stored: dict[Name, Name] = field(factory=dict)
     """The relations that have other names, or columns of other names, until the plan has run."""
+    foreign: Foreign = field(factory=Foreign)
+    """The code of other roles that may run as the role."""
+    owners: set[str] = field(factory=set)
+    """The other roles that may have some."""
 
     def at(self, today: str) -> Catalog:
         """The same catalog on another day (YYYY-MM-DD)."""
@@ -347,6 +353,7 @@ class Catalog:
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
         self.rights.closed = set(map(rename.schema, self.rights.closed))
+        self.foreign.renamed(rename.name)
         self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
         self.oids = {name: oid for oid, name in self.relations.items()}
         self.shapes.clear()
@@ -528,13 +535,37 @@ def fingerprint_script(unreadable: Unreadable) -> list[str]:
     return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
 
 
+def foreign_script() -> list[str]:
+    """The statements that read the role, and a row for each thing that calls code of others."""
+    return _pinned("SELECT to_json(current_user)", trust_query.QUERY)
+
+
+_FOREIGN = "pyinfra_postgres.foreign"
+"""The parameter of the session in which a digest of that is kept."""
+_READ_FOREIGN = f"""
+  IF EXISTS ({trust_query.OWNERS}) THEN
+    SELECT {_HASH} INTO digest FROM ({trust_query.QUERY}) AS q(j);
+  END IF;"""
+KEEP_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
+  PERFORM set_config('{_FOREIGN}', coalesce(digest, ''), false);
+END $foreign$"""
+"""Has the session remember what calls code of other roles."""
+SAME_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
+  IF coalesce(digest, '') <> current_setting('{_FOREIGN}') THEN
+    RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the code of other roles has changed';
+  END IF;
+END $foreign$"""
+"""Fails with `CHANGED` where that is something else by now."""
+
+
 def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
     now = _digest_sql(fingerprint.unreadable)
     return _pinned(
+        KEEP_FOREIGN,
         f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
         f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
-        "END IF; END $unchanged$"
+        "END IF; END $unchanged$",
     )
 
 
@@ -567,9 +598,9 @@ def _sections(selected: str) -> dict[str, str]:
     }
 
 
-def _pinned(statement: str) -> list[str]:
+def _pinned(*statements: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", statement, "COMMIT"]
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", *statements, "COMMIT"]
 
 
 def read(text: str, unreadable: Unreadable = _NOTHING) -> Catalog:
@@ -597,6 +628,7 @@ def _read(hashed: Any, unreadable: Unreadable) -> Catalog:
         today=date.fromisoformat(today),
         environment=environment,
         rights=Rights.read(role, sections["rights"], sections["closed"] or []),
+        owners={owner for *_, owner in sections["foreign"] or ()},
     )
     for schema, names in sections["function_names"] or ():
         catalog.functions.update(Name(schema, name) for name in names)

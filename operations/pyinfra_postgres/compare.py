@@ -197,12 +197,14 @@ class Comparison:
         if self.catalog.standby:
             self.unknown.add(declared)
             return True
+        self._check_constants(template, declared, on, signature)
         self.pending[pair] = None
         return False
 
     def read(self, one: Reading) -> None:
         """Have the server read a declared fragment, where it has the relations that this names."""
         if self.is_readable(one):
+            self._check_constants(one.template, one.text or "", one.on, one.signature)
             self.new[Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)] = None
 
     def is_readable(self, one: Reading) -> bool:
@@ -214,6 +216,19 @@ class Comparison:
             name in catalog.oids and name not in catalog.created and name not in catalog.altered
             for name in _relations(one.text, one.on)
         )
+
+    def _check_constants(
+        self, template: str, text: str, on: Name | None, signature: Signature | None
+    ) -> None:
+        """Raise DeclarationError where the server, as it parses a fragment, may run what others
+        own: constants of an array or a row have the domains in it check them.
+        """
+        foreign = self.catalog.foreign
+        sql = template.replace("{}", f"\n{text}\n")
+        if signature and signature != VIEW:
+            sql = f"CREATE FUNCTION f() RETURNS void LANGUAGE sql {sql}"
+        for reason in foreign.refusals(foreign.parsed(sql, on)) if foreign else ():
+            raise DeclarationError(reason)
 
     def first(self, candidates: Iterable[_T], equal: Callable[[_T], bool]) -> _T | None:
         """The first that is equal; where there is one, the others' pairs need not be asked."""

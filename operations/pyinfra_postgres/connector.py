@@ -42,6 +42,7 @@ KNOWN_DATA = {
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
     "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
+    "postgres_trust": "roles whose code the run may execute, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
 _NUMBERS = (
@@ -173,8 +174,8 @@ def check_host_data(data: dict[str, Any]) -> None:
     for key in data:
         if key.startswith("postgres_") and key not in KNOWN_DATA:
             # Compared without the prefix, which makes everything look alike.
-            names = [known.removeprefix("postgres_") for known in KNOWN_DATA]
-            close = difflib.get_close_matches(key.removeprefix("postgres_"), names, 1)
+            close_to = [known.removeprefix("postgres_") for known in KNOWN_DATA]
+            close = difflib.get_close_matches(key.removeprefix("postgres_"), close_to, 1)
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
@@ -185,6 +186,12 @@ def check_host_data(data: dict[str, Any]) -> None:
             number(data, name, 0)
         except HostError as error:
             raise ConnectError(str(error)) from None
+
+
+def names(data: Mapping[str, Any], key: str) -> set[str]:
+    """Host data that is several names, separated by commas or in a list."""
+    given = data.get(key) or ()
+    return {name.strip() for name in (given.split(",") if isinstance(given, str) else given)}
 
 
 def number(data: Mapping[str, Any], name: str, default: float) -> float:
@@ -199,4 +206,4 @@ def number(data: Mapping[str, Any], name: str, default: float) -> float:
     return found
 
 
-__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "number"]
+__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "names", "number"]

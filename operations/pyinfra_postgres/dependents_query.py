@@ -252,9 +252,11 @@ _VIEW = f"""
                  (SELECT format(' TABLESPACE %I', t.spcname) FROM pg_tablespace t
                    WHERE t.oid = c.reltablespace),
                  rtrim(pg_get_viewdef(c.oid), ';'),
-                 CASE WHEN c.relkind = 'm' AND NOT c.relispopulated
-                      THEN E'\\nWITH NO DATA' END),
+                 CASE c.relkind WHEN 'm' THEN E'\\nWITH NO DATA' END),
                {_owned("format('%s %s', " + _WORD + ", " + _TABLE + ")", "c.relowner")},
+               -- As its owner: the query may call what that one owns.
+               CASE WHEN c.relkind = 'm' AND c.relispopulated
+                    THEN format('REFRESH MATERIALIZED VIEW %s', {_TABLE}) END,
                {_remark("format('%s %s', " + _WORD + ", " + _TABLE + ")", "pg_class", "c.oid")},
                (SELECT json_agg(format('COMMENT ON COLUMN %s.%I IS %L', {_TABLE}, a.attname,
                          d.description) ORDER BY a.attnum)

@@ -40,6 +40,17 @@ def parse(text: str) -> str:
         library.pg_query_free_parse_result(found)
 
 
+def parse_plpgsql(text: str) -> str:
+    """The JSON of the PL/pgSQL bodies in `text`, CREATE FUNCTION statements. Raises ParseError."""
+    library = _native().lib
+    found = library.pg_query_parse_plpgsql(_encoded(text))
+    try:
+        _check(found.error)
+        return str(found.plpgsql_funcs.decode())
+    finally:
+        library.pg_query_free_plpgsql_parse_result(found)
+
+
 def scan(text: str) -> list[ScanToken]:
     """The tokens of `text`, comments among them. Raises ParseError."""
     library = _native().lib

@@ -372,7 +372,7 @@ def _gather(node: Node, ignore: frozenset[str], found: list[Reference]) -> None:
                     found.append(_function_reference(value["funcname"]))
                 case "typeName" | "TypeName":
                     type_ = value.get("TypeName", value)
-                    if _is_users(type_):
+                    if is_users_type(type_):
                         found.append(Reference("type", _user_type(type_)))
             _gather(value, ignore, found)
         elif isinstance(value, list):
@@ -462,7 +462,8 @@ def default_expression(text: str | None) -> str | None:
     return found
 
 
-def _is_users(node: Node) -> bool:
+def is_users_type(node: Node) -> bool:
+    """Whether a parsed type name is of none of PostgreSQL's own types."""
     names = [part["String"]["sval"] for part in node["names"]]
     return names[0] != "pg_catalog" and not (len(names) == 1 and names[0] in _BUILT_IN_TYPES)
 

@@ -54,11 +54,13 @@ class Action(Enum):
 
 
 class Mode(Enum):
-    """PostgreSQL's lock modes of relations that keep other work waiting, the weakest first.
+    """PostgreSQL's lock modes of relations that a plan takes ahead, the weakest first.
 
     https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
     """
 
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    """For writing rows: nobody who reads or writes waits, and nobody adds code to the table."""
     SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
     SHARE = "SHARE"
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
@@ -72,7 +74,7 @@ class Mode(Enum):
     @property
     def blocks_writers(self) -> bool:
         """Whether INSERT, UPDATE and DELETE wait for it."""
-        return self is not Mode.SHARE_UPDATE_EXCLUSIVE
+        return self not in {Mode.ROW_EXCLUSIVE, Mode.SHARE_UPDATE_EXCLUSIVE}
 
 
 @frozen
@@ -114,10 +116,10 @@ class Loss:
     column: str = ""
     condition: str = ""
     """Which rows lose something; all where it is empty."""
-    path: SearchPath = SearchPath.OWN
-    """What is searched for the names in the condition."""
     told: str | None = None
     """How much is lost, in words, "" for nothing; None where nobody has counted."""
+    path: SearchPath = SearchPath.OWN
+    """What is searched for the names in the condition."""
 
     @property
     def title(self) -> str:

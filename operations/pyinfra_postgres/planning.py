@@ -11,6 +11,7 @@ from itertools import chain
 from attrs import define, evolve, field
 
 from . import renaming
+from .calls import Calls
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
 from .consent import left_open, unallowed, unseen, weighed
@@ -165,6 +166,8 @@ class Planner:
             return None
         if users:
             self._refuse(step, [f"it is used by {', '.join(users)}: remove or change that before"])
+        if self._refuse(step, self._foreign(step, changes)):
+            return None
         statements = (*_giving(renamed), *self._weighed(changes))
         missing = self._missing(step)
         statements = (*self._let_in(step), *statements)
@@ -237,6 +240,18 @@ class Planner:
                     f"operation {catalog.taken[key]!r} declares the same under another name, and "
                     f"gives it to {spoken(key)}: declare this one before that"
                 )
+
+    def _foreign(self, step: Step, changes: Iterable[Statement]) -> Iterator[str]:
+        """What others own and the statements would run."""
+        calls = Calls(self.catalog.foreign, self.session.read)
+        readings = [one for one in step.readings() if self.same.is_readable(one)]
+        yield from calls.objections(
+            [one.sql for one in changes],
+            readings,
+            # A script may switch row level security on, or become another role.
+            policies=step.declaration.runs,
+            owner=getattr(step.target, "owner", None),
+        )
 
     def _weighed(self, changes: Iterable[Statement]) -> list[Statement]:
         """The statements with what they lose; later questions come after those that prepare."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from .answer import Failure, read
+from .calls import Calls, of_others
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements
@@ -73,8 +74,11 @@ class Query:
 
     def ask(self, host: Host) -> Answer:
         """The host's answer. Raises HostError."""
-        head = ["BEGIN READ ONLY", self.path.local]
-        answer = run(host, [*head, *self.script, "ROLLBACK"])
+        send = partial(run, host)
+        calls = Calls(of_others(send, host.data.dict()), send)
+        for reason in calls.objections(self.script[-1:], policies=True):
+            raise HostError(reason)
+        answer = send(["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"])
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:

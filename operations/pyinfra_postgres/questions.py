@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from .answer import Answer
+from .calls import Calls
 from .catalog import Catalog
 from .errors import DeclarationError, HostError
 from .hidden import note, within
@@ -41,6 +42,7 @@ class Questions(Ask):
     @override
     def __call__(self, query: str) -> list[Any]:
         if query not in self.answers:
+            self._check([query])
             stored = as_stored(query, self.catalog.server_names())
             if within(query):
                 note(stored)
@@ -56,8 +58,13 @@ class Questions(Ask):
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()
 
+    def _check(self, script: Sequence[str], *, in_public: bool = False) -> None:
+        """Raise DeclarationError where a script may run what others own."""
+        Calls(self.catalog.foreign, self.session.read).check(script, in_public=in_public)
+
     @override
     def attempt(self, statements: Sequence[str]) -> Answer:
+        self._check(statements, in_public=True)
         if not self.renaming:
             return self.session.attempt(statements)
         renames = self.catalog.renaming()

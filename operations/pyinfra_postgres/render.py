@@ -11,7 +11,7 @@ from pyinfra.api.state import State
 
 from .errors import DeclarationError
 from .parse import tokens
-from .plan import Action, Plan, Stage, Undeclared
+from .plan import Action, Mode, Plan, Stage, Undeclared
 from .terminal import Line, line, printable, printable_lines, say, styled, tell
 
 _COLOURS = {
@@ -94,7 +94,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             stage = stages[id(statement)]
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
             yield line("    ", prefix, styled(_statement(statement.shown), dim=True))
-            notes = [str(lock) for lock in statement.locks]
+            notes = [str(lock) for lock in statement.locks if lock.mode is not Mode.ROW_EXCLUSIVE]
             notes += [f"loses {loss.told}" for loss in statement.losses]
             notes += [hazard.value for hazard in statement.hazards]
             notes += [f"drops {what} with it" for what in statement.also]

@@ -113,10 +113,9 @@ class Rollout:
             elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif (
-                at.part is Part.CATALOG
-                and failure.sqlstate in {catalogs.CHANGED, *_LOCK_NOT_AVAILABLE}
-                and replans < _REPLANS
-            ):
+                (at.part in {Part.CATALOG, Part.BEGIN} and failure.sqlstate == catalogs.CHANGED)
+                or (at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
+            ) and replans < _REPLANS:
                 self._say(f"{failure.message} since the plan was made: planning anew")
                 session, replans = self._anew(), replans + 1
             elif _is_lock(at, failure):

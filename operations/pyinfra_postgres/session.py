@@ -23,8 +23,9 @@ from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
 from .answer import Answer
+from .calls import Calls, of_others
 from .catalog import Catalog, Declared
-from .connector import check_host_data
+from .connector import check_host_data, names
 from .errors import ConnectError, HiddenRowsError, HostError, UnreachableError
 from .kind import Key, Object
 from .names import quoted
@@ -32,6 +33,7 @@ from .parse import Reference
 from .plan import Plan
 from .scripts import begin, reached, run
 from .terminal import say
+from .trust import Foreign
 from .unreadable import QUERY, Unreadable
 from .verdicts import Verdicts
 
@@ -120,6 +122,8 @@ class Session:
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
+    others: Foreign | None = None
+    """The code of other roles, where it was read apart from a plan."""
     tried: set[Block] = field(factory=set)
     """The blocks whose plans the server has tried."""
     looked_ahead: float | None = None
@@ -196,6 +200,7 @@ class Session:
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""
         self.catalogs.pop(self.executing, None)
+        self.others = None
 
     def read_catalog(self) -> Catalog:
         """The host's catalog as it is. Raises HostError."""
@@ -222,8 +227,16 @@ class Session:
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
             catalog = catalogs.read(answer.rows[0], without)
+        if catalog.owners:
+            catalog.foreign = of_others(self.read, self.host.data.dict())
         today = self.host.data.get("postgres_today")
         return catalog.at(today) if today else catalog
+
+    def calls(self) -> Calls:
+        """What tells whose code SQL would run, apart from any plan."""
+        if self.others is None:
+            self.others = of_others(self.read, self.host.data.dict())
+        return Calls(self.others, self.read)
 
     def _unreadable(self) -> Unreadable:
         """What other sessions have locked against readers, which is said. Raises HostError."""
@@ -274,9 +287,7 @@ class Session:
 
     def allowed(self) -> set[str]:
         """What the run allows to lose data."""
-        given = self.host.data.get(ALLOW) or ()
-        names = given.split(",") if isinstance(given, str) else given
-        return {name.strip() for name in names}
+        return names(self.host.data.dict(), ALLOW)
 
     def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
         """The references of an object that nothing provides."""

@@ -155,6 +155,7 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     if not main:
         return
     head = ["BEGIN READ WRITE", *_settings(lock_timeout), _TELL, *_all_locks(plan, lock_timeout)]
+    head.append(catalogs.SAME_FOREIGN)
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),

@@ -272,8 +272,11 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if not session.executing:
         return
     started = time.monotonic()
-    answer = session.read(declared.script())
-    outcome = declared.outcome(answer, time.monotonic() - started)
+    if refused := _refused(declared, session):
+        outcome = Outcome(declared, 0, error=refused)
+    else:
+        answer = session.read(declared.script())
+        outcome = declared.outcome(answer, time.monotonic() - started)
     if section:
         section.outcomes.append(outcome)
     if outcome.passed:
@@ -283,6 +286,15 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
         later = "; the verification fails at its end" if section else ""
         head = f"{declared.title}: failed{later}"
         yield Fail([head, *(f"    {line}" for line in outcome.lines())])
+
+
+def _refused(declared: Check, session: Session) -> str:
+    """Why a check may not run: it would run code that others own."""
+    script = [*declared.setup, declared.query]
+    try:
+        return "; ".join(session.calls().objections(script, policies=True))
+    except HostError as error:
+        return str(error)
 
 
 @operation()

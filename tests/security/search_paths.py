@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pglast.parser import ParseError, parse_plpgsql_json, parse_sql_json, split
-
 from harness import LogEntry
+from pyinfra_postgres import libpg_query
+from pyinfra_postgres.parse import split_statements
 
 OWN = "pg_catalog, pg_temp"
 # The names of what PostgreSQL looks for when it reads IN, BETWEEN, LIKE and the like.
@@ -18,7 +18,7 @@ _BEHIND = {"BETWEEN": ">=", "NOT BETWEEN": "<"}
 def names_in(sql: str) -> set[str]:
     """The functions and operators without a schema that SQL calls, and the types that it names."""
     found: set[str] = set()
-    for statement in json.loads(parse_sql_json(sql))["stmts"]:
+    for statement in json.loads(libpg_query.parse(sql))["stmts"]:
         found.update(_names(statement["stmt"]))
     return found
 
@@ -52,10 +52,10 @@ def _own_names(kind: str, node: Any) -> Iterator[str]:
 def _block(element: dict[str, Any]) -> Iterator[str]:
     body = element["arg"]["String"]["sval"]
     function = f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $names${body}$names$"
-    for query in _queries(json.loads(parse_plpgsql_json(function))):
+    for query in _queries(json.loads(libpg_query.parse_plpgsql(function))):
         try:
             yield from names_in(query)
-        except ParseError:
+        except libpg_query.ParseError:
             yield from names_in(f"SELECT {query}")
 
 
@@ -83,7 +83,7 @@ class Session:
     def message(self, sql: str) -> Iterator[tuple[str | None, str]]:
         """The statements of a message, each with the path under which it runs."""
         start = self.path
-        for statement in split(sql):
+        for statement in split_statements(sql):
             yield self.local or self.path, statement
             self._follow(statement, start)
         if not self.in_transaction:

@@ -23,7 +23,7 @@ from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
 from ..paths import SearchPath
-from ..plan import Loss, Statement
+from ..plan import Lock, Loss, Mode, Statement
 from ..rights import Need
 from ..stored import Known, columns_of, known, operator, under
 from ..values import SQL, check, comparable, forms, same, shown, split_array, written
@@ -358,6 +358,7 @@ def _inserted(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> State
     # Another session may insert the same key at the same time.
     conflict = f"\nON CONFLICT ({listed(rows.key_columns)}) DO NOTHING" if rows.unique else ""
     return _statement(
+        rows.table,
         f"INSERT INTO {rows.table} ({listed(columns)})",
         f"{overriding}\nSELECT * FROM {_values(rows, columns, group)}\n"
         f"WHERE NOT EXISTS (SELECT FROM {rows.table} AS stored WHERE {condition}){conflict}",
@@ -370,6 +371,7 @@ def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statem
     changes = ", ".join(f"{quoted(column)} = declared.{quoted(column)}" for column in columns)
     condition = rows._condition(group)
     return _statement(
+        rows.table,
         f"UPDATE {rows.table}",
         f" AS stored SET {changes}\n"
         f"FROM {_values(rows, [*rows.key_columns, *columns], group)}\nWHERE {condition}",
@@ -381,6 +383,7 @@ def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statem
 def _deleted(rows: Rows) -> Statement:
     condition = rows._condition(rows.rows)
     return _statement(
+        rows.table,
         f"DELETE FROM {rows.table}",
         f" AS stored\nUSING {_values(rows, rows.key_columns, rows.rows)}\nWHERE {condition}",
         rows.matched,
@@ -390,9 +393,9 @@ def _deleted(rows: Rows) -> Statement:
 
 
 def _emptied(rows: Rows, count: int) -> Statement:
-    return _statement(
-        f"DELETE FROM {rows.table}", f" AS stored{_undeclared(rows)}", count, rows.rows, _lost(rows)
-    )
+    head = f"DELETE FROM {rows.table}"
+    rest = f" AS stored{_undeclared(rows)}"
+    return _statement(rows.table, head, rest, count, rows.rows, _lost(rows))
 
 
 def _lost(rows: Rows) -> tuple[Loss, ...]:
@@ -400,12 +403,18 @@ def _lost(rows: Rows) -> tuple[Loss, ...]:
 
 
 def _statement(
-    head: str, rest: str, count: int, rows: Iterable[Row], losses: tuple[Loss, ...] = ()
+    table: Name,
+    head: str,
+    rest: str,
+    count: int,
+    rows: Iterable[Row],
+    losses: tuple[Loss, ...] = (),
 ) -> Statement:
     sql = head + rest
     return Statement(
         sql,
         path=SearchPath.USERS,
+        locks=Lock(table, Mode.ROW_EXCLUSIVE),
         trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",

@@ -243,25 +243,26 @@ class MaterializedView(_Query):
             yield Statement(f"DROP MATERIALIZED VIEW {current.name}", locks=current.name)
             return
         target = f"MATERIALIZED VIEW {declared.name}"
-        if current is None:
-            create = f"CREATE {target} AS\n{declared.query}"
-            path = SearchPath.of(declared.query)
-            yield Statement(create, path=path, trial=f"{create}\nWITH NO DATA")
-        elif current.query != declared.query:
-            remade = declared.remade or Remade()
-            yield from declared._anew("MATERIALIZED VIEW")
+        remade = declared.remade or Remade()
+        is_new = current is None or current.query != declared.query
+        if is_new:
+            if current is not None:
+                yield from declared._anew("MATERIALIZED VIEW")
             create = _with_query(remade, target, declared.query or "")
             yield Statement(create, path=SearchPath.of(declared.query))
             yield from remade.restored
         yield from owner(target, current, declared)
+        # Behind that, because its query runs as its owner then.
+        if is_new and not remade.created:
+            refresh = f"REFRESH {target}"
+            yield Statement(refresh, trial=f"{refresh} WITH NO DATA")
         yield from comment(target, current, declared)
 
 
 def _with_query(remade: Remade, target: str, query: str) -> str:
     """What creates a materialized view, with what is not declared of it as the server has it."""
     stored = remade.created[0].sql if remade.created else f"CREATE {target} AS\n"
-    data = "\nWITH NO DATA" if stored.endswith("\nWITH NO DATA") else ""
-    return f"{stored.partition(' AS' + chr(10))[0]} AS\n{query}{data}"
+    return f"{stored.partition(' AS' + chr(10))[0]} AS\n{query}\nWITH NO DATA"
 
 
 def _columns(query: str, ask: Ask) -> list[str]:
