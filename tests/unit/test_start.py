@@ -35,7 +35,7 @@ def printed(script: str) -> object:
 
 
 def test_the_connectors_import_next_to_nothing() -> None:
-    modules = ["connector", "errors", "neon_connector"]
+    modules = ["connector", "errors", "hidden", "neon_connector", "terminal"]
     assert printed(CONNECTORS) == ["pyinfra_postgres", *(f"pyinfra_postgres.{m}" for m in modules)]
 
 
