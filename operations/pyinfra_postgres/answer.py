@@ -8,6 +8,8 @@ from typing import Any
 
 from attrs import frozen
 
+NO_ENCODING = "22021"
+"""The SQLSTATE of text that is in no valid encoding."""
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
 """In PL/pgSQL, has the server tell at once which transaction a script is in."""

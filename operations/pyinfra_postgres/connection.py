@@ -18,7 +18,7 @@ from psycopg import generators, pq
 from psycopg.abc import PQGen
 from pyinfra.api.exceptions import ConnectError
 
-from .answer import Answer, Failure, told_transaction
+from .answer import NO_ENCODING, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .paths import SearchPath
 
@@ -232,6 +232,8 @@ class Connection:
                 self.session.execute("SET standard_conforming_strings = on")
             results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
             answer = self._answer(statements, results)
+        except UnicodeDecodeError as error:
+            answer = Answer(failure=Failure(str(error), NO_ENCODING))
         except psycopg.Error as error:
             said = one_line(str(error)) or "the connection was lost"
             answer = Answer(failure=Failure(said, lost=self.session.closed))
