@@ -64,6 +64,8 @@ class Connection:
     delay: float
     """Seconds before the second attempt; twice as long before each further one."""
     session: psycopg.Connection[Any] | None = None
+    pooled: bool = False
+    """Whether the session goes to another client of a pooler when this one leaves it."""
     begun: bool = False
     """Whether a message has been sent whose answer nobody has waited for."""
 
@@ -108,7 +110,8 @@ class Connection:
         session = psycopg.connect(self.dsn, **changes)
         try:
             # A pooler answers with a process id of its own making.
-            if not trusted and _process(session) != session.info.backend_pid:
+            self.pooled = not trusted and _process(session) != session.info.backend_pid
+            if self.pooled:
                 self._refuse_a_shared(session, changes)
             # In a message of its own: what fails later does not take it back.
             session.execute(_PIN)
@@ -149,8 +152,11 @@ class Connection:
             )
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; one that goes on without us is left as it was."""
         if self.session:
+            if self.pooled:
+                with suppress(psycopg.Error):
+                    self.session.execute("DISCARD ALL")
             self.session.close()
 
     def reset(self) -> None:

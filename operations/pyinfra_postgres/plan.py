@@ -114,10 +114,10 @@ class Loss:
     column: str = ""
     condition: str = ""
     """Which rows lose something; all where it is empty."""
-    path: SearchPath = SearchPath.OWN
-    """What is searched for the names in the condition."""
     told: str | None = None
     """How much is lost, in words, "" for nothing; None where nobody has counted."""
+    path: SearchPath = SearchPath.OWN
+    """What is searched for the names in the condition."""
 
     @property
     def title(self) -> str:

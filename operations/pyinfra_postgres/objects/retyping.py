@@ -200,7 +200,7 @@ def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
     told = _losses(table, declared, using, losing, ask) if losing else None
     if told is None:
         return Retype(using=using)
-    return Retype(using=using, loss=Loss("column", table, declared.name, losing, path, told))
+    return Retype(using=using, loss=Loss("column", table, declared.name, losing, told, path))
 
 
 @frozen

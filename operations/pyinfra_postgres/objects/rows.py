@@ -25,7 +25,7 @@ from ..paths import SearchPath
 from ..plan import Loss, Statement, masked
 from ..rights import Need
 from ..stored import Known, columns_of, known, operator, under
-from ..values import SQL, check, comparable, forms, same, shown, split_array, unmasked, written
+from ..values import SQL, check, comparable, forms, same, shown, split_array, written
 from .columns import Column
 from .constraints import PrimaryKey, Unique
 from .domains import Domain
@@ -276,7 +276,7 @@ class Rows(Object):
             UNION ALL
             SELECT pg_catalog.json_build_array(NULL, pg_catalog.count(*), NULL)
             FROM joined WHERE NOT missing"""
-        return under(_path(rows), query)
+        return under(SearchPath.USERS, query)
 
     def _condition(
         self,
@@ -304,7 +304,7 @@ class Rows(Object):
             )
         undeclared = _undeclared(evolve(self, columns=columns))
         query = f"SELECT pg_catalog.count(*) FROM {self.table} AS stored{undeclared}"
-        (count,) = ask(under(_path(self.rows), query))
+        (count,) = ask(under(SearchPath.USERS, query))
         return int(count)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
@@ -404,7 +404,7 @@ def _statement(
     sql = head + rest
     return Statement(
         sql,
-        path=_path(rows),
+        path=SearchPath.USERS,
         trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",
@@ -428,13 +428,6 @@ def _values(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> str:
         for row in group
     )
     return f"(VALUES\n  {values}\n) AS declared ({listed(columns)})"
-
-
-def _path(rows: Iterable[Row]) -> SearchPath:
-    """Under which rows are written: most are nothing but constants."""
-    values = (value for row in rows for value in row.values())
-    users = any(isinstance(unmasked(one), SQL) for one in values)
-    return SearchPath.USERS if users else SearchPath.OWN
 
 
 def _stored_as_declared(column: str, columns: Mapping[str, Column]) -> str:
