@@ -106,7 +106,10 @@ class Unreadable:
 
     def stands_against(self, one: Object) -> Iterator[str]:
         """Why an object can't be compared."""
-        references = (*one.requires(), *one.provides())
+        if not self:
+            return
+        # What is declared beside an essence that is not does not name what that needs.
+        references = (*(() if one.is_beside else one.requires()), *one.provides())
         holder = one.belongs_to()
         key = one.key()
         names = [one.name for one in (*references, *([holder] if holder else ()))]

@@ -139,6 +139,8 @@ def test_what_needs_it_is_refused(database: Database, stranger: str) -> None:
         lambda: pg.table("own.t", present=False),
         lambda: pg.index("j", "own.t", ["id"]),
         lambda: pg.policy("r", "own.t", using="true"),
+        lambda: pg.trigger("g", "own.t", enabled=False),
+        lambda: pg.trigger("g", "own.t", present=False),
         lambda: pg.view("own.v", "SELECT 1 AS one"),
         lambda: pg.table("own.child", [pg.Column("id", "integer")]),
         lambda: pg.function("own.f", returns="bigint", body="SELECT 1"),
