@@ -11,6 +11,8 @@ from psycopg import errors
 from .errors import HostError
 from .foreign import ForeignError, parsed
 
+NO_ENCODING = "22021"
+"""The SQLSTATE of text that is in no valid encoding."""
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
 """In PL/pgSQL, has the server tell at once which transaction a script is in."""

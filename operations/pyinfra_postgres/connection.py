@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 from psycopg import generators, pq
 from psycopg.abc import PQGen
 
-from .answer import Answer, Failure, told_transaction
+from .answer import NO_ENCODING, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .errors import ConnectError
 from .paths import SearchPath
@@ -243,6 +243,8 @@ class Connection:
                 self.session.execute("SET standard_conforming_strings = on")
             results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
             answer = self._answer(statements, results)
+        except UnicodeDecodeError as error:
+            answer = Answer(failure=Failure(str(error), NO_ENCODING))
         except psycopg.Error as error:
             said = one_line(str(error)) or "the connection was lost"
             answer = Answer(failure=Failure(said, lost=self.session.closed))

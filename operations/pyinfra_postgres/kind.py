@@ -120,11 +120,11 @@ class Objection(NamedTuple):
     """How many rows do."""
     rule: str
     """What does not hold for them."""
-    path: SearchPath = SearchPath.OWN
-    """Under which the query runs."""
     detail: str = ""
     """What they are like."""
     remedy: str = "correct that first"
+    path: SearchPath = SearchPath.OWN
+    """Under which the query runs."""
 
 
 class Object:

@@ -22,7 +22,7 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
-from .answer import Answer
+from .answer import NO_ENCODING, Answer
 from .calls import Calls, of_others
 from .catalog import Catalog, Declared
 from .connector import check_host_data, names
@@ -34,7 +34,7 @@ from .plan import Plan
 from .scripts import begin, reached, run
 from .terminal import say
 from .trust import Foreign
-from .unreadable import QUERY, Unreadable
+from .unreadable import NAMES, QUERY, Unreadable, undecodable
 from .verdicts import Verdicts
 
 AHEAD = 10.0
@@ -220,6 +220,12 @@ class Session:
         if answer.failure and answer.failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
+        if answer.failure and answer.failure.sqlstate == NO_ENCODING:
+            names = ", ".join(sorted(set(undecodable(self.read([NAMES]).values()))))
+            raise HostError(
+                f"could not read the catalog: {names or answer.failure} is in no valid encoding: "
+                "rename it in a session whose client_encoding is SQL_ASCII"
+            )
         if answer.failure and answer.failure.unreachable:
             raise UnreachableError(f"could not reach the database: {answer.failure}")
         if answer.failure or len(answer.rows) != 1:

@@ -106,7 +106,10 @@ class Unreadable:
 
     def stands_against(self, one: Object) -> Iterator[str]:
         """Why an object can't be compared."""
-        references = (*one.requires(), *one.provides())
+        if not self:
+            return
+        # What is declared beside an essence that is not does not name what that needs.
+        references = (*(() if one.is_beside else one.requires()), *one.provides())
         holder = one.belongs_to()
         key = one.key()
         names = [one.name for one in (*references, *([holder] if holder else ()))]
@@ -126,6 +129,38 @@ class Unreadable:
 
 
 _SHOWN = 5
+
+_NAMES = {
+    "schema": "SELECT nspname FROM pg_namespace",
+    "relation": "SELECT relname FROM pg_class",
+    "column": "SELECT attname FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped",
+    "type": "SELECT typname FROM pg_type",
+    "function": "SELECT proname FROM pg_proc WHERE oid >= 16384",
+    "constraint": "SELECT conname FROM pg_constraint",
+    "policy": "SELECT polname FROM pg_policy",
+    "trigger": "SELECT tgname FROM pg_trigger",
+    "label": "SELECT enumlabel FROM pg_enum",
+    "role": "SELECT rolname FROM pg_roles",
+    "comment": "SELECT description FROM pg_description WHERE objoid >= 16384",
+}
+# The bytes themselves: one function that gives them checks them where the other does not.
+NAMES = " UNION ALL ".join(
+    f"SELECT json_build_array('{kind}', encode(CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN "
+    "convert_to(q.name::text, 'SQL_ASCII') ELSE textsend(q.name::text) END, 'hex'))::text "
+    f"FROM ({query}) AS q(name)"
+    for kind, query in _NAMES.items()
+)
+"""The query for the names that a catalog has, each with its kind and its bytes."""
+
+
+def undecodable(rows: Sequence[Any]) -> Iterator[str]:
+    """What of the names, from the rows of NAMES, is no UTF-8; its other bytes are escaped."""
+    for kind, digits in rows:
+        name = bytes.fromhex(digits)
+        try:
+            name.decode()
+        except UnicodeDecodeError:
+            yield f"{kind} '{name.decode(errors='backslashreplace')}'"
 
 
 def _mask(catalog: str, column: str, numbers: frozenset[int]) -> str:

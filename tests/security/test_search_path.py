@@ -150,15 +150,15 @@ def test_what_a_check_calls_sets_no_path_for_the_next_statement(
         "RETURN NEW; END $$",
     )
     database.psql(
-        "CREATE TABLE t (id int PRIMARY KEY, s text);"
+        "CREATE TABLE t (id int PRIMARY KEY, s text); CREATE TABLE other (id bigint NOT NULL);"
         "CREATE TRIGGER sets BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION evil.sets()"
     )
 
     def deploy() -> None:
         with pg.transaction():
             pg.rows("t", [{"id": 1}], key="id")
-            pg.table("other", [pg.Column("id", "bigint", identity="ALWAYS", primary_key=True)])
-            pg.rows("other", [{"id": 1}], key="id")
+            # Its sequence goes on behind the greatest value that is there.
+            pg.table("other", [pg.Column("id", "bigint", identity="ALWAYS", nullable=False)])
         with pg.transaction():
             pg.table("third", [pg.Column("id", "int")])
 

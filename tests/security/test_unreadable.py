@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database, one_version
+from harness import Database, Databases, one_version
 from harness.process import run
 from pyinfra_postgres.session import Session
 
@@ -139,6 +139,8 @@ def test_what_needs_it_is_refused(database: Database, stranger: str) -> None:
         lambda: pg.table("own.t", present=False),
         lambda: pg.index("j", "own.t", ["id"]),
         lambda: pg.policy("r", "own.t", using="true"),
+        lambda: pg.trigger("g", "own.t", enabled=False),
+        lambda: pg.trigger("g", "own.t", present=False),
         lambda: pg.view("own.v", "SELECT 1 AS one"),
         lambda: pg.table("own.child", [pg.Column("id", "integer")]),
         lambda: pg.function("own.f", returns="bigint", body="SELECT 1"),
@@ -187,3 +189,31 @@ def test_what_is_locked_once_the_plan_is_made(database: Database) -> None:
 
         run(database, deploy).succeeded()
     assert database.psql("SELECT to_regnamespace('s')") == "s"
+
+
+@one_version
+@pytest.mark.parametrize("what", ["TABLE", "ROLE"])
+def test_a_name_in_no_valid_encoding_names_itself(
+    database: Database, new_database: Databases, what: str
+) -> None:
+    """A role's name comes from any database of the server."""
+    raw = new_database(f"raw_{database.name}")
+    raw.server.psql("-c", f'DROP DATABASE "{raw.name}"')
+    raw.server.psql(
+        "-c", f"CREATE DATABASE \"{raw.name}\" TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'"
+    )
+    ends = "(id integer)" if what == "TABLE" else ""
+    create = (
+        "SET client_encoding = 'SQL_ASCII'; DO $$ BEGIN EXECUTE "
+        f"'CREATE {what} caf' || convert_from('\\xe9', 'SQL_ASCII') || '{ends}'; END $$"
+    )
+    raw.psql(create)
+    try:
+        outcome = run(raw if what == "TABLE" else database, lambda: pg.schema("s"))
+    finally:
+        if what == "ROLE":
+            raw.psql(create.replace("CREATE", "DROP"))
+    said = outcome.refused().messages
+    kind = "relation" if what == "TABLE" else "role"
+    assert f"could not read the catalog: {kind} 'caf\\xe9'" in said
+    assert "is in no valid encoding" in said

@@ -76,7 +76,7 @@ def _to_constraint(
                 f"SELECT count(*) FROM {own_rows(table, catalog)} t WHERE {given} "
                 f"AND NOT EXISTS (SELECT FROM {own_rows(one.table, catalog)} o WHERE {equal})",
                 said,
-                detail=f", whose {listed(columns)} is not in {one.table}",
+                f", whose {listed(columns)} is not in {one.table}",
             )
         case PrimaryKey() | Unique():
             nulls = isinstance(one, Unique) and one.nulls_not_distinct
@@ -101,6 +101,6 @@ def repeated(
         f"FROM {rows}{filtered} GROUP BY {', '.join(elements)}) AS counted "
         "WHERE n OPERATOR(pg_catalog.>) 1",
         said,
-        path,
         ", whose values others have too",
+        path=path,
     )

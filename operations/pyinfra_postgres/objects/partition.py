@@ -205,10 +205,10 @@ class AnyPartition(Object):
             yield Objection(
                 f"SELECT pg_catalog.count(*) FROM {self.rest} WHERE (\n{condition}\n)",
                 f"the bound that this leaves to the default partition {self.rest}",
-                SearchPath.of(self.values),
                 ", which wait in it",
                 f"let a run before this one move them with pg.sql into a table {self.name}, which "
                 f"is then attached, or detach {self.rest}",
+                SearchPath.of(self.values),
             )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
