@@ -22,10 +22,11 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
-from .answer import Answer
+from .answer import Answer, withheld
 from .catalog import Catalog, Declared
 from .connector import check_host_data
 from .errors import ConnectError, HostError, UnreachableError
+from .hidden import within
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
@@ -219,8 +220,10 @@ class Session:
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
-        if answer.failure:
-            raise HostError(str(answer.failure), answer.failure.sqlstate)
+        if failure := answer.failure:
+            # The text of a query may be several statements, so that its place tells nothing.
+            said = withheld(failure) if within(query) and failure.sqlstate else failure
+            raise HostError(str(said), failure.sqlstate)
         return answer.values()
 
     def _server(self) -> str:
