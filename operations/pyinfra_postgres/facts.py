@@ -14,8 +14,9 @@ from .command import SQLCommand
 from .connector import PostgresConnector
 from .errors import ConnectError, FactError
 from .names import quoted
-from .psql import Psql, without_marks
+from .psql import without_marks
 from .scripts import run
+from .terminal import printable
 
 
 class Catalog(FactBase[dict[str, Any]]):
@@ -31,18 +32,16 @@ class Catalog(FactBase[dict[str, Any]]):
         """The script that reads the catalog in one round trip."""
         host = ctx_host.get()
         try:
-            if (
-                isinstance(host.connector, PostgresConnector)
-                or not Psql.of(host.data.dict()).secret
-            ):
+            if isinstance(host.connector, PostgresConnector):
                 return SQLCommand(catalogs.script(), host.data.dict())
         except ConnectError as error:
             return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
-        # A fact has no standard input, on which the password could come.
+        # Asked to be loud, pyinfra would print what psql prints; and a fact has no standard input,
+        # on which a password could come.
         answer = run(host, catalogs.script())
         self.rows = answer.rows
         if answer.failure:
-            return StringCommand("echo", QuoteString(str(answer.failure)), ">&2; false")
+            return StringCommand("echo", QuoteString(printable(answer.failure)), ">&2; false")
         return StringCommand("echo", "read")
 
     def process(self, output: list[str]) -> dict[str, Any]:

@@ -22,11 +22,12 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from . import catalog as catalogs
-from .answer import NO_ENCODING, Answer
+from .answer import NO_ENCODING, Answer, withheld
 from .calls import Calls, of_others
 from .catalog import Catalog, Declared
 from .connector import check_host_data, names
 from .errors import ConnectError, HiddenRowsError, HostError, UnreachableError
+from .hidden import within
 from .kind import Key, Object
 from .names import quoted
 from .parse import Reference
@@ -266,11 +267,13 @@ class Session:
         answer = self.read([*head, query, "ROLLBACK"])
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
-        if answer.failure and answer.failure.hides_rows:
-            role = self.catalog().role
-            raise HiddenRowsError(f"{answer.failure.message}, as for role {quoted(role)}")
-        if answer.failure:
-            raise HostError(str(answer.failure), answer.failure.sqlstate)
+        if failure := answer.failure:
+            if failure.hides_rows:
+                role = self.catalog().role
+                raise HiddenRowsError(f"{failure.message}, as for role {quoted(role)}")
+            # The text of a query may be several statements, so that its place tells nothing.
+            said = withheld(failure) if within(query) and failure.sqlstate else failure
+            raise HostError(str(said), failure.sqlstate)
         return answer.values()
 
     def _server(self) -> str:

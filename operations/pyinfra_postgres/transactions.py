@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
-from pyinfra import host as current_host
 from pyinfra.api import operation
 from pyinfra.api.command import PyinfraCommand
 
@@ -19,6 +18,7 @@ from .held import held
 from .planning import add
 from .questions import Questions
 from .session import Block, Draft, Item, Session, without_collector
+from .terminal import nothing_to_do
 from .trial import objection
 from .undeclared import in_order, leftovers
 
@@ -83,7 +83,7 @@ def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
     if problems := list(draft.plan.problems(session.declared)):
         yield from fail(session, problems)
         return
-    current_host.noop("nothing stands against the plan")
+    nothing_to_do(session.host, "nothing stands against the plan")
 
 
 def _finish(session: Session, block: Block, draft: Draft) -> None:

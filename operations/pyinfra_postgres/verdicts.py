@@ -31,6 +31,9 @@ _LENGTH = 65
 """Bytes of a key in the file, with its line break."""
 MOST = 200_000
 """How many verdicts the file may hold before a run forgets half of them."""
+_OPEN = stat.S_IRWXG | stat.S_IRWXO
+_WRITE = stat.S_IWGRP | stat.S_IWOTH
+"""What others could have changed a directory by; that they could read it is put right."""
 _WRONG = "is a link, or something else than it should be"
 _SOMETHING_ELSE = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO}
 # A pipe in the file's place must not make anybody wait for its other end.
@@ -151,6 +154,7 @@ def _root() -> Path:
 def _directory() -> Iterator[int]:
     """The directory. Raises _UnsafeError."""
     with _opened(_root() / _DIRECTORY, os.O_RDONLY | os.O_DIRECTORY, stat.S_ISDIR) as directory:
+        os.fchmod(directory, 0o700)
         yield directory
 
 
@@ -193,6 +197,6 @@ def _objection(found: os.stat_result, is_right: Callable[[int], bool]) -> str:
         return "belongs to another user"
     if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
         return "has another name too"
-    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if found.st_mode & (_WRITE if stat.S_ISDIR(found.st_mode) else _OPEN):
         return "is open to others"
     return ""
