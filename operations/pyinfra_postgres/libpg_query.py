@@ -8,25 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 
 class ParseError(ValueError):
     """What PostgreSQL says of a text that is no SQL."""
-
-
-class ScanToken(NamedTuple):
-    """A token of SQL, by its place in bytes."""
-
-    start: int
-    end: int
-    is_keyword: bool
-    """Whether it is one that a name must be quoted for."""
 
 
 def parse(text: str) -> str:
@@ -51,13 +40,15 @@ def parse_plpgsql(text: str) -> str:
         library.pg_query_free_plpgsql_parse_result(found)
 
 
-def scan(text: str) -> list[ScanToken]:
-    """The tokens of `text`, comments among them. Raises ParseError."""
+def scan(text: str) -> list[tuple[int, int]]:
+    """Where each token of `text` begins and ends, comments among them. Raises ParseError."""
     library = _native().lib
     found = library.pg_query_scan(_encoded(text))
     try:
         _check(found.error)
-        return list(_tokens(ctypes.string_at(found.pbuf.data, found.pbuf.len)))
+        answer = ctypes.string_at(found.pbuf.data, found.pbuf.len)
+        places = (match.groups(default=b"\0") for match in _TOKEN.finditer(answer))
+        return [(_number(start), _number(end)) for start, end in places]
     finally:
         library.pg_query_free_scan_result(found)
 
@@ -97,17 +88,10 @@ def _check(error: ctypes._Pointer[ctypes.Structure]) -> None:
         raise ParseError(error.contents.message.decode())
 
 
-# A ScanToken in a ScanResult of libpg_query's pg_query.proto, as protobuf encodes it: its length,
-# then the start, the end, the token and the keyword's kind, each behind a tag; zeros are left out.
-_NUMBER = rb"([\x80-\xff]*[\x00-\x7f])"
-_TOKEN = re.compile(rb"\x12.(?:\x08%b)?\x10%b\x20%b(?:\x28%b)?" % (4 * (_NUMBER,)), flags=re.DOTALL)
-_UNRESERVED = 1
-
-
-def _tokens(result: bytes) -> Iterator[ScanToken]:
-    for match in _TOKEN.finditer(result):
-        start, end, _token, kind = match.groups(default=b"\0")
-        yield ScanToken(_number(start), _number(end), _number(kind) > _UNRESERVED)
+# A token in the answer, as protobuf encodes libpg_query's ScanToken: the length, the start where it
+# is not 0, and the end, each behind a tag, and what is not needed here.
+_NUMBER = rb"[\x80-\xff]*[\x00-\x7f]"
+_TOKEN = re.compile(rb"\x12.(?:\x08(N))?\x10(N)\x20N(?:\x28N)?".replace(b"N", _NUMBER), re.DOTALL)
 
 
 def _number(encoded: bytes) -> int:

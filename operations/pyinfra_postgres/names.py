@@ -13,13 +13,30 @@ from typing import NamedTuple
 
 from psycopg import DataError, sql
 
-from . import libpg_query
 from .errors import DeclarationError
 
 MAX_BYTES = 63
 
 _PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^\W\d][\w$]*))\s*')
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+# Those of pg_get_keywords() that a name can't be everywhere, as of PostgreSQL 18.
+_RESERVED_WORDS = """
+    all analyse analyze and any array as asc asymmetric authorization between bigint binary bit
+    boolean both case cast char character check coalesce collate collation column concurrently
+    constraint create cross current_catalog current_date current_role current_schema current_time
+    current_timestamp current_user dec decimal default deferrable desc distinct do else end except
+    exists extract false fetch float for foreign freeze from full grant greatest group grouping
+    having ilike in initially inner inout int integer intersect interval into is isnull join json
+    json_array json_arrayagg json_exists json_object json_objectagg json_query json_scalar
+    json_serialize json_table json_value lateral leading least left like limit localtime
+    localtimestamp merge_action national natural nchar none normalize not notnull null nullif
+    numeric offset on only or order out outer overlaps overlay placing position precision primary
+    real references returning right row select session_user setof similar smallint some substring
+    symmetric system_user table tablesample then time timestamp to trailing treat trim true union
+    unique user using values varchar variadic verbose when where window with xmlattributes xmlconcat
+    xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable
+"""
+_QUOTED_KEYWORDS = frozenset(_RESERVED_WORDS.split())
 _ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
@@ -118,10 +135,8 @@ def identifiers(texts: str | Iterable[str]) -> tuple[Exact, ...]:
 @lru_cache(maxsize=65536)
 def quoted(name: str) -> str:
     """The name as SQL needs it: quoted only where it must be."""
-    if _PLAIN.fullmatch(name):
-        (token,) = libpg_query.scan(name)
-        if not token.is_keyword:
-            return name
+    if _PLAIN.fullmatch(name) and name not in _QUOTED_KEYWORDS:
+        return name
     return sql.Identifier(name).as_string()
 
 

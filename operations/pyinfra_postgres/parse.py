@@ -501,7 +501,7 @@ def tokens(text: str) -> list[Token]:
     places = range(len(text) + 1) if text.isascii() else _characters(text)
     all_tokens = (
         Token(text[places[start] : places[end]].lower(), places[start], places[end])
-        for start, end, _ in found
+        for start, end in found
     )
     return [one for one in all_tokens if not one.text.startswith(("--", "/*"))]
 

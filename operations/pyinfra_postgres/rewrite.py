@@ -159,7 +159,7 @@ def _parsed(text: str) -> _Parsed:
 def _tokens(text: str) -> list[_Edit]:
     """The tokens with their places in bytes, as the parser counts them."""
     source = text.encode()
-    return [(start, end, source[start:end].decode()) for start, end, _ in libpg_query.scan(text)]
+    return [(start, end, source[start:end].decode()) for start, end in libpg_query.scan(text)]
 
 
 def _applied(text: str, edits: Iterable[_Edit]) -> str:

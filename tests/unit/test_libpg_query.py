@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyinfra_postgres.libpg_query import ParseError, parse, scan
-from pyinfra_postgres.names import quoted
 
 WORDS = [
     "SELECT",
@@ -30,12 +29,7 @@ WORDS = [
 
 @given(st.lists(st.sampled_from(WORDS), max_size=200).map(" ".join))
 def test_tokens(text: str) -> None:
-    unreserved = (postgast.pg_query_pb2.NO_KEYWORD, postgast.pg_query_pb2.UNRESERVED_KEYWORD)
-    expected = [
-        (one.start, one.end, one.keyword_kind not in unreserved)
-        for one in postgast.scan(text).tokens
-    ]
-    assert scan(text) == expected
+    assert scan(text) == [(one.start, one.end) for one in postgast.scan(text).tokens]
 
 
 def test_a_tree_is_that_of_postgresql() -> None:
@@ -58,19 +52,3 @@ def test_what_is_no_sql(text: str, said: str) -> None:
     for read in (parse, scan):
         with pytest.raises(ParseError, match=f"^{re.escape(said)}$"):
             read(text)
-
-
-def test_names_are_quoted_where_postgresql_quotes_them() -> None:
-    words = ["abort", "between", "natural", "select", "größe", "Users", "a1_", "u&", "e"]
-    wanted = [
-        "abort",
-        '"between"',
-        '"natural"',
-        '"select"',
-        '"größe"',
-        '"Users"',
-        "a1_",
-        '"u&"',
-        "e",
-    ]
-    assert [quoted(one) for one in words] == wanted
