@@ -12,6 +12,7 @@ from .errors import HostError
 from .kind import Ask, Object, guard
 from .plan import Hazard, Loss, Statement
 from .session import ALLOW, Session
+from .stored import TABLES_ONLY
 
 
 def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
@@ -33,7 +34,7 @@ def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
     if loss.told is not None or empty:
         return evolve(loss, told=loss.told or "")
     try:
-        (count,) = ask(f"SELECT count(*) FROM {loss.rows}")
+        (count,) = ask(f"{TABLES_ONLY}SELECT count(*) FROM {loss.rows}")
     except HostError as error:
         return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
     return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")
