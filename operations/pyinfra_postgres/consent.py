@@ -13,7 +13,7 @@ from .kind import Ask, Object, guard
 from .names import Name, quoted
 from .plan import Hazard, Loss, Statement
 from .session import ALLOW, Session
-from .stored import under
+from .stored import TABLES_ONLY, under
 
 
 def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
@@ -35,7 +35,9 @@ def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
     if loss.told is not None or empty:
         return evolve(loss, told=loss.told or "")
     try:
-        (count,) = ask(under(loss.path, f"SELECT pg_catalog.count(*) FROM {loss.rows}"))
+        (count,) = ask(
+            TABLES_ONLY + under(loss.path, f"SELECT pg_catalog.count(*) FROM {loss.rows}")
+        )
     except (HostError, HiddenRowsError) as error:
         return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
     return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")

@@ -25,7 +25,7 @@ from .questions import Questions, Unanswered
 from .renames import Rename, spoken
 from .rights import Need, usage
 from .session import Draft, Item, Session
-from .stored import under
+from .stored import TABLES_ONLY, under
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
@@ -376,7 +376,7 @@ def _objections(
     """What rows say against a change, as far as the server can tell beforehand."""
     for one in target.objections(current, catalog):
         try:
-            (count,) = ask(_PATIENCE + under(one.path, one.query))
+            (count,) = ask(_PATIENCE + TABLES_ONLY + under(one.path, one.query))
         except HostError:
             continue
         except HiddenRowsError as error:

@@ -18,6 +18,15 @@ from .paths import SearchPath
 if TYPE_CHECKING:
     from .kind import Ask
 
+TABLES_ONLY = """DO $only$ BEGIN
+  IF current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN
+    SET LOCAL restrict_nonsystem_relation_kind = 'view, foreign-table';
+  END IF;
+END $only$;
+"""
+"""Before a query of tables: one that somebody has put a view in place of is not read.
+
+PostgreSQL has that setting since 17, and since the releases 15.8 and 16.4."""
 # Stable for the server, but of another value in every transaction.
 _CLOCKS = frozenset({"now", "transaction_timestamp", "statement_timestamp"})
 

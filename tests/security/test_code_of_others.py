@@ -17,6 +17,10 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
+from pyinfra_postgres import consent
+from pyinfra_postgres.catalog import Catalog
+from pyinfra_postgres.kind import Ask
+from pyinfra_postgres.plan import Loss
 
 from .conftest import Trap
 
@@ -461,6 +465,27 @@ def test_code_that_comes_while_the_run_waits_for_its_locks(
         connection.commit()
         outcome = waiting()
     assert "which belongs to" in outcome.refused().messages
+    assert trap.sprung() == []
+
+
+def test_a_view_in_the_place_of_a_table_that_is_counted(
+    trap: Trap, stranger: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes between the catalog's answer and the question of what rows would lose."""
+    set_trap(trap, stranger, f"{evil()}{TABLE}{ROW}")
+    counted = consent._counted
+
+    def swapped(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
+        trap.as_role(
+            stranger,
+            "ALTER TABLE public.t RENAME TO u; CREATE VIEW public.t AS"
+            " SELECT id, n, public.evil(n) FROM public.u",
+        )
+        return counted(loss, catalog, ask)
+
+    monkeypatch.setattr(consent, "_counted", swapped)
+    outcome = run(database, lambda: pg.table("t", [pg.Column("n", present=False)]))
+    assert "restrict" in outcome.refused().messages
     assert trap.sprung() == []
 
 
