@@ -14,7 +14,7 @@ from .errors import DeclarationError, HostError
 from .kind import Reading
 from .parse import split_statements, statement
 from .paths import SearchPath
-from .trust import QUERIES, Foreign, Named, Reach, named
+from .trust import QUERIES, Foreign, Reach, named
 
 _PROBE = "pyinfra_postgres_called"
 # What the function depends on is what its body would call.
@@ -72,33 +72,30 @@ class Calls:
         if not self.foreign:
             return
         found = list(named(script, in_public))
-        reached = {one for each in found for one in self.foreign.within(each, policies=policies)}
-        called = self._called(script, readings, found, reached) if reached else reached
+        reaching = [(each, set(self.foreign.within(each, policies=policies))) for each in found]
+        reached = {one for _, several in reaching for one in several}
+        are_queries = all(each.is_query for each, several in reaching if several)
+        called = self._called(script if are_queries else (), readings, reached)
         yield from self.foreign.refusals(called)
         for each in found:
             self.foreign.note(each, owner, reached - called)
 
     def _called(
-        self,
-        script: Sequence[str],
-        readings: Iterable[Reading],
-        found: Sequence[Named],
-        reached: set[Reach],
+        self, queries: Sequence[str], readings: Iterable[Reading], reached: set[Reach]
     ) -> set[Reach]:
         """What of it the server says is called; all of it where the server can't say."""
         if any(not one.direct or one.kind in {"type", "relation"} for one in reached):
             return reached
-        queries = [one for text in script for one in split_statements(text)]
-        if any(each.effect.level is None or not each.is_query for each in found):
-            queries = [one.template.replace("{}", f"\n{one.text}\n") for one in readings]
-        else:
-            queries = [one for one in queries if set(statement(one)) <= QUERIES]
-        if any(True for one in queries for _ in self.foreign.parsed(one)):
+        texts = [one for text in queries for one in split_statements(text)]
+        texts = [one for one in texts if set(statement(one)) <= QUERIES] or [
+            one.template.replace("{}", f"\n{one.text}\n") for one in readings
+        ]
+        if any(True for one in texts for _ in self.foreign.parsed(one)):
             return reached
-        within = {one for each in named(queries) for one in self.foreign.within(each)}
-        if not queries or not reached <= within:
+        within = {one for each in named(texts) for one in self.foreign.within(each)}
+        if not reached or not reached <= within:
             return reached
-        oids = self._resolved(queries)
+        oids = self._resolved(texts)
         return reached if oids is None else {one for one in reached if one.oid in oids}
 
     def _resolved(self, queries: Sequence[str]) -> set[int] | None:

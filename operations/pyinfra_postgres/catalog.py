@@ -19,7 +19,7 @@ from . import answer, rights, trust_query
 from .acl import DEFAULTS, Acl
 from .errors import DeclarationError, HostError
 from .kind import Key, Object
-from .names import Exact, Name
+from .names import Exact, Name, literal
 from .parse import Reference
 from .paths import SearchPath
 from .renames import Rename, followed, sql_of
@@ -540,22 +540,22 @@ def foreign_script() -> list[str]:
     return _pinned("SELECT to_json(current_user)", trust_query.QUERY)
 
 
-_FOREIGN = "pyinfra_postgres.foreign"
-"""The parameter of the session in which a digest of that is kept."""
-_READ_FOREIGN = f"""
+_READ_FOREIGN = f"""DECLARE digest text; BEGIN
   IF EXISTS ({trust_query.OWNERS}) THEN
     SELECT {_HASH} INTO digest FROM ({trust_query.QUERY}) AS q(j);
   END IF;"""
-KEEP_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
-  PERFORM set_config('{_FOREIGN}', coalesce(digest, ''), false);
-END $foreign$"""
-"""Has the session remember what calls code of other roles."""
-SAME_FOREIGN = f"""DO $foreign$ DECLARE digest text; BEGIN {_READ_FOREIGN}
-  IF coalesce(digest, '') <> current_setting('{_FOREIGN}') THEN
+_SAME_FOREIGN = f"""DO $foreign$ {_READ_FOREIGN}
+  IF coalesce(digest, '') <> current_setting('pyinfra_postgres.foreign') THEN
     RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the code of other roles has changed';
   END IF;
 END $foreign$"""
-"""Fails with `CHANGED` where that is something else by now."""
+KEEP_FOREIGN = f"""DO $keep$ {_READ_FOREIGN}
+  PERFORM set_config('pyinfra_postgres.foreign', coalesce(digest, ''), false),
+          set_config('pyinfra_postgres.same', {literal(_SAME_FOREIGN)}, false);
+END $keep$"""
+"""Has the session remember what calls code of other roles, and how to ask whether it still does."""
+SAME_FOREIGN = "DO $same$ BEGIN EXECUTE current_setting('pyinfra_postgres.same'); END $same$"
+"""Fails with `CHANGED` where it does not. Short, as others see of a session how its text begins."""
 
 
 def unchanged(fingerprint: Fingerprint) -> list[str]:

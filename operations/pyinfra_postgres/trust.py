@@ -192,6 +192,8 @@ def named(script: Iterable[str], in_public: bool = True) -> Iterator[Named]:
                 in_public = any("'public'" in repr(arg) for arg in args)
         for found in _of_statement(one):
             found.in_public = in_public
+            # Not what stands in an EXPLAIN or a block.
+            found.is_query = QUERIES.issuperset(one)
             yield found
 
 
@@ -208,7 +210,7 @@ def _of_statement(one: Node) -> Iterator[Named]:
             return
         case "CreateFunctionStmt":
             node = {key: value for key, value in node.items() if key != "funcname"}
-    found = Named(_effect(kind, node), is_query=kind in QUERIES)
+    found = Named(_effect(kind, node))
     if kind == "AlterDomainStmt":
         found.names.add(("type", _name(node["typeName"])))
     found.gather({kind: node})
