@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 from pglast.parser import ParseError, parse_sql_json, scan
 
+from . import given
 from .errors import DeclarationError
-from .names import Exact, Name, literal, quoted
+from .names import MAX_BYTES, Exact, Name, check_length, literal, quoted
 
 Node: TypeAlias = dict[str, Any]
 
@@ -115,24 +117,45 @@ def statements(text: str) -> tuple[Node, ...]:
 
 
 def _trees(parsed: str) -> tuple[Node, ...]:
-    found = json.loads(_POSITION.sub("", _FIRST_POSITION.sub("{", parsed)))
+    found = _loaded(_POSITION.sub("", _FIRST_POSITION.sub("{", parsed)))
     return tuple(item["stmt"] for item in found.get("stmts", ()))
+
+
+def _loaded(parsed: str) -> Node:
+    """The tree in the parser's JSON. Raises DeclarationError where Python could not walk it."""
+    # A level takes more than a few letters: what is short is not deep.
+    if len(parsed) > _LONG:
+        brackets = (one for one in _STRINGS_AND_BRACKETS.findall(parsed) if len(one) == 1)
+        if max(accumulate(1 if one in "{[" else -1 for one in brackets)) > _DEEPEST:
+            raise DeclarationError(
+                "an expression is nested too deeply: write long chains of operators, like "
+                "a || b || c, as calls, like concat(a, b, c)"
+            )
+    return json.loads(parsed)  # type: ignore[no-any-return]
+
+
+_LONG = 5000
+_DEEPEST = 600
+"""Levels of JSON; an operator is two."""
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
 def _parsed(text: str, shown: str | None = None) -> str:
     """The JSON of the statements in `text`; an error shows it, or what is given for that."""
     if "\x00" in text:
         reason = "a NUL (0x00) byte, which PostgreSQL stores in no text,"
+    elif not given.is_storable(text):
+        reason = "half of a character (a lone surrogate)"
     else:
         try:
             return parse_sql_json(text)
         except ParseError as error:
-            reason = error.args[0]
+            reason = _short(error.args[0])
     raise DeclarationError(f"{reason} in {_short(text if shown is None else shown)!r}")
 
 
 # Inside a string of the JSON these quotes would be escaped.
-_POSITIONS = r'"(?:(?:stmt_|name_)?location|stmt_len|(?:rexpr_)?list_(?:start|end))":-?\d+'
+_POSITIONS = r'"(?:(?:stmt_|name_|arg_)?location|stmt_len|(?:rexpr_)?list_(?:start|end))":-?\d+'
 _FIRST_POSITION = re.compile(rf"{{{_POSITIONS},?")
 _POSITION = re.compile(rf",{_POSITIONS}")
 
@@ -147,7 +170,7 @@ def statement(text: str) -> Node:
 
 def split_statements(text: str) -> list[str]:
     """The statements in `text`, each sliced from it."""
-    parsed = json.loads(_parsed(text))
+    parsed = _loaded(_parsed(text))
     source = text.encode()
     found = []
     for item in parsed.get("stmts", ()):
@@ -164,14 +187,23 @@ def expression(text: str) -> str:
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
-        raise DeclarationError(f"an expression is SQL in quotes, not {text!r}")
+        raise given.refused("an expression", "SQL in quotes", text)
     expression_references(text)
+    check_names(text)
     return text.strip()
+
+
+def check_names(text: str) -> None:
+    """Raise DeclarationError where a fragment has a name that PostgreSQL would cut."""
+    if len(text.encode()) > MAX_BYTES:
+        for token in tokens(text):
+            if token.kind == "IDENT":
+                check_length(token.text.strip('"').replace('""', '"'))
 
 
 def closed(text: str) -> str:
     """The text, ended by a line break where a comment in it could swallow what follows."""
-    return f"{text}\n" if "--" in text else text
+    return f"{text}\n" if "--" in text and not text.endswith("\n") else text
 
 
 def optional_expression(text: str | None) -> str | None:
@@ -215,13 +247,15 @@ def type_name(text: str) -> str:
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
-        raise DeclarationError(f"a type is SQL in quotes, not {text!r}")
+        raise given.refused("a type", "SQL in quotes", text)
     return _formatted_type(text)
 
 
 @lru_cache(maxsize=4096)
 def _formatted_type(text: str) -> Exact:
-    return Exact(format_type(type_node(text)))
+    found = Exact(format_type(type_node(text)))
+    check_names(text)
+    return found
 
 
 def is_serial(text: str) -> str | None:
@@ -235,7 +269,7 @@ def type_node(text: str) -> Node:
     try:
         found = statement(f"SELECT CAST(NULL AS\n{text}\n)")
     except DeclarationError:
-        raise DeclarationError(f"{text!r} is not a type: write it as in SQL") from None
+        raise _no_type(text) from None
     match found:
         case {
             "SelectStmt": {
@@ -244,7 +278,11 @@ def type_node(text: str) -> Node:
             }
         } if set(more) <= {"limitOption", "op"}:
             return node  # type: ignore[no-any-return]
-    raise DeclarationError(f"{text!r} is not a type: write it as in SQL")
+    raise _no_type(text)
+
+
+def _no_type(text: str) -> DeclarationError:
+    return DeclarationError(f"{given.shown(text)} is not a type: write it as in SQL")
 
 
 def format_type(node: Node) -> str:
@@ -291,8 +329,20 @@ def _type_base(node: Node) -> tuple[str | None, list[int | str]]:
 
 
 def _user_type(node: Node) -> Name:
-    names = [part["String"]["sval"] for part in node["names"]]
-    return Name(*names[-2:]) if len(names) > 1 else Name("public", names[0])
+    return dotted_name([part["String"]["sval"] for part in node["names"]])
+
+
+def dotted_name(parts: Sequence[str]) -> Name:
+    """The name that has these parts in a parse tree; without a schema it is in `public`."""
+    if len(parts) > 2:
+        raise DeclarationError(f"{'.'.join(parts)} has {len(parts)} parts: write schema.name")
+    return Name(*parts) if len(parts) > 1 else Name("public", parts[0])
+
+
+def relation_name(node: Node) -> Name:
+    """The name of a relation in a parse tree."""
+    keys = ("catalogname", "schemaname", "relname")
+    return dotted_name([node[key] for key in keys if key in node])
 
 
 def _modifier(item: Node) -> int | str:
@@ -385,7 +435,7 @@ def expression_references(text: str) -> tuple[Reference, ...]:
     parsed = _parsed_expression(text)
     if not any(key in parsed for key in _NAMING):
         return ()
-    return tuple(references(json.loads(parsed)))
+    return tuple(references(_loaded(parsed)))
 
 
 # Inside a string of the JSON these quotes would be escaped.
@@ -486,7 +536,7 @@ def tokens(text: str) -> list[Token]:
     try:
         found = scan(str(text))  # It takes no subclass.
     except ParseError as error:
-        raise DeclarationError(f"{error.args[0]} in {_short(text)!r}") from None
+        raise DeclarationError(f"{_short(error.args[0])} in {_short(text)!r}") from None
     return [
         Token(item.name, text[item.start : item.end + 1].lower(), item.start, item.end + 1)
         for item in found
