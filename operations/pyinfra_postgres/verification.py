@@ -30,7 +30,7 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
-from . import render
+from . import given, render
 from .answer import Answer
 from .arguments import Arguments
 from .converge import Fail
@@ -63,17 +63,20 @@ class Check:
         cls, title: str, query: str, rows: Sequence[Sequence[Any]], setup: Sequence[str]
     ) -> Check:
         """The check. Raises DeclarationError where it could not run on any server."""
-        tree = statement(query)
+        given.filled("check", title)
+        what = f"check {title!r}: "
+        tree = statement(given.text(f"{what}the query", query))
         if not set(tree) <= _WITH_ROWS or "intoClause" in tree.get("SelectStmt", {}):
             raise DeclarationError(f"check {title!r}: the query must return rows")
-        for text in setup:
-            if "TransactionStmt" in statement(text):
+        before = given.several(f"{what}setup", setup)
+        for text in before:
+            if "TransactionStmt" in statement(given.text(f"{what}a statement of the setup", text)):
                 raise DeclarationError(f"check {title!r}: the setup is in a transaction already")
         return cls(
             title,
             split_statements(query)[0],
-            [tuple(map(_plain, row)) for row in rows],
-            tuple(split_statements(text)[0] for text in setup),
+            [_row(what, row) for row in given.several(f"{what}rows", rows, ())],
+            tuple(split_statements(text)[0] for text in before),
         )
 
     def script(self) -> list[str]:
@@ -183,7 +186,8 @@ def verification(report: str | None = None) -> Iterator[None]:
     session = Session.current()
     if session.host in _open:
         raise DeclarationError("a verification inside a verification: leave the inner one out")
-    section = Section(session.host.name, Path(report).absolute() if report else None)
+    path = None if report is None else Path(given.filled("report", str(report))).absolute()
+    section = Section(session.host.name, path)
     _open[session.host] = section
     try:
         yield
@@ -322,15 +326,27 @@ def _after_members(found: Sequence[Any], position: int) -> int:
         position += 1
 
 
+def _row(what: str, row: object) -> tuple[Any, ...]:
+    """An expected row as JSON has it."""
+    if not isinstance(row, list | tuple):
+        raise given.refused(f"{what}a row", "a tuple of its values", row)
+    try:
+        return tuple(map(_plain, row))
+    except RecursionError:
+        raise DeclarationError(f"{what}a value is nested too deeply") from None
+
+
 def _plain(value: Any) -> Any:
     """An expected value as JSON has it."""
     match value:
-        case None | bool() | int() | Decimal() | str() | datetime() | date():
+        case None | bool() | int() | str() | datetime() | date():
             return value
-        case float():
+        case float() | Decimal():
+            number = Decimal(str(value))
+            if number.is_nan():
+                return "NaN"
             # What JSON has no number for is text there.
-            special = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
-            return special.get(str(value)) or Decimal(str(value))
+            return number if number.is_finite() else str(number)
         case UUID():
             return str(value)
         case bytes():
