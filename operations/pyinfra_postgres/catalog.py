@@ -18,7 +18,6 @@ from attrs import field, frozen, mutable
 
 from . import rights
 from .acl import DEFAULTS, Acl
-from .errors import HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
@@ -187,14 +186,9 @@ class Catalog:
     stored: dict[Name, Name] = field(factory=dict)
     """The relations that have other names, or columns of other names, until the plan has run."""
 
-    def at(self, today: str) -> Catalog:
-        """The same catalog on another day (YYYY-MM-DD)."""
-        try:
-            self.today = date.fromisoformat(today)
-        except (TypeError, ValueError):
-            raise HostError(
-                f"postgres_today must be a date like 2025-11-06, not {today!r}"
-            ) from None
+    def at(self, today: date) -> Catalog:
+        """The same catalog on another day."""
+        self.today = today
         return self
 
     def of(self, kind: type[Any]) -> Iterator[Any]:

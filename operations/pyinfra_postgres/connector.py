@@ -6,8 +6,7 @@ Transactions are written in the scripts that it runs.
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import IOBase
 from typing import Any, ClassVar, NoReturn
 
@@ -25,6 +24,7 @@ from .answer import Answer
 from .command import SQLCommand
 from .connection import Connection
 from .errors import HostError
+from .host_data import check, number, read
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -43,13 +43,6 @@ KNOWN_DATA = {
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
-_NUMBERS = (
-    "postgres_connect_attempts",
-    "postgres_connect_delay",
-    "postgres_lock_timeout",
-    "postgres_lock_attempts",
-    "postgres_deploy_lock_timeout",
-)
 
 
 class PostgresData(ConnectorData):
@@ -81,10 +74,10 @@ class PostgresConnector(BaseConnector):
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()
-        attempts = int(number(data, "postgres_connect_attempts", 5))
-        delay = number(data, "postgres_connect_delay", 1)
+        attempts = read(data, "postgres_connect_attempts", 5)
+        delay = read(data, "postgres_connect_delay", 1)
         name = self.host.name.partition("/")[2]
-        self.connection = Connection(dsn, name, self._say, max(1, attempts), delay)
+        self.connection = Connection(dsn, name, self._say, attempts, delay)
         self.connection.open()
 
     def dsn(self) -> str:
@@ -157,7 +150,7 @@ class PostgresConnector(BaseConnector):
 
 
 def check_host_data(data: dict[str, Any]) -> None:
-    """Refuse host data that is spelled like the collection's and is not, or is no number."""
+    """Refuse host data that is spelled like the collection's and is not, or stands for nothing."""
     for key in data:
         if key.startswith("postgres_") and key not in KNOWN_DATA:
             # Compared without the prefix, which makes everything look alike.
@@ -166,23 +159,10 @@ def check_host_data(data: dict[str, Any]) -> None:
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
-    for name in _NUMBERS:
-        try:
-            number(data, name, 0)
-        except HostError as error:
-            raise ConnectError(str(error)) from None
-
-
-def number(data: Mapping[str, Any], name: str, default: float) -> float:
-    """Host data that is a number. Raises HostError where it is none."""
-    value = data.get(name, default)
     try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise HostError(f"{name} must be a number, not {value!r}")
-    return found
+        check(data)
+    except HostError as error:
+        raise ConnectError(str(error)) from None
 
 
 __all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "number"]

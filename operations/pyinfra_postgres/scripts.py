@@ -19,7 +19,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from . import psql
 from .answer import Answer, Failure
-from .connector import PostgresConnector
+from .connector import PostgresConnector, check_host_data
 from .psql import Psql
 
 _KEEPALIVE = 30
@@ -40,6 +40,7 @@ def run(
         return connector.run_script(messages, started)
     statements = [statement for message in messages for statement in message]
     try:
+        check_host_data(host.data.dict())
         client = Psql.of(host.data.dict())
         _keep_connected(host)
     except ConnectError as error:

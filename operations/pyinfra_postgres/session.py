@@ -17,7 +17,6 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, evolve, field, frozen
-from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
@@ -25,8 +24,8 @@ from pyinfra.context import ctx_host
 from . import catalog as catalogs
 from .answer import Answer
 from .catalog import Catalog, Declared
-from .connector import check_host_data
 from .errors import HostError, UnreachableError
+from .host_data import read
 from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
@@ -180,10 +179,6 @@ class Session:
 
     def read_catalog(self) -> Catalog:
         """The host's catalog as it is. Raises HostError."""
-        try:
-            check_host_data(self.host.data.dict())
-        except ConnectError as error:
-            raise HostError(str(error)) from None
         answer = self._read_ahead() or self.read(catalogs.script())
         if answer.failure and answer.failure.sqlstate == "55P03":
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
@@ -195,7 +190,7 @@ class Session:
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
             catalog = catalogs.read(answer.rows[0])
-        today = self.host.data.get("postgres_today")
+        today = read(self.host.data.dict(), "postgres_today", None)
         return catalog.at(today) if today else catalog
 
     def ask(self, query: str, renames: Sequence[str] = ()) -> list[Any]:
@@ -224,11 +219,9 @@ class Session:
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
 
-    def allowed(self) -> set[str]:
+    def allowed(self) -> frozenset[str]:
         """What the run allows to lose data."""
-        given = self.host.data.get(ALLOW) or ()
-        names = given.split(",") if isinstance(given, str) else given
-        return {name.strip() for name in names}
+        return cast(frozenset[str], read(self.host.data.dict(), ALLOW, frozenset()))
 
     def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
         """The references of an object that nothing provides."""
