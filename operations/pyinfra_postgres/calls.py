@@ -9,8 +9,8 @@ from attrs import frozen
 
 from .answer import Answer
 from .catalog import PINS, foreign_script
-from .connector import names
 from .errors import DeclarationError, HostError
+from .host_data import read
 from .kind import Reading
 from .parse import split_statements, statement
 from .paths import SearchPath
@@ -37,7 +37,7 @@ def of_others(send: Callable[[Sequence[str]], Answer], data: Mapping[str, Any]) 
     if answer.failure:
         raise HostError(f"could not read whose code may run: {answer.failure}")
     role, *rows = answer.values()
-    found = Foreign.read(role, rows, names(data, _TRUST))
+    found = Foreign.read(role, rows, read(data, _TRUST, frozenset()))
     for reason in found.refusals(found.events):
         raise HostError(reason)
     return found

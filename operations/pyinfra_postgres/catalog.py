@@ -206,14 +206,9 @@ class Catalog:
     owners: set[str] = field(factory=set)
     """The other roles that may have some."""
 
-    def at(self, today: str) -> Catalog:
-        """The same catalog on another day (YYYY-MM-DD)."""
-        try:
-            self.today = date.fromisoformat(today)
-        except (TypeError, ValueError):
-            raise HostError(
-                f"postgres_today must be a date like 2025-11-06, not {today!r}"
-            ) from None
+    def at(self, today: date) -> Catalog:
+        """The same catalog on another day."""
+        self.today = today
         return self
 
     def of(self, kind: type[Any]) -> Iterator[Any]:

@@ -7,8 +7,7 @@ whatever it runs: what only a connection needs is imported when there is one.
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import IOBase
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -45,13 +44,6 @@ KNOWN_DATA = {
     "postgres_trust": "roles whose code the run may execute, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
-_NUMBERS = (
-    "postgres_connect_attempts",
-    "postgres_connect_delay",
-    "postgres_lock_timeout",
-    "postgres_lock_attempts",
-    "postgres_deploy_lock_timeout",
-)
 
 
 class PostgresData(ConnectorData):
@@ -81,14 +73,15 @@ class PostgresConnector(BaseConnector):
     @override
     def connect(self) -> None:
         from .connection import Connection
+        from .host_data import read
 
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()
-        attempts = int(number(data, "postgres_connect_attempts", 5))
-        delay = number(data, "postgres_connect_delay", 1)
+        attempts = read(data, "postgres_connect_attempts", 5)
+        delay = read(data, "postgres_connect_delay", 1)
         name = self.host.name.partition("/")[2]
-        self.connection = Connection(dsn, name, self._say, max(1, attempts), delay)
+        self.connection = Connection(dsn, name, self._say, attempts, delay)
         self.connection.open()
 
     def dsn(self) -> str:
@@ -170,7 +163,9 @@ class PostgresConnector(BaseConnector):
 
 
 def check_host_data(data: dict[str, Any]) -> None:
-    """Refuse host data that is spelled like the collection's and is not, or is no number."""
+    """Refuse host data that is spelled like the collection's and is not, or stands for nothing."""
+    from .host_data import check
+
     for key in data:
         if key.startswith("postgres_") and key not in KNOWN_DATA:
             # Compared without the prefix, which makes everything look alike.
@@ -179,31 +174,10 @@ def check_host_data(data: dict[str, Any]) -> None:
             known = ", ".join(KNOWN_DATA)
             hint = f"did you mean postgres_{close[0]}?" if close else f"known: {known}"
             raise ConnectError(f"Unknown host data {key}: {hint}")
-    if not isinstance(data.get("postgres_remember", True), bool):
-        raise ConnectError(f"postgres_remember is True or False, not {data['postgres_remember']!r}")
-    for name in _NUMBERS:
-        try:
-            number(data, name, 0)
-        except HostError as error:
-            raise ConnectError(str(error)) from None
-
-
-def names(data: Mapping[str, Any], key: str) -> set[str]:
-    """Host data that is several names, separated by commas or in a list."""
-    given = data.get(key) or ()
-    return {name.strip() for name in (given.split(",") if isinstance(given, str) else given)}
-
-
-def number(data: Mapping[str, Any], name: str, default: float) -> float:
-    """Host data that is a number. Raises HostError where it is none."""
-    value = data.get(name, default)
     try:
-        found = float(value)
-    except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
-        raise HostError(f"{name} must be a number, not {value!r}")
-    return found
+        check(data)
+    except HostError as error:
+        raise ConnectError(str(error)) from None
 
 
-__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "names", "number"]
+__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data"]

@@ -17,12 +17,12 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from . import render
+from . import given, render
 from .arguments import Arguments
 from .catalog import Fingerprint
 from .errors import DeclarationError, HostError, RunError, UnreachableError
 from .held import held
-from .kind import Object, check_plain
+from .kind import Object
 from .plan import Plan
 from .planning import add
 from .rollout import Rollout
@@ -38,8 +38,10 @@ def declared(
     Not a call of it, because pyinfra walks every frame between a deploy and an operation.
     """
     session = Session.current()
+    if not isinstance(present, bool):
+        raise given.refused("present", "True or False", present)
     for one in declarations:
-        check_plain(one.title, one)
+        given.check_plain(one.title, one)
         one.validate(present)
         if one.holds and one.exact and not session.block:
             raise DeclarationError(
@@ -73,6 +75,10 @@ def _check_arguments(one: Object, arguments: Arguments) -> None:
             close = get_close_matches(name, own, 1)
             hint = f": did you mean {close[0]}?" if close else ""
             raise DeclarationError(f"{one.title}: there is no argument {name}{hint}")
+    # pyinfra checks the types of most, and has a traceback for these.
+    if arguments.get("name") is not None:
+        given.text("name", arguments["name"])
+    given.pairs("_env", arguments.get("_env"))
 
 
 @operation()

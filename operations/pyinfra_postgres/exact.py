@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from .errors import DeclarationError
+from .given import refused, several
 
 Exactness: TypeAlias = bool | str | Iterable[str]
 
@@ -40,9 +40,8 @@ def chosen(exact: Exactness, words: Iterable[str] = EVERYTHING) -> frozenset[str
     known = frozenset(words)
     if isinstance(exact, bool):
         return known if exact else frozenset()
-    given = frozenset([exact] if isinstance(exact, str) else exact)
-    if wrong := sorted(given - known):
-        raise DeclarationError(
-            f"exact is True or some of {', '.join(sorted(known))}, not {wrong[0]!r}"
-        )
-    return given
+    found = several("exact", exact)
+    for one in found:
+        if not isinstance(one, str) or one not in known:
+            raise refused("exact", f"True or some of {', '.join(sorted(known))}", one)
+    return frozenset(found)

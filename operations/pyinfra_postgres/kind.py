@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from functools import cache
-from operator import contains
-from types import NoneType
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -19,7 +16,6 @@ from typing import (
 )
 
 from attrs import evolve, fields
-from pyinfra.api import HiddenValue
 
 from . import renames
 from .errors import DeclarationError
@@ -331,49 +327,6 @@ class Object:
 
 _IDENTITY = frozenset({"name", "table", "arguments"})
 _BESIDE = frozenset({"owner", "comment", "enabled", "renamed_from"})
-_PLAIN: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "bool | None": (bool, NoneType),
-    "int": (int,),
-    "int | None": (int, NoneType),
-    "float | None": (int, float, NoneType),
-    "str": (str,),
-    "str | None": (str, NoneType),
-}
-
-
-def check_plain(what: str, one: Any) -> None:
-    """Raise DeclarationError where a plain attribute has a value of another type.
-
-    Python takes "no" for true; and a number in quotes would never equal the catalog's.
-    """
-    names, expected = _plain_attributes(cast(Hashable, type(one)))
-    given = [getattr(one, name) for name in names]
-    if _are(tuple(map(type, given)), expected):
-        return
-    for name, value, types in zip(names, given, expected, strict=True):
-        if isinstance(value, bool) > (bool in types) or not isinstance(value, types):
-            if isinstance(value, HiddenValue):
-                raise DeclarationError(f"{what}: {name} can't be hidden: everybody may read it")
-            spoken = " or ".join(_SPOKEN[type_] for type_ in types if type_ in _SPOKEN)
-            raise DeclarationError(f"{what}: {name} is {spoken}, not {value!r}")
-
-
-@cache
-def _are(found: tuple[type, ...], expected: tuple[tuple[type, ...], ...]) -> bool:
-    """Whether values have just the types that are expected; few combinations ever occur."""
-    return all(map(contains, expected, found))
-
-
-@cache
-def _plain_attributes(one: Hashable) -> tuple[list[str], tuple[tuple[type, ...], ...]]:
-    """The names of a class's plain attributes, and the types that they may have."""
-    types = {attribute.name: str(attribute.type) for attribute in fields(cast(Any, one))}
-    names = [name for name, type_ in types.items() if type_ in _PLAIN]
-    return names, tuple(_PLAIN[types[name]] for name in names)
-
-
-_SPOKEN = {bool: "True or False", int: "a number", str: "text"}
 
 
 def either(declared: _T | None, current: _T | None) -> _T | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from psycopg import DataError, sql
 
 from .errors import DeclarationError
+from .given import is_storable, refused, several, shown
 
 MAX_BYTES = 63
 
@@ -67,7 +68,7 @@ def parse_name(text: str | Name) -> Name:
             return Name(schema, name)
         case parts:
             raise DeclarationError(
-                f"{text!r} has {len(parts)} parts: write it as name or schema.name"
+                f"{shown(text)} has {len(parts)} parts: write it as name or schema.name"
             )
 
 
@@ -82,24 +83,20 @@ def split(text: str) -> tuple[str, ...]:
     Raises DeclarationError where the text is no name, or a part is longer than 63 bytes.
     """
     if not isinstance(text, str):
-        raise DeclarationError(f"a name is text, as in SQL, not {text!r}")
+        raise refused("a name", "text, as in SQL", text)
     return _parts(text)
 
 
 @lru_cache(maxsize=65536)
 def _parts(text: str) -> tuple[str, ...]:
+    if not is_storable(text):
+        raise DeclarationError(f"the name {shown(text)} has a null byte or a lone surrogate")
     parts: list[str] = []
     position = 0
     while match := _PART.match(text, position):
         in_quotes, plain = match.groups()
         part = in_quotes.replace('""', '"') if in_quotes else plain.translate(_ASCII_LOWER)
-        if len(part.encode()) > MAX_BYTES:
-            raise DeclarationError(
-                f"the name {part!r} has {len(part.encode())} bytes: "
-                f"PostgreSQL keeps {MAX_BYTES}, shorten it"
-            )
-        if "\x00" in part:
-            raise DeclarationError(f"the name {part!r} has a null byte")
+        check_length(part)
         parts.append(part)
         position = match.end()
         if position == len(text):
@@ -108,8 +105,19 @@ def _parts(text: str) -> tuple[str, ...]:
             break
         position += 1
     raise DeclarationError(
-        f'{text!r} is not a name: write it as in SQL, with "double quotes" where it needs them'
+        f'{shown(text)} is not a name: write it as in SQL, with "double quotes" where it needs them'
     )
+
+
+def check_length(name: str) -> None:
+    """Raise DeclarationError where a name is empty, or one that PostgreSQL would cut."""
+    size = len(name.encode())
+    if not name:
+        raise DeclarationError("a name is empty")
+    if size > MAX_BYTES:
+        raise DeclarationError(
+            f"the name {shown(name)} has {size} bytes: PostgreSQL keeps {MAX_BYTES}, shorten it"
+        )
 
 
 def identifier(text: str) -> Exact:
@@ -129,7 +137,7 @@ def optional_identifier(text: str | None) -> Exact | None:
 
 def identifiers(texts: str | Iterable[str]) -> tuple[Exact, ...]:
     """Read several names; one string is one name."""
-    return tuple(map(identifier, [texts] if isinstance(texts, str) else texts))
+    return tuple(map(identifier, several("a list of names", texts)))
 
 
 @lru_cache(maxsize=65536)
@@ -149,8 +157,8 @@ def literal(value: object) -> str:
     """The value as a SQL literal. Raises DeclarationError where PostgreSQL can't store it."""
     try:
         return sql.Literal(value).as_string().strip()
-    except DataError as error:
-        raise DeclarationError(f"{error}: {value!r}") from None
+    except (DataError, UnicodeError) as error:
+        raise DeclarationError(f"{error}: {shown(value)}") from None
 
 
 def role_sql(role: str) -> str:

@@ -13,11 +13,11 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
-from . import libpg_query
+from . import given, libpg_query
 from .errors import DeclarationError
 from .hidden import note, shortened, taken, within
 from .libpg_query import ParseError
-from .names import Exact, Name, literal, quoted
+from .names import MAX_BYTES, Exact, Name, check_length, literal, quoted
 
 Node: TypeAlias = dict[str, Any]
 
@@ -117,8 +117,27 @@ def statements(text: str) -> tuple[Node, ...]:
 
 
 def _trees(parsed: str) -> tuple[Node, ...]:
-    found = json.loads(_POSITION.sub("", _FIRST_POSITION.sub("{", parsed)))
+    found = _loaded(_POSITION.sub("", _FIRST_POSITION.sub("{", parsed)))
     return tuple(item["stmt"] for item in found.get("stmts", ()))
+
+
+def _loaded(parsed: str) -> Node:
+    """The tree in the parser's JSON. Raises DeclarationError where Python could not walk it."""
+    # A level takes more than a few letters: what is short is not deep.
+    if len(parsed) > _LONG:
+        brackets = (one for one in _STRINGS_AND_BRACKETS.findall(parsed) if len(one) == 1)
+        if max(accumulate(1 if one in "{[" else -1 for one in brackets)) > _DEEPEST:
+            raise DeclarationError(
+                "an expression is nested too deeply: write long chains of operators, like "
+                "a || b || c, as calls, like concat(a, b, c)"
+            )
+    return json.loads(parsed)  # type: ignore[no-any-return]
+
+
+_LONG = 5000
+_DEEPEST = 600
+"""Levels of JSON; an operator is two."""
+_STRINGS_AND_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]')
 
 
 def _parsed(text: str, shown: str | None = None) -> str:
@@ -127,7 +146,7 @@ def _parsed(text: str, shown: str | None = None) -> str:
         return libpg_query.parse(text)
     except ParseError as error:
         # It quotes a word of the text.
-        reason = "a syntax error" if within(text) else str(error)
+        reason = "a syntax error" if within(text) else _short(str(error))
         shown = text if shown is None else shown
         raise DeclarationError(f"{reason} in {_short(shown)!r}") from None
 
@@ -148,7 +167,7 @@ def statement(text: str) -> Node:
 
 def split_statements(text: str) -> list[str]:
     """The statements in `text`, each sliced from it."""
-    parsed = json.loads(_parsed(text))
+    parsed = _loaded(_parsed(text))
     source = text.encode()
     found = []
     for item in parsed.get("stmts", ()):
@@ -160,11 +179,11 @@ def split_statements(text: str) -> list[str]:
     return found
 
 
-def sql_text(given: Any) -> Any:
+def sql_text(declared: Any) -> Any:
     """What a declaration takes as SQL; where that is hidden, each of its statements is."""
-    text = taken(given)
-    if text is not given:
-        for one in split_statements(text):
+    text = taken(declared)
+    if text is not declared:
+        for one in split_statements(given.text("hidden SQL", text)):
             note(one.strip())
     return text
 
@@ -175,14 +194,25 @@ def expression(text: str) -> str:
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
-        raise DeclarationError(f"an expression is SQL in quotes, not {text!r}")
+        raise given.refused("an expression", "SQL in quotes", text)
     expression_references(text)
+    check_names(text)
     return text.strip()
+
+
+def check_names(text: str) -> None:
+    """Raise DeclarationError where a fragment has a name that PostgreSQL would cut."""
+    if len(text.encode()) > MAX_BYTES:
+        for token in tokens(text):
+            # A string may have a letter before it; a keyword is never that long.
+            is_word = token.text[0].isalpha() or token.text[0] in '_"'
+            if is_word and "'" not in token.text[:3]:
+                check_length(token.text.strip('"').replace('""', '"'))
 
 
 def closed(text: str) -> str:
     """The text, ended by a line break where a comment in it could swallow what follows."""
-    return f"{text}\n" if "--" in text else text
+    return f"{text}\n" if "--" in text and not text.endswith("\n") else text
 
 
 def optional_expression(text: str | None) -> str | None:
@@ -226,13 +256,15 @@ def type_name(text: str) -> str:
     if isinstance(text, Exact):
         return text
     if not isinstance(text, str):
-        raise DeclarationError(f"a type is SQL in quotes, not {text!r}")
+        raise given.refused("a type", "SQL in quotes", text)
     return _formatted_type(text)
 
 
 @lru_cache(maxsize=4096)
 def _formatted_type(text: str) -> Exact:
-    return Exact(format_type(type_node(text)))
+    found = Exact(format_type(type_node(text)))
+    check_names(text)
+    return found
 
 
 def is_serial(text: str) -> str | None:
@@ -246,7 +278,7 @@ def type_node(text: str) -> Node:
     try:
         found = statement(f"SELECT CAST(NULL AS\n{text}\n)")
     except DeclarationError:
-        raise DeclarationError(f"{text!r} is not a type: write it as in SQL") from None
+        raise _no_type(text) from None
     match found:
         case {
             "SelectStmt": {
@@ -255,7 +287,11 @@ def type_node(text: str) -> Node:
             }
         } if set(more) <= {"limitOption", "op"}:
             return node  # type: ignore[no-any-return]
-    raise DeclarationError(f"{text!r} is not a type: write it as in SQL")
+    raise _no_type(text)
+
+
+def _no_type(text: str) -> DeclarationError:
+    return DeclarationError(f"{given.shown(text)} is not a type: write it as in SQL")
 
 
 def format_type(node: Node) -> str:
@@ -302,8 +338,20 @@ def _type_base(node: Node) -> tuple[str | None, list[int | str]]:
 
 
 def _user_type(node: Node) -> Name:
-    names = [part["String"]["sval"] for part in node["names"]]
-    return Name(*names[-2:]) if len(names) > 1 else Name("public", names[0])
+    return dotted_name([part["String"]["sval"] for part in node["names"]])
+
+
+def dotted_name(parts: Sequence[str]) -> Name:
+    """The name that has these parts in a parse tree; without a schema it is in `public`."""
+    if len(parts) > 2:
+        raise DeclarationError(f"{'.'.join(parts)} has {len(parts)} parts: write schema.name")
+    return Name(*parts) if len(parts) > 1 else Name("public", parts[0])
+
+
+def relation_name(node: Node) -> Name:
+    """The name of a relation in a parse tree."""
+    keys = ("catalogname", "schemaname", "relname")
+    return dotted_name([node[key] for key in keys if key in node])
 
 
 def _modifier(item: Node) -> int | str:
@@ -396,7 +444,7 @@ def expression_references(text: str) -> tuple[Reference, ...]:
     parsed = _parsed_expression(text)
     if not any(key in parsed for key in _NAMING):
         return ()
-    return tuple(references(json.loads(parsed)))
+    return tuple(references(_loaded(parsed)))
 
 
 # Inside a string of the JSON these quotes would be escaped.
@@ -497,7 +545,7 @@ def tokens(text: str) -> list[Token]:
     try:
         found = libpg_query.scan(text)
     except ParseError as error:
-        raise DeclarationError(f"{error} in {_short(text)!r}") from None
+        raise DeclarationError(f"{_short(str(error))} in {_short(text)!r}") from None
     places = range(len(text) + 1) if text.isascii() else _characters(text)
     all_tokens = (
         Token(text[places[start] : places[end]].lower(), places[start], places[end])

@@ -22,9 +22,9 @@ from . import catalog as catalogs
 from . import render, steps
 from .answer import Answer, Failure
 from .catalog import Fingerprint
-from .connector import number
 from .errors import HostError
 from .hidden import masked, shortened
+from .host_data import read
 from .names import literal
 from .plan import Hazard, Lock, Plan, Stage
 from .scripts import end_session, run
@@ -66,9 +66,9 @@ class Bounds:
     def of(cls, data: Mapping[str, Any]) -> Bounds:
         """The bounds in host data. Raises HostError."""
         return cls(
-            int(number(data, "postgres_lock_timeout", 2000)),
-            max(1, int(number(data, "postgres_lock_attempts", 5))),
-            number(data, "postgres_deploy_lock_timeout", 60),
+            read(data, "postgres_lock_timeout", 2000),
+            read(data, "postgres_lock_attempts", 5),
+            read(data, "postgres_deploy_lock_timeout", 60),
         )
 
 

@@ -20,7 +20,7 @@ from pyinfra.connectors.util import CommandOutput
 
 from . import psql
 from .answer import Answer, Failure, withheld
-from .connector import PostgresConnector
+from .connector import PostgresConnector, check_host_data
 from .hidden import within
 from .psql import Psql
 
@@ -55,6 +55,7 @@ def _run(
     if isinstance(connector, PostgresConnector):
         return connector.run_script(messages, started)
     try:
+        check_host_data(host.data.dict())
         client = Psql.of(host.data.dict())
         _keep_connected(host)
     except ConnectError as error:

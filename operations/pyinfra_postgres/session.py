@@ -25,9 +25,9 @@ from . import catalog as catalogs
 from .answer import NO_ENCODING, Answer, withheld
 from .calls import Calls, of_others
 from .catalog import Catalog, Declared
-from .connector import check_host_data, names
-from .errors import ConnectError, HiddenRowsError, HostError, UnreachableError
+from .errors import HiddenRowsError, HostError, UnreachableError
 from .hidden import within
+from .host_data import read
 from .kind import Key, Object
 from .names import quoted
 from .parse import Reference
@@ -205,10 +205,6 @@ class Session:
 
     def read_catalog(self) -> Catalog:
         """The host's catalog as it is. Raises HostError."""
-        try:
-            check_host_data(self.host.data.dict())
-        except ConnectError as error:
-            raise HostError(str(error)) from None
         answer = self._read_ahead() or self.read(catalogs.script())
         without = Unreadable()
         for number in range(_TRIES):
@@ -236,7 +232,7 @@ class Session:
             catalog = catalogs.read(answer.rows[0], without)
         if catalog.owners:
             catalog.foreign = of_others(self.read, self.host.data.dict())
-        today = self.host.data.get("postgres_today")
+        today = read(self.host.data.dict(), "postgres_today", None)
         return catalog.at(today) if today else catalog
 
     def calls(self) -> Calls:
@@ -294,9 +290,9 @@ class Session:
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
 
-    def allowed(self) -> set[str]:
+    def allowed(self) -> frozenset[str]:
         """What the run allows to lose data."""
-        return names(self.host.data.dict(), ALLOW)
+        return cast(frozenset[str], read(self.host.data.dict(), ALLOW, frozenset()))
 
     def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
         """The references of an object that nothing provides."""

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from psycopg import conninfo, pq
 
-from .errors import ConnectError
-from .values import unmasked
+from .errors import ConnectError, HostError
+from .host_data import read
 
 # The host data that are a connection's parameters, and what libpq calls them.
 _PARAMETERS = {
@@ -26,10 +26,12 @@ def dsn(data: Mapping[str, Any]) -> str:
 
     Raises ConnectError where it is none.
     """
-    given = str(unmasked(data.get("postgres_dsn", "")))
-    parameters = {
-        keyword: str(unmasked(data[name])) for name, keyword in _PARAMETERS.items() if name in data
-    }
+    try:
+        given = read(data, "postgres_dsn", "")
+        found = {keyword: read(data, name, None) for name, keyword in _PARAMETERS.items()}
+    except HostError as error:
+        raise ConnectError(str(error)) from None
+    parameters = {keyword: value for keyword, value in found.items() if value is not None}
     if "://" in parameters.get("dbname", ""):
         raise ConnectError("postgres_database is a name: write a connection string as postgres_dsn")
     if given.partition("://")[2].partition("/")[0].count("@") > 1:

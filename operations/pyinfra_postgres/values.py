@@ -18,6 +18,7 @@ from attrs import field, frozen
 from psycopg.types.json import Jsonb
 from pyinfra.api import HiddenValue
 
+from . import given
 from .errors import DeclarationError
 from .names import literal, quoted
 from .parse import Reference, closed, expression, expression_references, tree
@@ -72,8 +73,7 @@ def check(what: str, value: Any) -> None:
         return
     if not isinstance(plain, (*_SCALARS, list, tuple, dict)):
         raise DeclarationError(f"{what}: a value of type {type(plain).__name__} has no SQL form")
-    if isinstance(plain, str) and "\x00" in plain:
-        raise DeclarationError(f"{what}: PostgreSQL stores no null bytes in text")
+    _check_texts(what, plain)
     if isinstance(plain, list | tuple | dict):
         try:
             written(value, "jsonb")
@@ -81,6 +81,25 @@ def check(what: str, value: Any) -> None:
             # An array may hold what JSON doesn't, dates for one.
             if isinstance(plain, dict) or not _is_written(value):
                 raise DeclarationError(f"{what}: {error}") from None
+
+
+def _check_texts(what: str, value: Any) -> None:
+    """Raise DeclarationError where a nested value has a text that PostgreSQL can't store."""
+    try:
+        for part in _texts(unmasked(value)):
+            given.text(what, part)
+    except RecursionError:
+        raise DeclarationError(f"{what}: the value is nested too deeply") from None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 def _is_written(value: Any) -> bool:
@@ -133,13 +152,21 @@ def _literal(value: Any, type_: str | None) -> str:
     if isinstance(value, SQL):
         return f"({closed(value.expression)})"
     if type_ in {"json", "jsonb"} and isinstance(value, (*_JSON_SCALARS, list, tuple, dict)):
-        text = str(value) if isinstance(value, Decimal) else json.dumps(value)
-        return literal(text)
+        return literal(_json(value))
     if isinstance(value, dict):
         return literal(Jsonb(value))
     if isinstance(value, list | tuple):
         return literal(_nested(value))
     return literal(value)
+
+
+def _json(value: Any) -> str:
+    # JSON has no number that is infinite or none.
+    if not isinstance(value, Decimal):
+        return json.dumps(value, allow_nan=False)
+    if not value.is_finite():
+        raise ValueError(f"{value} is no number of JSON")
+    return str(value)
 
 
 def _nested(value: Any) -> Any:
@@ -183,6 +210,13 @@ def shown(values: Mapping[str, Any], columns: Iterable[str]) -> str:
     return ", ".join(f"{quoted(column)}={_shown(values.get(column))}" for column in columns)
 
 
+def _shown_json(value: Any) -> str:
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return given.shown(value)  # It has keys, or a depth, that JSON has not.
+
+
 def _shown(value: Any) -> str:
     match value:
         case None:
@@ -194,7 +228,7 @@ def _shown(value: Any) -> str:
         case bytes():
             text = f"\\x{value.hex()}"
         case dict() | list() | tuple():
-            text = json.dumps(value, default=str, ensure_ascii=False)
+            text = _shown_json(value)
         case _:
             text = str(value)
     text = " ".join(text.split())

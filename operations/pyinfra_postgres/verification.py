@@ -29,6 +29,7 @@ from pyinfra.api.state import State
 from typing_extensions import Unpack
 
 from . import catalog as catalogs
+from . import given
 from .answer import Answer, read, withheld
 from .arguments import Arguments
 from .converge import Fail
@@ -71,20 +72,28 @@ class Check:
         cls, title: str, query: str, rows: Sequence[Sequence[Any]], setup: Sequence[str]
     ) -> Check:
         """The check. Raises DeclarationError where it could not run on any server."""
-        is_hidden = any(isinstance(value, HiddenValue) for row in rows for value in row)
-        query, setup = sql_text(query), list(map(sql_text, setup))
+        given.filled("check", title)
+        what = f"check {title!r}: "
+        query = given.text(f"{what}the query", sql_text(query))
         tree = statement(query)
         if not set(tree) <= _WITH_ROWS or "intoClause" in tree.get("SelectStmt", {}):
             raise DeclarationError(f"check {title!r}: the query must return rows")
-        for text in setup:
+        before = [
+            given.text(f"{what}a statement of the setup", sql_text(text))
+            for text in given.several(f"{what}setup", setup, (str, HiddenValue))
+        ]
+        for text in before:
             if "TransactionStmt" in statement(text):
                 raise DeclarationError(f"check {title!r}: the setup is in a transaction already")
+        expected = given.several(f"{what}rows", rows, ())
+        values = [_row(what, row) for row in expected]
+        is_hidden = any(isinstance(value, HiddenValue) for row in expected for value in row)
         return cls(
             title,
             split_statements(query)[0],
-            [tuple(map(_plain, row)) for row in rows],
-            tuple(split_statements(text)[0] for text in setup),
-            is_hidden or holds((query, setup)),
+            values,
+            tuple(split_statements(text)[0] for text in before),
+            is_hidden or holds((query, before)),
         )
 
     def script(self) -> list[str]:
@@ -216,7 +225,8 @@ def verification(report: str | None = None) -> Iterator[None]:
     session = Session.current()
     if session.host in _open:
         raise DeclarationError("a verification inside a verification: leave the inner one out")
-    section = Section(session.host.name, Path(report).absolute() if report else None)
+    path = None if report is None else Path(given.filled("report", str(report))).absolute()
+    section = Section(session.host.name, path)
     _open[session.host] = section
     try:
         yield
@@ -378,16 +388,28 @@ def _after_members(found: Sequence[Any], position: int) -> int:
         position += 1
 
 
+def _row(what: str, row: object) -> tuple[Any, ...]:
+    """An expected row as JSON has it."""
+    if not isinstance(row, list | tuple):
+        raise given.refused(f"{what}a row", "a tuple of its values", row)
+    try:
+        return tuple(map(_plain, row))
+    except RecursionError:
+        raise DeclarationError(f"{what}a value is nested too deeply") from None
+
+
 def _plain(value: Any) -> Any:
     """An expected value as JSON has it."""
     value = unmasked(value)
     match value:
-        case None | bool() | int() | Decimal() | str() | datetime() | date():
+        case None | bool() | int() | str() | datetime() | date():
             return value
-        case float():
+        case float() | Decimal():
+            number = Decimal(str(value))
+            if number.is_nan():
+                return "NaN"
             # What JSON has no number for is text there.
-            special = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
-            return special.get(str(value)) or Decimal(str(value))
+            return number if number.is_finite() else str(number)
         case UUID():
             return str(value)
         case bytes():

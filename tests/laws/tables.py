@@ -323,7 +323,7 @@ def _policy(at: At) -> None:
         {"using": text}, {"using": text, "check": "true"}, {"command": "SELECT", "using": text},
         {"command": "INSERT", "check": text}, {"permissive": False, "using": text},
     ))  # fmt: skip
-    roles = at.draw(either((), (quoted(ROLES[0]),), tuple(map(quoted, ROLES))))
+    roles = at.draw(either("PUBLIC", (quoted(ROLES[0]),), tuple(map(quoted, ROLES))))
     name, former = at.named("policy")
     at.add("policy", name, at.drawn.name, roles=roles, **options, **former)
 

@@ -118,7 +118,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
                        where=st.none() | expressions, unique=switches, comment=comments),
     "function": functions,
     "trigger": triggers,
-    "policy": st.builds(Policy, names, qualified, roles=st.lists(names, max_size=2),
+    "policy": st.builds(Policy, names, qualified, roles=st.lists(names, min_size=1, max_size=2),
                         using=st.none() | expressions, check=st.none() | expressions,
                         permissive=switches, comment=comments),
     "grant": grants,

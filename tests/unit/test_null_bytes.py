@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pyinfra_postgres.errors import DeclarationError
@@ -12,13 +14,13 @@ from pyinfra_postgres.parse import expression, split_statements
 
 
 @pytest.mark.parametrize(
-    "one",
-    [Schema("s", comment="a\0b"), Enum("e", ["a", "b\0"])],
+    "declared",
+    [lambda: Schema("s", comment="a\0b"), lambda: Enum("e", ["a", "b\0"])],
     ids=["a comment", "a label"],
 )
-def test_no_statement_has_one(one: Object) -> None:
+def test_no_statement_has_one(declared: Callable[[], Object]) -> None:
     with pytest.raises(DeclarationError, match="NUL"):
-        list(one.diff(None, one))
+        list(declared().diff(None, declared()))
 
 
 def test_no_sql_has_one() -> None:

@@ -12,15 +12,26 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from .. import given
 from ..errors import DeclarationError
-from ..kind import Same, aligned_type, check_plain, comment, either
-from ..names import Exact, Name, identifier, literal, optional_identifier, quoted, split
+from ..kind import Same, aligned_type, comment, either
+from ..names import (
+    Exact,
+    Name,
+    check_length,
+    identifier,
+    literal,
+    optional_identifier,
+    quoted,
+    split,
+)
 from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
     closed,
     declared_references,
     default_expression,
+    dotted_name,
     is_serial,
     optional_expression,
     tree,
@@ -29,6 +40,7 @@ from ..parse import (
 )
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Statement, together
+from .clauses import target
 from .constraints import validated
 
 
@@ -36,14 +48,25 @@ def _collation(text: str | Name | None) -> Name | None:
     if text is None or isinstance(text, Name):
         return text
     # Collations are called C, en_US or de-x-icu: without quotes they are taken as they are.
-    parts = split(text) if set(text) & set('."') else [text]
-    return Name(parts[0], parts[1]) if len(parts) > 1 else Name("pg_catalog", parts[0])
+    if not set(given.text("collation", text)) & set('."'):
+        check_length(text)
+        return Name("pg_catalog", text)
+    parts = split(text)
+    return dotted_name(parts) if len(parts) > 1 else Name("pg_catalog", parts[0])
 
 
 def _identity(text: str | None) -> str | None:
-    if text is None or text in {"ALWAYS", "BY DEFAULT"}:
-        return text
-    raise DeclarationError(f"identity is ALWAYS or BY DEFAULT, not {text!r}")
+    return None if text is None else given.word("identity", text, ("ALWAYS", "BY DEFAULT"))
+
+
+def _references(text: str | None) -> str | None:
+    if text is not None:
+        target(text)
+    return text
+
+
+def _statistics(value: int | None) -> int | None:
+    return None if value is None else given.number("statistics", value, -1, 10000)
 
 
 _ALWAYS = ("type", "default", "nullable", "identity", "generated", "virtual", "serial")
@@ -52,6 +75,8 @@ _always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from"
 _stored = attrgetter(*_ALWAYS, *_OPTIONAL)
 _NOTHING = (None,) * (len(_OPTIONAL) + 1)
 _BARE: dict[str, Any] = {"primary_key": False, "unique": False, "references": None}
+_TOLD = ("unvalidated", "serial")
+"""What only a catalog tells."""
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -60,15 +85,11 @@ _COMPRESSIONS = ("default", "pglz", "lz4")
 
 
 def _storage(text: str | None) -> str | None:
-    if text is None or text.upper() in _STORAGES:
-        return text and text.upper()
-    raise DeclarationError(f"storage is one of {', '.join(_STORAGES)}, not {text!r}")
+    return None if text is None else given.word("storage", text, _STORAGES)
 
 
 def _compression(text: str | None) -> str | None:
-    if text is None or text.lower() in _COMPRESSIONS:
-        return text and text.lower()
-    raise DeclarationError(f"compression is one of {', '.join(_COMPRESSIONS)}, not {text!r}")
+    return None if text is None else given.word("compression", text, _COMPRESSIONS)
 
 
 @frozen
@@ -102,11 +123,11 @@ class Column:
     using: str | None = field(default=None, converter=optional_expression, eq=False, kw_only=True)
     storage: str | None = field(default=None, converter=_storage, kw_only=True)
     compression: str | None = field(default=None, converter=_compression, kw_only=True)
-    statistics: int | None = field(default=None, kw_only=True)
+    statistics: int | None = field(default=None, converter=_statistics, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     primary_key: bool = field(default=False, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
-    references: str | None = field(default=None, kw_only=True)
+    references: str | None = field(default=None, converter=_references, kw_only=True)
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
@@ -123,12 +144,13 @@ class Column:
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.type, Exact):
+            given.check_plain(f"column {self.name}", self)
+            given.check_untold(f"column {self.name}", self, _TOLD)
         if not self.present:
             return
         if not self.type:
             raise DeclarationError(f"column {self.name} needs a type")
-        if not isinstance(self.type, Exact):
-            check_plain(f"column {self.name}", self)
         base = None if isinstance(self.type, Exact) else is_serial(self.type)
         if base:
             object.__setattr__(self, "serial", True)
@@ -136,8 +158,8 @@ class Column:
         object.__setattr__(self, "type", Exact(base) if base else type_name(self.type))
         kinds = (self.default, self.identity, self.generated, self.serial or None)
         if kinds.count(None) < len(kinds) - 1:
-            given = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
-            raise DeclarationError(f"column {self.name} has {' and '.join(given)}: choose one")
+            several = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
+            raise DeclarationError(f"column {self.name} has {' and '.join(several)}: choose one")
         if self.identity:
             object.__setattr__(self, "nullable", False)
         if self.virtual and self.generated is None:

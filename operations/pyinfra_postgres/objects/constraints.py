@@ -6,31 +6,39 @@ https://www.postgresql.org/docs/current/ddl-constraints.html
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from functools import cache, lru_cache
+from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from attrs import field, fields, frozen
 
 from ..errors import DeclarationError
+from ..given import check_plain, refused
 from ..kind import Same
-from ..names import Exact, Name, identifiers, listed, literal, optional_identifier, quoted
+from ..names import (
+    Exact,
+    Name,
+    identifier,
+    identifiers,
+    listed,
+    literal,
+    optional_identifier,
+    quoted,
+)
 from ..parse import (
     Reference,
     closed,
     declared_references,
     expression,
     optional_expression,
-    statement,
 )
 from ..plan import Hazard, Lock, Mode, Stage, Statement
+from .clauses import Target, delete_action, operator, target, update_action
 from .elements import Element, aligned_element, condition_template
 
 if TYPE_CHECKING:
     from .foreign_keys import Dependent
     from .indexes import Index
-
-_ACTIONS = ("NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT")
 
 
 @cache
@@ -131,6 +139,7 @@ class Constraint:
             )
         if self.renamed_from and not self.name:
             raise DeclarationError(f"renamed_from={self.renamed_from!r} is for one with a name")
+        check_plain("a constraint" if self.name is None else f"constraint {self.name}", self)
 
     def evolved(self, **changes: Any) -> Self:
         """A copy with other values."""
@@ -201,7 +210,7 @@ class PrimaryKey(Constraint):
         self.__attrs_init__(
             columns=_given(columns),
             include=include,
-            deferrable=deferrable or initially_deferred,
+            deferrable=initially_deferred or deferrable,
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
@@ -244,7 +253,7 @@ class Unique(Constraint):
             columns=_given(columns),
             nulls_not_distinct=nulls_not_distinct,
             include=include,
-            deferrable=deferrable or initially_deferred,
+            deferrable=initially_deferred or deferrable,
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
@@ -261,13 +270,6 @@ class Unique(Constraint):
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
         beside = f"{include}{self.fittings}{self.timing}"
         return f"UNIQUE{nulls} ({listed(self.columns)}{self._overlaps}){beside}"
-
-
-class Target(NamedTuple):
-    """What a foreign key refers to."""
-
-    table: Name
-    columns: tuple[Exact, ...]
 
 
 @frozen(init=False)
@@ -301,18 +303,18 @@ class ForeignKey(Constraint):
         initially_deferred: bool = False,
         present: bool = True,
     ) -> None:
-        table, foreign_columns = _target(references)
+        table, foreign_columns = target(references)
         own = identifiers(_given(columns))
-        action, set_columns = _split_action(on_delete)
+        action, set_columns = delete_action(on_delete)
         self.__attrs_init__(
             columns=own,
             table=table,
             foreign_columns=foreign_columns,
-            on_delete=_action("on_delete", action),
+            on_delete=action,
             on_delete_columns=() if set_columns == set(own) else tuple(sorted(set_columns)),
-            on_update=_action("on_update", on_update),
+            on_update=update_action(on_update),
             match_full=match_full,
-            deferrable=deferrable or initially_deferred,
+            deferrable=initially_deferred or deferrable,
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
@@ -385,32 +387,17 @@ class Check(Constraint):
 
 def _exclusion(pair: tuple[str | Element, str]) -> tuple[Element, str]:
     if not isinstance(pair, tuple) or len(pair) != 2:
-        raise DeclarationError(f"an element of Exclude is (column, operator), not {pair!r}")
-    return Element.parse(pair[0]), _operator(pair[1])
+        raise refused("an element of Exclude", "(column, operator)", pair)
+    return Element.parse(pair[0]), operator(pair[1])
 
 
 def _exclusions(
     elements: Iterable[tuple[str | Element, str]],
 ) -> tuple[tuple[Element, str], ...]:
-    return tuple(map(_exclusion, elements))
-
-
-def _operator(text: str) -> str:
-    """An operator as PostgreSQL prints it: by its name where it is its own or in `public`."""
-    try:
-        node = statement(f"ALTER TABLE t ADD EXCLUDE (c WITH {text})")["AlterTableStmt"]
-        exclusions = node["cmds"][0]["AlterTableCmd"]["def"]["Constraint"]["exclusions"]
-        operator = exclusions[0]["List"]["items"][1]["List"]["items"]
-        names = [part["String"]["sval"] for part in operator]
-    except (DeclarationError, KeyError, IndexError):
-        raise DeclarationError(f"{text!r} is no operator") from None
-    if len(names) == 1 or names[0] in {"pg_catalog", "public"}:
-        return str(names[-1])
-    return f"OPERATOR({quoted(names[0])}.{names[1]})"
-
-
-def _lower(text: str) -> str:
-    return text.lower()
+    found = tuple(map(_exclusion, elements))
+    if not found:
+        raise DeclarationError("pg.Exclude needs at least one (column, operator)")
+    return found
 
 
 @frozen(init=False)
@@ -421,7 +408,7 @@ class Exclude(Constraint):
     """
 
     elements: tuple[tuple[Element, str], ...] = field(converter=_exclusions)
-    using: str = field(default="gist", converter=_lower)
+    using: str = field(default="gist", converter=identifier)
     where: str | None = field(default=None, converter=optional_expression)
     deferrable: bool = False
     initially_deferred: bool = False
@@ -441,7 +428,7 @@ class Exclude(Constraint):
             elements=elements,
             using=using,
             where=where,
-            deferrable=deferrable or initially_deferred,
+            deferrable=initially_deferred or deferrable,
             initially_deferred=initially_deferred,
             name=name,
             renamed_from=renamed_from,
@@ -452,7 +439,7 @@ class Exclude(Constraint):
         elements = ", ".join(f"{element} WITH {operator}" for element, operator in self.elements)
         where = "" if self.where is None else f" WHERE ({closed(self.where)})"
         timing = _timing(self.deferrable, self.initially_deferred)
-        return f"EXCLUDE USING {self.using} ({elements}){self.fittings}{where}{timing}"
+        return f"EXCLUDE USING {quoted(self.using)} ({elements}){self.fittings}{where}{timing}"
 
     @property
     def fragments(self) -> tuple[str | None, ...]:
@@ -485,43 +472,6 @@ def _given(columns: tuple[str, ...]) -> tuple[str, ...]:
     if not columns:
         raise DeclarationError("a key needs at least one column")
     return columns
-
-
-def _action(argument: str, action: str) -> str:
-    known = action.upper()
-    if known not in _ACTIONS:
-        raise DeclarationError(f"{argument} is one of {', '.join(_ACTIONS)}, not {action!r}")
-    return known
-
-
-def _split_action(action: str) -> tuple[str, frozenset[Exact]]:
-    """What ON DELETE does, and the columns that it names."""
-    what, opening, rest = action.partition("(")
-    names = _target(f"t ({rest}").columns if opening else ()
-    if names and what.upper().split() not in (["SET", "NULL"], ["SET", "DEFAULT"]):
-        raise DeclarationError(f"only SET NULL and SET DEFAULT name columns, not {action!r}")
-    return what.strip(), frozenset(names)
-
-
-def _target(references: str | Target) -> Target:
-    """The table and columns of `schema.table(column, ...)`."""
-    return references if isinstance(references, Target) else _parsed_target(str(references))
-
-
-@lru_cache(maxsize=4096)
-def _parsed_target(references: str) -> Target:
-    sql = f"CREATE TABLE t (c int REFERENCES {references})"
-    try:
-        element = statement(sql)["CreateStmt"]["tableElts"][0]["ColumnDef"]
-        (constraint,) = element["constraints"]
-        target = constraint["Constraint"]
-        table = target["pktable"]
-    except (DeclarationError, KeyError, ValueError):
-        raise DeclarationError(
-            f"references is a table with columns, like organization(id), not {references!r}"
-        ) from None
-    columns = tuple(Exact(part["String"]["sval"]) for part in target.get("pk_attrs", ()))
-    return Target(Name(table.get("schemaname", "public"), table["relname"]), columns)
 
 
 _OWED = "(put back, still to be validated)"

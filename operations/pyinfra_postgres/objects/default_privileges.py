@@ -12,6 +12,7 @@ from attrs import field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..acl import DEFAULTS, Acl
 from ..arguments import Arguments
 from ..catalog import Catalog
@@ -28,8 +29,8 @@ from .grants import (
     check_privileges,
     platform_of_grantee,
     privileges_of,
-    texts,
 )
+from .privileges import grantees, privilege_list
 
 _KINDS = {
     "TABLES": "TABLE",
@@ -42,10 +43,14 @@ _KINDS = {
 
 
 def _kind(text: str) -> str:
-    word = text.upper()
-    if word not in _KINDS:
-        raise DeclarationError(f"on is one of {', '.join(_KINDS)}, not {text!r}")
+    word = given.word("on", text, _KINDS)
     return "FUNCTIONS" if word == "ROUTINES" else word
+
+
+def _schemas(names: str | Iterable[str] | None) -> tuple[Exact, ...]:
+    if names is None:
+        return ()
+    return identifiers(given.some("in_schema", names, "name a schema, or leave it out for all"))
 
 
 @frozen
@@ -108,10 +113,10 @@ class DefaultPrivileges(Object):
     kind: ClassVar[str] = "default_privileges"
     locks_nothing: ClassVar[bool] = True
 
-    privileges: tuple[str, ...] = field(converter=texts)
+    privileges: tuple[str, ...] = field(converter=privilege_list)
     on: str = field(converter=_kind)
-    to: tuple[Exact, ...] = field(converter=identifiers)
-    in_schema: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
+    to: tuple[Exact, ...] = field(converter=grantees)
+    in_schema: tuple[Exact, ...] = field(default=None, converter=_schemas, kw_only=True)
     for_role: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     grant_option: bool = field(default=False, kw_only=True)
     exact: bool = field(default=False, kw_only=True)
@@ -189,7 +194,7 @@ def default_privileges(
     *,
     on: str,
     to: str | Iterable[str],
-    in_schema: str | Iterable[str] = (),
+    in_schema: str | Iterable[str] | None = None,
     for_role: str | None = None,
     grant_option: bool = False,
     exact: bool = False,

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from .. import renames
+from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
@@ -67,18 +67,18 @@ _Checks = str | Constraint | Iterable[str | Constraint]
 
 
 def _checks(checks: _Checks) -> tuple[Check, ...]:
-    return tuple(map(_check, [checks] if isinstance(checks, str | Constraint) else checks))
+    return tuple(map(_check, given.several("checks", checks, (str, Constraint))))
 
 
-def _check(given: str | Constraint) -> Check:
-    match given:
+def _check(one: str | Constraint) -> Check:
+    match one:
         case Check():
-            return given
+            return one
         case Constraint(present=False):
-            return Check("true", name=given.name, present=False)
+            return Check("true", name=one.name, present=False)
         case str():
-            return Check(given)
-    raise DeclarationError(f"a domain has checks, and no {given.written()}")
+            return Check(one)
+    raise given.refused("a check of a domain", "a condition, or pg.Check(...)", one)
 
 
 @frozen

@@ -9,9 +9,19 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..errors import DeclarationError
+from ..fragments import Rule
+from ..given import refused, shown
 from ..kind import Same
 from ..names import Exact, Name, literal, quoted
-from ..parse import Node, closing, items, sliced, statement, tokens, tree
+from ..parse import Node, closing, items, sliced, tokens, tree
+
+_ELEMENT = Rule(
+    "index column",
+    "CREATE INDEX ON t ({})",
+    "c",
+    "indexParams",
+    "it as in SQL, like updated_at DESC or lower(email)",
+)
 
 
 class Element(NamedTuple):
@@ -38,7 +48,7 @@ class Element(NamedTuple):
         if isinstance(text, Element):
             return text
         if not isinstance(text, str):
-            raise DeclarationError(f"an index column is SQL in quotes, not {text!r}")
+            raise refused("an index column", "SQL in quotes", text)
         return _parsed(text)
 
     @property
@@ -145,6 +155,22 @@ def aligned_element(declared: Element, current: Element, same: Same, table: Name
     return declared._replace(**changes)
 
 
+_PARTITION_KEY = Rule(
+    "partition key",
+    "CREATE TABLE t (c int) PARTITION BY {}",
+    "LIST (c)",
+    "partspec",
+    "it as in SQL, like RANGE (created_at)",
+)
+
+
+def partitioning(text: str | None) -> str | None:
+    """Check what PARTITION BY says, if it does."""
+    if text is not None and not isinstance(text, Exact):
+        _PARTITION_KEY.read(text)
+    return text
+
+
 def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
     """The strategy and the columns of a partition key like `RANGE (lower(name), id)`."""
     found = tokens(text)
@@ -165,15 +191,10 @@ def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Eleme
 
 
 def _element(text: str) -> Node:
-    try:
-        found = statement(f"CREATE INDEX ON t (\n{text}\n)")["IndexStmt"]
-        (element,) = found["indexParams"]
-    except (DeclarationError, KeyError, ValueError):
-        raise DeclarationError(f"{text!r} is no index column: write it as in SQL") from None
-    if set(found) - {"relation", "accessMethod", "indexParams"}:
-        raise DeclarationError(f"{text!r} is more than an index column")
-    node: Node = element["IndexElem"]
-    return node
+    elements = _ELEMENT.read(text)["IndexStmt"]["indexParams"]
+    if len(elements) > 1:
+        raise DeclarationError(f"{shown(text)} is more than an index column: give each by itself")
+    return elements[0]["IndexElem"]  # type: ignore[no-any-return]
 
 
 def _as_column(node: Node) -> Node:
@@ -194,7 +215,9 @@ def _expression_text(text: str) -> str:
     It is a call of a function or in parentheses, so it ends with a parenthesis.
     """
     found = tokens(text)
-    opening = next(place for place, token in enumerate(found) if token.text == "(")
+    opening = next((place for place, token in enumerate(found) if token.text == "("), None)
+    if opening is None:
+        raise DeclarationError(f"{shown(text)} is an expression: put it in parentheses")
     end = found[closing(found, opening)].end
     inner = text[:end].strip()
     return inner[1:-1].strip() if opening == 0 else inner

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from .. import renames
+from .. import given, renames
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
@@ -50,18 +50,18 @@ from .enum_rebuild import Rebuild
 
 
 def _labels(labels: Iterable[str]) -> tuple[str, ...]:
-    found = (labels,) if isinstance(labels, str) else tuple(labels)
+    found = given.several("labels", labels)
     for label in found:
-        if not label or len(label.encode()) > MAX_BYTES:
-            raise DeclarationError(f"the label {label!r} must have 1 to {MAX_BYTES} bytes")
+        if not given.text("a label", label) or len(label.encode()) > MAX_BYTES:
+            raise given.refused("a label", f"1 to {MAX_BYTES} bytes long", label)
     if len(set(found)) < len(found):
         twice = next(label for label in found if found.count(label) > 1)
         raise DeclarationError(f"the label {twice!r} is declared twice")
     return found
 
 
-def _replaced(given: Mapping[str, str] | None) -> dict[str, str]:
-    return dict(given or {})
+def _replaced(labels: Mapping[str, str] | None) -> dict[str, str]:
+    return {old: given.text("a label", new) for old, new in given.pairs("labels", labels).items()}
 
 
 @frozen
@@ -81,7 +81,7 @@ class Enum(Object):
     """How it is made anew, where labels are removed or reordered."""
 
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    renamed: Mapping[str, str] = field(factory=dict, eq=False, kw_only=True)
+    renamed: dict[str, str] = field(default=None, converter=_replaced, eq=False, kw_only=True)
     """The labels that had other names: the former name, and the label."""
 
     def __attrs_post_init__(self) -> None:
@@ -95,6 +95,10 @@ class Enum(Object):
                 raise DeclarationError(
                     f"renamed has a former label, and the one that it is now: not {old!r}: {new!r}"
                 )
+
+    def validate(self, present: bool) -> None:
+        if present and self.exact and not self.labels:
+            raise DeclarationError(f"{self.title}: exact= needs its labels: without, all would go")
 
     @property
     def address(self) -> str:
@@ -294,7 +298,7 @@ def enum(
         labels,
         exact=exact,
         replaced=replaced,
-        renamed=renamed or {},
+        renamed=renamed,
         owner=owner,
         comment=comment,
         renamed_from=renamed_from,

@@ -12,17 +12,28 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, comment, either
-from ..names import Exact, Name, literal, optional_identifier, quoted
+from ..names import Exact, Name, check_length, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
 from ..paths import SearchPath
 from ..plan import Statement
 from ..platforms import installer_of
 from ..rights import Need, create_on_database
+
+
+def _name(text: str) -> Exact:
+    # Extensions have names like uuid-ossp, which SQL would need in quotes: it is taken as it is.
+    check_length(given.text("the name of an extension", text))
+    return Exact(text)
+
+
+def _version(text: str | None) -> str | None:
+    return None if text is None else given.filled("version", text)
 
 
 @frozen
@@ -31,10 +42,9 @@ class Extension(Object):
 
     kind: ClassVar[str] = "extension"
 
-    # Extensions have names like uuid-ossp, which SQL would need in quotes: it is taken as it is.
-    name: Exact = field(converter=Exact)
+    name: Exact = field(converter=_name)
     schema: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
-    version: str | None = field(default=None, kw_only=True)
+    version: str | None = field(default=None, converter=_version, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
 
     def key(self) -> Key:

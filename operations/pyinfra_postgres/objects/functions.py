@@ -6,19 +6,21 @@ https://www.postgresql.org/docs/current/sql-createfunction.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_function
 from ..errors import DeclarationError
+from ..fragments import Rule
 from ..hidden import taken
 from ..kind import (
     Ask,
@@ -37,7 +39,6 @@ from ..names import (
     Exact,
     Name,
     identifier,
-    literal,
     optional_identifier,
     optional_name,
     parse_name,
@@ -47,7 +48,6 @@ from ..parse import (
     Node,
     Reference,
     references,
-    statement,
     statements,
     tokens,
     type_references,
@@ -55,6 +55,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Statement
 from . import search_paths
+from .settings import names_in, parse_settings, same_settings, setting_sql
 from .signatures import (
     Argument,
     identity,
@@ -68,26 +69,31 @@ _VOLATILITIES = ("VOLATILE", "STABLE", "IMMUTABLE")
 _PARALLELS = ("UNSAFE", "RESTRICTED", "SAFE")
 
 
-def _one_of(choices: tuple[str, ...], text: str) -> str:
-    if text.upper() not in choices:
-        raise DeclarationError(f"{text!r} is not one of {', '.join(choices)}")
-    return text.upper()
+_ESTIMATES = (1e-30, 1e30)
+"""The lowest and the highest cost and number of rows: PostgreSQL keeps them in four bytes."""
+_SQL_BODY = Rule(
+    "body",
+    "CREATE FUNCTION f() RETURNS void LANGUAGE sql {}",
+    "RETURN 1",
+    "sql_body",
+    "it as in SQL, like RETURN a + b or BEGIN ATOMIC ... END",
+)
 
 
 def _volatility(text: str) -> str:
-    return _one_of(_VOLATILITIES, text)
+    return given.word("volatility", text, _VOLATILITIES)
 
 
 def _parallel(text: str) -> str:
-    return _one_of(_PARALLELS, text)
+    return given.word("parallel", text, _PARALLELS)
 
 
-def _lower(text: str) -> str:
-    return text.lower()
+def _cost(value: float | None) -> float | None:
+    return None if value is None else given.real("cost", value, *_ESTIMATES)
 
 
-def _settings(settings: Mapping[str, object] | None) -> dict[str, str]:
-    return {name.lower(): str(value) for name, value in sorted((settings or {}).items())}
+def _rows(value: float | None) -> float | None:
+    return None if value is None else given.real("rows", value, *_ESTIMATES)
 
 
 @frozen
@@ -101,16 +107,16 @@ class Function(Object):
     name: Name = field(converter=parse_name)
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
     returns: str | None = field(default=None, converter=return_type, kw_only=True)
-    language: str = field(default="sql", converter=_lower, kw_only=True)
+    language: str = field(default="sql", converter=identifier, kw_only=True)
     body: str | None = field(default=None, converter=taken, kw_only=True)
     volatility: str = field(default="VOLATILE", converter=_volatility, kw_only=True)
     parallel: str = field(default="UNSAFE", converter=_parallel, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
     security_definer: bool = field(default=False, kw_only=True)
     leakproof: bool = field(default=False, kw_only=True)
-    cost: float | None = field(default=None, kw_only=True)
-    rows: float | None = field(default=None, kw_only=True)
-    settings: dict[str, str] = field(default=None, converter=_settings, kw_only=True)
+    cost: float | None = field(default=None, converter=_cost, kw_only=True)
+    rows: float | None = field(default=None, converter=_rows, kw_only=True)
+    settings: dict[str, str] = field(default=None, converter=parse_settings, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
@@ -172,6 +178,10 @@ class Function(Object):
     def brief(self) -> str:
         return ", ".join(line for line in self.lines() if not line.startswith("|"))
 
+    def validate(self, present: bool) -> None:
+        if self.has_sql_body:
+            self._parsed_body()
+
     def requires(self) -> Iterator[Reference]:
         yield from schema_of(self.name)
         yield from owner_references(self.owner)
@@ -189,7 +199,7 @@ class Function(Object):
 
     def _parsed_body(self) -> tuple[Node, ...]:
         if self.has_sql_body:
-            return (statement(f"CREATE FUNCTION f() RETURNS void LANGUAGE sql {self.body}"),)
+            return (_SQL_BODY.read(self.body),)
         return statements(self.body or "")
 
     def provides(self) -> Iterator[Reference]:
@@ -201,7 +211,8 @@ class Function(Object):
         if one and one.security_definer:
             path = one.settings.get("search_path")
             owner = self.owner or (current and current.owner) or catalog.role
-            yield from search_paths.openings(None if path is None else _path(path), owner, catalog)
+            names = None if path is None else names_in(path)
+            yield from search_paths.openings(names, owner, catalog)
 
     def completed(self, catalog: Catalog, same: Same) -> Self:
         if self.body is None:
@@ -223,7 +234,7 @@ class Function(Object):
                 for one, other in zip(arguments, current.arguments, strict=True)
             )
         settings = self.settings
-        if _normal(settings) == _normal(current.settings):
+        if same_settings(settings, current.settings):
             settings = current.settings
         return evolve(
             self,
@@ -305,6 +316,7 @@ class Procedure(Function):
     acl: ClassVar[str] = "PROCEDURE"
 
     def __attrs_post_init__(self) -> None:
+        given.check_plain(self.title, self)
         own = ("returns", "volatility", "parallel", "strict", "leakproof", "cost", "rows")
         for name in own:
             if getattr(self, name) != fields_dict(Function)[name].default:
@@ -338,7 +350,7 @@ def _created(declared: Function) -> Statement:
     parts.append(f"LANGUAGE {quoted(declared.language)}{volatility}")
     parts += _attributes(declared)
     for name, value in declared.settings.items():
-        parts.append(f"SET {_setting_name(name)} TO {_setting(name, value)}")
+        parts.append(setting_sql(name, value))
     if declared.has_sql_body:
         body = declared.body or ""
         # A comment at the end would swallow the semicolon that follows.
@@ -373,29 +385,6 @@ def _tag(body: str) -> str:
     return tag
 
 
-def _setting_name(name: str) -> str:
-    return ".".join(quoted(identifier(part)) for part in name.split("."))
-
-
-def _setting(name: str, value: str) -> str:
-    """A setting's value; a search path is a list of names, and may be empty."""
-    if name != "search_path":
-        return literal(value)
-    return ", ".join(literal(part) for part in _path(value)) or "''"
-
-
-def _path(value: str) -> list[str]:
-    parts = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', value)
-    return [quoted_.replace('""', '"') if quoted_ else plain for quoted_, plain in parts]
-
-
-def _normal(settings: dict[str, str]) -> dict[str, Any]:
-    return {
-        name: [part for part in _path(value) if part] if name == "search_path" else value
-        for name, value in settings.items()
-    }
-
-
 QUERIES = {
     "functions": f"""
         SELECT json_build_array(p.nspname, p.proname, pg_get_function_arguments(p.oid),
@@ -423,13 +412,13 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
     for row in sections["functions"] or ():
         (
             schema, name, arguments, returns, language, body, volatility, parallel, strict,
-            definer, leakproof, settings, owner_id, acl, remark, kind, sql_body, cost, rows, *kept,
+            definer, leakproof, stored, owner_id, acl, remark, kind, sql_body, cost, rows, *kept,
         ) = row  # fmt: skip
         common: dict[str, Any] = {
             "language": language,
             "body": Exact(sql_body) if sql_body else body,
             "security_definer": definer,
-            "settings": dict(one.split("=", 1) for one in settings or ()),
+            "settings": _stored_settings(stored),
             "owner": catalog.roles[owner_id],
             "comment": remark,
             "kept": tuple(filter(None, kept)),
@@ -453,6 +442,11 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.acls[found.acl, schema, name, identity(found.arguments)] = Acl.read(
             found.acl, catalog.roles[owner_id], acl, catalog.version
         )
+
+
+def _stored_settings(texts: Iterable[str] | None) -> dict[str, str]:
+    pairs = (one.partition("=") for one in texts or ())
+    return {name: Exact(value) for name, _, value in pairs}
 
 
 def _estimates(cost: float | None, rows: float | None, language: str) -> dict[str, Any]:
@@ -508,7 +502,8 @@ def function(
       in `settings`, end with pg_temp, and have no schema in which others may create anything
     + leakproof: whether it tells nothing about its arguments
     + cost, rows: what the planner is told; what is not given is left as it is
-    + settings: parameters that are set while it runs
+    + settings: parameters that are set while it runs; a search path is text as SET takes it, like
+      "app, pg_temp", or a list of names
     + kind: function or procedure
     + owner: its owner
     + comment: its comment, "" for none
@@ -529,9 +524,7 @@ def function(
             settings={"search_path": "pg_catalog, pg_temp"},
         )
     """
-    if kind not in _KINDS:
-        raise DeclarationError(f"kind is function or procedure, not {kind!r}")
-    declaration = _KINDS[kind](
+    declaration = _KINDS[given.word("kind", kind, _KINDS)](
         function,
         arguments,
         returns=returns,

@@ -20,11 +20,21 @@ from ..catalog import SYSTEM, Catalog, Declared
 from ..converge import converge, declared
 from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Same
-from ..names import Exact, Name, identifiers, listed, literal, quoted, role_sql
-from ..parse import Node, Reference, bare_type, role_references, schema_reference, statement
+from ..names import Exact, Name, listed, literal, quoted, role_sql
+from ..parse import (
+    Node,
+    Reference,
+    bare_type,
+    dotted_name,
+    relation_name,
+    role_references,
+    schema_reference,
+    statement,
+)
 from ..plan import Statement
 from ..platforms import platform_of
 from ..rights import Need
+from .privileges import grant_target, grantees, privilege_list
 
 _TARGETS = {
     "OBJECT_TABLE": "TABLE",
@@ -345,11 +355,6 @@ def _provided(
                 yield entry.declaration
 
 
-def texts(given: str | Iterable[str]) -> tuple[str, ...]:
-    """One text or several, as several."""
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
 @frozen
 class Grant(Object):
     """Privileges on objects to roles, as GRANT has them."""
@@ -357,9 +362,9 @@ class Grant(Object):
     kind: ClassVar[str] = "grant"
     locks_nothing: ClassVar[bool] = True
 
-    privileges: tuple[str, ...] = field(converter=texts)
-    on: str = field()
-    to: tuple[Exact, ...] = field(converter=identifiers)
+    privileges: tuple[str, ...] = field(converter=privilege_list)
+    on: str = field(converter=grant_target)
+    to: tuple[Exact, ...] = field(converter=grantees)
     grant_option: bool = field(default=False, kw_only=True)
     exact: bool = field(default=False, kw_only=True)
 
@@ -478,22 +483,20 @@ def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
     for item in node["objects"]:
         match item:
             case {"RangeVar": relation}:
-                name = Name(relation.get("schemaname", "public"), relation["relname"])
+                name = relation_name(relation)
                 # GRANT ... ON TABLE works for sequences too.
                 is_sequence = catalog.relation_kinds.get(name) == "S"
                 yield Target("SEQUENCE" if is_sequence else kind, name)
             case {"ObjectWithArgs": function}:
                 yield _routine(function, kind, catalog)
             case {"List": {"items": parts}}:
-                names = [part["String"]["sval"] for part in parts]
-                yield Target(kind, Name(*names) if len(names) > 1 else Name("public", names[0]))
+                yield Target(kind, dotted_name([part["String"]["sval"] for part in parts]))
             case {"String": {"sval": text}}:
                 yield Target(kind, (text,))
 
 
 def _routine(node: Node, kind: str, catalog: Catalog) -> Target:
-    names = [part["String"]["sval"] for part in node["objname"]]
-    name = Name(names[0], names[1]) if len(names) > 1 else Name("public", names[0])
+    name = dotted_name([part["String"]["sval"] for part in node["objname"]])
     if node.get("args_unspecified"):
         same = [key for key in catalog.acls if key[0] == kind and key[1:3] == name]
         if len(same) == 1:

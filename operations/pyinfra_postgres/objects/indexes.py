@@ -13,6 +13,7 @@ from attrs import evolve, field, fields, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
@@ -46,21 +47,17 @@ from .objections import own_rows, repeated
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
-    return tuple(map(Element.parse, [columns] if isinstance(columns, str) else columns))
+    return tuple(map(Element.parse, given.several("columns", columns)))
 
 
-def _lower(text: str) -> str:
-    return text.lower()
-
-
-def _parameters(given: Mapping[str, object] | None) -> dict[str, str] | None:
-    if given is None:
+def _parameters(parameters: Mapping[str, object] | None) -> dict[str, str] | None:
+    if parameters is None:
         return None
-    return {name.lower(): _value(value) for name, value in sorted(given.items())}
-
-
-def _value(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    pairs = sorted(given.pairs("parameters", parameters).items())
+    return {
+        identifier(name.lower()): given.setting(f"the parameter {name}", value)
+        for name, value in pairs
+    }
 
 
 _SWITCHES = {"deduplicate_items", "fastupdate", "autosummarize"}
@@ -90,7 +87,7 @@ class Index(Object):
     columns: tuple[Element, ...] = field(default=(), converter=_elements)
     where: str | None = field(default=None, converter=optional_expression, kw_only=True)
     unique: bool = field(default=False, kw_only=True)
-    method: str = field(default="btree", converter=_lower, kw_only=True)
+    method: str = field(default="btree", converter=identifier, kw_only=True)
     include: tuple[Exact, ...] = field(default=(), converter=identifiers, kw_only=True)
     nulls_not_distinct: bool = field(default=False, kw_only=True)
     parameters: dict[str, str] | None = field(default=None, converter=_parameters, kw_only=True)
@@ -181,7 +178,7 @@ class Index(Object):
         place = f" TABLESPACE {quoted(self.tablespace)}" if self.tablespace else ""
         return (
             f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {only}{self.table} "
-            f"USING {self.method} ({elements}){include}{nulls}{parameters}{place}{where}"
+            f"USING {quoted(self.method)} ({elements}){include}{nulls}{parameters}{place}{where}"
         )
 
     @property

@@ -25,6 +25,7 @@ from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from ..stored import operator
 from . import index_builds, keys
 from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
+from .elements import partitioning
 from .indexes import Index
 from .partition_bounds import Bound
 from .partitions import Partition, partition_of, removed
@@ -34,6 +35,7 @@ from .tables import Table, row_security
 def _values(text: str | None) -> str | None:
     if text is not None and not isinstance(text, Exact):
         Bound.parse(text)
+        return closed(text)
     return text
 
 
@@ -47,7 +49,7 @@ class AnyPartition(Object):
     name: Name = field(converter=parse_name)
     of: Name = field(converter=parse_name)
     values: str | None = field(default=None, converter=_values)
-    partition_by: str | None = field(default=None, kw_only=True)
+    partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
     attached: bool = field(default=True, kw_only=True)
     row_security: bool | None = field(default=None, kw_only=True)
     detaching: bool = field(default=False, eq=False, kw_only=True)

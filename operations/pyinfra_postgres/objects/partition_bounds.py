@@ -9,15 +9,25 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
-from ..errors import DeclarationError, HostError
+from ..errors import HostError
+from ..fragments import Rule
 from ..kind import Ask
 from ..names import quoted
-from ..parse import closing, items, sliced, statement, tokens
+from ..parse import closing, items, sliced, tokens
 from ..paths import SearchPath
 from ..stored import under
 from ..values import same
 
 _INFINITE = frozenset({"minvalue", "maxvalue"})
+
+
+_BOUND = Rule(
+    "partition bound",
+    "CREATE TABLE p PARTITION OF t {}",
+    "DEFAULT",
+    "partbound",
+    "it as in SQL, like FOR VALUES IN ('a')",
+)
 
 
 @frozen
@@ -30,12 +40,7 @@ class Bound:
     @classmethod
     def parse(cls, text: str) -> Bound:
         """Read `FOR VALUES IN (...)`, `FROM (...) TO (...)`, `WITH (...)` or `DEFAULT`."""
-        try:
-            node = statement(f"CREATE TABLE p PARTITION OF t {text}")["CreateStmt"]["partbound"]
-        except (DeclarationError, KeyError):
-            raise DeclarationError(
-                f"{text!r} is no partition bound: write it as in SQL, like FOR VALUES IN ('a')"
-            ) from None
+        node = _BOUND.read(text)["CreateStmt"]["partbound"]
         if node.get("is_default"):
             return cls("default")
         if node["strategy"] == "h":

@@ -14,6 +14,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
@@ -36,27 +37,31 @@ _TYPES = {
 
 
 def _period(text: str) -> str:
-    if text not in _PERIODS:
-        raise DeclarationError(f"every is one of {', '.join(_PERIODS)}, not {text!r}")
-    return text
+    return given.word("every", text, _PERIODS)
 
 
-def _start(text: str | date) -> date:
-    if isinstance(text, date):
-        return text
-    match = re.fullmatch(r"(\d{4})(?:-(\d{1,2}))?(?:-(\d{1,2}))?", text)
+def _start(start: str | date) -> date:
+    found = _date(start)
+    # The years of which strftime writes four digits on every machine.
+    if found is None or found.year < 1000:
+        raise given.refused("start", "a date like 2025-11 or 2025-11-03", start)
+    return found
+
+
+def _date(start: str | date) -> date | None:
+    if isinstance(start, datetime):
+        return None  # Which day it is depends on the time zone.
+    if isinstance(start, date):
+        return start
+    match = re.fullmatch(r"([0-9]{4})(?:-([0-9]{1,2}))?(?:-([0-9]{1,2}))?", str(start))
     try:
-        if match:
-            return date(int(match[1]), int(match[2] or 1), int(match[3] or 1))
+        return date(int(match[1]), int(match[2] or 1), int(match[3] or 1)) if match else None
     except ValueError:
-        pass
-    raise DeclarationError(f"start is a date like 2025-11 or 2025-11-03, not {text!r}")
+        return None
 
 
 def _ahead(number: int) -> int:
-    if not isinstance(number, int) or number < 0:
-        raise DeclarationError(f"ahead is a number of periods, not {number}")
-    return number
+    return given.number("ahead", number, 0, _MOST)
 
 
 def floor(day: date, every: str) -> date:
@@ -305,8 +310,11 @@ class Partitions(Object):
         write = _TYPES[type_].format
         first = floor(self.start, self.every)
         last = floor(catalog.today, self.every)
-        for _ in range(self.ahead):
-            last = following(last, self.every)
+        try:
+            for _ in range(self.ahead):
+                last = following(last, self.every)
+        except (OverflowError, ValueError):
+            raise DeclarationError(f"{self.title}: ahead goes beyond the year 9999") from None
         if self.default:
             yield self._partition("default", None, column, type_)
         made = 0

@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
@@ -37,15 +38,14 @@ _COMMANDS = ("ALL", "SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 def _command(text: str) -> str:
-    if text.upper() not in _COMMANDS:
-        raise DeclarationError(f"command is one of {', '.join(_COMMANDS)}, not {text!r}")
-    return text.upper()
+    return given.word("command", text, _COMMANDS)
 
 
 def _roles(roles: str | Iterable[str]) -> tuple[Exact, ...]:
-    found = tuple(sorted(identifiers(roles)))
+    few = given.some("roles", roles, "name them, or leave it out for PUBLIC, which is everybody")
+    found = tuple(sorted(identifiers(few)))
     # With PUBLIC, PostgreSQL keeps no other role.
-    return (Exact("public"),) if not found or "public" in found else found
+    return (Exact("public"),) if "public" in found else found
 
 
 @frozen
@@ -57,7 +57,7 @@ class Policy(Object):
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)
     command: str = field(default="ALL", converter=_command, kw_only=True)
-    roles: tuple[Exact, ...] = field(default=(), converter=_roles, kw_only=True)
+    roles: tuple[Exact, ...] = field(default="PUBLIC", converter=_roles, kw_only=True)
     using: str | None = field(default=None, converter=optional_expression, kw_only=True)
     check: str | None = field(default=None, converter=optional_expression, kw_only=True)
     permissive: bool = field(default=True, kw_only=True)
@@ -216,7 +216,7 @@ def policy(
     table: str,
     *,
     command: str = "ALL",
-    roles: str | Iterable[str] = (),
+    roles: str | Iterable[str] = "PUBLIC",
     using: str | None = None,
     check: str | None = None,
     permissive: bool = True,
@@ -230,7 +230,7 @@ def policy(
     + policy: its name
     + table: the table
     + command: ALL, SELECT, INSERT, UPDATE or DELETE
-    + roles: whom it applies to; by default everybody
+    + roles: whom it applies to; by default PUBLIC, which is everybody
     + using: which rows are seen
     + check: which rows may be written
     + permissive: False for a restrictive policy

@@ -13,6 +13,7 @@ from pyinfra.api import HiddenValue
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
@@ -63,6 +64,9 @@ class Membership:
     """Who has granted it with which options, where PostgreSQL keeps that apart; only they can take
     that back."""
 
+    def __attrs_post_init__(self) -> None:
+        given.check_plain(f"the membership in {quoted(self.role)}", self)
+
     def by(self, option: str | None) -> list[Exact]:
         """Who has granted an option of it, or itself."""
         return [
@@ -97,15 +101,19 @@ class Membership:
 
 
 def _memberships(
-    given: str | Membership | Iterable[str | Membership],
+    roles: str | Membership | Iterable[str | Membership],
 ) -> tuple[Membership, ...]:
-    several = [given] if isinstance(given, str | Membership) else given
+    several = given.several("member_of", roles, (str, Membership))
     read = (one if isinstance(one, Membership) else Membership(one) for one in several)
     found = tuple(dict.fromkeys(read))
     names = [one.role for one in found]
     if twice := {name for name in names if names.count(name) > 1}:
         raise DeclarationError(f"the membership in {', '.join(sorted(twice))} is declared twice")
     return found
+
+
+def _limit(value: int | None) -> int | None:
+    return None if value is None else given.number("connection_limit", value, -1, 2**31 - 1)
 
 
 def _password_of(given: Any) -> Password | None:
@@ -130,7 +138,7 @@ class Role(Object):
     inherit: bool | None = field(default=None, kw_only=True)
     replication: bool | None = field(default=None, kw_only=True)
     bypassrls: bool | None = field(default=None, kw_only=True)
-    connection_limit: int | None = field(default=None, kw_only=True)
+    connection_limit: int | None = field(default=None, converter=_limit, kw_only=True)
     member_of: tuple[Membership, ...] = field(default=(), converter=_memberships, kw_only=True)
     password: Password | None = field(default=None, converter=_password_of, kw_only=True)
     hashes: bool = field(default=False, eq=False, kw_only=True)

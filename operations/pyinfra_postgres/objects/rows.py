@@ -14,6 +14,7 @@ from pyinfra.api import HiddenValue
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
@@ -47,12 +48,12 @@ class _Checked(tuple[Row, ...]):
 
 
 def _checked(rows: Iterable[Mapping[str, Any]]) -> _Checked:
-    return rows if isinstance(rows, _Checked) else _Checked(map(_row, rows))
+    return rows if isinstance(rows, _Checked) else _Checked(map(_row, given.several("rows", rows)))
 
 
 def _row(row: Mapping[str, Any]) -> Row:
     if not isinstance(row, Mapping):
-        raise DeclarationError(f"a row is a dict of columns and values, not {row!r}")
+        raise given.refused("a row", "a dict of columns and values", row)
     found: dict[str, Any] = {}
     for text, value in row.items():
         column = identifier(text)

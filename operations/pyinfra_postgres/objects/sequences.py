@@ -12,6 +12,7 @@ from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Taken
 from ..converge import converge, declared
@@ -62,7 +63,7 @@ class Owner(NamedTuple):
 def _owned_by(text: str | Owner | None) -> Owner | str | None:
     if text is None or isinstance(text, Owner):
         return text
-    if text.lower() == _NONE:
+    if given.text("owned_by", text).lower() == _NONE:
         return _NONE
     match split(text):
         case [schema, table, column]:
@@ -81,6 +82,33 @@ def _integer(text: str | None) -> str | None:
     return type_
 
 
+def _whole(what: str, value: int | None) -> int | None:
+    return None if value is None else given.number(what, value, -given.MOST - 1)
+
+
+def _increment(value: int | None) -> int | None:
+    found = _whole("increment", value)
+    if found == 0:
+        raise given.refused("increment", "not zero", value)
+    return found
+
+
+def _minimum(value: int | None) -> int | None:
+    return _whole("minimum", value)
+
+
+def _maximum(value: int | None) -> int | None:
+    return _whole("maximum", value)
+
+
+def _start(value: int | None) -> int | None:
+    return _whole("start", value)
+
+
+def _cache(value: int | None) -> int | None:
+    return None if value is None else given.number("cache", value, 1)
+
+
 @frozen
 class Sequence(Object):
     """A sequence. Its present value is not declared, and is never changed."""
@@ -90,11 +118,11 @@ class Sequence(Object):
 
     name: Name = field(converter=parse_name)
     type: str | None = field(default=None, converter=_integer, kw_only=True)
-    increment: int | None = field(default=None, kw_only=True)
-    minimum: int | None = field(default=None, kw_only=True)
-    maximum: int | None = field(default=None, kw_only=True)
-    start: int | None = field(default=None, kw_only=True)
-    cache: int | None = field(default=None, kw_only=True)
+    increment: int | None = field(default=None, converter=_increment, kw_only=True)
+    minimum: int | None = field(default=None, converter=_minimum, kw_only=True)
+    maximum: int | None = field(default=None, converter=_maximum, kw_only=True)
+    start: int | None = field(default=None, converter=_start, kw_only=True)
+    cache: int | None = field(default=None, converter=_cache, kw_only=True)
     cycle: bool | None = field(default=None, kw_only=True)
     owned_by: Owner | str | None = field(default=None, converter=_owned_by, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)

@@ -9,6 +9,7 @@ from attrs import evolve
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..converge import converge, declared
 from ..errors import DeclarationError
@@ -16,6 +17,7 @@ from ..kind import Object
 from ..names import Name
 from ..parse import Reference
 from .constraints import Constraint, ForeignKey
+from .declarations import check_declaration
 from .extensions import Extension
 from .tables import Table
 
@@ -129,12 +131,15 @@ def objects(
             ]
         )
     """
-    if not objects:
+    several = given.several("objects", objects, Object)
+    if not several:
         raise DeclarationError("pg.objects() needs at least one declaration")
-    found = ordered(objects)
+    for one in several:
+        check_declaration(one)
+    found = ordered(several)
     if not present:
         found.reverse()
-    count = len(objects)
+    count = len(several)
     return converge(
         **declared(found, present, arguments, name=f"{count} object{'s' if count > 1 else ''}")
     )

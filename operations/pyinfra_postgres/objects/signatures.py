@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..errors import DeclarationError
+from .. import given
+from ..fragments import Rule
 from ..names import Exact, quoted
-from ..parse import Node, bare_type, closed, items, sliced, statement, tokens
+from ..parse import Node, bare_type, closed, items, sliced, tokens
 
 _MODES = {
     "FUNC_PARAM_DEFAULT": "in",
@@ -20,6 +21,22 @@ _MODES = {
     "FUNC_PARAM_VARIADIC": "variadic",
     "FUNC_PARAM_TABLE": "table",
 }
+
+
+_ARGUMENTS = Rule(
+    "list of arguments",
+    "CREATE FUNCTION f({}) RETURNS void LANGUAGE sql AS ''",
+    "",
+    "parameters",
+    "it as in SQL, like a integer, b text DEFAULT 'x'",
+)
+_RETURNS = Rule(
+    "return type",
+    "CREATE FUNCTION f() RETURNS {} LANGUAGE sql AS ''",
+    "void",
+    "returnType parameters",
+    "it as in SQL, like SETOF integer, and the rest as arguments, like volatility='STABLE'",
+)
 
 
 class Argument(NamedTuple):
@@ -33,13 +50,10 @@ class Argument(NamedTuple):
 
 def parse_arguments(text: str | tuple[Argument, ...]) -> tuple[Argument, ...]:
     """Read an argument list: `a integer, b text DEFAULT 'x'`."""
-    if isinstance(text, tuple):
+    if isinstance(text, tuple) and all(isinstance(one, Argument) for one in text):
         return text
-    try:
-        node = statement(f"CREATE FUNCTION f(\n{text}\n) RETURNS void LANGUAGE sql AS ''")
-        parameters = node["CreateFunctionStmt"].get("parameters", ())
-    except (DeclarationError, KeyError):
-        raise DeclarationError(f"{text!r} is no list of arguments: write it as in SQL") from None
+    text = given.text("a list of arguments", text)
+    parameters = _ARGUMENTS.read(text)["CreateFunctionStmt"].get("parameters", ())
     defaults = iter(_defaults(text))
     return tuple(_argument(one["FunctionParameter"], defaults) for one in parameters)
 
@@ -71,12 +85,8 @@ def return_type(text: str | None) -> str | None:
     """Read a return type: `SETOF integer`, `TABLE (a integer)`."""
     if text is None or isinstance(text, Exact):
         return text
-    try:
-        node = statement(f"CREATE FUNCTION f() RETURNS {text} LANGUAGE sql AS ''")
-        return_type = node["CreateFunctionStmt"]["returnType"]
-        columns = node["CreateFunctionStmt"].get("parameters")
-    except (DeclarationError, KeyError):
-        raise DeclarationError(f"{text!r} is no return type: write it as in SQL") from None
+    node = _RETURNS.read(text)["CreateFunctionStmt"]
+    return_type, columns = node["returnType"], node.get("parameters")
     if columns:
         inner = ", ".join(
             f"{quoted(one['FunctionParameter']['name'])} "

@@ -13,11 +13,13 @@ from attrs import field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USERS_PINS, Catalog
 from ..compare import PENDING
 from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
+from ..fragments import single_query
 from ..hidden import shortened
 from ..kind import Ask, Key, Object
 from ..parse import Node, Reference, references, split_statements, sql_text, statement
@@ -87,16 +89,8 @@ def refusal(statement_: Node) -> str | None:
     return None
 
 
-def single_query(text: str, what: str) -> str:
-    """Check that `text` is exactly one SELECT, and return it without its semicolon."""
-    tree = statement(text)
-    if set(tree) != {"SelectStmt"} or "intoClause" in tree["SelectStmt"]:
-        raise DeclarationError(f"{what} must be one SELECT")
-    return split_statements(text)[0]
-
-
 def _statements(text: str) -> tuple[str, ...]:
-    found = tuple(split_statements(sql_text(text)))
+    found = tuple(split_statements(given.text("sql", sql_text(text))))
     if not found:
         raise DeclarationError("there is no SQL statement")
     for one in found:

@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
@@ -42,16 +43,14 @@ _KINDS = {"d": "ndistinct", "f": "dependencies", "m": "mcv"}
 def _kinds(kinds: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if kinds is None:
         return None
-    found = tuple(sorted({kinds} if isinstance(kinds, str) else set(kinds)))
-    for one in found:
-        if one not in _KINDS.values():
-            raise DeclarationError(f"kinds are {', '.join(_KINDS.values())}, not {one!r}")
-    # All of them are the default; those of a single expression have none.
-    return found if 0 < len(found) < len(_KINDS) else None
+    few = given.some("kinds", kinds, "name them, or leave it out for all")
+    found = tuple(sorted({given.word("a kind", one, _KINDS.values()) for one in few}))
+    # All of them are the default.
+    return found if len(found) < len(_KINDS) else None
 
 
 def _elements(on: str | Iterable[str | Element]) -> tuple[Element, ...]:
-    elements = tuple(map(Element.parse, [on] if isinstance(on, str) else on))
+    elements = tuple(map(Element.parse, given.several("on", on)))
     for one in elements:
         if one.collation or one.operator_class or one.descending or one.nulls_first:
             raise DeclarationError(f"statistics are on columns and expressions, not on {one}")
@@ -174,7 +173,8 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
             Name(schema, name),
             catalog.relations[table],
             [*columns, *(_element(text=Exact(text)) for text in texts or ())],
-            kinds=[_KINDS[letter] for letter in kinds if letter in _KINDS],
+            # Those of a single expression have none.
+            kinds=[_KINDS[letter] for letter in kinds if letter in _KINDS] or None,
             owner=catalog.roles[role],
             comment=remark,
             target=target,

@@ -12,6 +12,7 @@ from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name, listed
 from ..parse import closing, items, sliced, tokens
+from .clauses import Target
 from .constraints import (
     Check,
     Constraint,
@@ -19,7 +20,6 @@ from .constraints import (
     Fittings,
     ForeignKey,
     PrimaryKey,
-    Target,
     Unique,
     unmarked,
 )

@@ -13,7 +13,7 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from .. import renames
+from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
@@ -35,7 +35,7 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
-from ..parse import Reference, closed, statement
+from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
@@ -44,7 +44,7 @@ from . import foreign_keys, heirs, index_builds, objections, table_constraints
 from .columns import Column, cast_template, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
-from .elements import Element, aligned_element, condition_template, key_elements
+from .elements import Element, aligned_element, condition_template, key_elements, partitioning
 from .foreign_keys import Dependent
 from .heirs import inheriting
 from .indexes import Index
@@ -57,10 +57,10 @@ from .sequences import put_own, widened
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
     if columns is None:
         return None
-    found = tuple([columns] if isinstance(columns, Column) else columns)
+    found = given.several("columns", columns, Column)
     for one in found:
         if not isinstance(one, Column):
-            raise DeclarationError(f"columns are pg.Column(...), not {one!r}")
+            raise DeclarationError(f"columns are pg.Column(...), not {given.shown(one)}")
     counts = Counter(column.name for column in found)
     if twice := {name for name, count in counts.items() if count > 1}:
         raise DeclarationError(f"column {', '.join(sorted(twice))} is declared twice")
@@ -68,17 +68,21 @@ def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
 
 
 def _constraints(constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
-    found = tuple([constraints] if isinstance(constraints, Constraint) else constraints)
+    found = given.several("constraints", constraints, Constraint)
     for one in found:
         if not isinstance(one, Constraint):
-            raise DeclarationError(f"constraints are pg.Check(...) and its kin, not {one!r}")
+            raise DeclarationError(
+                f"constraints are pg.Check(...) and its kin, not {given.shown(one)}"
+            )
     return found
 
 
-def _partition_key(text: str | None) -> str | None:
-    if text is not None and not isinstance(text, Exact):
-        statement(f"CREATE TABLE t (c int) PARTITION BY {text}")
-    return text
+def _absent(parts: Iterable[Column | Constraint]) -> tuple[Column | Constraint, ...]:
+    found = given.several("absent", parts)
+    for one in found:
+        if not isinstance(one, Column | Constraint):
+            raise given.refused("what is absent", "a column or a constraint", one)
+    return found
 
 
 _HOLDS = (
@@ -108,7 +112,7 @@ class Table(Object):
     name: Name = field(converter=parse_name)
     columns: tuple[Column, ...] | None = field(default=None, converter=_columns)
     constraints: tuple[Constraint, ...] = field(default=(), converter=_constraints, kw_only=True)
-    partition_by: str | None = field(default=None, converter=_partition_key, kw_only=True)
+    partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
     partition_key: tuple[Element, ...] = field(default=(), eq=False, kw_only=True)
     """The stored partition key's columns, with what is not printed of them."""
     row_security: bool | None = field(default=None, kw_only=True)
@@ -127,7 +131,7 @@ class Table(Object):
     """The server's, like 170002."""
     rewriting: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
     """The new columns for which every row is written anew."""
-    absent: tuple[Column | Constraint, ...] = field(default=(), kw_only=True)
+    absent: tuple[Column | Constraint, ...] = field(default=(), converter=_absent, kw_only=True)
     """The columns and constraints that are declared not to be there."""
     gone: tuple[Object, ...] = field(default=(), eq=False, kw_only=True)
     """The indexes, statistics and sequences that go with its columns."""
@@ -150,7 +154,7 @@ class Table(Object):
                 own.append(PrimaryKey(column.name))
             if column.unique:
                 own.append(Unique(column.name))
-            if column.references:
+            if column.references is not None:
                 own.append(ForeignKey(column.name, references=column.references))
         if own:
             # A column's own may be declared among the table's too.

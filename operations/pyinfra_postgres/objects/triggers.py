@@ -12,10 +12,12 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..errors import DeclarationError
+from ..fragments import Rule
 from ..kind import Key, Object, Reading, Row, Same, comment, either
 from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
@@ -32,11 +34,50 @@ from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
 from .known_columns import check_columns
 
+_WHEN = Rule(
+    "time of a trigger",
+    "CREATE TRIGGER t {} ON t EXECUTE FUNCTION f()",
+    "BEFORE INSERT",
+    "timing events columns",
+    "it like BEFORE INSERT OR UPDATE OF email",
+)
+_FUNCTION = Rule(
+    "call of a trigger function",
+    "CREATE TRIGGER t BEFORE INSERT ON t EXECUTE FUNCTION {}",
+    "f()",
+    "funcname args",
+    "it like touch() or touch('updated_at')",
+)
+_REFERENCING = Rule(
+    "list of transition tables",
+    "CREATE TRIGGER t AFTER INSERT ON t REFERENCING {} EXECUTE FUNCTION f()",
+    "NEW TABLE AS n",
+    "transitionRels",
+    "it like NEW TABLE AS added",
+)
+
+
+def _when(text: str | None) -> str | None:
+    return _fragment(_WHEN, text)
+
+
+def _function(text: str | None) -> str | None:
+    return _fragment(_FUNCTION, text)
+
+
+def _referencing(text: str | None) -> str | None:
+    return _fragment(_REFERENCING, text)
+
+
+def _fragment(rule: Rule, text: str | None) -> str | None:
+    if text is None or isinstance(text, Exact):
+        return text
+    rule.read(text)
+    return closed(text)
+
 
 def _level(text: str) -> str:
-    if text.upper() not in {"ROW", "STATEMENT"}:
-        raise DeclarationError(f"for_each is ROW or STATEMENT, not {text!r}")
-    return text.upper()
+    return given.word("for_each", text, ("ROW", "STATEMENT"))
 
 
 _ENABLED: dict[bool | str, str] = {
@@ -52,7 +93,7 @@ _ON_DELETE = 8
 
 def _enabled(value: bool | str) -> bool | str:
     if not isinstance(value, bool | str) or value not in _ENABLED:
-        raise DeclarationError(f"enabled is True, False, 'always' or 'replica', not {value!r}")
+        raise given.refused("enabled", "True, False, 'always' or 'replica'", value)
     return value
 
 
@@ -65,11 +106,11 @@ class Trigger(Object):
 
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)
-    when: str | None = field(default=None, kw_only=True)
-    function: str | None = field(default=None, kw_only=True)
+    when: str | None = field(default=None, converter=_when, kw_only=True)
+    function: str | None = field(default=None, converter=_function, kw_only=True)
     for_each: str = field(default="ROW", converter=_level, kw_only=True)
     condition: str | None = field(default=None, converter=optional_expression, kw_only=True)
-    referencing: str | None = field(default=None, kw_only=True)
+    referencing: str | None = field(default=None, converter=_referencing, kw_only=True)
     constraint: bool = field(default=False, kw_only=True)
     deferrable: bool = field(default=False, kw_only=True)
     initially_deferred: bool = field(default=False, kw_only=True)
@@ -91,6 +132,8 @@ class Trigger(Object):
                 "referenced table"
             )
         if self.when is not None:
+            if self.function is None:
+                raise DeclarationError(f"trigger {self.name}: declare its function too")
             self._parsed()
 
     @property
@@ -145,8 +188,8 @@ class Trigger(Object):
             node: Node = statement(self.sql())["CreateTrigStmt"]
         except (DeclarationError, KeyError):
             raise DeclarationError(
-                f"trigger {self.name}: write when like 'BEFORE INSERT OR UPDATE' and function "
-                f"like 'f()', not {self.when!r} and {self.function!r}"
+                f"trigger {self.name}: PostgreSQL has no {self.when} with referencing "
+                f"{self.referencing!r} for each {self.for_each}"
             ) from None
         return node
 
@@ -275,8 +318,8 @@ def _clauses(definition: str) -> dict[str, Any]:
     found = tokens(definition)
     words = [token.text for token in found]
 
-    def between(first: int, last: int) -> str:
-        return definition[found[first].start : found[last - 1].end]
+    def between(first: int, last: int) -> Exact:
+        return Exact(definition[found[first].start : found[last - 1].end])
 
     # CREATE [CONSTRAINT] TRIGGER name when ON table [FROM ...] [[NOT] DEFERRABLE INITIALLY ...]
     # [REFERENCING ...] FOR EACH ROW [WHEN (...)] EXECUTE ...
@@ -290,7 +333,7 @@ def _clauses(definition: str) -> dict[str, Any]:
     clauses: dict[str, Any] = {
         "when": between(first, on),
         "for_each": words[each + 2],
-        "function": definition[found[execute + 2].start :],
+        "function": Exact(definition[found[execute + 2].start :]),
     }
     # The table's name, always in full, is the three tokens after ON.
     if constraint:

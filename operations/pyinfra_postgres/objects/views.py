@@ -13,11 +13,13 @@ from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
+from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_columns, of_relation
 from ..errors import DeclarationError
+from ..fragments import single_query
 from ..kind import (
     VIEW,
     Ask,
@@ -33,7 +35,7 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
-from ..parse import Reference, references, split_statements, sql_text, statement
+from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Statement
 
@@ -41,17 +43,14 @@ from ..plan import Hazard, Statement
 def _query(text: str | None) -> str | None:
     if text is None or isinstance(text, Exact):
         return text
-    text = sql_text(text)
-    tree = statement(text)
-    if set(tree) != {"SelectStmt"} or "intoClause" in tree["SelectStmt"]:
-        raise DeclarationError("the query of a view must be one SELECT")
-    return split_statements(text)[0]
+    return single_query(sql_text(text), "the query of a view")
 
 
 def _check_option(text: str | None) -> str | None:
-    if text is None or text.lower() in {"local", "cascaded", "none"}:
-        return text and text.lower()
-    raise DeclarationError(f"check_option is local, cascaded or none, not {text!r}")
+    return None if text is None else given.word("check_option", text, _CHECK_OPTIONS)
+
+
+_CHECK_OPTIONS = ("local", "cascaded", "none")
 
 
 @frozen
