@@ -504,7 +504,7 @@ def default_expression(text: str | None) -> str | None:
     for parts in expression_columns(found):
         name = ".".join(parts)
         raise DeclarationError(
-            f"a default names no columns, and {name} is one in {_short(text)!r}: "
+            f"a default names no columns, and {name} is one in {_short(found)!r}: "
             f"text stands in quotes of its own, as in \"'{name}'\""
         )
     return found

@@ -95,7 +95,7 @@ SAMPLES = (
     Sample(
         pg.MaterializedView,
         {"name": "v", "query": "SELECT 1 AS one"},
-        "CreateTableAsStmt AlterTableStmt CommentStmt",
+        "CreateTableAsStmt RefreshMatViewStmt AlterTableStmt CommentStmt",
     ),
     Sample(
         pg.Function,

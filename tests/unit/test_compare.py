@@ -83,9 +83,9 @@ def test_the_script_leaves_nothing_and_names_each_sides_path() -> None:
     assert (script[0], script[-1]) == ("BEGIN READ WRITE", "ROLLBACK")
     match = re.search(r"\$json\w+\$(.*)\$json\w+\$", script[-2], re.DOTALL)
     assert match
-    bodies = {item["users"]: item["body"] for item in json.loads(match[1])}
-    assert "F('X')" in bodies[True]
-    assert "f('x')" in bodies[False]
+    paths = {item["path"]: item["body"] for item in json.loads(match[1])}
+    assert "F('X')" in paths["public"]
+    assert "f('x')" in paths["pg_catalog"]
 
 
 def test_a_verdict_is_remembered_until_the_surroundings_change(cache: Path) -> None:
