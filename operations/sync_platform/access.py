@@ -45,6 +45,8 @@ _STRICT: dict[str, Mapping[str, str]] = {
     "public.sync_progress": _EVERYTHING,
     "public.sync_activity_log": _EVERYTHING,
 }
+TABLES = tuple(sorted(_STRICT))
+"""The tables that tenants reach."""
 _SEEDS = _STRICT | dict.fromkeys(["public.organization", "auth.users_extended"], _EVERYTHING)
 
 TENANT_FUNCTIONS = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyinfra_postgres as pg
 
-from .access import TENANT_FUNCTIONS, TENANT_ROLE, tenant_privileges
+from .access import TABLES, TENANT_FUNCTIONS, TENANT_ROLE, tenant_privileges
 from .sync import FUNCTIONS
 from .tenants import ROWS_OF_BOTH, TENANTS, USER_A, as_tenant
 
@@ -25,7 +25,7 @@ def reach() -> None:
 
 def _relations() -> str:
     """The platform's tables, as an array of their oids."""
-    tables = ", ".join(f"to_regclass('{table}')" for table in sorted(tenant_privileges()))
+    tables = ", ".join(f"to_regclass('{table}')" for table in TABLES)
     return f"ARRAY[{tables}]::oid[]"
 
 
@@ -164,7 +164,7 @@ def _names_of_their_own() -> None:
             "SELECT set_config('sync_check.answer', 'nothing ran', true)",
             _TRAPS,
             *as_tenant(USER_A),
-            *(f"SELECT FROM {table}" for table in sorted(tenant_privileges())),
+            *(f"SELECT FROM {table}" for table in TABLES),
             "UPDATE public.sync_progress SET processed_count = 1, status = 'completed'",
             "SELECT public.auto_cleanup_preview_cache(), auth.current_user_id(),"
             " auth.current_org_id()",

@@ -27,7 +27,7 @@ for _ in range(3000):
         {"a": math.nan}, {"a": Decimal("NaN")}, {"a": object()}, {(1, 2): 3}, {"a": b"x"},
         CIRCLE, {"a": CIRCLE}, DEEP, object(), 1 + 2j, {1, 2}, len, [object()],
     ],
-    ids=lambda value: f"{value!r:.30}" if value is not DEEP else "deep",
+    ids=lambda value: type(value).__name__,
 )  # fmt: skip
 def test_a_value_of_a_row_is_one_that_can_be_stored(value: Any) -> None:
     with pytest.raises(DeclarationError) as caught:
