@@ -25,6 +25,8 @@ from .answer import Answer
 from .command import SQLCommand
 from .connection import Connection
 from .errors import HostError
+from .interrupts import Run
+from .watch import Limits, Patience
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -39,6 +41,9 @@ KNOWN_DATA = {
     "postgres_lock_timeout": "milliseconds that the transaction waits for its locks (2000)",
     "postgres_lock_attempts": "how often a transaction that got no lock is tried (5)",
     "postgres_deploy_lock_timeout": "seconds to wait for another deploy of the same database (60)",
+    "postgres_answer_timeout": "seconds for what a server should answer at once (30)",
+    "postgres_snapshot_timeout": "seconds that a statement after the transaction waits for the "
+    "transactions of other sessions (900)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
 }
@@ -49,7 +54,10 @@ _NUMBERS = (
     "postgres_lock_timeout",
     "postgres_lock_attempts",
     "postgres_deploy_lock_timeout",
+    "postgres_answer_timeout",
+    "postgres_snapshot_timeout",
 )
+_LEAST = {"postgres_answer_timeout": 1, "postgres_snapshot_timeout": 0}
 
 
 class PostgresData(ConnectorData):
@@ -84,7 +92,10 @@ class PostgresConnector(BaseConnector):
         attempts = int(number(data, "postgres_connect_attempts", 5))
         delay = number(data, "postgres_connect_delay", 1)
         name = self.host.name.partition("/")[2]
-        self.connection = Connection(dsn, name, self._say, max(1, attempts), delay)
+        self.connection = Connection(
+            *(dsn, name, self._say, max(1, attempts), delay, limits(data)),
+            interrupted=lambda: bool(Run.of(self.state).signal),
+        )
         self.connection.open()
 
     def dsn(self) -> str:
@@ -100,11 +111,14 @@ class PostgresConnector(BaseConnector):
             self.connection.close()
 
     def run_script(
-        self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
+        self,
+        messages: Sequence[Sequence[str]],
+        started: Callable[[int], None] = lambda _: None,
+        patience: Callable[[int], Patience] = lambda _: Patience.ANSWER,
     ) -> Answer:
         """Run messages until a statement fails."""
         assert self.connection
-        return self.connection.run(messages, started)
+        return self.connection.run(messages, started, patience)
 
     def begin_script(self, statements: Sequence[str]) -> bool:
         """Begin with a script, whether that is possible; the next one waits for its end."""
@@ -171,6 +185,18 @@ def check_host_data(data: dict[str, Any]) -> None:
             number(data, name, 0)
         except HostError as error:
             raise ConnectError(str(error)) from None
+    for name, least in _LEAST.items():
+        if number(data, name, least) < least:
+            raise ConnectError(f"{name} must be at least {least}, not {data[name]!r}")
+
+
+def limits(data: Mapping[str, Any]) -> Limits:
+    """How long host data lets a run wait. Raises HostError."""
+    defaults = Limits()
+    return Limits(
+        number(data, "postgres_answer_timeout", defaults.answer),
+        number(data, "postgres_snapshot_timeout", defaults.others),
+    )
 
 
 def number(data: Mapping[str, Any], name: str, default: float) -> float:
@@ -185,4 +211,4 @@ def number(data: Mapping[str, Any], name: str, default: float) -> float:
     return found
 
 
-__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "number"]
+__all__ = ["KNOWN_DATA", "PostgresConnector", "check_host_data", "limits", "number"]

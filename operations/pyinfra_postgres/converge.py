@@ -25,6 +25,7 @@ from . import render
 from .arguments import Arguments
 from .errors import DeclarationError, HostError, UnreachableError
 from .held import held
+from .interrupts import plan_under_way
 from .kind import Object, check_plain
 from .plan import Plan
 from .planning import add
@@ -211,7 +212,8 @@ class Apply(PyinfraCommand):
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
         try:
-            done = rollout.run()
+            with plan_under_way(host, lambda: rollout.where):
+                done = rollout.run()
         except (HostError, DeclarationError) as error:
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:

@@ -13,9 +13,11 @@ from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
 from .command import SQLCommand
 from .connector import PostgresConnector
+from .errors import HostError
 from .names import quoted
 from .psql import Psql, without_marks
 from .scripts import run
+from .shells import Shell
 
 
 class Catalog(FactBase[dict[str, Any]]):
@@ -30,14 +32,14 @@ class Catalog(FactBase[dict[str, Any]]):
     def command(self) -> StringCommand:
         """The script that reads the catalog in one round trip."""
         host = ctx_host.get()
+        is_database = isinstance(host.connector, PostgresConnector)
         try:
-            if (
-                isinstance(host.connector, PostgresConnector)
-                or not Psql.of(host.data.dict()).secret
-            ):
-                return SQLCommand(catalogs.script(), host.data.dict())
-        except ConnectError as error:
+            shell = Shell.of(host)
+            client = Psql.of(host.data.dict(), shell.limits) if is_database else shell.client()
+        except (ConnectError, HostError) as error:
             return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
+        if is_database or not client.secret:
+            return SQLCommand(catalogs.script(), client, shell.limits.answer)
         # A fact has no standard input, on which the password could come.
         answer = run(host, catalogs.script())
         self.rows = answer.rows

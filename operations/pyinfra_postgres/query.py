@@ -30,6 +30,7 @@ from .names import literal
 from .parse import Node, split_statements, statements
 from .scripts import run
 from .tabular import Answer, print_answers
+from .watch import Patience
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,7 +72,11 @@ class Query:
 
     def ask(self, host: Host) -> Answer:
         """The host's answer. Raises HostError."""
-        answer = run(host, ["BEGIN READ ONLY", *self.script, "ROLLBACK"])
+        answer = run(
+            host,
+            ["BEGIN READ ONLY", *self.script, "ROLLBACK"],
+            patience=lambda _: Patience.WORK,
+        )
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:

@@ -31,6 +31,7 @@ from .kind import Key, Object
 from .parse import Reference
 from .plan import Plan
 from .scripts import begin, run
+from .watch import Patience
 
 AHEAD = 10.0
 """Seconds for which a catalog that was read ahead is news."""
@@ -205,22 +206,22 @@ class Session:
         """
         renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
         head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
-        answer = self.read([*head, query, "ROLLBACK"])
+        answer = self.read([*head, query, "ROLLBACK"], Patience.WORK)
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()
 
-    def read(self, statements: Sequence[str]) -> Answer:
+    def read(self, statements: Sequence[str], patience: Patience = Patience.ANSWER) -> Answer:
         """Run a script that leaves nothing behind."""
-        return run(self.host, statements)
+        return run(self.host, statements, patience=lambda _: patience)
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
         head = ["BEGIN READ WRITE", *catalogs.USERS_PINS, catalogs.ALL_ROWS]
         head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
-        answer = self.read([*head, *statements, "ROLLBACK"])
+        answer = self.read([*head, *statements, "ROLLBACK"], Patience.WORK)
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
 

@@ -38,6 +38,7 @@ from .errors import DeclarationError, HostError
 from .parse import closing, split_statements, statement, tokens
 from .query import json_array
 from .session import Session
+from .watch import Patience
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -236,7 +237,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if not session.executing:
         return
     started = time.monotonic()
-    answer = session.read(declared.script())
+    answer = session.read(declared.script(), Patience.WORK)
     outcome = declared.outcome(answer, time.monotonic() - started)
     if section:
         section.outcomes.append(outcome)
