@@ -22,14 +22,14 @@ from .errors import HostError
 from .kind import Key, Object
 from .names import Exact, Name
 from .parse import Reference
+from .paths import SearchPath
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
 
-FULL_NAMES = "SET LOCAL search_path = pg_catalog"
-"""Has the server print every name with its schema."""
 PINS = (
-    FULL_NAMES,
+    # Before anything is evaluated; it also has the server print every name with its schema.
+    SearchPath.OWN.local,
     "SET LOCAL TimeZone = 'UTC'",
     "SET LOCAL DateStyle = 'ISO, YMD'",
     "SET LOCAL IntervalStyle = 'postgres'",
@@ -46,8 +46,7 @@ PINS = (
     "DO $pin$ BEGIN IF current_setting('transaction_timeout', true) <> '0' "
     "THEN SET LOCAL transaction_timeout = 0; END IF; END $pin$",
 )
-IN_PUBLIC = "SET LOCAL search_path = public"
-USERS_PINS = (*(pin for pin in PINS if pin != FULL_NAMES), IN_PUBLIC)
+USERS_PINS = (*PINS, SearchPath.USERS.local)
 """The same for the user's own SQL, in which unqualified names are in `public`."""
 ALL_ROWS = "SET LOCAL row_security = off"
 """Has a query fail that row security would filter: what is not seen is not gone."""

@@ -29,6 +29,7 @@ from .errors import DeclarationError, HostError
 from .kind import VIEW, Reading, Same, Signature
 from .names import Exact, Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
+from .paths import SearchPath
 from .rewrite import as_stored
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
@@ -56,22 +57,29 @@ CREATE FUNCTION NAMESPACE.pyinfra_postgres_deparse(items jsonb) RETURNS SETOF js
 LANGUAGE plpgsql AS $deparse$
 DECLARE
   item record;
+  command text;
   body text;
 BEGIN
   FOR item IN SELECT * FROM jsonb_to_recordset(items)
-                       AS x(number int, path text, name text, signature text, body text)
+                       AS x(number int, users bool, name text, signature text, body text)
               ORDER BY number LOOP
     BEGIN
-      PERFORM set_config('search_path', item.path, true);
+      IF item.signature = '' THEN
+        command := 'CREATE VIEW NAMESPACE.' || item.name || ' AS ' || item.body;
+      ELSE
+        command := 'CREATE FUNCTION NAMESPACE.' || item.name || item.signature
+          || ' LANGUAGE sql ' || item.body;
+      END IF;
+      -- Nothing of this function is evaluated before the path is its own again.
+      IF item.users THEN
+        USERS_PATH;
+      END IF;
+      EXECUTE command;
+      OWN_PATH;
       -- Looked up by name each time: a constant would keep the first probe's oid.
       IF item.signature = '' THEN
-        EXECUTE 'CREATE VIEW NAMESPACE.' || item.name || ' AS ' || item.body;
-        PERFORM set_config('search_path', 'pg_catalog', true);
         body := pg_get_viewdef(to_regclass('NAMESPACE.' || item.name));
       ELSE
-        EXECUTE 'CREATE FUNCTION NAMESPACE.' || item.name || item.signature || ' LANGUAGE sql '
-          || item.body;
-        PERFORM set_config('search_path', 'pg_catalog', true);
         body := pg_get_function_sqlbody(coalesce(to_regproc('NAMESPACE.' || item.name)::oid,
           (SELECT p.oid FROM pg_proc p WHERE p.pronamespace = to_regnamespace('NAMESPACE')
               AND 'pyinfra_postgres_probe' = ANY (p.proargnames))));
@@ -85,7 +93,7 @@ BEGIN
     END;
   END LOOP;
 END
-$deparse$"""
+$deparse$""".replace("USERS_PATH", SearchPath.USERS.local).replace("OWN_PATH", SearchPath.OWN.local)
 # Where no temporary objects are allowed: a schema in which the role may create, rolled back too.
 _OTHER_NAMESPACE = """
     SELECT quote_ident(n.nspname) FROM pg_namespace n
@@ -101,7 +109,7 @@ class Fragment(NamedTuple):
 
     template: str
     text: str
-    path: str
+    path: SearchPath
     signature: Signature | None = None
     """Of the function or view that it is the whole of; None for what shares a body."""
 
@@ -123,8 +131,8 @@ class Pair(NamedTuple):
     def sides(self) -> tuple[Fragment, Fragment]:
         """Both sides, each under the search path that it was written for."""
         return (
-            Fragment(self.template, self.declared, "public", self.signature),
-            Fragment(self.template, self.stored, "pg_catalog", self.signature),
+            Fragment(self.template, self.declared, SearchPath.USERS, self.signature),
+            Fragment(self.template, self.stored, SearchPath.OWN, self.signature),
         )
 
 
@@ -198,7 +206,7 @@ class Comparison:
     def read(self, one: Reading) -> None:
         """Have the server read a declared fragment, where it has the relations that this names."""
         if self.is_readable(one):
-            self.new[Fragment(one.template, one.text or "", "public", one.signature)] = None
+            self.new[Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)] = None
 
     def is_readable(self, one: Reading) -> bool:
         """Whether the server has all relations that a fragment names, as they will be."""
@@ -260,8 +268,8 @@ class Comparison:
                 forms[2 * index + 1] = other = one
             if one and other and one != other:
                 again[index] = (
-                    Fragment("{}", one, "pg_catalog", pair.signature),
-                    Fragment("{}", other, "pg_catalog", pair.signature),
+                    Fragment("{}", one, SearchPath.OWN, pair.signature),
+                    Fragment("{}", other, SearchPath.OWN, pair.signature),
                 )
         second = self._deparse([side for sides in again.values() for side in sides])
         second_of = {index: second[2 * place : 2 * place + 2] for place, index in enumerate(again)}
@@ -285,7 +293,7 @@ class Comparison:
         for (index,), (body, state, message) in self._bodies(fragments, failed):
             if body is not None:
                 found[index] = body[index]
-            elif fragments[index].path != "public":
+            elif fragments[index].path is not SearchPath.USERS:
                 continue
             elif state in PENDING:
                 self.lacking[fragments[index].text] = state, message
@@ -369,7 +377,7 @@ class Comparison:
 
 def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
     """Which fragments share a body: those of one search path, up to a number."""
-    sharing: dict[str, list[int]] = {}
+    sharing: dict[SearchPath, list[int]] = {}
     for index, fragment in enumerate(fragments):
         if fragment.signature:
             yield [index]
@@ -380,13 +388,13 @@ def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
             yield indexes[start : start + _CHUNK]
 
 
-def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str]:
+def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str | bool]:
     """A probe for the server; marks tell its fragments apart."""
     first = chunk[0][1]
     name, signature = first.signature or _PROBE
     body = "".join(f"SELECT '{nonce}{index}' AS m; {one.statement};\n" for index, one in chunk)
     return {
-        "path": first.path,
+        "users": first.path is SearchPath.USERS,
         "name": name,
         "signature": signature,
         "body": first.statement if first.signature else f"BEGIN ATOMIC {body}\nEND",

@@ -19,6 +19,7 @@ from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
+from .paths import SearchPath
 from .poolers import PROCESS, check_own, refuse_a_full
 from .watch import (
     CANCELED,
@@ -32,6 +33,8 @@ from .watch import (
 )
 
 LONGEST_DELAY = 16.0
+_PIN = SearchPath.OWN.session
+"""Comes before the first expression that a session evaluates, and calls no function itself."""
 _CONFORMING = b"standard_conforming_strings"
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
@@ -77,6 +80,8 @@ class Connection:
     """The parameters that take the place of the string's own."""
     process: int = 0
     """The server's process, once it has been asked: what a proxy tells of it is its own."""
+    pooled: bool = False
+    """Whether the session goes to another client of a pooler when this one leaves it."""
     begun: bool = False
     """Whether a message has been sent whose answer nobody has waited for."""
 
@@ -93,7 +98,7 @@ class Connection:
             for notice in where.notices:
                 self.say(notice)
         self.close()
-        self.begun, self.process = False, 0
+        self.begun, self.pooled, self.process = False, False, 0
         changes = self.changes = self._defaults() | where.changes
         doing = f"waking {self.host}" if where.is_neon else "connecting again"
         self.session = self._patiently(changes, doing, trusted=where.is_neon)
@@ -130,8 +135,11 @@ class Connection:
             if not trusted:
                 self.process = self._process(session)
                 # A pooler answers with a process id of its own making.
-                if self.process != session.info.backend_pid:
-                    self._refuse_a_shared(session, changes)
+                self.pooled = self.process != session.info.backend_pid
+            if self.pooled:
+                self._refuse_a_shared(session, changes)
+            # In a message of its own: what fails later does not take it back.
+            self._at_once(session, _PIN)
         except BaseException:
             session.close()
             raise
@@ -162,8 +170,6 @@ class Connection:
     def _process(self, session: psycopg.Connection[Any]) -> int:
         """The server's process behind a session. Raises psycopg.Error."""
         (result,) = self._at_once(session, PROCESS)
-        if result.status != pq.ExecStatus.TUPLES_OK:
-            raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
         return int(result.get_value(0, 0) or 0)
 
     def _at_once(self, session: psycopg.Connection[Any], script: str) -> list[pq.abc.PGresult]:
@@ -174,12 +180,18 @@ class Connection:
             if time.monotonic() > deadline:
                 raise psycopg.OperationalError(f"no answer within {self.limits.answer:g} s")
 
-        return session.wait(watched(_results(session.pgconn, script), look))
+        results = session.wait(watched(_results(session.pgconn, script), look))
+        if results[-1].status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.OperationalError(results[-1].error_message.decode(errors="replace"))
+        return results
 
     def close(self) -> None:
-        """End the session, and what it is doing."""
+        """End the session, and what it is doing; one that goes on without us is left as it was."""
         if self.session:
             self._cancel()
+            if self.pooled:
+                with suppress(psycopg.Error):
+                    self._at_once(self.session, "DISCARD ALL")
             self.session.close()
 
     def _cancel(self) -> None:
@@ -204,7 +216,8 @@ class Connection:
     def reset(self) -> None:
         """Make the session as it was when it was opened; a closed one has nothing to lose."""
         if self.session and not self.session.closed:
-            self._send(["DISCARD ALL"], 0, self._watch(Patience.ANSWER, minds_signals=False))
+            for statement in ("DISCARD ALL", _PIN):
+                self._send([statement], 0, self._watch(Patience.ANSWER, minds_signals=False))
 
     def run(
         self,
@@ -240,7 +253,7 @@ class Connection:
         """
         if self.session and not self.begun and not self._escapes():
             with suppress(psycopg.Error):
-                self.session.pgconn.send_query(";\n".join(statements).encode())
+                self.session.pgconn.send_query(";\n".join([_PIN, *statements]).encode())
                 self.session.pgconn.flush()
                 self.begun = True
         return self.begun
@@ -266,10 +279,14 @@ class Connection:
         )
 
     def _send_first(self, statements: Sequence[str], watch: Watch) -> Answer:
-        """Send a script's first message, on a new connection where this one was lost."""
+        """Send a script's first message, on a new connection where this one was lost.
+
+        The search path is set again: code that the script before it called may have set another.
+        """
         assert self.session
         known_as_lost = self.session.closed
-        answer = self._send(statements, 0, watch)
+        pinned = [_PIN, *statements]
+        answer = self._send(pinned, -1, watch)
         if answer.failure and answer.failure.lost and not watch.reason:
             if not known_as_lost:
                 self.say(f"the connection was lost: {answer.failure.message}")
@@ -277,7 +294,7 @@ class Connection:
                 self.open()
             except ConnectError as error:
                 return Answer(failure=Failure(error.args[0]))
-            answer = self._send(statements, 0, watch)
+            answer = self._send(pinned, -1, watch)
         return answer
 
     def _send(self, statements: Sequence[str], first: int, watch: Watch) -> Answer:
@@ -311,7 +328,7 @@ class Connection:
         failure = answer.failure and evolve(
             answer.failure,
             message=watch.reason or answer.failure.message,
-            index=first + answer.failure.index,
+            index=max(0, first + answer.failure.index),
             reach=first + len(statements) - 1,
         )
         return Answer(answer.rows, failure, told_transaction(notices))

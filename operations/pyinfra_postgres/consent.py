@@ -12,6 +12,7 @@ from .errors import HostError
 from .kind import Ask, Object, guard
 from .plan import Hazard, Loss, Statement
 from .session import ALLOW, Session
+from .stored import under
 
 
 def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
@@ -21,7 +22,7 @@ def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iter
         for loss in losses:
             if not loss.told:
                 message = f"{loss.title} has {loss.unit}s by now that would be lost"
-                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation)
+                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation, loss.path)
         yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
 
 
@@ -33,7 +34,7 @@ def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
     if loss.told is not None or empty:
         return evolve(loss, told=loss.told or "")
     try:
-        (count,) = ask(f"SELECT count(*) FROM {loss.rows}")
+        (count,) = ask(under(loss.path, f"SELECT pg_catalog.count(*) FROM {loss.rows}"))
     except HostError as error:
         return evolve(loss, told=f"{loss.unit}s, which can't be counted: {error}")
     return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")

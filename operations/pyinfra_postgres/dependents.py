@@ -19,6 +19,7 @@ from .dependents_query import QUERY
 from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
 from .parse import closed
+from .paths import SearchPath
 from .plan import Hazard, Lock, Statement
 
 if TYPE_CHECKING:
@@ -259,13 +260,15 @@ def _as_planned(
             for constraint in one.constraints:
                 if constraint.name == facts[2]:
                     text = f"ALTER TABLE {one.name} ADD {constraint.written()}"
-                    return [Statement(text, locks=one.name)]
+                    path = SearchPath.of(*constraint.fragments)
+                    return [Statement(text, path=path, locks=one.name)]
         case "default":
             for column in one.columns:
                 if column.name == facts[2] and column.default is not None:
                     alter = f"ALTER TABLE ONLY {one.name} ALTER COLUMN {quoted(column.name)}"
                     text = f"{alter} SET DEFAULT ({closed(column.default)})"
-                    return [Statement(text, locks=one.name)]
+                    path = SearchPath.of(column.default)
+                    return [Statement(text, path=path, locks=one.name)]
             return []
         case "column":
             return []

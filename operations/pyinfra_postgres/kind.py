@@ -24,6 +24,7 @@ from . import renames
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
 from .parse import Reference, has_own_modifiers, role_references
+from .paths import SearchPath
 from .plan import Lock, Mode, Statement
 from .renames import Rename
 from .rights import Need, needed
@@ -64,6 +65,7 @@ class Ask(Protocol):
     def attempt(self, statements: Sequence[str]) -> Answer:
         """What statements that read no rows answer behind the plan's renames, all rolled back.
 
+        What holds a user's SQL stands behind `SearchPath.USERS.local`.
         Raises DeclarationError where the renames can't be done for that moment.
         """
 
@@ -120,6 +122,8 @@ class Objection(NamedTuple):
     detail: str = ""
     """What they are like."""
     remedy: str = "correct that first"
+    path: SearchPath = SearchPath.OWN
+    """Under which the query runs."""
 
 
 class Object:
@@ -415,11 +419,12 @@ def owner(
         yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=locks)
 
 
-def guard(query: str, message: str, table: Name) -> Statement:
+def guard(query: str, message: str, table: Name, path: SearchPath = SearchPath.OWN) -> Statement:
     """The statement that fails with a message where a query of a table has a row by then."""
     return Statement(
         f"DO $guard$ BEGIN IF EXISTS ({query}) THEN "
         f"RAISE EXCEPTION USING MESSAGE = {literal(message)}; END IF; END $guard$",
+        path=path,
         locks=table,
     )
 

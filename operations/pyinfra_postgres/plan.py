@@ -17,6 +17,7 @@ from attrs import field, frozen, mutable
 from .errors import DeclarationError
 from .names import Name, literal, quoted
 from .parse import Reference, closed
+from .paths import SearchPath
 from .rights import Need
 
 
@@ -115,6 +116,8 @@ class Loss:
     """Which rows lose something; all where it is empty."""
     told: str | None = None
     """How much is lost, in words, "" for nothing; None where nobody has counted."""
+    path: SearchPath = SearchPath.OWN
+    """What is searched for the names in the condition."""
 
     @property
     def title(self) -> str:
@@ -140,6 +143,8 @@ class Statement:
 
     sql: str = field(validator=_sendable)
     stage: Stage = Stage.MAIN
+    path: SearchPath = SearchPath.OWN
+    """What is searched for names without a schema: another one where a user wrote a part of it."""
     hazards: tuple[Hazard, ...] = ()
     locks: tuple[Lock, ...] = field(default=(), converter=_locks)
     """What it locks of the relations that exist."""
@@ -178,14 +183,20 @@ class Statement:
         return self.summary or self.sql
 
 
-def together(statements: Iterable[str], locks: tuple[Lock, ...] = ()) -> Statement:
+def together(
+    statements: Iterable[str],
+    locks: tuple[Lock, ...] = (),
+    path: SearchPath = SearchPath.OWN,
+) -> Statement:
     """Several statements after the transaction, all of them or none."""
     texts = list(statements)
     if len(texts) == 1:
-        return Statement(texts[0], stage=Stage.AFTER, locks=locks)
+        return Statement(texts[0], stage=Stage.AFTER, path=path, locks=locks)
     body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
     summary = "; ".join(texts)
-    return Statement(f"DO {literal(body)}", stage=Stage.AFTER, locks=locks, summary=summary)
+    return Statement(
+        f"DO {literal(body)}", stage=Stage.AFTER, path=path, locks=locks, summary=summary
+    )
 
 
 def masked(text: str, hidden: tuple[str, ...]) -> str:

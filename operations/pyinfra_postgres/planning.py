@@ -24,7 +24,7 @@ from .questions import Questions, Unanswered
 from .renames import Rename, spoken
 from .rights import Need, usage
 from .session import Draft, Item, Session
-from .stored import USERS_PATH
+from .stored import under
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
@@ -336,7 +336,7 @@ def _objections(
     """What rows say against a change, as far as the server can tell beforehand."""
     for one in target.objections(current, catalog):
         with suppress(HostError):
-            (count,) = ask(_PATIENCE + USERS_PATH + one.query)
+            (count,) = ask(_PATIENCE + under(one.path, one.query))
             if count:
                 rows = f"{count} row{'s' if count > 1 else ''}"
                 yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"

@@ -22,6 +22,7 @@ from pyinfra.api import QuoteString, StringCommand
 from pyinfra.api.exceptions import ConnectError
 
 from .answer import Answer, Failure, told_transaction
+from .paths import SearchPath
 from .poolers import PROCESS
 from .target import divided, dsn
 from .watch import Limits
@@ -153,10 +154,12 @@ def script(statements: Sequence[str], key: int = 0) -> str:
     while any(f"$p{number}" in statement for statement in statements):
         number += 1
     tag, mark = f"$p{number}$", _mark(statements)
-    # What a backslash in quotes means is settled before a statement is read.
-    rows = [f"({tag}SET standard_conforming_strings = on{tag}, NULL)"]
+    # What a backslash in quotes means is settled before a statement is read, and what a name
+    # without a schema means before one evaluates anything: these rows are nothing but constants.
+    first = [SearchPath.OWN.session, "SET standard_conforming_strings = on"]
     if key:
-        rows.append(f"({tag}{_hold(key)}{tag}, NULL)")
+        first.append(_hold(key))
+    rows = [f"({tag}{statement}{tag}, NULL)" for statement in first]
     rows += [
         f"({tag}SELECT '{mark}{index}'{tag}, {tag}{statement}{tag})"
         for index, statement in enumerate(statements)
@@ -181,8 +184,6 @@ def process_of(key: int) -> str:
 def cancelling(key: int) -> list[str]:
     """A script that cancels what the session that holds a key is doing."""
     return [
-        # Before anything is evaluated.
-        "SET search_path = pg_catalog, pg_temp",
         f"SELECT pg_cancel_backend({process_of(key)})",
     ]
 

@@ -28,6 +28,7 @@ from .answer import Failure
 from .errors import DeclarationError, HostError
 from .names import literal
 from .parse import Node, split_statements, statements
+from .paths import SearchPath
 from .scripts import run
 from .tabular import Answer, print_answers
 from .watch import Patience
@@ -50,6 +51,7 @@ class Query:
     script: tuple[str, ...]
     columns: tuple[str, ...] = ()
     """The columns' names where the answer is the lines of a text."""
+    path: SearchPath = SearchPath.USERS
 
     @classmethod
     def read(cls, text: str) -> Query | None:
@@ -63,20 +65,19 @@ class Query:
             raise DeclarationError(f"one query at a time: these are {len(trees)}")
         (one,) = split_statements(text)
         ((kind, node),) = trees[0].items()
+        path = SearchPath.USERS
         match kind:
             case "ExplainStmt":
                 return cls((one,), ("QUERY PLAN",))
             case "VariableShowStmt":
-                one = _setting(node["name"])
-        return cls((_names(one), f"SELECT {json_array(_RECORD)} FROM (\n{one}\n) AS {_RECORD}"))
+                one, path = _shown(node["name"]), SearchPath.OWN
+        rows = f"SELECT {json_array(_RECORD)} FROM (\n{one}\n) AS {_RECORD}"
+        return cls((_names(one), rows), path=path)
 
     def ask(self, host: Host) -> Answer:
         """The host's answer. Raises HostError."""
-        answer = run(
-            host,
-            ["BEGIN READ ONLY", *self.script, "ROLLBACK"],
-            patience=lambda _: Patience.WORK,
-        )
+        script = ["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"]
+        answer = run(host, script, patience=lambda _: Patience.WORK)
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:
@@ -96,26 +97,39 @@ def _asks(tree: Node) -> bool:
     return kind in {"ExplainStmt", "VariableShowStmt"}
 
 
-def _setting(name: str) -> str:
+def _shown(name: str) -> str:
+    """A query for a setting, or all of them; the search path is what a session begins with."""
     if name == "all":
-        return "SELECT name, setting, short_desc AS description FROM pg_settings ORDER BY name"
-    return f"SELECT current_setting({literal(name)}) AS {sql.Identifier(name).as_string()}"
+        return f"SELECT name, {_VALUE} AS setting, short_desc AS description FROM {_ALL}"
+    column = sql.Identifier(name).as_string()
+    if name == "search_path":
+        return f"SELECT {_VALUE} AS {column} FROM {_ALL} WHERE name = {literal(name)}"
+    return f"SELECT current_setting({literal(name)}) AS {column}"
+
+
+_VALUE = "CASE name WHEN 'search_path' THEN reset_val ELSE setting END"
+_ALL = "(SELECT * FROM pg_settings ORDER BY name) AS s"
 
 
 def _names(query: str) -> str:
     """The names of a query's columns, which one without rows has too."""
     return (
-        f"SELECT {json_array(_RECORD, of='to_json(key)')} FROM (SELECT asked.* FROM (VALUES (1)) "
+        f"SELECT {json_array(_RECORD, of='pg_catalog.to_json(key)')} "
+        "FROM (SELECT asked.* FROM (VALUES (1)) "
         f"AS one LEFT JOIN (SELECT * FROM (\n{query}\n) AS asked LIMIT 0) AS asked ON true) "
         f"AS {_RECORD}"
     )
 
 
 def json_array(record: str, of: str = "value") -> str:
-    """SQL for what a record's columns hold, as a JSON array in one line."""
+    """SQL for what a record's columns hold, as a JSON array in one line.
+
+    It stands in one statement with a user's SQL, and so under the user's search path.
+    """
     return (
-        f"translate(coalesce((SELECT json_agg({of} ORDER BY place) FROM json_each(row_to_json("
-        f"{record})) WITH ORDINALITY AS item (key, value, place))::text, '[]'), E'\\r\\n', '  ')"
+        f"pg_catalog.translate(coalesce((SELECT pg_catalog.json_agg({of} ORDER BY place) "
+        f"FROM pg_catalog.json_each(pg_catalog.row_to_json({record})) WITH ORDINALITY "
+        "AS item (key, value, place))::pg_catalog.text, '[]'), E'\\r\\n', '  ')"
     )
 
 

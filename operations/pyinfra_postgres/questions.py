@@ -10,7 +10,7 @@ from attrs import define, evolve, field
 from typing_extensions import override
 
 from .answer import Answer
-from .catalog import FULL_NAMES, Catalog
+from .catalog import Catalog
 from .errors import DeclarationError, HostError
 from .kind import Ask
 from .rewrite import as_stored
@@ -48,7 +48,7 @@ class Questions(Ask):
     def renamed(self, query: str) -> list[Any]:
         if not self.renaming:
             return self(query)
-        answer = self.attempt([FULL_NAMES, query])
+        answer = self.attempt([query])
         if answer.failure:
             raise HostError(str(answer.failure), answer.failure.sqlstate)
         return answer.values()

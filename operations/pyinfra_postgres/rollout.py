@@ -27,6 +27,7 @@ from .interrupts import pause, stop_if_asked
 from .names import literal
 from .plan import Hazard, Lock, Plan, Stage, masked
 from .scripts import end_session, run
+from .session import LOCKED_RELATION
 from .steps import Message, Part, Step
 from .watch import CANCELED, Patience
 
@@ -293,7 +294,7 @@ class Rollout:
                 " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
                 " AND i.inhparent = id)"
                 " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
-                " l.relation::regclass, left(a.query, 60)) FROM pg_locks l"
+                f" {LOCKED_RELATION}, left(a.query, 60)) FROM pg_locks l"
                 " JOIN pg_stat_activity a USING (pid)"
                 " WHERE l.granted AND a.pid <> pg_backend_pid()"
                 " AND l.relation IN (SELECT id FROM wanted)"

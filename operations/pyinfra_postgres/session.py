@@ -39,9 +39,11 @@ ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
 
 
-_EXCLUSIVE = """
+LOCKED_RELATION = r"regexp_replace(l.relation::regclass::text, '^public\.', '')"
+"""Of a row `l` of pg_locks, the relation that is locked, as a person calls it."""
+_EXCLUSIVE = f"""
     SELECT format('session %s (%s) holds %s', a.pid, coalesce(nullif(a.application_name, ''),
-             a.usename), l.relation::regclass)
+             a.usename), {LOCKED_RELATION})
       FROM pg_locks l JOIN pg_stat_activity a USING (pid)
      WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
        AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
@@ -219,7 +221,7 @@ class Session:
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
-        head = ["BEGIN READ WRITE", *catalogs.USERS_PINS, catalogs.ALL_ROWS]
+        head = ["BEGIN READ WRITE", *catalogs.PINS, catalogs.ALL_ROWS]
         head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         answer = self.read([*head, *statements, "ROLLBACK"], Patience.WORK)
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))

@@ -7,7 +7,7 @@ https://www.postgresql.org/docs/current/explicit-locking.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, auto
 from typing import TypeAlias
 
@@ -45,7 +45,6 @@ _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
 _SETTINGS = (
     "SET default_transaction_read_only = off",
     *(pin.replace(" LOCAL", "") for pin in catalogs.PINS),
-    "SET search_path = public",
 )
 
 
@@ -109,7 +108,7 @@ def trial(statements: Sequence[tuple[Change, Statement]]) -> Message:
     head = ["BEGIN READ WRITE", *_settings(1000), "SET LOCAL statement_timeout = '10s'"]
     return [
         *(Step(Part.BEGIN, sql) for sql in head),
-        *(Step(Part.MAIN, _tried(one), change, one) for change, one in statements),
+        *_each_under_its_path((_tried(one), change, one) for change, one in statements),
         Step(Part.COMMIT, "ROLLBACK"),
     ]
 
@@ -155,17 +154,27 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     main = plan.of(Stage.MAIN)
     if not main:
         return
-    head = ["BEGIN READ WRITE", _TELL, *_settings(lock_timeout), *_all_locks(plan, lock_timeout)]
+    head = ["BEGIN READ WRITE", *_settings(lock_timeout), _TELL, *_all_locks(plan, lock_timeout)]
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
-        *(Step(Part.MAIN, one.sql, change, one) for change, one in main),
+        *_each_under_its_path((one.sql, change, one) for change, one in main),
         Step(Part.COMMIT, "COMMIT"),
     ]
 
 
+def _each_under_its_path(given: Iterable[tuple[str, Change, Statement]]) -> Iterator[Step]:
+    """The statements of a transaction, each after what sets its search path.
+
+    It is set each time, because code that a statement calls may have set another one.
+    """
+    for sql, change, one in given:
+        yield Step(Part.MAIN, one.path.local)
+        yield Step(Part.MAIN, sql, change, one)
+
+
 def _settings(lock_timeout: int) -> list[str]:
     """What a transaction sets for itself."""
-    return [*catalogs.USERS_PINS, catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
+    return [*catalogs.PINS, catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
 
 
 def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
@@ -197,6 +206,7 @@ def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:
         settings = (
             *_SETTINGS,
             f"SET lock_timeout = {lock_timeout if step.waits_for else 0}",
+            one.path.session,
         )
         yield [Step(Part.SETTINGS, sql) for sql in settings]
         yield [step]

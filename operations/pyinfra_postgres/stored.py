@@ -6,21 +6,40 @@ A plan may create what a query needs that is asked while the plan is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from .catalog import IN_PUBLIC, Catalog
-from .names import Exact, Name, literal
-from .parse import Reference
+from .catalog import Catalog
+from .names import Exact, Name, literal, quoted
+from .parse import Reference, type_references
+from .paths import SearchPath
 
 if TYPE_CHECKING:
     from .kind import Ask
 
-USERS_PATH = f"{IN_PUBLIC};\n"
-"""Before a query that holds the user's own SQL, in which unqualified names are in `public`."""
 # Stable for the server, but of another value in every transaction.
 _CLOCKS = frozenset({"now", "transaction_timestamp", "statement_timestamp"})
+
+
+def under(path: SearchPath, query: str) -> str:
+    """A query for `Ask` that runs under a search path."""
+    return f"{path.local};\n{query}"
+
+
+def operator(symbol: str, type_: str | None, catalog: Catalog) -> str:
+    """An operator on two values of a type, whatever the search path: it can't be another one.
+
+    Extensions have theirs beside the type; for all other types PostgreSQL's own serve.
+    """
+    schema = "pg_catalog"
+    while type_ and not type_.endswith("[]"):
+        name = next((one.name for one in type_references(type_)), None)
+        if name in catalog.extension_owned:
+            schema = quoted(name.schema)
+        domain: Any = name and catalog.objects.get(("domain", *name))
+        type_ = getattr(domain, "type", None)
+    return f"OPERATOR({schema}.{symbol})"
 
 
 @frozen

@@ -169,6 +169,14 @@ def comparable(sql: str, type_: str | None) -> str:
     return f"CAST({sql} AS text{array})" if base in _COMPARED_AS_TEXT else sql
 
 
+def same(one: str, other: str) -> str:
+    """SQL for whether two values of one type are the same, or both null.
+
+    As `IS NOT DISTINCT FROM` tells, which would look for an operator in the search path.
+    """
+    return f"pg_catalog.record_eq(ROW({one}), ROW({other}))"
+
+
 def shown(values: Mapping[str, Any], columns: Iterable[str]) -> str:
     """Some values of a row in one line, each shortened."""
     return ", ".join(f"{quoted(column)}={_shown(values.get(column))}" for column in columns)

@@ -302,7 +302,7 @@ def answer_query(query: str) -> str:
     main = query[found[position].start :]
     return (
         f"WITH{recursive} {members}pyinfra_postgres_answer AS (\n{main}\n)\n"
-        f"SELECT '{_MARK}' || {json_array('pyinfra_postgres_answer')} "
+        f"SELECT '{_MARK}' OPERATOR(pg_catalog.||) {json_array('pyinfra_postgres_answer')} "
         "FROM pyinfra_postgres_answer"
     )
 

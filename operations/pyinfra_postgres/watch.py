@@ -17,6 +17,8 @@ import gevent
 from attrs import define, field, frozen
 from psycopg.abc import PQGen
 
+from .paths import SearchPath
+
 T = TypeVar("T")
 
 GRACE = 5.0
@@ -173,7 +175,7 @@ def whom_it_waits_for(process: str) -> list[str]:
     """A script that names the sessions whose transactions a server's process waits for."""
     return [
         # Before anything is evaluated.
-        "SET search_path = pg_catalog, pg_temp",
+        SearchPath.OWN.session,
         "SELECT CASE WHEN b.pid = 0 THEN 'a prepared transaction' ELSE format("
         "'session %s (%s of %s, %s since %s)', b.pid,"
         " coalesce(nullif(a.application_name, ''), 'a session'), a.usename,"

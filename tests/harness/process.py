@@ -55,12 +55,15 @@ class _Messages(logging.Handler):
         self.lines.append(text if text.startswith("-->") else f"    {text}")
 
 
-def run(database: Database, deploy: Deploy, *, dry: bool = False, **data: Any) -> Outcome:
+def run(
+    database: Database, deploy: Deploy, *, dry: bool = False, psql: bool = False, **data: Any
+) -> Outcome:
     """Run a deploy, given as a function, against a database; keywords are host data.
 
-    A dry run is one with `--diff`: it says what would change.
+    A dry run is one with `--diff`: it says what would change. `psql` reaches the database through
+    this machine's shell, with the psql that is in the PATH.
     """
-    name = f"@postgres/{database.name}"
+    name = "@local" if psql else f"@postgres/{database.name}"
     given = {"postgres_dsn": database.dsn, **data}
     return _run(Inventory(([name], {}), databases=([name], given)), deploy, dry)
 

@@ -99,6 +99,7 @@ def _ordered(labels: Iterable[str]) -> list[str]:
     return sorted(labels, key=lambda label: int(label.split("-")[0]))
 
 
+_PINNED = re.compile(r"\ASET( LOCAL)? search_path = pg_catalog, pg_temp(;\s*|\Z)")
 _HOST: Any = testinfra.get_host("local://")
 _BINARIES = _binaries()
 LABELS = _ordered(_BINARIES)
@@ -138,8 +139,12 @@ class Seen:
 
     @property
     def statements(self) -> list[str]:
-        """The SQL of every message that a client sent, one item per message."""
-        return [entry.statement for entry in self.entries if entry.statement is not None]
+        """The SQL of every message that a client sent, one item per message.
+
+        Without the search path that the collection sets before anything else.
+        """
+        sent = (entry.statement for entry in self.entries if entry.statement is not None)
+        return list(filter(None, (_PINNED.sub("", one) for one in sent)))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from ..parse import (
     type_name,
     type_references,
 )
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Statement, together
 from .constraints import validated
 
@@ -183,6 +184,11 @@ class Column:
                 shown = repr(value) if what == "comment" else value
                 yield f"{what} on {quoted(self.name)} {shown}"
 
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        """The SQL in its definition."""
+        return self.default, self.generated
+
     def beside(self, table: Name, current: Column | None) -> Iterator[Statement]:
         """The statements that set what CREATE TABLE and ADD COLUMN leave out."""
         alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(self.name)}"
@@ -321,7 +327,8 @@ def changed(
         if declared.default is None:
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
         else:
-            yield Statement(f"{alter} SET DEFAULT {default_sql(declared.default)}", locks=table)
+            text = f"{alter} SET DEFAULT {default_sql(declared.default)}"
+            yield Statement(text, path=SearchPath.of(declared.default), locks=table)
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from declared.beside(table, current)
@@ -412,6 +419,7 @@ def _regenerated(
         rewrites = filled and not declared.virtual
         return Statement(
             f"{alter} SET EXPRESSION AS ({closed(declared.generated or '')})",
+            path=SearchPath.of(declared.generated),
             hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
             locks=table,
         )

@@ -144,6 +144,11 @@ class Constraint:
         """What follows its name."""
         raise NotImplementedError
 
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        """The SQL in its definition that names functions, operators or types."""
+        return ()
+
     def written(self) -> str:
         """Its definition, with its name if it has one."""
         prefix = f"CONSTRAINT {quoted(self.name)} " if self.name else ""
@@ -363,6 +368,10 @@ class Check(Constraint):
     def definition(self) -> str:
         return f"CHECK ({closed(self.expression)})" + (" NO INHERIT" if self.no_inherit else "")
 
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        return (self.expression,)
+
     def requires(self) -> Iterator[Reference]:
         return declared_references(self.expression)
 
@@ -444,6 +453,11 @@ class Exclude(Constraint):
         where = "" if self.where is None else f" WHERE ({closed(self.where)})"
         timing = _timing(self.deferrable, self.initially_deferred)
         return f"EXCLUDE USING {self.using} ({elements}){self.fittings}{where}{timing}"
+
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        elements = ((*element.fragments, operator) for element, operator in self.elements)
+        return (self.where, *(text for each in elements for text in each))
 
     def requires(self) -> Iterator[Reference]:
         expressions = (element.expression for element, _ in self.elements)

@@ -51,6 +51,7 @@ from ..parse import (
     type_name,
     type_references,
 )
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement
 from ..renames import Rename
 from .columns import is_null
@@ -259,7 +260,8 @@ def _created(declared: Domain) -> Statement:
     if not declared.nullable:
         parts.append("NOT NULL")
     parts += [one.written() for one in declared.checks]
-    return Statement(" ".join(parts))
+    path = SearchPath.of(declared.default, *(one.expression for one in declared.checks))
+    return Statement(" ".join(parts), path=path)
 
 
 def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
@@ -275,7 +277,7 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             if declared.default is None
             else f"SET DEFAULT ({closed(declared.default)})"
         )
-        yield Statement(f"{alter} {new}")
+        yield Statement(f"{alter} {new}", path=SearchPath.of(declared.default))
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL")
     elif current.nullable and not declared.nullable:
@@ -296,10 +298,12 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             taken = {one.name for one in (*current.checks, *declared.checks)}
             own_name = chosen_name(declared.name.name, None, "check", taken)
             named = one if one.name else one.evolved(name=own_name)
-            yield Statement(f"{alter} ADD {named.written()} NOT VALID")
+            path = SearchPath.of(*named.fragments)
+            yield Statement(f"{alter} ADD {named.written()} NOT VALID", path=path)
             yield _validated(alter, named, declared)
         else:
-            yield _read(f"{alter} ADD {one.written()}", declared)
+            read = _read(f"{alter} ADD {one.written()}", declared)
+            yield evolve(read, path=SearchPath.of(*one.fragments))
 
 
 def _validated(alter: str, one: Check, declared: Domain) -> Statement:

@@ -53,6 +53,11 @@ class Element(NamedTuple):
             else "expr"
         )
 
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        """The SQL in it that names functions, operators, collations or operator classes."""
+        return self.expression, self.operator_class, *self.collation
+
     def __str__(self) -> str:
         parts = [quoted(self.column) if self.column else f"({self.expression})"]
         if self.collation:

@@ -19,6 +19,7 @@ from ..errors import DeclarationError
 from ..kind import Ask, Key, Object, Row, Same, comment, either
 from ..names import Exact, Name, literal, optional_identifier, quoted
 from ..parse import Reference, schema_reference
+from ..paths import SearchPath
 from ..plan import Statement
 from ..platforms import installer_of
 from ..rights import Need, create_on_database
@@ -113,7 +114,9 @@ class Extension(Object):
         if current is None:
             where = f" SCHEMA {quoted(declared.schema)}" if declared.schema else ""
             version = f" VERSION {literal(declared.version)}" if declared.version else ""
-            yield Statement(f"CREATE {target}{where}{version} CASCADE")
+            # Where no schema is declared, and for what it needs itself, it is the path's first.
+            sql = f"CREATE {target}{where}{version} CASCADE"
+            yield Statement(sql, path=SearchPath.USERS)
         else:
             if declared.version != current.version:
                 yield Statement(f"ALTER {target} UPDATE TO {literal(declared.version)}")

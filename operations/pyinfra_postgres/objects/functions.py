@@ -51,6 +51,7 @@ from ..parse import (
     tokens,
     type_references,
 )
+from ..paths import SearchPath
 from ..plan import Statement
 from .signatures import (
     Argument,
@@ -331,9 +332,11 @@ def _created(declared: Function) -> Statement:
     if declared.has_sql_body:
         body = declared.body or ""
         # A comment at the end would swallow the semicolon that follows.
-        return Statement("\n".join([*parts, body, *([""] if "--" in body else [])]))
+        path = SearchPath.of(body, *(one.default for one in declared.arguments))
+        return Statement("\n".join([*parts, body, *([""] if "--" in body else [])]), path=path)
     tag = _tag(declared.body or "")
-    return Statement("\n".join([*parts, f"AS {tag}{declared.body}{tag}"]))
+    # Whatever the server has of such a body is what a user wrote.
+    return Statement("\n".join([*parts, f"AS {tag}{declared.body}{tag}"]), path=SearchPath.USERS)
 
 
 def _attributes(declared: Function) -> Iterator[str]:

@@ -18,6 +18,7 @@ from ..errors import DeclarationError
 from ..kind import Same, comment
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from . import foreign_keys
 from .foreign_keys import Dependent
@@ -79,6 +80,7 @@ def _created(index: Index) -> Iterator[Statement]:
         yield Statement(
             index.created(concurrently=True),
             stage=Stage.AFTER,
+            path=SearchPath.of(*index.fragments),
             hazards=_ONLINE,
             locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
         )
@@ -86,6 +88,7 @@ def _created(index: Index) -> Iterator[Statement]:
         scans = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if index.filled and not index.online else ()
         yield Statement(
             index.created(concurrently=False),
+            path=SearchPath.of(*index.fragments),
             hazards=scans,
             locks=Lock(index.table, Mode.SHARE),
         )

@@ -35,6 +35,7 @@ from ..parse import (
     declared_references,
     optional_expression,
 )
+from ..paths import SearchPath
 from ..plan import Stage, Statement
 from . import foreign_keys, index_builds
 from .elements import Element, aligned_element, condition_template, expression_template
@@ -183,6 +184,11 @@ class Index(Object):
             f"USING {self.method} ({elements}){include}{nulls}{parameters}{place}{where}"
         )
 
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        """The SQL in its definition."""
+        return (self.where, *(text for one in self.columns for text in one.fragments))
+
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
         yield from declared_references(self.where, *(one.expression for one in self.columns))
@@ -232,7 +238,8 @@ class Index(Object):
             ]
             said = f"the unique index {quoted(self.name)}"
             rows = own_rows(self.table, catalog)
-            yield repeated(rows, elements, self.where, self.nulls_not_distinct, said)
+            path = SearchPath.of(*self.fragments)
+            yield repeated(rows, elements, self.where, self.nulls_not_distinct, said, path)
 
     def parted(self, catalog: Catalog, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""

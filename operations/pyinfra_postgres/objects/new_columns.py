@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DeclarationError
 from ..names import Name, listed
 from ..parse import declared_references, type_references
+from ..paths import SearchPath
 from ..plan import Hazard, Statement
 from .columns import Column, is_null
 
@@ -29,6 +30,7 @@ def added(table: Name, column: Column, rewrites: bool) -> Iterator[Statement]:
     """The statements that add a column; `rewrites` says that every row is written anew."""
     yield Statement(
         f"ALTER TABLE {table} ADD COLUMN {column.definition()}",
+        path=SearchPath.of(*column.fragments),
         hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
         locks=table,
         instead=_in_steps(column) if rewrites else "",
@@ -101,7 +103,9 @@ def _asked(table: Name, columns: Iterable[Column], ask: Ask) -> Iterator[str]:
             [
                 f"CREATE TEMP TABLE {_TWIN} (LIKE {table})",
                 _FILE,
+                SearchPath.of(*column.fragments).local,
                 f"ALTER TABLE pg_temp.{_TWIN} ADD COLUMN {column.definition()}",
+                SearchPath.OWN.local,
                 _FILE,
             ]
         )

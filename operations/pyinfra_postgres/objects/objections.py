@@ -7,12 +7,13 @@ when the rule is there already and writers have to keep it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..catalog import Catalog
 from ..kind import Objection
 from ..names import Name, listed, quoted
-from ..stored import columns_of
+from ..paths import SearchPath
+from ..stored import columns_of, operator
 from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
 
 if TYPE_CHECKING:
@@ -58,12 +59,18 @@ def _to_constraint(
             # A null is not against it.
             rows = own_rows(table, catalog) if one.no_inherit else table
             yield Objection(
-                f"SELECT count(*) FROM {rows} WHERE NOT (\n{one.expression}\n)",
+                f"SELECT pg_catalog.count(*) FROM {rows} WHERE NOT (\n{one.expression}\n)",
                 said,
+                path=SearchPath.of(one.expression),
             )
         case ForeignKey(foreign_columns=[_, *_]):
             pairs = zip(one.foreign_columns, columns, strict=True)
-            equal = " AND ".join(f"o.{quoted(to)} = t.{quoted(of)}" for to, of in pairs)
+            target: Any = catalog.objects.get(("table", *one.table))
+            types = {column.name: column.type for column in getattr(target, "columns", None) or ()}
+            equal = " AND ".join(
+                f"o.{quoted(to)} {operator('=', types.get(to), catalog)} t.{quoted(of)}"
+                for to, of in pairs
+            )
             given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in columns)
             yield Objection(
                 f"SELECT count(*) FROM {own_rows(table, catalog)} t WHERE {given} "
@@ -78,15 +85,22 @@ def _to_constraint(
 
 
 def repeated(
-    rows: str, elements: Sequence[str], where: str | None, nulls: bool, said: str
+    rows: str,
+    elements: Sequence[str],
+    where: str | None,
+    nulls: bool,
+    said: str,
+    path: SearchPath = SearchPath.OWN,
 ) -> Objection:
     """Values that are there more than once; `nulls` tells whether nulls count as equal."""
     given = [] if nulls else [f"({element}) IS NOT NULL" for element in elements]
     conditions = " AND ".join([*given, *([f"(\n{where}\n)"] if where else [])])
     filtered = f" WHERE {conditions}" if conditions else ""
     return Objection(
-        f"SELECT coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {rows}{filtered} "
-        f"GROUP BY {', '.join(elements)} HAVING count(*) > 1) AS repeated",
+        "SELECT coalesce(pg_catalog.sum(n), 0) FROM (SELECT pg_catalog.count(*) AS n "
+        f"FROM {rows}{filtered} GROUP BY {', '.join(elements)}) AS counted "
+        "WHERE n OPERATOR(pg_catalog.>) 1",
         said,
         ", whose values others have too",
+        path=path,
     )

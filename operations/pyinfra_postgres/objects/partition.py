@@ -20,7 +20,9 @@ from ..kind import Ask, Key, Object, Objection, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
+from ..stored import operator
 from . import index_builds, keys
 from .constraints import Check, PrimaryKey, Unique, validated
 from .indexes import Index
@@ -174,26 +176,35 @@ class AnyPartition(Object):
         return evolve(
             self,
             checks=tuple(checks),
-            condition=Bound.parse(self.values).condition(_key_columns(parent)),
+            condition=self._condition(parent, catalog),
             is_checked=any(one.name == check for one in table.constraints),
             rest_filled=self.rest in catalog.filled,
             indexes=tuple(indexes),
             keys=tuple(own),
         )
 
+    def _condition(self, parent: Object | None, catalog: Catalog) -> str | None:
+        """What holds for every row of it."""
+        columns = _key_columns(parent)
+        types = {one.name: one.type for one in getattr(parent, "columns", None) or ()}
+        type_ = types.get(columns[0] or "") if columns else None
+        bound = Bound.parse(self.values or "")
+        return bound.condition(columns, lambda symbol: operator(symbol, type_, catalog))
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         new = self.attached and not (current and current.attached)
         if not new or self.values is None or self.rest not in catalog.filled:
             return
         parent = catalog.objects.get(("table", *self.of))
-        condition = Bound.parse(self.values).condition(_key_columns(parent))
+        condition = self._condition(parent, catalog)
         if condition is not None:
             yield Objection(
-                f"SELECT count(*) FROM {self.rest} WHERE (\n{condition}\n)",
+                f"SELECT pg_catalog.count(*) FROM {self.rest} WHERE (\n{condition}\n)",
                 f"the bound that this leaves to the default partition {self.rest}",
                 ", which wait in it",
                 f"let a run before this one move them with pg.sql into a table {self.name}, which "
                 f"is then attached, or detach {self.rest}",
+                SearchPath.of(self.values),
             )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
@@ -248,6 +259,7 @@ def _created(declared: AnyPartition) -> Iterator[Statement]:
     hazards = (Hazard.LOCKS_OUT,) if declared.rest_filled else ()
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
+        path=SearchPath.of(declared.values, declared.partition_by),
         hazards=hazards,
         reads=declared.rest if declared.rest_filled else None,
         locks=(Lock(declared.of, only=True), *_rest(declared)),
@@ -298,7 +310,11 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     for rule, there in declared.checks:
         if not there:
             how = " NOT VALID" if declared.filled else ""
-            yield Statement(f"{child} ADD {rule.written()}{how}", locks=declared.name)
+            yield Statement(
+                f"{child} ADD {rule.written()}{how}",
+                path=SearchPath.of(*rule.fragments),
+                locks=declared.name,
+            )
         if there or declared.filled:
             yield validated(declared.name, rule.name, declared.filled)
     texts = [
@@ -308,6 +324,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
     locks = (own, Lock(declared.name), *_rest(declared))
     scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    path = SearchPath.of(declared.values)
     if not declared.filled or declared.condition is None:
         if declared.filled:
             scans = (*scans, Hazard.LOCKS_OUT)
@@ -315,15 +332,16 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
-            yield Statement(text, stage=stage, hazards=hazards, locks=locks)
+            yield Statement(text, stage=stage, path=path, hazards=hazards, locks=locks)
         return
     check = joined(declared.name.name, None, "bound_check")
     name, bound = quoted(check), f"CHECK ({declared.condition})"
     if declared.is_checked:
         yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
-    yield Statement(f"{child} ADD CONSTRAINT {name} {bound} NOT VALID", locks=declared.name)
+    add = f"{child} ADD CONSTRAINT {name} {bound} NOT VALID"
+    yield Statement(add, path=path, locks=declared.name)
     yield validated(declared.name, check)
-    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks)
+    whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks, path)
     yield evolve(whole, hazards=scans)
 
 

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-PAR
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
@@ -13,7 +13,9 @@ from ..errors import DeclarationError, HostError
 from ..kind import Ask
 from ..names import quoted
 from ..parse import closing, items, sliced, statement, tokens
-from ..stored import USERS_PATH
+from ..paths import SearchPath
+from ..stored import under
+from ..values import same
 
 _INFINITE = frozenset({"minvalue", "maxvalue"})
 
@@ -49,7 +51,7 @@ class Bound:
             return False
         if self.strategy == "l":
             mine, theirs = (_set(bound.lists[0], types[0]) for bound in (self, other))
-            question = f"{mine} IS NOT DISTINCT FROM {theirs}"
+            question = same(mine, theirs)
         elif shapes[0] != shapes[1]:
             return False
         else:
@@ -60,27 +62,33 @@ class Bound:
             ]
             question = " AND ".join(_same(*pair) for pair in pairs)
         try:
-            (answer,) = ask(f"{USERS_PATH}SELECT to_json({question})")
+            query = f"SELECT pg_catalog.to_json({question})"
+            (answer,) = ask(under(SearchPath.USERS, query))
         except HostError:
             return False  # It names what is not there yet.
         return bool(answer)
 
-    def condition(self, columns: Sequence[str | None]) -> str | None:
-        """What holds for every row, where PostgreSQL can infer the bound from it."""
+    def condition(
+        self, columns: Sequence[str | None], operator: Callable[[str], str]
+    ) -> str | None:
+        """What holds for every row, where PostgreSQL can infer the bound from it.
+
+        `operator` gives the operators of the first column's type, by their symbols.
+        """
         if len(columns) != 1 or columns[0] is None or self.strategy not in {"l", "r"}:
             return None
         column = quoted(columns[0])
         if self.strategy == "r":
             low, high = (values[0] for values in self.lists)
             parts = [f"{column} IS NOT NULL"]
-            parts += [f"{column} >= {low}"] if low.lower() not in _INFINITE else []
-            parts += [f"{column} < {high}"] if high.lower() not in _INFINITE else []
+            parts += [f"{column} {operator('>=')} {low}"] if low.lower() not in _INFINITE else []
+            parts += [f"{column} {operator('<')} {high}"] if high.lower() not in _INFINITE else []
             return " AND ".join(parts)
         values = [one for one in self.lists[0] if one.lower() != "null"]
-        among = f"{column} IN ({', '.join(values)})"
+        among = " OR ".join(f"{column} {operator('=')} {value}" for value in values)
         if len(values) < len(self.lists[0]):
             return f"{column} IS NULL OR {among}" if values else f"{column} IS NULL"
-        return f"{column} IS NOT NULL AND {among}"
+        return f"{column} IS NOT NULL AND ({among})"
 
 
 def _lists(text: str) -> Iterator[tuple[str, ...]]:
@@ -100,10 +108,10 @@ def _cast(value: str, type_: str | None) -> str:
 
 def _set(values: Sequence[str], type_: str | None) -> str:
     each = ", ".join(f"({_cast(one, type_)})" for one in values)
-    return f"(SELECT array_agg(DISTINCT v ORDER BY v) FROM (VALUES {each}) AS x(v))"
+    return f"(SELECT pg_catalog.array_agg(DISTINCT v ORDER BY v) FROM (VALUES {each}) AS x(v))"
 
 
 def _same(one: str, other: str, type_: str | None) -> str:
     if _INFINITE & {one.lower(), other.lower()}:
         return "true" if one.lower() == other.lower() else "false"
-    return f"{_cast(one, type_)} IS NOT DISTINCT FROM {_cast(other, type_)}"
+    return same(_cast(one, type_), _cast(other, type_))

@@ -28,6 +28,7 @@ from ..names import (
     role_sql,
 )
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
+from ..paths import SearchPath
 from ..plan import Lock, Statement
 from .elements import condition_template
 from .known_columns import check_columns
@@ -151,7 +152,9 @@ def _created(policy: Policy) -> Statement:
     roles = ", ".join(map(role_sql, policy.roles))
     head = f"CREATE POLICY {_on(policy)}{kind} FOR {policy.command} TO {roles}"
     return Statement(
-        " ".join([head, *_clauses(policy.using, policy.check)]), locks=Lock(policy.table, only=True)
+        " ".join([head, *_clauses(policy.using, policy.check)]),
+        path=SearchPath.of(policy.using, policy.check),
+        locks=Lock(policy.table, only=True),
     )
 
 
@@ -170,11 +173,14 @@ def _altered(current: Policy, declared: Policy) -> Statement:
     parts = [f"ALTER POLICY {_on(declared)}"]
     if current.roles != declared.roles:
         parts.append(f"TO {', '.join(map(role_sql, declared.roles))}")
-    parts += _clauses(
-        declared.using if declared.using != current.using else None,
-        declared.check if declared.check != current.check else None,
+    using = declared.using if declared.using != current.using else None
+    check = declared.check if declared.check != current.check else None
+    parts += _clauses(using, check)
+    return Statement(
+        " ".join(parts),
+        path=SearchPath.of(using, check),
+        locks=Lock(declared.table, only=True),
     )
-    return Statement(" ".join(parts), locks=Lock(declared.table, only=True))
 
 
 QUERIES = {

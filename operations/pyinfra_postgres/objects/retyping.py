@@ -17,8 +17,9 @@ from ..dependents import Dependent, Dependents, of_columns
 from ..errors import DeclarationError, HostError
 from ..names import Exact, Name, literal, quoted
 from ..parse import closed
+from ..paths import SearchPath
 from ..plan import Hazard, Loss, Statement
-from ..stored import USERS_PATH, columns_of
+from ..stored import columns_of, under
 from ..values import comparable
 from .columns import Column, collation_sql, default_sql
 from .enums import Enum
@@ -152,13 +153,14 @@ def retyped(
         instead = f"it fills {names} again meanwhile: without that it needs no permission"
     losses = tuple(one.loss for one in found.values() if one.loss)
     alter = f"ALTER TABLE {table} {', '.join(parts)}"
-    yield Statement(alter, hazards=hazards, locks=table, losses=losses, instead=instead)
+    path = SearchPath.of(*(one.using for _, one in pairs))
+    yield Statement(alter, path=path, hazards=hazards, locks=table, losses=losses, instead=instead)
     for current, declared in pairs:
         kept = declared.default == current.default and declared.default is not None
         if kept and not found[declared.name].free:
             alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
             text = f"{alter} SET DEFAULT {default_sql(declared.default or '')}"
-            yield Statement(text, locks=table)
+            yield Statement(text, path=SearchPath.of(declared.default), locks=table)
     yield from known.dependents.created()
 
 
@@ -189,10 +191,11 @@ def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
         return Retype(free=free, using=using)
     _refuse_values(table, current, declared, catalog, ask)
     losing = _losing(current, declared, ask)
+    path = SearchPath.of(declared.using)
     told = _losses(table, declared, using, losing, ask) if losing else None
     if told is None:
         return Retype(using=using)
-    return Retype(using=using, loss=Loss("column", table, declared.name, losing, told))
+    return Retype(using=using, loss=Loss("column", table, declared.name, losing, told, path))
 
 
 @frozen
@@ -264,7 +267,9 @@ class _Twin:
                     if one.generated is None
                 ),
                 files,
+                SearchPath.of(*(one.using for one in self.columns)).local,
                 f"ALTER TABLE {_TWIN} {', '.join(clauses)}",
+                SearchPath.OWN.local,
                 files,
             ]
         )
@@ -335,12 +340,13 @@ def _losing(current: Column, declared: Column, ask: Ask) -> str:
 def _losses(table: Name, declared: Column, using: str, losing: str, ask: Ask) -> str | None:
     """How many rows lose their value, in words with some of them; None where it can't be asked."""
     name = quoted(declared.name)
-    shown = f"format('%s as %s', {name}, coalesce(({closed(using)})::text, 'NULL'))"
+    path = SearchPath.of(declared.using)
+    rows = f"FROM {table} WHERE {closed(losing)}"
+    shown = f"pg_catalog.concat({name}, ' as ', coalesce(({closed(using)})::text, 'NULL'))"
+    few = f"SELECT pg_catalog.json_agg(x) FROM (SELECT {shown} AS x {rows} LIMIT 3) AS few"
     try:
         ((count, few),) = ask(
-            f"{USERS_PATH}SELECT json_build_array(count(*), CASE WHEN count(*) > 0 THEN (SELECT "
-            f"json_agg(x) FROM (SELECT {shown} AS x FROM {table} WHERE {closed(losing)} LIMIT 3) "
-            f"AS few) END) FROM {table} WHERE {closed(losing)}"
+            under(path, f"SELECT pg_catalog.json_build_array(pg_catalog.count(*), ({few})) {rows}")
         )
     except HostError as error:
         if error.sqlstate in _NO_WAY_BACK | _UNKNOWN_YET:

@@ -21,10 +21,11 @@ from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
+from ..paths import SearchPath
 from ..plan import Loss, Statement, masked
 from ..rights import Need
-from ..stored import USERS_PATH, Known, columns_of, known
-from ..values import SQL, check, comparable, forms, shown, split_array, written
+from ..stored import Known, columns_of, known, operator, under
+from ..values import SQL, check, comparable, forms, same, shown, split_array, written
 from .columns import Column
 from .constraints import PrimaryKey, Unique
 from .domains import Domain
@@ -74,6 +75,8 @@ class Rows(Object):
     exact: bool = field(default=False, kw_only=True)
     columns: Mapping[str, Column] = field(factory=dict, eq=False, kw_only=True)
     """The table's columns, as far as the catalog has them."""
+    equality: Mapping[str, str] = field(factory=dict, eq=False, kw_only=True)
+    """The operators that find rows by the key, by its columns."""
     unique: bool = field(default=False, eq=False, kw_only=True)
     """Whether a constraint keeps the key unique while the plan runs."""
     problem: str = field(default="", eq=False, kw_only=True)
@@ -144,6 +147,9 @@ class Rows(Object):
         nothing = evolve(
             nothing,
             columns=columns,
+            equality={
+                name: operator("=", column.type, catalog) for name, column in columns.items()
+            },
             unique=any(_keeps_unique(one, self.key_columns) for one in table.constraints),
             problem=self._problem(columns),
         )
@@ -171,6 +177,7 @@ class Rows(Object):
         return dict.fromkeys([*given, *self.key_columns])
 
     def _asked(self, nothing: Self, catalog: Catalog, ask: Ask) -> Self:
+        declared = evolve(self, equality=nothing.equality)
         types = [nothing.columns[name].type for name in self._names()]
         server = known(
             {
@@ -190,7 +197,7 @@ class Rows(Object):
             if comparison is None:
                 continue
             compared, assumed = comparison
-            answers = ask(self._comparison(columns, group, compared))
+            answers = ask(declared._comparison(columns, group, compared))
             differences = {number: texts for number, _, texts in answers if number is not None}
             matched += sum(count for number, count, _ in answers if number is None)
             for number, row in enumerate(group):
@@ -203,7 +210,7 @@ class Rows(Object):
             rows=_Checked(row for row, _ in found.values()),
             differing={key: different for key, (_, different) in found.items()},
             matched=matched,
-            surplus=self._surplus(columns, server, ask) if self.exact else 0,
+            surplus=declared._surplus(columns, server, ask) if self.exact else 0,
         )
 
     def _compared(
@@ -245,25 +252,50 @@ class Rows(Object):
             for number, row in enumerate(rows)
         )
         differences = {
-            column: f"{_stored_as_declared(column, columns)} IS DISTINCT FROM "
-            + comparable(f"declared.{aliases[column]}", columns[column].type)
+            column: "NOT "
+            + same(
+                _stored_as_declared(column, columns),
+                comparable(f"declared.{aliases[column]}", columns[column].type),
+            )
             for column in compared
         }
         texts = ", ".join(
-            f"CASE WHEN {test} THEN coalesce('=' || CAST(stored.{quoted(column)} AS text), '') END"
+            f"CASE WHEN {test} THEN coalesce('=' OPERATOR(pg_catalog.||) "
+            f"CAST(stored.{quoted(column)} AS text), '') END"
             for column, test in differences.items()
         )
         differs = " OR ".join(differences.values()) or "false"
-        condition = _condition(self.key_columns, rows, columns, aliases.__getitem__)
-        return f"""{USERS_PATH}WITH joined AS (
+        condition = self._condition(rows, aliases.__getitem__, columns)
+        query = f"""WITH joined AS (
               SELECT declared.n, stored.tableoid IS NULL AS missing, {differs} AS differs,
                      ARRAY[{texts}]::text[] AS texts
               FROM (VALUES {values}) AS declared (n, {", ".join(aliases.values())})
               LEFT JOIN {self.table} AS stored ON {condition})
-            SELECT json_build_array(n, false, CASE WHEN NOT missing THEN texts END)
+            SELECT pg_catalog.json_build_array(n, false, CASE WHEN NOT missing THEN texts END)
             FROM joined WHERE missing OR differs
             UNION ALL
-            SELECT json_build_array(NULL, count(*), NULL) FROM joined WHERE NOT missing"""
+            SELECT pg_catalog.json_build_array(NULL, pg_catalog.count(*), NULL)
+            FROM joined WHERE NOT missing"""
+        return under(SearchPath.USERS, query)
+
+    def _condition(
+        self,
+        rows: Sequence[Row],
+        alias: Callable[[str], str] = quoted,
+        columns: Mapping[str, Column] | None = None,
+    ) -> str:
+        """That a stored row has the key of a declared one."""
+        columns = self.columns if columns is None else columns
+        parts = []
+        for column in self.key_columns:
+            type_ = columns[column].type if column in columns else None
+            stored = _stored_as_declared(column, columns)
+            declared = comparable(f"declared.{alias(column)}", type_)
+            # Only an equality finds rows by an index or a hash; nulls need more.
+            nulls = any(row[column] is None or isinstance(row[column], SQL) for row in rows)
+            equals = self.equality.get(column, "OPERATOR(pg_catalog.=)")
+            parts.append(same(stored, declared) if nulls else f"{stored} {equals} {declared}")
+        return " AND ".join(parts)
 
     def _surplus(self, columns: Mapping[str, Column], server: Known, ask: Ask) -> int:
         if not all(_is_readable(row[c], server) for row in self.rows for c in self.key_columns):
@@ -271,13 +303,15 @@ class Rows(Object):
                 f"{self.title}: exact=True needs keys that can be read before the plan has run"
             )
         undeclared = _undeclared(evolve(self, columns=columns))
-        (count,) = ask(f"{USERS_PATH}SELECT count(*) FROM {self.table} AS stored{undeclared}")
+        query = f"SELECT pg_catalog.count(*) FROM {self.table} AS stored{undeclared}"
+        (count,) = ask(under(SearchPath.USERS, query))
         return int(count)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         return evolve(
             self,
             columns=current.columns,
+            equality=current.equality,
             unique=current.unique,
             problem=current.problem,
             differing=current.differing,
@@ -319,7 +353,7 @@ class Rows(Object):
 def _inserted(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
     always = any(c in rows.columns and rows.columns[c].identity == "ALWAYS" for c in columns)
     overriding = " OVERRIDING SYSTEM VALUE" if always else ""
-    condition = _condition(rows.key_columns, group, rows.columns, quoted)
+    condition = rows._condition(group)
     # Another session may insert the same key at the same time.
     conflict = f"\nON CONFLICT ({listed(rows.key_columns)}) DO NOTHING" if rows.unique else ""
     return _statement(
@@ -333,7 +367,7 @@ def _inserted(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> State
 
 def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
     changes = ", ".join(f"{quoted(column)} = declared.{quoted(column)}" for column in columns)
-    condition = _condition(rows.key_columns, group, rows.columns, quoted)
+    condition = rows._condition(group)
     return _statement(
         f"UPDATE {rows.table}",
         f" AS stored SET {changes}\n"
@@ -344,7 +378,7 @@ def _updated(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> Statem
 
 
 def _deleted(rows: Rows) -> Statement:
-    condition = _condition(rows.key_columns, rows.rows, rows.columns, quoted)
+    condition = rows._condition(rows.rows)
     return _statement(
         f"DELETE FROM {rows.table}",
         f" AS stored\nUSING {_values(rows, rows.key_columns, rows.rows)}\nWHERE {condition}",
@@ -370,6 +404,7 @@ def _statement(
     sql = head + rest
     return Statement(
         sql,
+        path=SearchPath.USERS,
         trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",
@@ -381,7 +416,7 @@ def _undeclared(rows: Rows) -> str:
     """The condition for the rows whose key is not declared."""
     if not rows.rows:
         return ""
-    condition = _condition(rows.key_columns, rows.rows, rows.columns, quoted)
+    condition = rows._condition(rows.rows)
     values = _values(rows, rows.key_columns, rows.rows)
     return f"\nWHERE NOT EXISTS (SELECT FROM {values}\n  WHERE {condition})"
 
@@ -393,24 +428,6 @@ def _values(rows: Rows, columns: Sequence[str], group: Sequence[Row]) -> str:
         for row in group
     )
     return f"(VALUES\n  {values}\n) AS declared ({listed(columns)})"
-
-
-def _condition(
-    key: Sequence[str],
-    rows: Sequence[Row],
-    columns: Mapping[str, Column],
-    alias: Callable[[str], str],
-) -> str:
-    """That a stored row has the key of a declared one."""
-    parts = []
-    for column in key:
-        type_ = columns[column].type if column in columns else None
-        # Only an equality finds rows by an index or a hash; nulls need more.
-        nulls = any(row[column] is None or isinstance(row[column], SQL) for row in rows)
-        operator = "IS NOT DISTINCT FROM" if nulls else "="
-        declared = comparable(f"declared.{alias(column)}", type_)
-        parts.append(f"{_stored_as_declared(column, columns)} {operator} {declared}")
-    return " AND ".join(parts)
 
 
 def _stored_as_declared(column: str, columns: Mapping[str, Column]) -> str:

@@ -20,9 +20,10 @@ from ..converge import converge, declared
 from ..errors import DeclarationError, HostError
 from ..kind import Ask, Key, Object
 from ..parse import Node, Reference, references, split_statements, statement
+from ..paths import SearchPath
 from ..plan import Hazard, Stage, Statement
 from ..query import answers_queries
-from ..stored import USERS_PATH, known
+from ..stored import known, under
 
 _LONGEST_TITLE = 50
 _QUERIES = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
@@ -152,8 +153,11 @@ class Script(Object):
             return None
         try:
             (holds,) = ask(
-                f"{USERS_PATH}SELECT to_json(EXISTS (SELECT FROM (\n{self.unless}\n)"
-                ' AS answer ("?unless?") WHERE CAST("?unless?" AS boolean)))'
+                under(
+                    SearchPath.USERS,
+                    f"SELECT pg_catalog.to_json(EXISTS (SELECT FROM (\n{self.unless}\n)"
+                    ' AS answer ("?unless?") WHERE CAST("?unless?" AS boolean)))',
+                )
             )
         except HostError as error:
             # Of what the plan creates there is nothing yet that could hold.
@@ -177,7 +181,7 @@ class Script(Object):
         for text in declared.statements:
             if runs_alone(statement(text)):
                 stage = Stage.AFTER
-            yield Statement(text, stage=stage, hazards=hazards)
+            yield Statement(text, stage=stage, path=SearchPath.USERS, hazards=hazards)
         yield from map(Statement, _restored(declared.statements))
 
 

@@ -31,6 +31,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, declared_references
+from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
 from .elements import Element, expression_template
 from .known_columns import check_columns
@@ -140,7 +141,8 @@ class Statistics(Object):
             kinds = f" ({', '.join(declared.kinds)})" if declared.kinds else ""
             on = ", ".join(map(str, declared.on))
             create = f"CREATE {target}{kinds} ON {on} FROM {declared.table}"
-            yield Statement(create, locks=_lock(declared))
+            path = SearchPath.of(*(one.expression for one in declared.on))
+            yield Statement(create, path=path, locks=_lock(declared))
             if declared.target is not None:
                 yield Statement(f"ALTER {target} SET STATISTICS {declared.target}")
         yield from owner(target, current, declared)

@@ -16,6 +16,7 @@ from ..kind import Same
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
 from ..parse import column_names, tree
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Stage, Statement
 from . import foreign_keys, index_builds, keys
 from .columns import Column
@@ -325,11 +326,14 @@ def _constrained(
         case ForeignKey():
             yield from foreign_keys.added(name, one, current.filled)
         case Check() if current.filled:
-            yield Statement(f"ALTER TABLE {name} ADD {one.written()} NOT VALID", locks=name)
+            add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
+            yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
             yield validated(name, one.name)
         case _:
             scan = (Hazard.LOCKS_OUT,) if current.filled else ()
-            yield Statement(f"ALTER TABLE {name} ADD {one.written()}", hazards=scan, locks=name)
+            path = SearchPath.of(*one.fragments)
+            add = f"ALTER TABLE {name} ADD {one.written()}"
+            yield Statement(add, path=path, hazards=scan, locks=name)
             if isinstance(one, Exclude) and one.fittings.clustered:
                 yield Statement(
                     index_builds.clustered(name, one.name or "", one.using, one.where), locks=name

@@ -36,6 +36,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed, statement
+from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
@@ -498,10 +499,16 @@ def _created(declared: Table) -> Iterator[Statement]:
     keys = {one.table for one in inside if isinstance(one, ForeignKey)}
     yield Statement(
         f"CREATE TABLE {declared.name} ({inner}){partitioned}",
+        path=SearchPath.of(
+            declared.partition_by,
+            *(text for column in declared.columns or () for text in column.fragments),
+            *(text for one in inside for text in one.fragments),
+        ),
         locks=tuple(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in sorted(keys - {declared.name})),
     )
     for one in apart:
-        yield Statement(f"ALTER TABLE {declared.name} ADD {one.written()}")
+        sql = f"ALTER TABLE {declared.name} ADD {one.written()}"
+        yield Statement(sql, path=SearchPath.of(*one.fragments))
     for one in later:
         if isinstance(one, ForeignKey):
             yield from foreign_keys.added(declared.name, one, filled=False)

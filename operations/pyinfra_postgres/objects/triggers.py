@@ -28,6 +28,7 @@ from ..parse import (
     statement,
     tokens,
 )
+from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
 from .known_columns import check_columns
 
@@ -219,16 +220,18 @@ class Trigger(Object):
             return
         name, table = quoted(declared.name), declared.table
         lock = Lock(table, Mode.SHARE_ROW_EXCLUSIVE)
+        path = SearchPath.of(declared.condition, declared.when, declared.function)
+        create = Statement(declared.sql(declared.condition), path=path, locks=lock)
         if current is None:
-            yield Statement(declared.sql(declared.condition), locks=lock)
+            yield create
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
             pass
         elif current.constraint or declared.constraint:
             yield Statement(f"DROP TRIGGER {name} ON {table}", locks=table)
-            yield Statement(declared.sql(declared.condition), locks=lock)
+            yield create
             current = None
         else:
-            yield Statement(declared.sql(declared.condition), locks=lock)
+            yield create
             # Replacing it has switched it on.
             current = evolve(current, enabled=True)
         if declared.enabled != (current.enabled if current else True):

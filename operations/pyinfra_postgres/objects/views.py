@@ -34,6 +34,7 @@ from ..kind import (
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, references, split_statements, statement
+from ..paths import SearchPath
 from ..plan import Hazard, Statement
 
 
@@ -166,7 +167,10 @@ class View(_Query):
 
     def _replaces(self, current: Self, ask: Ask) -> bool:
         twin = "CREATE OR REPLACE TEMP VIEW pyinfra_postgres_twin AS"
-        answer = ask.attempt([f"{twin}\n{current.query}", f"{twin}\n{self.query}"])
+        current_path, path = SearchPath.of(current.query).local, SearchPath.of(self.query).local
+        answer = ask.attempt(
+            [current_path, f"{twin}\n{current.query}", path, f"{twin}\n{self.query}"]
+        )
         return answer.failure is None
 
     @staticmethod
@@ -187,6 +191,7 @@ class View(_Query):
                 yield from declared._anew("VIEW")
             yield Statement(
                 f"CREATE OR REPLACE {target}{head} AS\n{declared.query}",
+                path=SearchPath.of(declared.query),
                 locks=current.name if current else None,
             )
             if declared.remade:
@@ -239,11 +244,13 @@ class MaterializedView(_Query):
         target = f"MATERIALIZED VIEW {declared.name}"
         if current is None:
             create = f"CREATE {target} AS\n{declared.query}"
-            yield Statement(create, trial=f"{create}\nWITH NO DATA")
+            path = SearchPath.of(declared.query)
+            yield Statement(create, path=path, trial=f"{create}\nWITH NO DATA")
         elif current.query != declared.query:
             remade = declared.remade or Remade()
             yield from declared._anew("MATERIALIZED VIEW")
-            yield Statement(_with_query(remade, target, declared.query or ""))
+            create = _with_query(remade, target, declared.query or "")
+            yield Statement(create, path=SearchPath.of(declared.query))
             yield from remade.restored
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
@@ -260,7 +267,9 @@ def _columns(query: str, ask: Ask) -> list[str]:
     """The columns of a query; none where the server can't tell yet."""
     answer = ask.attempt(
         [
+            SearchPath.of(query).local,
             f"CREATE TEMP VIEW pyinfra_postgres_twin AS\n{query}",
+            SearchPath.OWN.local,
             "SELECT json_agg(attname) FROM pg_attribute "
             "WHERE attrelid = 'pg_temp.pyinfra_postgres_twin'::regclass",
         ]
