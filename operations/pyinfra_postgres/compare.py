@@ -61,7 +61,7 @@ DECLARE
   body text;
 BEGIN
   FOR item IN SELECT * FROM jsonb_to_recordset(items)
-                       AS x(number int, users bool, name text, signature text, body text)
+                       AS x(number int, path text, name text, signature text, body text)
               ORDER BY number LOOP
     BEGIN
       IF item.signature = '' THEN
@@ -71,7 +71,7 @@ BEGIN
           || ' LANGUAGE sql ' || item.body;
       END IF;
       -- Nothing of this function is evaluated before the path is its own again.
-      IF item.users THEN
+      IF item.path = 'public' THEN
         USERS_PATH;
       END IF;
       EXECUTE command;
@@ -388,13 +388,13 @@ def _chunks(fragments: list[Fragment]) -> Iterator[list[int]]:
             yield indexes[start : start + _CHUNK]
 
 
-def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str | bool]:
+def _item(chunk: list[tuple[int, Fragment]], nonce: str) -> dict[str, str]:
     """A probe for the server; marks tell its fragments apart."""
     first = chunk[0][1]
     name, signature = first.signature or _PROBE
     body = "".join(f"SELECT '{nonce}{index}' AS m; {one.statement};\n" for index, one in chunk)
     return {
-        "users": first.path is SearchPath.USERS,
+        "path": first.path.value.partition(",")[0],
         "name": name,
         "signature": signature,
         "body": first.statement if first.signature else f"BEGIN ATOMIC {body}\nEND",

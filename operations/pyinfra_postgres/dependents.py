@@ -224,7 +224,7 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
     locks = tuple(Lock(Name(*name)) for name in relation or ())
     hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
     dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
-    created = [Statement(one, locks=locks) for one in _texts(create)]
+    created = [Statement(one, path=_path(kind, one), locks=locks) for one in _texts(create)]
     if key and tuple(key) in catalog.changed:
         planned = _as_planned(kind, tuple(key), facts, catalog)
         if planned is None:
@@ -244,6 +244,12 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
         obstacle or "",
         tuple(facts or ()),
     )
+
+
+def _path(kind: str, definition: str) -> SearchPath:
+    """Under which a definition means what it did: a body in quotes is as a user wrote it."""
+    in_quotes = kind in {"function", "procedure"} and "\nAS $" in definition
+    return SearchPath.USERS if in_quotes else SearchPath.OWN
 
 
 def _as_planned(

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from . import catalog as catalogs
 from .answer import TELL_TRANSACTION
 from .names import literal
-from .plan import Change, Lock, Plan, Stage, Statement
+from .plan import Action, Change, Lock, Plan, Stage, Statement
 
 LOCK_KEY = "1886220904, 1"
 """The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
@@ -165,11 +165,15 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
 def _each_under_its_path(given: Iterable[tuple[str, Change, Statement]]) -> Iterator[Step]:
     """The statements of a transaction, each after what sets its search path.
 
-    It is set each time, because code that a statement calls may have set another one.
+    It is set each time, because code that a statement calls may have set another one; but within
+    a user's script it is the script's own.
     """
+    before = None
     for sql, change, one in given:
-        yield Step(Part.MAIN, one.path.local)
+        if (change, one.path) != before or change.action is not Action.RUN:
+            yield Step(Part.MAIN, one.path.local)
         yield Step(Part.MAIN, sql, change, one)
+        before = change, one.path
 
 
 def _settings(lock_timeout: int) -> list[str]:
