@@ -35,6 +35,7 @@ def run(
     was lost: nothing of it may outlive that. Ends the program where a signal asks for that, unless
     the host's plan is under way: then its answer is the plan's to read.
     """
+    host = host.connector.host  # pyinfra's own `host` is another one in each greenlet
     with heard(host.state) as signalled:
         stop_if_asked(host)
         answer = _run(host, messages, started, patience)
