@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -278,6 +279,41 @@ def test_a_network_that_comes_back_is_used(project: Project, ssh: SSHServer, far
     assert re.search("the transaction was (not )?committed", output)
     assert "CREATE TABLE public.t" in far.dump()
     ended(far)
+
+
+SLEEPS = """
+    with pg.transaction():
+        pg.table("t", [pg.Column("id", "integer")])
+        pg.sql("SELECT pg_sleep(60)")
+"""
+
+
+def test_ctrl_c_ends_what_runs_on_the_host(project: Project, ssh: SSHServer, far: Database) -> None:
+    """No signal goes through SSH: a second psql cancels the first."""
+    project.inventory({"@ssh/far": ssh.host(far)})
+    project.deploy(SLEEPS)
+    process = project.start()
+    until(lambda: active(far, "pg_sleep"), 60)
+    process.send_signal(signal.SIGINT)
+    run = finished(process).failed()
+    assert run.code == 130
+    assert "[@ssh/far] interrupted, before: nothing was changed" in run.output
+    ended(far)
+    assert "CREATE TABLE" not in far.dump()
+
+
+def test_a_network_that_falls_silent_is_not_waited_for(
+    project: Project, ssh: SSHServer, far: Database
+) -> None:
+    project.deploy(SLEEPS)
+    with ssh.network() as (network, port):
+        project.inventory({"@ssh/far": ssh.host(far, port=port)}, postgres_answer_timeout=2)
+        process = project.start()
+        until(lambda: active(far, "pg_sleep"), 60)
+        network.mute()
+        output = finished(process, timeout=50).failed().output
+    assert "the server has said nothing for 2 s" in output
+    assert "in place as a whole or not at all" in output
 
 
 def test_the_inventory_in_the_readme(

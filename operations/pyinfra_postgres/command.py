@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from pyinfra.api import StringCommand
 
@@ -18,11 +17,11 @@ class SQLCommand(StringCommand):
     works where pyinfra gives a command no standard input, as it does for facts.
     """
 
-    def __init__(self, statements: Sequence[str], data: Mapping[str, Any]) -> None:
+    def __init__(self, statements: Sequence[str], client: Psql, seconds: float) -> None:
         self.statements = tuple(statements)
         end = "PYINFRA_POSTGRES"
         script = psql.script(self.statements)
-        super().__init__(Psql.of(data).command(), f"<<'{end}'\n{script}{end}\n")
+        super().__init__(client.command(seconds), f"<<'{end}'\n{script}{end}\n")
 
     def __repr__(self) -> str:
         return f"SQLCommand({len(self.statements)} statements)"

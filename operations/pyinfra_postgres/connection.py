@@ -6,7 +6,6 @@ import getpass
 import platform
 import random
 import re
-import select
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -21,13 +20,21 @@ from .answer import NO_ENCODING, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .errors import ConnectError
 from .paths import SearchPath
+from .poolers import PROCESS, check_own, refuse_a_full
+from .watch import (
+    CANCELED,
+    INTERRUPTED,
+    Limits,
+    Patience,
+    SilenceError,
+    Watch,
+    watched,
+    whom_it_waits_for,
+)
 
-CONNECT_TIMEOUT = 15
 LONGEST_DELAY = 16.0
 _PIN = SearchPath.OWN.session
 """Comes before the first expression that a session evaluates, and calls no function itself."""
-# In a pool it must not outlive the question: the session may be another client's next.
-_WHICH_PROCESS = f"{SearchPath.OWN.local}; SELECT pg_backend_pid()"
 _CONFORMING = b"standard_conforming_strings"
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
@@ -43,6 +50,8 @@ _PASSES = re.compile(
     r"|network is unreachable|no route to host",
     re.IGNORECASE,
 )
+_CANCEL_TIMEOUT = 2.0
+_TIMED_OUT = "timeout expired"
 _NO_SOCKET = "No such file or directory"
 """Why a connection fails where the directory of the socket is a wrong one, or a server restarts."""
 
@@ -63,7 +72,14 @@ class Connection:
     attempts: int
     delay: float
     """Seconds before the second attempt; twice as long before each further one."""
+    limits: Limits
+    interrupted: Callable[[], bool] = lambda: False
+    """Whether a signal wants the run to end."""
     session: psycopg.Connection[Any] | None = None
+    changes: dict[str, Any] = field(factory=dict)
+    """The parameters that take the place of the string's own."""
+    process: int = 0
+    """The server's process, once it has been asked: what a proxy tells of it is its own."""
     pooled: bool = False
     """Whether the session goes to another client of a pooler when this one leaves it."""
     begun: bool = False
@@ -82,21 +98,28 @@ class Connection:
             for notice in where.notices:
                 self.say(notice)
         self.close()
-        self.begun = False
-        changes = self._defaults() | where.changes
+        self.begun, self.pooled, self.process = False, False, 0
+        changes = self.changes = self._defaults() | where.changes
         doing = f"waking {self.host}" if where.is_neon else "connecting again"
         self.session = self._patiently(changes, doing, trusted=where.is_neon)
 
     def _patiently(
         self, changes: dict[str, Any], doing: str, *, trusted: bool
     ) -> psycopg.Connection[Any]:
+        silence = 0.0
         for attempt in range(1, self.attempts + 1):
+            began = time.monotonic()
             try:
                 return self._connected(changes, trusted=trusted)
             except psycopg.Error as error:
                 reason = _reason(error)
+                if _TIMED_OUT in reason:
+                    silence += time.monotonic() - began
                 restarts = self.session is not None and _NO_SOCKET in reason
-                if attempt == self.attempts or not (restarts or passes(reason)):
+                ends = (
+                    attempt == self.attempts or silence >= self.limits.answer or self.interrupted()
+                )
+                if ends or not (restarts or passes(reason)):
                     tries = f" after {attempt} tries" if attempt > 1 else ""
                     raise ConnectError(f"Could not connect{tries}: {reason}") from None
             first = reason.partition("; ")[0]
@@ -109,12 +132,14 @@ class Connection:
         """A session of its own. Raises ConnectError where a pooler has none."""
         session = psycopg.connect(self.dsn, **changes)
         try:
-            # A pooler answers with a process id of its own making.
-            self.pooled = not trusted and _process(session) != session.info.backend_pid
+            if not trusted:
+                self.process = self._process(session)
+                # A pooler answers with a process id of its own making.
+                self.pooled = self.process != session.info.backend_pid
             if self.pooled:
                 self._refuse_a_shared(session, changes)
             # In a message of its own: what fails later does not take it back.
-            session.execute(_PIN)
+            self._at_once(session, _PIN)
         except BaseException:
             session.close()
             raise
@@ -122,8 +147,7 @@ class Connection:
 
     def _defaults(self) -> dict[str, Any]:
         defaults = {
-            "connect_timeout": CONNECT_TIMEOUT,
-            "keepalives_idle": 30,
+            **self.limits.connection,
             "application_name": f"pyinfra-postgres {getpass.getuser()}@{platform.node()}",
         }
         given = parameters(self.dsn)
@@ -132,24 +156,34 @@ class Connection:
         return always | {key: value for key, value in defaults.items() if key not in given}
 
     def _refuse_a_shared(self, first: psycopg.Connection[Any], changes: dict[str, Any]) -> None:
-        """Raise ConnectError where a pooler gives each transaction another session.
-
-        A second client comes for a moment: sessions that are the clients' own stay the same, and
-        apart.
-        """
-        reason = "hands the sessions around among its clients"
+        """Raise ConnectError where a pooler gives each transaction another session."""
         try:
             with closing(psycopg.connect(self.dsn, **changes)) as second:
                 asked = (first, first, second, first, second, second, first, second)
-                seen = {(one is first, _process(one)) for one in asked}
+                seen = [
+                    ("first" if one is first else "second", self._process(one)) for one in asked
+                ]
         except psycopg.Error as error:
-            seen = set()
-            reason = f"gives no second session, which would tell how: {one_line(str(error))}"
-        if len(seen) != 2 or len({process for _, process in seen}) != 2:
-            raise ConnectError(
-                f"this is a pooler that {reason}. A deploy needs a session of its own, for its "
-                "lock and its settings: connect to the server itself, or to a pool in session mode"
-            )
+            refuse_a_full(one_line(str(error)))
+        check_own(seen)
+
+    def _process(self, session: psycopg.Connection[Any]) -> int:
+        """The server's process behind a session. Raises psycopg.Error."""
+        (result,) = self._at_once(session, PROCESS)
+        return int(result.get_value(0, 0) or 0)
+
+    def _at_once(self, session: psycopg.Connection[Any], script: str) -> list[pq.abc.PGresult]:
+        """What a session answers that has its deadline. Raises psycopg.Error."""
+        deadline = time.monotonic() + self.limits.answer
+
+        def look() -> None:
+            if time.monotonic() > deadline:
+                raise psycopg.OperationalError(f"no answer within {self.limits.answer:g} s")
+
+        results = session.wait(watched(_results(session.pgconn, script), look))
+        if results[-1].status == pq.ExecStatus.FATAL_ERROR:
+            raise psycopg.OperationalError(results[-1].error_message.decode(errors="replace"))
+        return results
 
     def reached(self) -> str:
         """Where the server is: host, port and database."""
@@ -157,21 +191,44 @@ class Connection:
         return f"{info.host}:{info.port}/{info.dbname}" if info else ""
 
     def close(self) -> None:
-        """End the session; one that goes on without us is left as it was."""
+        """End the session, and what it is doing; one that goes on without us is left as it was."""
         if self.session:
+            self._cancel()
             if self.pooled:
                 with suppress(psycopg.Error):
-                    self.session.execute("DISCARD ALL")
+                    self._at_once(self.session, "DISCARD ALL")
             self.session.close()
+
+    def _cancel(self) -> None:
+        """Have the server cancel what it is doing for us, if anything."""
+        assert self.session
+        if self.session.pgconn.transaction_status == pq.TransactionStatus.ACTIVE:
+            with suppress(psycopg.Error):
+                self.session.cancel_safe(timeout=_CANCEL_TIMEOUT)
+
+    def _look_aside(self) -> list[str]:
+        """Whom the session waits for, as another one sees it. Raises SilenceError."""
+        try:
+            with closing(psycopg.connect(self.dsn, **self.changes)) as second:
+                results = self._at_once(second, ";\n".join(whom_it_waits_for(str(self.process))))
+                return [line for one in results for line in _values(one, "utf8")]
+        except psycopg.Error as error:
+            # A server that says why it gives no second session is there.
+            if _TIMED_OUT in str(error):
+                raise SilenceError(str(error)) from None
+            return []
 
     def reset(self) -> None:
         """Make the session as it was when it was opened; a closed one has nothing to lose."""
         if self.session and not self.session.closed:
             for statement in ("DISCARD ALL", _PIN):
-                self._send([statement], 0)
+                self._send([statement], 0, self._watch(Patience.ANSWER, minds_signals=False))
 
     def run(
-        self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
+        self,
+        messages: Sequence[Sequence[str]],
+        started: Callable[[int], None] = lambda _: None,
+        patience: Callable[[int], Patience] = lambda _: Patience.ANSWER,
     ) -> Answer:
         """Run messages until a statement fails, and roll back what that leaves open.
 
@@ -180,8 +237,13 @@ class Connection:
         first = 0
         answer = Answer()
         for number, message in enumerate(messages):
+            if number and self.interrupted():
+                return evolve(answer, failure=Failure(INTERRUPTED, CANCELED, first))
             started(number)
-            found = self._send(message, first) if number else self._send_first(message)
+            watch = self._watch(patience(number))
+            found = (
+                self._send(message, first, watch) if number else self._send_first(message, watch)
+            )
             rows = answer.rows + found.rows
             answer = Answer(rows, found.failure, found.transaction or answer.transaction)
             if answer.failure:
@@ -206,7 +268,22 @@ class Connection:
         assert self.session
         return self.session.pgconn.parameter_status(_CONFORMING) == b"off"
 
-    def _send_first(self, statements: Sequence[str]) -> Answer:
+    def _watch(self, patience: Patience, *, minds_signals: bool = True) -> Watch:
+        assert self.session
+        works = patience is not Patience.ANSWER
+        if works and not (self.process or self.begun or self.session.closed):
+            with suppress(psycopg.Error):
+                self.process = self._process(self.session)
+        return Watch(
+            self.limits,
+            patience,
+            self.interrupted if minds_signals else lambda: False,
+            self._cancel,
+            self._look_aside,
+            self.say,
+        )
+
+    def _send_first(self, statements: Sequence[str], watch: Watch) -> Answer:
         """Send a script's first message, on a new connection where this one was lost.
 
         The search path is set again: code that the script before it called may have set another.
@@ -214,18 +291,18 @@ class Connection:
         assert self.session
         known_as_lost = self.session.closed
         pinned = [_PIN, *statements]
-        answer = self._send(pinned, -1)
-        if answer.failure and answer.failure.lost:
+        answer = self._send(pinned, -1, watch)
+        if answer.failure and answer.failure.lost and not watch.reason:
             if not known_as_lost:
                 self.say(f"the connection was lost: {answer.failure.message}")
             try:
                 self.open()
             except ConnectError as error:
                 return Answer(failure=Failure(error.args[0]))
-            answer = self._send(pinned, -1)
+            answer = self._send(pinned, -1, watch)
         return answer
 
-    def _send(self, statements: Sequence[str], first: int) -> Answer:
+    def _send(self, statements: Sequence[str], first: int, watch: Watch) -> Answer:
         """Send one message; `first` is the number of its first statement in the script."""
         assert self.session
         notices: list[str] = []
@@ -237,21 +314,27 @@ class Connection:
         try:
             if self.begun:
                 self.begun = False
-                self.session.wait(generators.execute(self.session.pgconn))
+                self.session.wait(watched(generators.execute(self.session.pgconn), watch.look))
             # What a backslash in quotes means is settled before a message is read.
             if self._escapes():
-                self.session.execute("SET standard_conforming_strings = on")
-            results = self.session.wait(_results(self.session.pgconn, ";\n".join(statements)))
+                self._at_once(self.session, "SET standard_conforming_strings = on")
+            sent = _results(self.session.pgconn, ";\n".join(statements))
+            results = self.session.wait(watched(sent, watch.look))
             answer = self._answer(statements, results)
         except UnicodeDecodeError as error:
             answer = Answer(failure=Failure(str(error), NO_ENCODING))
+        except SilenceError as error:
+            self.session.close()
+            answer = Answer(failure=Failure(str(error), lost=True))
         except psycopg.Error as error:
             said = one_line(str(error)) or "the connection was lost"
             answer = Answer(failure=Failure(said, lost=self.session.closed))
         finally:
+            watch.end()
             self.session.remove_notice_handler(heard)
         failure = answer.failure and evolve(
             answer.failure,
+            message=watch.reason or answer.failure.message,
             index=max(0, first + answer.failure.index),
             reach=first + len(statements) - 1,
         )
@@ -263,7 +346,7 @@ class Connection:
         for done, result in enumerate(results):
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 if self.session.info.transaction_status in _OPEN:
-                    self.session.execute("ROLLBACK")
+                    self._at_once(self.session, "ROLLBACK")
                 failure = evolve(_failure(statements, done, result), lost=self.session.closed)
                 return Answer(tuple(rows), failure)
             rows += _values(result, self.session.info.encoding)
@@ -274,18 +357,6 @@ def _reason(error: psycopg.Error) -> str:
     """Why a connection failed, without what psycopg and libpq say every time."""
     said = one_line(str(error)).removeprefix("connection failed: ")
     return re.sub(r"; Is the server running [^;]*\?", "", said)
-
-
-def _process(session: psycopg.Connection[Any]) -> int:
-    """The server's process behind a session. Raises psycopg.Error."""
-    session.pgconn.send_query(_WHICH_PROCESS.encode())
-    session.pgconn.flush()
-    if not select.select([session.pgconn.socket], [], [], CONNECT_TIMEOUT)[0]:
-        raise psycopg.OperationalError(f"no answer within {CONNECT_TIMEOUT} s")
-    result = session.wait(generators.execute(session.pgconn))[-1]
-    if result.status != pq.ExecStatus.TUPLES_OK:
-        raise psycopg.OperationalError(result.error_message.decode(errors="replace"))
-    return int(result.get_value(0, 0) or 0)
 
 
 def _results(connection: pq.abc.PGconn, script: str) -> PQGen[list[pq.abc.PGresult]]:

@@ -24,6 +24,7 @@ from .terminal import say, trace
 if TYPE_CHECKING:
     from .answer import Answer
     from .connection import Connection
+    from .watch import Patience
 
 KNOWN_DATA = {
     "postgres_dsn": "libpq connection URI or keyword string; libpq's environment, service and "
@@ -38,6 +39,9 @@ KNOWN_DATA = {
     "postgres_lock_timeout": "milliseconds that the transaction waits for its locks (2000)",
     "postgres_lock_attempts": "how often a transaction that got no lock is tried (5)",
     "postgres_deploy_lock_timeout": "seconds to wait for another deploy of the same database (60)",
+    "postgres_answer_timeout": "seconds for what a server should answer at once (30)",
+    "postgres_snapshot_timeout": "seconds that a statement after the transaction waits for the "
+    "transactions of other sessions (900)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
     "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
@@ -74,6 +78,8 @@ class PostgresConnector(BaseConnector):
     def connect(self) -> None:
         from .connection import Connection
         from .host_data import read
+        from .interrupts import Run
+        from .watch import Limits
 
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
@@ -81,7 +87,10 @@ class PostgresConnector(BaseConnector):
         attempts = read(data, "postgres_connect_attempts", 5)
         delay = read(data, "postgres_connect_delay", 1)
         name = self.host.name.partition("/")[2]
-        self.connection = Connection(dsn, name, self._say, attempts, delay)
+        self.connection = Connection(
+            *(dsn, name, self._say, attempts, delay, Limits.of(data)),
+            interrupted=lambda: bool(Run.of(self.state).signal),
+        )
         self.connection.open()
 
     def dsn(self) -> str:
@@ -104,11 +113,17 @@ class PostgresConnector(BaseConnector):
         return self.connection.reached()
 
     def run_script(
-        self, messages: Sequence[Sequence[str]], started: Callable[[int], None] = lambda _: None
+        self,
+        messages: Sequence[Sequence[str]],
+        started: Callable[[int], None] = lambda _: None,
+        patience: Callable[[int], Patience] | None = None,
     ) -> Answer:
-        """Run messages until a statement fails."""
+        """Run messages until a statement fails; what is not said of them should come at once."""
+        from .watch import Patience
+
         assert self.connection
-        return self.connection.run(messages, started)
+        patience = patience or (lambda _: Patience.ANSWER)
+        return self.connection.run(messages, started, patience)
 
     def begin_script(self, statements: Sequence[str]) -> bool:
         """Begin with a script, whether that is possible; the next one waits for its end."""

@@ -22,6 +22,7 @@ from .arguments import Arguments
 from .catalog import Fingerprint
 from .errors import DeclarationError, HostError, RunError, UnreachableError
 from .held import held
+from .interrupts import plan_under_way
 from .kind import Object
 from .plan import Plan
 from .planning import add
@@ -220,7 +221,8 @@ class Apply(PyinfraCommand):
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
         try:
-            done = rollout.run()
+            with plan_under_way(host, lambda: rollout.where):
+                done = rollout.run()
         except (HostError, DeclarationError) as error:
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:

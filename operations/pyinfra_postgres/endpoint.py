@@ -9,7 +9,7 @@ import ipaddress
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ _POOLED_OPTION = re.compile(r"(\bendpoint=ep-[a-z0-9-]+)-pooler\b", re.IGNORECAS
 _NEON = re.compile(r"\bep-[a-z0-9-]+\.(?:[a-z0-9-]+\.)*neon\.tech$", re.IGNORECASE)
 
 # psycopg's own OpenSSL knows no certificates: where systems keep them, as Go's crypto/x509 has it.
-_ROOT_CERTIFICATES = (
+ROOT_CERTIFICATES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian
     "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora
     "/etc/ssl/ca-bundle.pem",  # openSUSE
@@ -43,7 +43,14 @@ class Endpoint:
 
 def endpoint(dsn: str) -> Endpoint:
     """What a connection string leads to. Raises psycopg.ProgrammingError where it is none."""
-    used = parameters(dsn)
+    return leads_to(parameters(dsn), _system_certificates)
+
+
+def leads_to(used: Mapping[str, str], system_certificates: Callable[[], str]) -> Endpoint:
+    """What a connection's parameters lead to.
+
+    `system_certificates` finds what `sslrootcert=system` means where the connection begins.
+    """
     hosts = used.get("host", "").split(",")
     direct = [_POOLED.sub(r"\1", host) for host in hosts]
     changes = {}
@@ -55,7 +62,7 @@ def endpoint(dsn: str) -> Endpoint:
         changes["options"] = options
     is_neon = all(map(_NEON.search, direct))
     return Endpoint(
-        changes | _verification(used, direct, is_neon),
+        changes | _verification(used, direct, is_neon, system_certificates),
         tuple(
             f"{pooled} is a pooler, which keeps no session: connecting to {name}"
             for pooled, name in zip([*hosts, given], [*direct, options], strict=True)
@@ -94,14 +101,16 @@ def _service(name: str | None) -> Iterator[None]:
             os.environ["PGSERVICE"] = before
 
 
-def _verification(used: Mapping[str, str], hosts: list[str], is_neon: bool) -> dict[str, str]:
+def _verification(
+    used: Mapping[str, str], hosts: list[str], is_neon: bool, system_certificates: Callable[[], str]
+) -> dict[str, str]:
     """The parameters that have the server prove who it is, where nobody has said otherwise."""
     root = used.get("sslrootcert", "system" if is_neon else "")
     asked = (used.get("sslmode"), used.get("sslrootcert"))
     stands = asked[0] is not None and asked != ("verify-full", "system")
     if stands or not root or not all(map(_is_remote, hosts)):
         return {}
-    known = _system_certificates() if root == "system" else root
+    known = system_certificates() if root == "system" else root
     return {"sslmode": "verify-full", "sslrootcert": known}
 
 
@@ -117,5 +126,5 @@ def _is_remote(host: str) -> bool:
 
 def _system_certificates() -> str:
     """The file of root certificates that this machine trusts."""
-    known = (ssl.get_default_verify_paths().cafile, *_ROOT_CERTIFICATES)
+    known = (ssl.get_default_verify_paths().cafile, *ROOT_CERTIFICATES)
     return next((path for path in known if path and Path(path).is_file()), "system")

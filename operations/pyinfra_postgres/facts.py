@@ -12,11 +12,12 @@ from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
 from .command import SQLCommand
 from .connector import PostgresConnector
-from .errors import ConnectError, FactError
+from .errors import ConnectError, FactError, HostError
 from .names import quoted
-from .psql import without_marks
+from .psql import Psql, without_marks
 from .scripts import run
 from .terminal import printable
+from .watch import Limits
 
 
 class Catalog(FactBase[dict[str, Any]]):
@@ -31,11 +32,13 @@ class Catalog(FactBase[dict[str, Any]]):
     def command(self) -> StringCommand:
         """The script that reads the catalog in one round trip."""
         host = ctx_host.get()
-        try:
-            if isinstance(host.connector, PostgresConnector):
-                return SQLCommand(catalogs.script(), host.data.dict())
-        except ConnectError as error:
-            return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
+        if isinstance(host.connector, PostgresConnector):
+            data = host.data.dict()
+            try:
+                limits = Limits.of(data)
+                return SQLCommand(catalogs.script(), Psql.of(data, limits), limits.answer)
+            except (ConnectError, HostError) as error:
+                return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
         # Asked to be loud, pyinfra would print what psql prints; and a fact has no standard input,
         # on which a password could come.
         answer = run(host, catalogs.script())

@@ -111,6 +111,8 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_lock_timeout": partial(_whole, low=1, high=_LONGEST),
     "postgres_lock_attempts": partial(_whole, low=1, high=1000),
     "postgres_deploy_lock_timeout": partial(_between, low=0, high=_LONGEST // 1000),
+    "postgres_answer_timeout": partial(_between, low=1, high=86400),
+    "postgres_snapshot_timeout": partial(_between, low=0, high=86400),
     "postgres_today": _day,
     "postgres_allow": _names,
     "postgres_trust": _names,

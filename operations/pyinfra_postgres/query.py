@@ -30,6 +30,7 @@ from .paths import SearchPath
 from .scripts import run
 from .tabular import Answer, print_answers
 from .terminal import complain, put
+from .watch import Patience
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,7 +79,8 @@ class Query:
         calls = Calls(of_others(send, host.data.dict()), send)
         for reason in calls.objections(self.script[-1:], policies=True):
             raise HostError(reason)
-        answer = send(["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"])
+        script = ["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"]
+        answer = run(host, script, patience=lambda _: Patience.WORK)
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:

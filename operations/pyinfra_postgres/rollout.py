@@ -25,15 +25,16 @@ from .catalog import Fingerprint
 from .errors import HostError
 from .hidden import masked, shortened
 from .host_data import read
+from .interrupts import pause, stop_if_asked
 from .names import literal
 from .plan import Hazard, Lock, Plan, Stage
 from .scripts import end_session, run
 from .session import LOCKED_RELATION
 from .steps import Message, Part, Step
 from .terminal import say
+from .watch import CANCELED, Patience
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
-_CANCELED = "57014"
 _PASSING = frozenset({"08", "57"})
 """The classes of errors that come from a connection or an operator, not from the statement."""
 _REPLANS = 10
@@ -49,7 +50,17 @@ _NOTHING = "Nothing was changed"
 _UNKNOWN = (
     "The transaction is in place as a whole or not at all: run again to see and to complete it"
 )
+_BEGUN = "Nothing of the transaction is in place; what is committed before it may be"
 _IN_PLACE = "The transaction is in place; the next run completes what comes after it"
+_PLACES = {_NOTHING: "before", _BEGUN: "before", _IN_PLACE: "between", _UNKNOWN: "not known"}
+"""Where a plan stands of which that is known, in a word; else all of it is in place."""
+_PATIENCE = {
+    Part.LOCK: Patience.ANSWER,
+    Part.CATALOG: Patience.ANSWER,
+    Part.SETTINGS: Patience.ANSWER,
+    Part.AFTER: Patience.BUILD,
+}
+"""How long a message may take that begins with a part, if not as long as it takes."""
 
 
 @frozen
@@ -87,12 +98,18 @@ class Rollout:
     patient_until: float | None = None
     """When to stop waiting for another deploy; None while there was none."""
 
+    @property
+    def where(self) -> str:
+        """Where the plan stands."""
+        place = _PLACES.get(self.so_far, "after")
+        return f"{place}: {self.so_far[0].lower()}{self.so_far[1:]}"
+
     def run(self) -> str:
         """Run all stages, and return what was done. Raises HostError; the lock is given back."""
         started = time.monotonic()
         self.bounds = Bounds.of(self.host.data.dict())
         try:
-            done = self._run()
+            done = self.so_far = self._run()
         finally:
             end_session(self.host)
         return f"{done} in {(time.monotonic() - started) * 1000:.0f} ms"
@@ -107,9 +124,14 @@ class Rollout:
             if failure is None:
                 return render.summary(self.plan, done=True)
             at = steps.step(session, failure.index)
+            self._learn(session, failure)
+            stop_if_asked(self.host)
             if failure.lost:
                 losses += 1
                 session = self._recovered(session, failure, answer.transaction, losses)
+            elif failure.sqlstate == CANCELED:
+                # Whoever cancels it means it.
+                raise HostError(self._explained(at, failure))
             elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif (
@@ -134,7 +156,7 @@ class Rollout:
                 and repairs < _REPAIRS
                 and self._changed_meanwhile()
             ):
-                time.sleep(random.uniform(0.05, 0.3))
+                pause(self.host, random.uniform(0.05, 0.3))
                 session, repairs, tries = self._anew(), repairs + 1, 0
             else:
                 raise HostError(self._explained(at, failure))
@@ -157,21 +179,31 @@ class Rollout:
                 self._say(f"after the transaction: {step.statement.shown}")
 
         scripts = [[step.sql for step in message] for message in session]
-        return run(self.host, *scripts, started=started)
+
+        def patience(message: int) -> Patience:
+            return _PATIENCE.get(session[message][0].part, Patience.WORK)
+
+        return run(self.host, *scripts, started=started, patience=patience)
+
+    def _learn(self, session: Sequence[Message], failure: Failure) -> None:
+        """Know where the plan stands once it has failed."""
+        begun = steps.step(session, failure.index).part
+        if begun >= Part.SETTINGS:
+            self.so_far = _IN_PLACE
+        elif failure.lost and steps.step(session, failure.reach).part >= Part.BEGIN:
+            self.so_far = _UNKNOWN
+        elif begun >= Part.BEFORE and self.plan.of(Stage.BEFORE):
+            self.so_far = _BEGUN
 
     def _recovered(
         self, session: Sequence[Message], failure: Failure, transaction: str, losses: int
     ) -> list[Message]:
         """What is left of a session whose connection was lost."""
         begun = steps.step(session, failure.index).part
-        if begun >= Part.SETTINGS:
-            self.so_far = _IN_PLACE
-        elif steps.step(session, failure.reach).part >= Part.BEGIN:
-            self.so_far = _UNKNOWN
         if losses > _LOSSES:
             raise HostError(f"the connection was lost {losses} times: {failure}. {self.so_far}")
         self._say(f"the connection was lost: {failure}")
-        if self.so_far is _NOTHING:
+        if self.so_far in {_NOTHING, _BEGUN}:
             return list(session)
         status = self._status(transaction) if begun < Part.SETTINGS else None
         if status == "committed":
@@ -189,10 +221,13 @@ class Rollout:
         ):
             raise HostError(f"the connection was lost. {self.so_far}")
         self._say("the catalog tells what is left: planning anew")
+        known = self.so_far
         try:
             return self._anew()
         except HostError as error:
-            raise HostError(f"{error}. {self.so_far}") from None
+            raise HostError(f"{error}. {known}") from None
+        finally:
+            self.so_far = known
 
     def _status(self, transaction: str) -> str | None:
         """What became of a transaction, as far as the server remembers.
@@ -229,7 +264,7 @@ class Rollout:
                     f"another deploy of this database holds the lock: {holder}, for more than "
                     f"{patience:g} s. {self.so_far}; run again when it has ended"
                 )
-            time.sleep(0.2)
+            pause(self.host, 0.2)
             holder = "".join(run(self.host, [steps.HOLDERS]).rows)
 
     def _back_off(self, at: Step, failure: Failure, tries: int) -> None:
@@ -242,7 +277,7 @@ class Rollout:
         attempts = self.bounds.lock_attempts
         if tries < attempts:
             self._say(f"no lock, try {tries} of {attempts}: {blockers}")
-            time.sleep(min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
+            pause(self.host, min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
         elif at.part is Part.AFTER:
             raise HostError(self._explained(at, failure))
         else:
@@ -285,7 +320,8 @@ class Rollout:
                     f"{_described(at, failure)}. The transaction before it is in place; "
                     f"{_remedy(failure)}"
                 )
-        return f"{_described(at, failure)}. Nothing of the transaction stays"
+        again = "; run again when it may" if failure.sqlstate == CANCELED else ""
+        return f"{_described(at, failure)}. Nothing of the transaction stays{again}"
 
     def _say(self, line: str) -> None:
         say(self.host, line)
@@ -293,12 +329,8 @@ class Rollout:
 
 def _is_lock(at: Step, failure: Failure) -> bool:
     """Whether a statement failed for want of a lock that it may get when it is tried again."""
-    match at.part:
-        case Part.BEGIN if failure.sqlstate == _CANCELED:
-            # By the deadline of the locks; later on somebody has canceled it, and means it.
-            return True
-        case Part.AFTER if not at.waits_for:
-            return False
+    if at.part is Part.AFTER and not at.waits_for:
+        return False
     return failure.sqlstate in _LOCK_NOT_AVAILABLE
 
 

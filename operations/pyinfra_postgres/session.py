@@ -37,6 +37,7 @@ from .terminal import say
 from .trust import Foreign
 from .unreadable import NAMES, QUERY, Unreadable, undecodable
 from .verdicts import Verdicts
+from .watch import Patience
 
 AHEAD = 10.0
 """Seconds for which a catalog that was read ahead is news."""
@@ -260,7 +261,7 @@ class Session:
         renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
         head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
         head.append("SET LOCAL lock_timeout = '5s'")
-        answer = self.read([*head, query, "ROLLBACK"])
+        answer = self.read([*head, query, "ROLLBACK"], Patience.WORK)
         if answer.failure and 0 < answer.failure.index <= len(renames):
             return self.ask(query)
         if failure := answer.failure:
@@ -278,15 +279,15 @@ class Session:
         rows = self.read(["BEGIN READ ONLY", *catalogs.PINS, *_IDENTITY, "ROLLBACK"]).rows
         return "\n".join([reached(self.host), *rows])
 
-    def read(self, statements: Sequence[str]) -> Answer:
+    def read(self, statements: Sequence[str], patience: Patience = Patience.ANSWER) -> Answer:
         """Run a script that leaves nothing behind."""
-        return run(self.host, statements)
+        return run(self.host, statements, patience=lambda _: patience)
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
         head = ["BEGIN READ WRITE", *catalogs.PINS, catalogs.ALL_ROWS]
         head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
-        answer = self.read([*head, *statements, "ROLLBACK"])
+        answer = self.read([*head, *statements, "ROLLBACK"], Patience.WORK)
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
 

@@ -192,7 +192,14 @@ def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
             " EXCEPTION WHEN insufficient_privilege THEN NULL; END;"  # the statement itself tells
             for one in locks
         )
-        body = f"BEGIN\n{taken}\nEND"
+        # The deadline's end is a lock that was not available; any other cancel is somebody's.
+        body = (
+            f"DECLARE began timestamptz := clock_timestamp();\nBEGIN\n{taken}\n"
+            "EXCEPTION WHEN query_canceled THEN\n"
+            f"IF clock_timestamp() - began < interval '{max(0, deadline - 50)} ms'"
+            " THEN RAISE; END IF;\n"
+            f"RAISE lock_not_available USING MESSAGE = 'no lock within {deadline} ms';\nEND"
+        )
         yield f"DO {literal(body)}"
         yield "SET LOCAL statement_timeout = 0"
 

@@ -14,6 +14,7 @@ from . import steps
 from .hidden import masked
 from .plan import Change, Plan, Refusal, Stage, Statement
 from .session import Block, Session
+from .watch import Patience
 
 _SAYS_NOTHING = ("08", "25006", "40", "53", "55P03", "57", "58", "XX")
 """The SQLSTATEs, or their beginnings, of failures that are not the plan's: the server's state,
@@ -29,7 +30,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
     message = steps.trial(list(_harmless(_plans(session, block))))
     if not any(step.statement for step in message):
         return None
-    failure = session.read([step.sql for step in message]).failure
+    failure = session.read([step.sql for step in message], Patience.WORK).failure
     if failure is None or failure.sqlstate.startswith(_SAYS_NOTHING) or not failure.sqlstate:
         return None
     at = message[failure.index]

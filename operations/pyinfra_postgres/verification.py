@@ -40,6 +40,7 @@ from .query import json_array
 from .session import Session
 from .terminal import nothing_to_do, printable, printable_lines, say
 from .values import unmasked
+from .watch import Patience
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -285,7 +286,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
     if refused := _refused(declared, session):
         outcome = Outcome(declared, 0, error=refused)
     else:
-        answer = session.read(declared.script())
+        answer = session.read(declared.script(), Patience.WORK)
         outcome = declared.outcome(answer, time.monotonic() - started)
     if section:
         section.outcomes.append(outcome)

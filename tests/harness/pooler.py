@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -98,9 +99,15 @@ def pooler(
             user=account,
         )
         try:
-            until((directory / f".s.PGSQL.{PORT}").exists)
+            until(lambda: _listens(directory / f".s.PGSQL.{PORT}"))
             directory.chmod(0o755)
             yield Pooler(server, directory)
         finally:
             process.terminate()
             process.wait()
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody listens there: the socket comes first."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

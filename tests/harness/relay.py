@@ -35,8 +35,16 @@ class Relay:
         """How many answers of servers have arrived."""
         self.last: int | None = None
         """After how many of them every connection ends, and no other begins."""
+        self.muted_by: bytes | None = None
+        """The word of a client with which the silence begins."""
+        self._speaks = threading.Event()
+        self._speaks.set()
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def mute(self) -> None:
+        """Pass on nothing any more, and end no connection; new ones get no answer either."""
+        self._speaks.clear()
 
     def cut(self) -> None:
         """End every connection."""
@@ -45,6 +53,7 @@ class Relay:
 
     def end(self) -> None:
         """End every connection and listen no more."""
+        self._speaks.set()
         _end(self.listener)
         self.cut()
 
@@ -60,6 +69,7 @@ class Relay:
                     threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self._speaks.wait()
         try:
             server = self.route(client)
         except OSError:
@@ -79,6 +89,9 @@ class Relay:
                     while not data.endswith(_READY):
                         data = source.recv(65536)
                     break
+                if not from_server and self.muted_by and self.muted_by in data:
+                    self.mute()
+                self._speaks.wait()
                 target.sendall(data)
                 if from_server and data.endswith(_ANSWERED):
                     self.answers += 1

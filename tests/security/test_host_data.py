@@ -18,6 +18,8 @@ HOST_DATA: dict[str, tuple[Any, ...]] = {
     "postgres_lock_timeout": (-5, 0, 1e308, "1e308", True, 0.5, math.nan, 2**31, [5], b"5", "5 s"),
     "postgres_lock_attempts": (0, -1, True, 1.5, 10**400, "٣"),
     "postgres_deploy_lock_timeout": (-1, math.inf, False, Decimal("NaN"), 10**10, {}),
+    "postgres_answer_timeout": (0, 0.5, -1, math.inf, True, 10**9, "soon"),
+    "postgres_snapshot_timeout": (-1, math.nan, False, 10**9, [900]),
     "postgres_connect_attempts": (0, "0", 10**6, 2.0),
     "postgres_connect_delay": (-0.1, "nan", 10**9),
     "postgres_port": (0, 70000, "5432;", True, 54.32, "5432,", [5432]),
