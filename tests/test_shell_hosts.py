@@ -139,7 +139,9 @@ def test_nothing_in_a_declaration_means_anything_to_psql(
 
 @one_version
 def test_a_script_that_did_not_arrive_whole_does_nothing(database: Database) -> None:
-    script = psql.script(["CREATE TABLE t ()", "DROP TABLE IF EXISTS t, u", "CREATE TABLE u ()"])
+    script = psql.script(
+        ["CREATE TABLE public.t ()", "DROP TABLE IF EXISTS public.t", "CREATE TABLE public.u ()"]
+    )
     database.psql("CREATE TABLE before ()")
     dump = database.dump()
     binary = str(database.server.binaries / "psql")

@@ -56,10 +56,10 @@ def test_statements_are_taken_as_they_are_written() -> None:
 @pytest.mark.parametrize(
     ("sql", "restored"),
     [
-        ("SET LOCAL search_path = other; ANALYZE t", ["search_path = public"]),
-        ("SET LOCAL SCHEMA 'other'", ["search_path = public"]),
+        ("SET LOCAL search_path = other; ANALYZE t", ["search_path = public, pg_temp"]),
+        ("SET LOCAL SCHEMA 'other'", ["search_path = public, pg_temp"]),
         ("SET LOCAL TIME ZONE 'CET'", ["TimeZone = 'UTC'"]),
-        ("SELECT set_config('search_path', 'other', true)", ["search_path = public"]),
+        ("SELECT set_config('search_path', 'other', true)", ["search_path = public, pg_temp"]),
         ("DO $$ BEGIN SET LOCAL statement_timeout = 1; END $$", ["statement_timeout = 0"]),
         (
             "SET LOCAL jit = on; SET LOCAL DateStyle = 'SQL'",
