@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NoReturn
 
-from pyinfra.api.exceptions import ConnectError
+from .errors import ConnectError
 
 PROCESS = "SELECT pg_catalog.pg_backend_pid()"
 """Leaves nothing in the session of somebody else, and means the same whatever its settings are."""
