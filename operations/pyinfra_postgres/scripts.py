@@ -48,7 +48,8 @@ def run(
         if signalled.signal and host not in signalled.under_way:
             signalled.leave()
     failure = answer.failure
-    if failure and failure.sqlstate and within(statements[failure.index]):
+    # What was given as one may be several to the server, which counts on.
+    if failure and failure.sqlstate and within(statements[min(failure.index, len(statements) - 1)]):
         return evolve(answer, failure=withheld(failure))
     return answer
 

@@ -211,8 +211,6 @@ def _of_statement(one: Node) -> Iterator[Named]:
         case "CreateFunctionStmt":
             node = {key: value for key, value in node.items() if key != "funcname"}
     found = Named(_effect(kind, node))
-    if kind == "AlterDomainStmt":
-        found.names.add(("type", _name(node["typeName"])))
     found.gather({kind: node})
     found.makes = _made(kind, one[kind])
     found.when = _WHEN.get(kind, Level.ROWS)

@@ -34,7 +34,7 @@ def test_a_repeated_run_compares_nothing(
     database.psql("CREATE FUNCTION lower(integer) RETURNS text LANGUAGE sql AS 'SELECT ''x'''")
     assert run()[1]
     assert run()[1] == []
-    (tmp_path / "kept" / "pyinfra-postgres" / "equal").unlink()
+    (tmp_path / "kept" / "pyinfra-postgres" / "verdicts").unlink()
     assert run()[1]
 
 

@@ -33,12 +33,6 @@ def identity() -> None:
 
 
 CASES: dict[str, tuple[str, Callable[[], object], str, str]] = {
-    "a partition beside a default one with rows": (
-        LISTS,
-        lambda: pg.partition("l_a", "l", "FOR VALUES IN ('a')"),
-        "would block reads and writes while it reads all rows of public.l_rest",
-        "l_rest",
-    ),
     "rows that move out of the default partition": (
         DAYS,
         lambda: pg.partitions("l", every="month", start="2026-01", ahead=0, default=True),

@@ -61,7 +61,7 @@ def test_a_procedure_of_other_outputs_is_made_anew_and_keeps_who_may_call_it(
 @one_version
 def test_functions_and_procedures_are_two_kinds(deploy: Deploy) -> None:
     for text, message in {
-        "pg.function('p', kind='aggregate', body='')": "function or procedure",
+        "pg.function('p', kind='aggregate', body='')": "one of function, procedure",
         "pg.function('p', kind='procedure', returns='integer', body='')": "has no returns",
         "pg.function('p', kind='procedure', volatility='STABLE', body='')": "has no volatility",
         "pg.function('p', kind='procedure')": "declare its body",

@@ -89,7 +89,7 @@ def test_renaming_everything_at_once_changes_names_and_nothing_else(deploy: Depl
     altered = [
         one.rstrip(";")
         for text in seen.statements
-        if "pg_temp" not in text
+        if "pg_temp." not in text
         for one in text.split("\n")
         if one.startswith(("ALTER", "CREATE", "DROP", "GRANT", "REVOKE"))
     ]

@@ -64,7 +64,7 @@ def test_what_are_no_statistics_is_refused(deploy: Deploy) -> None:
     for text, message in {
         "pg.statistics('s', 't')": "declare what it is on",
         "pg.statistics('s', 't', ['a DESC'])": "statistics are on columns",
-        "pg.statistics('s', 't', ['a', 'b'], kinds='all')": "kinds are",
+        "pg.statistics('s', 't', ['a', 'b'], kinds='all')": "a kind is one of",
         "pg.statistics('s', 'missing', ['a', 'b'])": "missing",
     }.items():
         assert message in deploy.run(text).failed().output

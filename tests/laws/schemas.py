@@ -194,7 +194,7 @@ def _basis(draw: st.DrawFn, names: Names) -> Iterator[Call]:
 
 def _default_privileges(draw: st.DrawFn) -> Iterator[Call]:
     """Those of a role that creates nothing, or none: what nobody declares of them stays."""
-    for role, (on, schema) in product(ROLES, (("TABLES", ()), ("TYPES", SCHEMAS[0]))):
+    for role, (on, schema) in product(ROLES, (("TABLES", None), ("TYPES", SCHEMAS[0]))):
         options: dict[str, Any] = draw(
             either({"present": False}, {"exact": True}, {"exact": True, "grant_option": True})
         )

@@ -64,7 +64,10 @@ def test_two_operations_that_complete_each_other_are_not(project: Project) -> No
     ("call", "message"),
     [
         ('pg.table("t", [], colums=1)', "there is no argument colums: did you mean columns?"),
-        ('pg.role("r", password="x")', "role r: there is no argument password"),
+        (
+            'pg.role("r", pasword="x")',
+            "role r: there is no argument pasword: did you mean password",
+        ),
         ('pg.role("r", login="yes")', "login is True or False, not 'yes'"),
         ('pg.sequence("s", increment="5")', "increment is a number, not '5'"),
         ('pg.table("t", [pg.Column("a", "int", default=0)])', "an expression is SQL in quotes"),

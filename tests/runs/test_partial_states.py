@@ -28,7 +28,7 @@ class Way:
 
 def statements_of(script: str) -> list[str]:
     """The statements of a message that change the database, as PostgreSQL's parser splits them."""
-    frame = re.compile(r"(BEGIN|COMMIT|SET LOCAL)\b")
+    frame = re.compile(r"(BEGIN|COMMIT|SET LOCAL|DO \$same\$)")
     return [one for one in postgast.split(script) if not frame.match(one)]
 
 

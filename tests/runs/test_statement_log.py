@@ -11,7 +11,7 @@ SNAPSHOT = re.compile(
     r"BEGIN READ ONLY;.*?SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
 )
 FETCHED = re.compile(r"BEGIN READ ONLY;\nFETCH ALL FROM \w+;\nCLOSE \w+;\nCOMMIT$")
-FINGERPRINT = re.compile(r"BEGIN READ ONLY;.*IF md5\(.*RAISE EXCEPTION.*COMMIT$", re.DOTALL)
+FINGERPRINT = re.compile(r"BEGIN READ ONLY;.*IF .*md5\(.*RAISE EXCEPTION.*COMMIT$", re.DOTALL)
 COMPARISON = re.compile(r"BEGIN READ WRITE;.*CREATE FUNCTION pg_temp\..*ROLLBACK$", re.DOTALL)
 TRIAL = re.compile(r"BEGIN READ WRITE;.*CREATE TABLE.*\nROLLBACK$", re.DOTALL)
 CHANGES = re.compile(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from click.testing import CliRunner
 
@@ -102,7 +102,7 @@ def test_the_key_is_in_no_message(
 
 def test_a_key_in_an_address_is_in_no_message(neon: Neon, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object, **__: object) -> None:
-        raise httpx.UnsupportedProtocol(f"no https in {TOKEN}\n")
+        raise httpx2.UnsupportedProtocol(f"no https in {TOKEN}\n")
 
     monkeypatch.setattr(neon._client, "request", lost)
     with pytest.raises(NeonError) as caught:

@@ -162,5 +162,5 @@ def test_what_a_check_calls_sets_no_path_for_the_next_statement(
         with pg.transaction():
             pg.table("third", [pg.Column("id", "int")])
 
-    run(database, deploy).succeeded()
+    run(database, deploy, postgres_trust=stranger).succeeded()
     assert trap.sprung() == []
