@@ -254,9 +254,13 @@ _VIEW = f"""
                  rtrim(pg_get_viewdef(c.oid), ';'),
                  CASE c.relkind WHEN 'm' THEN E'\\nWITH NO DATA' END),
                {_owned("format('%s %s', " + _WORD + ", " + _TABLE + ")", "c.relowner")},
-               -- As its owner: the query may call what that one owns.
+               -- As its owner, with the rows that this one sees: the query may call what it owns.
+               CASE WHEN c.relkind = 'm' AND c.relispopulated
+                    THEN 'SET LOCAL row_security = on' END,
                CASE WHEN c.relkind = 'm' AND c.relispopulated
                     THEN format('REFRESH MATERIALIZED VIEW %s', {_TABLE}) END,
+               CASE WHEN c.relkind = 'm' AND c.relispopulated
+                    THEN 'SET LOCAL row_security = off' END,
                {_remark("format('%s %s', " + _WORD + ", " + _TABLE + ")", "pg_class", "c.oid")},
                (SELECT json_agg(format('COMMENT ON COLUMN %s.%I IS %L', {_TABLE}, a.attname,
                          d.description) ORDER BY a.attnum)

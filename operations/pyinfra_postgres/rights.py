@@ -5,7 +5,7 @@ Pure: no I/O, no pyinfra state. https://www.postgresql.org/docs/current/role-mem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from attrs import define, field
@@ -158,6 +158,22 @@ def reference_to(table: Name, catalog: Catalog) -> Iterator[Need]:
     if not any(rights.may("REFERENCES", acl) for acl in columns):
         grant = f"GRANT REFERENCES ON TABLE {table} TO {quoted(rights.role)}"
         yield Need(rights.role, f"REFERENCES on table {table}", grant)
+
+
+def selects(role: str, tables: Iterable[Name], catalog: Catalog) -> Iterator[Need]:
+    """What another role lacks to read tables, or a column of each."""
+    if is_superuser(role, catalog):
+        return
+    roles = _reach(role, catalog)
+    for table in tables:
+        columns = (acl for key, acl in catalog.acls.items() if key[:3] == ("COLUMN", *table))
+        own = catalog.acls.get(("TABLE", *table))
+        if not any(
+            _may(roles, "SELECT", acl) or acl is None or acl.owner in roles
+            for acl in (own, *columns)
+        ):
+            grant = f"GRANT SELECT ON TABLE {table} TO {quoted(role)}"
+            yield Need(role, f"SELECT on table {table}", grant)
 
 
 def is_superuser(role: str, catalog: Catalog) -> bool:

@@ -158,7 +158,7 @@ def test_a_table_that_hides_its_rows_is_dropped_only_by_name(
         ("log_default", NOVEMBER.replace("default=True", "default=True, present=False")),
     ):
         run = deploy.run(absent, *TODAY).failed()
-        told = "would lose rows, which can't be counted: query would be affected by row-level"
+        told = "would lose rows, which can't be counted: rows can't be seen: query would be"
         assert told in run.output
         assert database.psql(f"SELECT to_regclass('{name}') IS NOT NULL") == "t"
         deploy.apply(absent, *TODAY, "--data", f"postgres_allow=public.{name}")

@@ -95,7 +95,7 @@ SAMPLES = (
     Sample(
         pg.MaterializedView,
         {"name": "v", "query": "SELECT 1 AS one"},
-        "CreateTableAsStmt RefreshMatViewStmt AlterTableStmt CommentStmt",
+        "CreateTableAsStmt VariableSetStmt RefreshMatViewStmt AlterTableStmt CommentStmt",
     ),
     Sample(
         pg.Function,

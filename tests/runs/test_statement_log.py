@@ -68,7 +68,7 @@ def test_the_snapshot_is_one_message(project: Project, database: Database) -> No
 
 def kind(message: str) -> str:
     """What a message of a run is."""
-    if message == "SELECT pg_backend_pid()":
+    if message == "SELECT pg_catalog.pg_backend_pid()":
         return "pooler?"
     if SNAPSHOT.match(message):
         return "snapshot"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..catalog import Catalog
 from ..kind import Objection
 from ..names import Name, listed, quoted
+from ..parse import expression_references, type_references
 from ..paths import SearchPath
 from ..stored import columns_of, operator
 from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
@@ -33,6 +34,8 @@ def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Obje
                 f"SELECT count(*) FROM {declared.name} WHERE {quoted(column.name)} IS NULL",
                 f"NOT NULL of column {quoted(column.name)}",
             )
+        elif column.name not in there:
+            yield from _to_default(column, declared.name, catalog)
     for one in declared.constraints:
         if one.validated and not one.way.renames and one not in current.constraints:
             yield from _to_constraint(one, declared.name, known, catalog)
@@ -40,6 +43,30 @@ def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Obje
 
 def _takes_nulls_away(current: Column, declared: Column) -> bool:
     return not declared.nullable and (current.nullable or bool(current.unvalidated))
+
+
+def _to_default(column: Column, table: Name, catalog: Catalog) -> Iterator[Objection]:
+    """The value that all rows get in a new column, where a domain's checks are against it."""
+    found: list[Any] = [
+        catalog.objects.get(("domain", *reference.name))
+        for reference in type_references(column.type)
+        if not column.type.endswith("[]")
+    ]
+    for domain in filter(None, found):
+        default = column.default if column.default is not None else domain.default
+        # What functions give is known only then.
+        if default is None or any(one.kind == "function" for one in expression_references(default)):
+            continue
+        for check in domain.checks:
+            value = f"(SELECT CAST((\n{default}\n) AS {domain.type}) AS value) AS given"
+            yield Objection(
+                f"SELECT CASE WHEN (SELECT NOT (\n{check.expression}\n) FROM {value})"
+                f" THEN (SELECT pg_catalog.count(*) FROM {table}) ELSE 0 END",
+                f"{check.written()} of domain {domain.name}",
+                f", which get the default of column {quoted(column.name)}",
+                "declare another default",
+                SearchPath.of(default, check.expression),
+            )
 
 
 def own_rows(table: Name, catalog: Catalog) -> str:

@@ -38,6 +38,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Statement
+from ..rights import Need, selects
 
 
 def _query(text: str | None) -> str | None:
@@ -229,6 +230,13 @@ class MaterializedView(_Query):
             comment=either(self.comment, current.comment),
         )
 
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        yield from super().needs(current, target, catalog)
+        is_new = target and (current is None or current.query != target.query)
+        if target and is_new and target.owner:
+            names = sorted(one.name for one in self.requires() if one.kind == "table")
+            yield from selects(target.owner, names, catalog)
+
     @staticmethod
     def diff(
         current: MaterializedView | None, declared: MaterializedView | None
@@ -253,9 +261,17 @@ class MaterializedView(_Query):
         yield from owner(target, current, declared)
         # Behind that, because its query runs as its owner then.
         if is_new and not remade.created:
-            refresh = f"REFRESH {target}"
-            yield Statement(refresh, trial=f"{refresh} WITH NO DATA")
+            yield from _filled(target, declared)
         yield from comment(target, current, declared)
+
+
+def _filled(target: str, declared: MaterializedView) -> Iterator[Statement]:
+    """Fill it: with the rows that its owner sees, where that is declared to be another role."""
+    if declared.owner:
+        yield Statement("SET LOCAL row_security = on")
+    yield Statement(f"REFRESH {target}", trial=f"REFRESH {target} WITH NO DATA")
+    if declared.owner:
+        yield Statement("SET LOCAL row_security = off")
 
 
 def _with_query(remade: Remade, target: str, query: str) -> str:
