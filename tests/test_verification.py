@@ -296,7 +296,7 @@ def test_a_dry_run_checks_nothing(project: Project, database: Database) -> None:
     """)
     with database.watch() as seen:
         project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded()
-    assert seen.statements == ["SELECT pg_backend_pid()"]  # as on every connection
+    assert seen.statements == ["SELECT pg_catalog.pg_backend_pid()"]  # as on every connection
     assert not (project.path / "report.html").exists()
 
 
