@@ -65,7 +65,7 @@ def test_all_gaps_of_all_hosts_are_reported_and_nothing_runs(
     assert gaps(output, "one") == expected
     assert gaps(output, "two") == gaps(output, "one") - {("table a.t", "schema a")}
     for statement in first.statements + second.statements:
-        assert statement.startswith(("BEGIN READ ONLY", "SELECT pg_backend_pid()"))
+        assert statement.startswith(("BEGIN READ ONLY", "SELECT pg_catalog.pg_backend_pid()"))
     assert [one.dump() for one in pair] == before
 
 
