@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from gevent import GreenletExit
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
-from .terminal import complain, printable
+from .terminal import complain, say_at_once
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNTOUCHED = "before: nothing was changed"
@@ -153,19 +152,14 @@ def _handle(number: int, _: object) -> None:
     for run in _listening:
         run.signal = run.signal or number
     if first:
-        _write("\nInterrupted: cancelling what is under way. Once more leaves at once.\n")
+        say_at_once("Interrupted: cancelling what is under way. Once more leaves at once.")
         return
     for run in {id(run): run for run in _listening}.values():
         for host, where in run.plans.items():
             known = _UNKNOWN if host in run.under_way else where()
-            _write(printable(f"{host.name}: interrupted, {known}") + "\n")
+            say_at_once(f"{host.name}: interrupted, {known}")
     os._exit(_status(number))
 
 
 def _status(number: int) -> int:
     return 128 + number
-
-
-def _write(text: str) -> None:
-    """Write past the logger, whose lock the interrupted code may hold."""
-    os.write(sys.stderr.fileno(), text.encode(errors="replace"))

@@ -7,7 +7,9 @@ hidden is masked. Only `Line`s are passed on as they are: they are made here.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from typing import Any
 
 import click
@@ -78,6 +80,11 @@ def complain(host: Host, message: object) -> None:
 def trace(host: Host, *parts: object) -> None:
     """Print what pyinfra prints of commands when it is asked to be loud."""
     echo(f"{host.print_prefix}{line(*parts)}", err=True)
+
+
+def say_at_once(*parts: object) -> None:
+    """Print a line past the logger, whose lock the code that a signal interrupts may hold."""
+    os.write(sys.stderr.fileno(), f"\n{line(*parts)}\n".encode(errors="replace"))
 
 
 def nothing_to_do(host: Host, *parts: object) -> None:
