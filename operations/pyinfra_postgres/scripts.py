@@ -11,12 +11,13 @@ import socket
 from collections.abc import Callable, Sequence
 
 from attrs import evolve
+from pyinfra.api.exceptions import ConnectError
 from pyinfra.api.host import Host
 from pyinfra.connectors.ssh import SSHConnector
 
 from .answer import Answer, Failure, withheld
 from .connector import PostgresConnector, check_host_data
-from .errors import ConnectError, HostError
+from .errors import HostError
 from .hidden import within
 from .interrupts import heard, stop_if_asked
 from .psql import Psql
