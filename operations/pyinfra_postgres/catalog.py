@@ -17,8 +17,8 @@ from attrs import field, frozen, mutable
 
 from . import answer, rights, trust_query
 from .acl import DEFAULTS, Acl
+from .entry import Entry, Key
 from .errors import DeclarationError, HostError
-from .kind import Key, Object
 from .names import Exact, Name, literal
 from .parse import Reference
 from .paths import SearchPath
@@ -117,8 +117,8 @@ class Declared(NamedTuple):
     """What one operation of the run declares of an object."""
 
     operation: str
-    declaration: Object
-    target: Object | None = None
+    declaration: Any
+    target: Any = None
     """The object as it is then; None where the operation has not had its turn."""
 
 
@@ -137,7 +137,7 @@ class Catalog:
     """What is declared and the role may not read: it is left as it is."""
     today: date = date.min
     environment: str = ""
-    objects: dict[Key, Object] = field(factory=dict)
+    objects: dict[Key, Any] = field(factory=dict)
     roles: dict[int, Exact] = field(factory=dict)
     relations: dict[int, Name] = field(factory=dict)
     relation_kinds: dict[Name, str] = field(factory=dict)
@@ -184,7 +184,7 @@ class Catalog:
     """The tables that inherit from each, and are no partitions of it."""
     shapes: dict[Name, str] = field(factory=dict)
     """What `shape` has found."""
-    _parts: dict[Name, dict[Key, Object]] | None = None
+    _parts: dict[Name, dict[Key, Any]] | None = None
     """What is on each table, once somebody has asked."""
     owing: bool = False
     """Whether foreign keys are owed their validation."""
@@ -215,7 +215,7 @@ class Catalog:
         """All objects of one class."""
         return (one for one in self.objects.values() if isinstance(one, kind))
 
-    def on(self, table: Name) -> list[Object]:
+    def on(self, table: Name) -> list[Any]:
         """What goes with a table: its indexes, triggers, policies, partitions, sequences."""
         if self._parts is None:
             self._parts = {}
@@ -225,7 +225,7 @@ class Catalog:
         found = self._parts.get(table, {})
         return [one for key, one in found.items() if self.objects.get(key) is one]
 
-    def _place(self, one: Object) -> None:
+    def _place(self, one: Entry) -> None:
         table = _table_of(one)
         if self._parts is not None and table is not None:
             self._parts.setdefault(table, {})[one.key()] = one
@@ -239,7 +239,7 @@ class Catalog:
         found: dict[Name, list[Name]] = {}
         for key, one in self.objects.items():
             if key[0] == "partition":
-                found.setdefault(one.parent, []).append(Name(*key[1:]))  # type: ignore[attr-defined]
+                found.setdefault(one.parent, []).append(Name(*key[1:]))
         return {table: sorted(parts) for table, parts in found.items()}
 
     def leaves(self, table: Name) -> list[Name]:
@@ -287,7 +287,7 @@ class Catalog:
         names = self.relation_kinds.keys() | self.key_indexes | indexes
         return {name.name for name in names if name.schema == schema}
 
-    def put(self, one: Object) -> None:
+    def put(self, one: Entry) -> None:
         """Write an object as it will be."""
         self.objects[one.key()] = one
         self._place(one)
@@ -323,7 +323,7 @@ class Catalog:
         for name in set(self.relation_kinds) - self.created:
             if (another := rename.name(name)) != name:
                 self.stored[another] = self.stored.pop(name, name)
-        objects: dict[Key, Object] = {}
+        objects: dict[Key, Any] = {}
         changed = set(self.changed)
         for key, one in self.objects.items():
             now = followed(one, rename)
@@ -410,7 +410,7 @@ class Catalog:
         in_schema = self.default_acls.get((self.role, name[0], DEFAULTS[kind]))
         return usual.with_more(in_schema if kind != "SCHEMA" else None)
 
-    def remove(self, one: Object) -> None:
+    def remove(self, one: Entry) -> None:
         """Remove an object from the catalog as it will be."""
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())
@@ -484,7 +484,7 @@ class Taken:
         return self.catalog.has_relation(Name(self.schema, str(name)))
 
 
-def _table_of(one: Object) -> Name | None:
+def _table_of(one: Entry) -> Name | None:
     """The table that an object goes with."""
     found = getattr(one, "table", None) or getattr(getattr(one, "owned_by", None), "table", None)
     return cast(Name | None, found or getattr(one, "parent", None))

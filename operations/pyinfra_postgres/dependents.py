@@ -25,7 +25,8 @@ from .plan import Hazard, Lock, Statement
 
 if TYPE_CHECKING:
     from .catalog import Catalog
-    from .kind import Ask, Key
+    from .entry import Key
+from .kind import Ask
 
 
 @frozen

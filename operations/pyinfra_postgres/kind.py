@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import (
-    TYPE_CHECKING,
     Any,
     ClassVar,
     NamedTuple,
@@ -18,21 +17,19 @@ from typing import (
 from attrs import evolve, fields
 
 from . import renames
+from .answer import Answer
+from .catalog import Catalog, Declared
+from .entry import Key
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
+from .needs import needed
 from .parse import Reference, has_own_modifiers, role_references
 from .paths import SearchPath
-from .plan import Lock, Mode, Statement
+from .plan import Lock, Mode, Need, Statement
 from .renames import Rename
-from .rights import Need, needed
-
-if TYPE_CHECKING:
-    from .answer import Answer
-    from .catalog import Catalog, Declared
 
 _T = TypeVar("_T")
 
-Key: TypeAlias = renames.Key
 Row: TypeAlias = list[Any]
 
 
@@ -225,7 +222,8 @@ class Object:
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
         """The object as it is now."""
-        return catalog.objects.get(self.key())  # type: ignore[return-value]
+        found: Self | None = catalog.objects.get(self.key())
+        return found
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         """Itself, with whatever equals the current object written as it is written there."""

@@ -11,14 +11,14 @@ import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import groupby
+from typing import NamedTuple
 
 from attrs import field, frozen, mutable
 
 from .errors import DeclarationError
-from .names import Name, literal, quoted
+from .names import Exact, Name, literal, quoted
 from .parse import Reference, closed
 from .paths import SearchPath
-from .rights import Need
 
 
 class Stage(Enum):
@@ -220,6 +220,16 @@ class Change:
     """What identifies the object in a catalog."""
     batch: int = 0
     """Which of the plan's operations it is of."""
+
+
+class Need(NamedTuple):
+    """What a change needs and a role lacks."""
+
+    role: str
+    what: str
+    remedy: str
+    group: Exact | None = None
+    """The role to be a member of, where that is all."""
 
 
 @frozen

@@ -15,15 +15,16 @@ from .calls import Calls
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, Comparison, Textual
 from .consent import left_open, unallowed, unseen, weighed
+from .entry import Key
 from .errors import DeclarationError, HiddenRowsError, HostError
 from .hidden import MASK, holds, within
-from .kind import Ask, Key, Object, Reading, Same, difference
+from .kind import Ask, Object, Reading, Same, difference
 from .names import Name
+from .needs import usage
 from .parse import Reference
-from .plan import Action, Change, Gap, Plan, Refusal, Stage, Statement
+from .plan import Action, Change, Gap, Need, Plan, Refusal, Stage, Statement
 from .questions import Questions, Unanswered
 from .renames import Rename, spoken
-from .rights import Need, usage
 from .session import Draft, Item, Session
 from .stored import TABLES_ONLY, under
 
@@ -322,7 +323,8 @@ class Planner:
         for key in _taken(current, target) if current else ():
             catalog.taken.setdefault(key, step.item.operation)
         target.store(catalog, current)
-        if step.item.present and catalog.objects.get(one.key()) is target:
+        stored: Object | None = catalog.objects.get(one.key())
+        if step.item.present and stored is target:
             known = catalog.declared[one.key()]
             for operation in _contradicted(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"

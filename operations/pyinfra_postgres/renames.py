@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import attrs
 from attrs import evolve, fields, frozen
 
+from .entry import Entry, Key
 from .names import Exact, Name, literal, quoted
 from .parse import Reference
 from .plan import Statement
@@ -31,10 +32,6 @@ from .rewrite import (
     trigger_events,
 )
 
-if TYPE_CHECKING:
-    from .kind import Object
-
-Key: TypeAlias = tuple[str, ...]
 _T = TypeVar("_T")
 
 _PARTS = frozenset({"column", "constraint", "label"})
@@ -132,7 +129,7 @@ def spoken(key: Key) -> str:
     return f"{kind.replace('_', ' ')} {'.'.join(map(quoted, shown))}"
 
 
-def own(one: Object) -> Rename:
+def own(one: Entry) -> Rename:
     """The rename of an object that declares its former name."""
     given: Any = one
     before = evolve(given, name=given.renamed_from)
@@ -159,7 +156,7 @@ def column(tables: tuple[Name, ...], old: str, new: str) -> Rename:
     return Rename(("column", *table, old), ("column", *table, new), things, (statement,))
 
 
-def constraint(owner: Object, old: str, new: str, heirs: Iterable[Name] = ()) -> Rename:
+def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> Rename:
     """The rename of a constraint of a table or a domain, and of those that tables inherit."""
     sql = f"ALTER {owner.address} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
     name = owner.key()[1:]
@@ -174,7 +171,7 @@ def label(type_: Name, old: str, new: str) -> Rename:
     return Rename(("label", *type_, old), ("label", *type_, new), things, (Statement(sql),))
 
 
-def followed(one: Object, rename: Rename) -> Object:
+def followed(one: Entry, rename: Rename) -> Entry:
     """An object of the catalog as it is after a rename."""
     given: Any = one
     on: Name | None = getattr(given, "table", None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .catalog import Catalog
-from .kind import Key
+from .entry import Key
+from .needs import usage
 from .parse import Reference
 from .plan import Plan, Refusal
 from .renames import Rename, spoken
-from .rights import usage
 from .session import Item
 
 

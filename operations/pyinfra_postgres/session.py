@@ -25,10 +25,11 @@ from . import catalog as catalogs
 from .answer import NO_ENCODING, Answer, withheld
 from .calls import Calls, of_others
 from .catalog import Catalog, Declared
+from .entry import Key
 from .errors import HiddenRowsError, HostError, UnreachableError
 from .hidden import within
 from .host_data import read
-from .kind import Key, Object
+from .kind import Object
 from .names import quoted
 from .parse import Reference
 from .plan import Plan

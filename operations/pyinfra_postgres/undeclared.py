@@ -11,9 +11,10 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeAlias
 
 from .catalog import USER_SCHEMA, Catalog, Declared
+from .entry import Key
 from .errors import DeclarationError
 from .exact import WORDS
-from .kind import Ask, Key, Object
+from .kind import Ask, Object
 from .names import Name, quoted
 from .objects.constraints import Constraint, ForeignKey
 from .objects.grants import undeclared_privileges

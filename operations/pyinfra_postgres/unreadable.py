@@ -8,14 +8,12 @@ https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import field, frozen
 
+from .entry import Entry
 from .names import Name, literal
-
-if TYPE_CHECKING:
-    from .kind import Object
 
 # What is locked, with what is defined by it: views, what has a key, a policy, a default, a sequence
 # or rows of it, and functions.
@@ -104,7 +102,7 @@ class Unreadable:
         parts = [_mask(catalog, column, self.relations) for catalog, column in _HOLDERS.items()]
         return f"WITH {', '.join([*parts, _mask('pg_proc', 'oid', self.functions)])} "
 
-    def stands_against(self, one: Object) -> Iterator[str]:
+    def stands_against(self, one: Entry) -> Iterator[str]:
         """Why an object can't be compared."""
         if not self:
             return

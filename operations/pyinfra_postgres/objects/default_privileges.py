@@ -17,11 +17,13 @@ from ..acl import DEFAULTS, Acl
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Key, Object, Row
+from ..kind import Object, Row
 from ..names import Exact, identifiers, optional_identifier, quoted, role_sql
+from ..needs import rights_of
 from ..parse import Node, Reference, role_references, schema_reference, statement
-from ..rights import Need, rights_of
+from ..plan import Need
 from .grants import (
     Privilege,
     Privileges,

@@ -42,7 +42,7 @@ def obstacle(rest: Name, catalog: Catalog) -> str:
     """What has to go before rows of a default partition can move: to others they are deleted."""
     lineage = [rest]
     while partition := catalog.objects.get(("partition", *lineage[-1])):
-        lineage.append(partition.parent)  # type: ignore[attr-defined]
+        lineage.append(partition.parent)
     for table in catalog.of(Table):
         for one in table.constraints:
             if isinstance(one, ForeignKey) and one.table in lineage:

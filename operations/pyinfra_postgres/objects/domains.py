@@ -19,10 +19,10 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import of_type
+from ..entry import Key
 from ..errors import DeclarationError
 from ..kind import (
     Ask,
-    Key,
     Object,
     Row,
     Same,

@@ -19,20 +19,9 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Declared
 from ..converge import converge, declared
 from ..dependents import of_type
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import (
-    Ask,
-    Key,
-    Object,
-    Part,
-    Row,
-    Same,
-    comment,
-    either,
-    owner,
-    owner_references,
-    schema_of,
-)
+from ..kind import Ask, Object, Part, Row, Same, comment, either, owner, owner_references, schema_of
 from ..names import (
     MAX_BYTES,
     Exact,

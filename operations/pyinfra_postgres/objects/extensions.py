@@ -16,14 +16,15 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Row, Same, comment, either
+from ..kind import Ask, Object, Row, Same, comment, either
 from ..names import Exact, Name, check_length, literal, optional_identifier, quoted
+from ..needs import create_on_database
 from ..parse import Reference, schema_reference
 from ..paths import SearchPath
-from ..plan import Statement
+from ..plan import Need, Statement
 from ..platforms import installer_of
-from ..rights import Need, create_on_database
 
 
 def _name(text: str) -> Exact:

@@ -19,12 +19,12 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_function
+from ..entry import Key
 from ..errors import DeclarationError
 from ..fragments import Rule
 from ..hidden import taken
 from ..kind import (
     Ask,
-    Key,
     Object,
     Row,
     Same,

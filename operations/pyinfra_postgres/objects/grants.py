@@ -18,8 +18,9 @@ from ..acl import PUBLIC, Acl, all_privileges
 from ..arguments import Arguments
 from ..catalog import SYSTEM, Catalog, Declared
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Same
+from ..kind import Ask, Object, Same
 from ..names import Exact, Name, listed, literal, quoted, role_sql
 from ..parse import (
     Node,
@@ -31,9 +32,8 @@ from ..parse import (
     schema_reference,
     statement,
 )
-from ..plan import Statement
+from ..plan import Need, Statement
 from ..platforms import platform_of
-from ..rights import Need
 from .privileges import grant_target, grantees, privilege_list
 
 _TARGETS = {

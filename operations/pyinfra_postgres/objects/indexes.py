@@ -17,8 +17,9 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Objection, Reading, Same, comment, either
+from ..kind import Ask, Object, Objection, Reading, Same, comment, either
 from ..names import (
     Exact,
     Name,

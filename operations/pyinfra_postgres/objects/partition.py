@@ -15,8 +15,9 @@ from typing_extensions import Unpack
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Objection, Same, either
+from ..kind import Ask, Object, Objection, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import joined
 from ..parse import Reference, closed

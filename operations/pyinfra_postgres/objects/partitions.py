@@ -18,8 +18,9 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Key, Object, Row, Same, either
+from ..kind import Ask, Object, Row, Same, either
 from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
 from ..plan import Lock, Loss, Statement
@@ -181,9 +182,9 @@ class Partition(Object):
         return Reference("table", self.parent)
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
-        named = catalog.objects.get(self.key())
+        named: Self | None = catalog.objects.get(self.key())
         if named is not None:
-            return named  # type: ignore[return-value]
+            return named
         # One that others made for the same time serves as well, whatever its name.
         for one in catalog.of(Partition):
             if one.parent == self.parent and not one.other and one.span() == self.span():

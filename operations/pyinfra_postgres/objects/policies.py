@@ -16,8 +16,9 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Key, Object, Reading, Row, Same, comment, either
+from ..kind import Object, Reading, Row, Same, comment, either
 from ..names import (
     Exact,
     Name,

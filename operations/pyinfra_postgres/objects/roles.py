@@ -17,15 +17,16 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
 from ..hidden import MASK
-from ..kind import Ask, Key, Object, Row, Same, comment, either
+from ..kind import Ask, Object, Row, Same, comment, either
 from ..names import Exact, identifier, literal, quoted
+from ..needs import rights_of
 from ..parse import Reference, role_references
 from ..passwords import Password
-from ..plan import Statement
+from ..plan import Need, Statement
 from ..platforms import hashes_passwords, platform_of
-from ..rights import Need, rights_of
 
 _SWITCHES = {
     "login": "LOGIN",

@@ -18,14 +18,14 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError, HostError
 from ..hidden import masked
-from ..kind import Ask, Key, Object, Same
+from ..kind import Ask, Object, Same
 from ..names import Exact, Name, identifier, identifiers, listed, parse_name, quoted
 from ..parse import Reference, type_references
 from ..paths import SearchPath
-from ..plan import Lock, Loss, Mode, Statement
-from ..rights import Need
+from ..plan import Lock, Loss, Mode, Need, Statement
 from ..stored import Known, columns_of, known, operator, under
 from ..values import SQL, check, comparable, forms, same, shown, split_array, written
 from .columns import Column

@@ -16,12 +16,13 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..exact import Exactness, chosen
-from ..kind import Key, Object, Row, Same, comment, either, owner, owner_references
+from ..kind import Object, Row, Same, comment, either, owner, owner_references
 from ..names import Exact, Name, identifier, optional_identifier, quoted
+from ..needs import create_on_database
 from ..parse import Reference
-from ..plan import Statement
-from ..rights import Need, create_on_database
+from ..plan import Need, Statement
 
 _HOLDS = ("tables", "views", "functions", "types", "sequences", "grants")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from ..catalog import SYSTEM, Catalog
 from ..names import role_sql
+from ..needs import is_superuser
 from ..platforms import platform_of
-from ..rights import is_superuser
 
 _TEMPORARY = "pg_temp"
 _CALLERS_OWN = ("", "$user", _TEMPORARY)

@@ -17,18 +17,9 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog, Taken
 from ..converge import converge, declared
 from ..dependents import of_relation
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import (
-    Ask,
-    Key,
-    Object,
-    Row,
-    Same,
-    comment,
-    owner,
-    owner_references,
-    schema_of,
-)
+from ..kind import Ask, Object, Row, Same, comment, owner, owner_references, schema_of
 from ..names import (
     Exact,
     Name,

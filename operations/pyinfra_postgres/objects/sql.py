@@ -18,10 +18,11 @@ from ..arguments import Arguments
 from ..catalog import USERS_PINS, Catalog
 from ..compare import PENDING
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError, HostError
 from ..fragments import single_query
 from ..hidden import shortened
-from ..kind import Ask, Key, Object
+from ..kind import Ask, Object
 from ..parse import Node, Reference, references, split_statements, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Stage, Statement

@@ -17,19 +17,9 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import (
-    Key,
-    Object,
-    Reading,
-    Row,
-    Same,
-    comment,
-    either,
-    owner,
-    owner_references,
-    schema_of,
-)
+from ..kind import Object, Reading, Row, Same, comment, either, owner, owner_references, schema_of
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, declared_references
 from ..paths import SearchPath

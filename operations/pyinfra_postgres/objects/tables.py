@@ -18,11 +18,11 @@ from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
 from ..dependents import grouping_by, of_table
+from ..entry import Key
 from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
     Ask,
-    Key,
     Object,
     Objection,
     Part,
@@ -35,11 +35,11 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..needs import reference_to
 from ..parse import Reference, closed
 from ..paths import SearchPath
-from ..plan import Lock, Loss, Mode, Stage, Statement
+from ..plan import Lock, Loss, Mode, Need, Stage, Statement
 from ..renames import Rename
-from ..rights import Need, reference_to
 from . import foreign_keys, heirs, index_builds, objections, table_constraints
 from .columns import Column, cast_template, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique

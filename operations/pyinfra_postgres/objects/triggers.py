@@ -16,9 +16,10 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
+from ..entry import Key
 from ..errors import DeclarationError
 from ..fragments import Rule
-from ..kind import Key, Object, Reading, Row, Same, comment, either
+from ..kind import Object, Reading, Row, Same, comment, either
 from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,

@@ -18,12 +18,12 @@ from ..arguments import Arguments
 from ..catalog import USER_SCHEMA, Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_columns, of_relation
+from ..entry import Key
 from ..errors import DeclarationError
 from ..fragments import single_query
 from ..kind import (
     VIEW,
     Ask,
-    Key,
     Object,
     Reading,
     Row,
@@ -35,10 +35,10 @@ from ..kind import (
     schema_of,
 )
 from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..needs import selects
 from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
-from ..plan import Hazard, Statement
-from ..rights import Need, selects
+from ..plan import Hazard, Need, Statement
 
 
 def _query(text: str | None) -> str | None:
