@@ -15,17 +15,12 @@ from attrs import evolve, frozen
 
 from . import catalog as catalogs
 from .answer import TELL_TRANSACTION
+from .locks import IS_DEPLOY_LOCK, LOCK_KEY
 from .names import literal
 from .plan import Action, Change, Lock, Plan, Stage, Statement
 
-LOCK_KEY = "1886220904, 1"
-"""The two integers of the advisory lock that a deploy holds; the first spells `pgin`."""
 LOCKED = "PG001"
 """The SQLSTATE where another deploy holds the lock; the message names it."""
-IS_DEPLOY_LOCK = f"""
-    l.locktype = 'advisory' AND l.granted AND (l.classid, l.objid) = ({LOCK_KEY})
-    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-"""Of a row `l` of pg_locks, whether it is the lock of a deploy of this database."""
 HOLDERS = f"""
     SELECT string_agg(format('%s (pid %s%s, since %s)',
              coalesce(nullif(a.application_name, ''), a.usename), a.pid,

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
+from ..locks import IS_DEPLOY_LOCK
 from ..names import Exact, Name
 from ..parse import statement
-from ..steps import IS_DEPLOY_LOCK
 from .elements import Element, class_schema_of, collation_of
 from .indexes import Index, placing
 from .stored_constraints import IDENTIFIES, TABLESPACE
