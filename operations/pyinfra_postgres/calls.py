@@ -8,12 +8,12 @@ from typing import Any
 from attrs import frozen
 
 from .answer import Answer
-from .catalog import PINS, foreign_script
 from .errors import DeclarationError, HostError
 from .host_data import read
 from .kind import Reading
 from .parse import split_statements, statement
 from .paths import SearchPath
+from .snapshot import PINS, foreign_script
 from .trust import QUERIES, Foreign, Reach, named
 
 _PROBE = "pyinfra_postgres_called"

@@ -19,7 +19,7 @@ from attrs import field, mutable
 from typing_extensions import override
 
 from .answer import Answer, condition, read
-from .catalog import PINS, Catalog
+from .catalog import Catalog
 from .errors import DeclarationError, HostError
 from .hidden import within
 from .kind import VIEW, Reading, Same, Signature
@@ -27,6 +27,7 @@ from .names import Exact, Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 from .paths import SearchPath
 from .rewrite import as_stored
+from .snapshot import PINS
 from .verdicts import Verdicts
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.

@@ -19,7 +19,6 @@ from pyinfra.api.state import State
 
 from . import given, render
 from .arguments import Arguments
-from .catalog import Fingerprint
 from .errors import DeclarationError, HostError, RunError, UnreachableError
 from .held import held
 from .interrupts import plan_under_way
@@ -28,6 +27,7 @@ from .plan import Plan
 from .planning import add
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
+from .snapshot import Fingerprint
 from .terminal import complain, nothing_to_do, printable, say
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.context import ctx_host
 
-from . import catalog as catalogs
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
+from . import snapshot as snapshots
 from .command import SQLCommand
 from .connector import PostgresConnector
 from .errors import ConnectError, FactError, HostError
@@ -36,12 +36,12 @@ class Catalog(FactBase[dict[str, Any]]):
             data = host.data.dict()
             try:
                 limits = Limits.of(data)
-                return SQLCommand(catalogs.script(), Psql.of(data, limits), limits.answer)
+                return SQLCommand(snapshots.script(), Psql.of(data, limits), limits.answer)
             except (ConnectError, HostError) as error:
                 return StringCommand("echo", QuoteString(error.args[0]), ">&2; false")
         # Asked to be loud, pyinfra would print what psql prints; and a fact has no standard input,
         # on which a password could come.
-        answer = run(host, catalogs.script())
+        answer = run(host, snapshots.script())
         self.rows = answer.rows
         if answer.failure:
             return StringCommand("echo", QuoteString(printable(answer.failure)), ">&2; false")
@@ -49,10 +49,10 @@ class Catalog(FactBase[dict[str, Any]]):
 
     def process(self, output: list[str]) -> dict[str, Any]:
         """The catalog as plain data. Raises FactError where the answer is no catalog."""
-        rows = self.rows or without_marks(catalogs.script(), output)
+        rows = self.rows or without_marks(snapshots.script(), output)
         if len(rows) != 1:
             raise FactError("the server answered with no catalog")
-        catalog = catalogs.read(rows[0])
+        catalog = snapshots.read(rows[0])
         found: dict[str, Any] = {
             "database": catalog.database,
             "version": catalog.version,

@@ -5,7 +5,7 @@ Pure: no I/O, no pyinfra state. https://www.postgresql.org/docs/current/role-mem
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from .acl import PUBLIC, Acl
 from .platforms import administers
@@ -53,6 +53,13 @@ class Rights:
         superuser, sees_all_rows = bool(named[role][0]), bool(named[role][4])
         shut = {name for (name,) in closed}
         return cls(role, superuser, holds, becomes, gives, shut, sees_all_rows)
+
+    def copy(self) -> Rights:
+        """The same, apart from what becomes of these."""
+        holds, becomes = set(self.holds), set(self.becomes)
+        return evolve(
+            self, holds=holds, becomes=becomes, gives=set(self.gives), closed=set(self.closed)
+        )
 
     @property
     def is_privileged(self) -> bool:

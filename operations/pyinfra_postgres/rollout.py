@@ -18,10 +18,9 @@ from typing import Any
 from attrs import define, field, frozen
 from pyinfra.api.host import Host
 
-from . import catalog as catalogs
 from . import render, steps
+from . import snapshot as snapshots
 from .answer import Answer, Failure
-from .catalog import Fingerprint
 from .errors import HostError
 from .hidden import masked, shortened
 from .host_data import read
@@ -30,6 +29,7 @@ from .names import literal
 from .plan import Hazard, Lock, Plan, Stage
 from .scripts import end_session, run
 from .session import LOCKED_RELATION
+from .snapshot import Fingerprint
 from .steps import Message, Part, Step
 from .terminal import say
 from .watch import CANCELED, Patience
@@ -135,7 +135,7 @@ class Rollout:
             elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif (
-                (at.part in {Part.CATALOG, Part.BEGIN} and failure.sqlstate == catalogs.CHANGED)
+                (at.part in {Part.CATALOG, Part.BEGIN} and failure.sqlstate == snapshots.CHANGED)
                 or (at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
             ) and replans < _REPLANS:
                 self._say(f"{failure.message} since the plan was made: planning anew")
@@ -246,7 +246,7 @@ class Rollout:
     def _changed_meanwhile(self) -> bool:
         """Whether the catalog is another one than the plan assumed."""
         known = self.fingerprint
-        answer = run(self.host, catalogs.fingerprint_script(known.unreadable))
+        answer = run(self.host, snapshots.fingerprint_script(known.unreadable))
         return answer.failure is None and answer.values() != [known.digest]
 
     def _wait(self, holder: str) -> None:

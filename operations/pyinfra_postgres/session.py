@@ -21,7 +21,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
-from . import catalog as catalogs
+from . import snapshot as snapshots
 from .answer import NO_ENCODING, Answer, withheld
 from .calls import Calls, of_others
 from .catalog import Catalog, Declared
@@ -34,6 +34,7 @@ from .names import quoted
 from .parse import Reference
 from .plan import Plan
 from .scripts import begin, reached, run
+from .snapshot import Snapshot
 from .terminal import say
 from .trust import Foreign
 from .unreadable import NAMES, QUERY, Unreadable, undecodable
@@ -164,7 +165,7 @@ class Session:
     def catalog(self) -> Catalog:
         """The catalog as it will be, in the current phase; read when it is first needed."""
         if self.executing not in self.catalogs:
-            catalog = self.read_catalog()
+            catalog = Catalog.based_on(self.snapshot())
             catalog.declared = self.known.setdefault(self.executing, {})
             self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
@@ -172,7 +173,7 @@ class Session:
     def look_ahead(self) -> None:
         """Have the server read the catalog while pyinfra reads the rest of the deploy."""
         is_first = self.looked_ahead is None and not self.catalogs and not self.executing
-        if is_first and begin(self.host, catalogs.read_ahead()):
+        if is_first and begin(self.host, snapshots.read_ahead()):
             self.looked_ahead = time.monotonic()
 
     def _read_ahead(self) -> Answer | None:
@@ -181,7 +182,7 @@ class Session:
         ran = any(one.ops or one.error_ops for one in self.state.results.values())
         if ran or since is None or time.monotonic() - since > AHEAD:
             return None
-        answer = self.read(catalogs.what_was_read())
+        answer = self.read(snapshots.what_was_read())
         # Where it failed, or its session was lost, it left nothing.
         is_there = answer.failure is None or answer.failure.sqlstate != "34000"
         return answer if is_there else None
@@ -205,9 +206,9 @@ class Session:
         self.catalogs.pop(self.executing, None)
         self.others = None
 
-    def read_catalog(self) -> Catalog:
-        """The host's catalog as it is. Raises HostError."""
-        answer = self._read_ahead() or self.read(catalogs.script())
+    def snapshot(self) -> Snapshot:
+        """What the host's database holds. Raises HostError."""
+        answer = self._read_ahead() or self.read(snapshots.script())
         without = Unreadable()
         for number in range(_TRIES):
             if answer.failure is None or answer.failure.sqlstate != _NO_LOCK:
@@ -215,7 +216,7 @@ class Session:
             # Those that hold a lock for a moment are waited for; the others are left out.
             if number == _TRIES - 1:
                 without = self._unreadable()
-            answer = self.read(catalogs.script(without))
+            answer = self.read(snapshots.script(without))
         if answer.failure and answer.failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
@@ -231,11 +232,11 @@ class Session:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
-            catalog = catalogs.read(answer.rows[0], without)
-        if catalog.owners:
-            catalog.foreign = of_others(self.read, self.host.data.dict())
+            found = snapshots.read(answer.rows[0], without)
+        if found.owners:
+            found = evolve(found, foreign=of_others(self.read, self.host.data.dict()))
         today = read(self.host.data.dict(), "postgres_today", None)
-        return catalog.at(today) if today else catalog
+        return evolve(found, today=today) if today else found
 
     def calls(self) -> Calls:
         """What tells whose code SQL would run, apart from any plan."""
@@ -245,7 +246,7 @@ class Session:
 
     def _unreadable(self) -> Unreadable:
         """What other sessions have locked against readers, which is said. Raises HostError."""
-        answer = self.read(["BEGIN READ ONLY", *catalogs.PINS, QUERY, "COMMIT"])
+        answer = self.read(["BEGIN READ ONLY", *snapshots.PINS, QUERY, "COMMIT"])
         if answer.failure:
             raise HostError(f"could not read the locks: {answer.failure}")
         found = Unreadable.read(answer.values())
@@ -260,7 +261,7 @@ class Session:
         They are read behind renames that are rolled back, where these can be done already.
         """
         renamed = ["BEGIN READ WRITE", *renames, "SET TRANSACTION READ ONLY"]
-        head = [*(renamed if renames else ["BEGIN READ ONLY"]), *catalogs.PINS, catalogs.ALL_ROWS]
+        head = [*(renamed if renames else ["BEGIN READ ONLY"]), *snapshots.PINS, snapshots.ALL_ROWS]
         head.append("SET LOCAL lock_timeout = '5s'")
         answer = self.read([*head, query, "ROLLBACK"], Patience.WORK)
         if answer.failure and 0 < answer.failure.index <= len(renames):
@@ -277,7 +278,7 @@ class Session:
     def _server(self) -> str:
         """Which server and database it is: how it is reached, and what it says of itself."""
         # What it says last is not for everybody, where somebody has changed that.
-        rows = self.read(["BEGIN READ ONLY", *catalogs.PINS, *_IDENTITY, "ROLLBACK"]).rows
+        rows = self.read(["BEGIN READ ONLY", *snapshots.PINS, *_IDENTITY, "ROLLBACK"]).rows
         return "\n".join([reached(self.host), *rows])
 
     def read(self, statements: Sequence[str], patience: Patience = Patience.ANSWER) -> Answer:
@@ -286,7 +287,7 @@ class Session:
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
         """What statements answer in a transaction that is rolled back."""
-        head = ["BEGIN READ WRITE", *catalogs.PINS, catalogs.ALL_ROWS]
+        head = ["BEGIN READ WRITE", *snapshots.PINS, snapshots.ALL_ROWS]
         head.append(f"SET LOCAL lock_timeout = '{lock_timeout}'")
         answer = self.read([*head, *statements, "ROLLBACK"], Patience.WORK)
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))

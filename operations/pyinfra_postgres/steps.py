@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from attrs import evolve, frozen
 
-from . import catalog as catalogs
+from . import snapshot as snapshots
 from .answer import TELL_TRANSACTION
 from .locks import IS_DEPLOY_LOCK, LOCK_KEY
 from .names import literal
@@ -39,7 +39,7 @@ _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
 # Outside the transaction SQL means the same as in it, whatever the role's own settings are.
 _SETTINGS = (
     "SET default_transaction_read_only = off",
-    *(pin.replace(" LOCAL", "") for pin in (*catalogs.PINS, catalogs.ALL_ROWS)),
+    *(pin.replace(" LOCAL", "") for pin in (*snapshots.PINS, snapshots.ALL_ROWS)),
 )
 
 
@@ -87,11 +87,11 @@ class Step:
 Message: TypeAlias = Sequence[Step]
 
 
-def messages(plan: Plan, fingerprint: catalogs.Fingerprint, lock_timeout: int) -> list[Message]:
+def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) -> list[Message]:
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
-        [Step(Part.CATALOG, sql) for sql in catalogs.unchanged(fingerprint)],
+        [Step(Part.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
         *_before(plan),
         *_transaction(plan, lock_timeout),
         *_after(plan, lock_timeout),
@@ -150,7 +150,7 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     if not main:
         return
     head = ["BEGIN READ WRITE", *_settings(lock_timeout), _TELL, *_all_locks(plan, lock_timeout)]
-    head.append(catalogs.SAME_FOREIGN)
+    head.append(snapshots.SAME_FOREIGN)
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),
@@ -174,7 +174,7 @@ def _each_under_its_path(given: Iterable[tuple[str, Change, Statement]]) -> Iter
 
 def _settings(lock_timeout: int) -> list[str]:
     """What a transaction sets for itself."""
-    return [*catalogs.PINS, catalogs.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
+    return [*snapshots.PINS, snapshots.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
 
 
 def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from . import catalog as catalogs
+from . import snapshot as snapshots
 from . import steps
 from .hidden import masked
 from .plan import Change, Plan, Refusal, Stage, Statement
@@ -38,7 +38,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
         return None
     # Another deploy may have come in between: then the plan is made anew.
     known = catalog.fingerprint
-    script = catalogs.fingerprint_script(known.unreadable)
+    script = snapshots.fingerprint_script(known.unreadable)
     if session.read(script).values() != [known.digest]:
         return None
     hidden = at.statement.hidden

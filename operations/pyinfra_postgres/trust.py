@@ -315,6 +315,11 @@ class Foreign:
                 found._add(one)
         return found
 
+    def copy(self) -> Foreign:
+        """The same, apart from what becomes of these."""
+        reached = {key: list(found) for key, found in self.reached.items()}
+        return Foreign(self.role, reached, list(self.events))
+
     def _add(self, one: Reach) -> None:
         if one.kind == "event":
             self.events.append(one)

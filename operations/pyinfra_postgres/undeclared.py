@@ -10,7 +10,7 @@ from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple, TypeAlias
 
-from .catalog import USER_SCHEMA, Catalog, Declared
+from .catalog import Catalog, Declared
 from .entry import Key
 from .errors import DeclarationError
 from .exact import WORDS
@@ -21,6 +21,7 @@ from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
 from .objects.tables import Table
 from .plan import Undeclared
+from .snapshot import USER_SCHEMA
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
 _Edge: TypeAlias = tuple[Key, Key]

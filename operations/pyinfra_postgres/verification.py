@@ -28,8 +28,8 @@ from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State
 from typing_extensions import Unpack
 
-from . import catalog as catalogs
 from . import given
+from . import snapshot as snapshots
 from .answer import Answer, read, withheld
 from .arguments import Arguments
 from .converge import Fail
@@ -47,7 +47,7 @@ Rows: TypeAlias = list[tuple[Any, ...]]
 _MARK = "pyinfra-postgres answer "
 _HEAD = (
     "BEGIN READ WRITE",
-    *(*catalogs.USERS_PINS, catalogs.ALL_ROWS),
+    *(*snapshots.USERS_PINS, snapshots.ALL_ROWS),
     "SET LOCAL lock_timeout = '10s'",
 )
 _FILTERED = "SET LOCAL row_security = on"
@@ -111,7 +111,7 @@ class Check:
                 yield number, _FILTERED
             yield number, text
             if takes is False:
-                yield number, catalogs.ALL_ROWS
+                yield number, snapshots.ALL_ROWS
 
     def outcome(self, answer: Answer, seconds: float) -> Outcome:
         """What the server's answer means."""

@@ -1,4 +1,4 @@
-"""Random databases that already live, as SQL that others wrote, and changes that are declared to them.
+"""Random databases that live already, as SQL that others wrote, and changes declared to them.
 
 A scene is what somebody has put into a database: tables with rows, and what depends on them. A
 change is a call of one operation; some can't be made, and then the dry run has to say so.
@@ -37,7 +37,8 @@ BASIS = """
     CREATE TABLE event_26 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
 """
 ROWS = """
-    INSERT INTO farm VALUES (1, 'one', 10, 'calm', 5, 'n', 'c1'), (2, 'two', 20, 'wild', 6, NULL, 'c2');
+    INSERT INTO farm VALUES (1, 'one', 10, 'calm', 5, 'n', 'c1'),
+        (2, 'two', 20, 'wild', 6, NULL, 'c2');
     INSERT INTO child (farm) VALUES (1), (1), (2);
     INSERT INTO event VALUES (1, '2025-02-01', 'a', 1), (2, '2025-03-01', 'z', 2);
 """
@@ -58,7 +59,8 @@ SCENES = {
     "policy": """ALTER TABLE farm ENABLE ROW LEVEL SECURITY;
         ALTER TABLE farm FORCE ROW LEVEL SECURITY;
         CREATE POLICY seen ON farm USING (twice(size) > 0 AND state <> 'sad')""",
-    "trigger": """CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+    "trigger": """CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql
+            AS 'BEGIN RETURN NEW; END';
         CREATE TRIGGER touch BEFORE UPDATE OF name ON farm FOR EACH ROW
             WHEN (NEW.size IS DISTINCT FROM OLD.size) EXECUTE FUNCTION touched();
         ALTER TABLE farm ENABLE ALWAYS TRIGGER touch;
@@ -78,21 +80,25 @@ SCENES = {
         REFERENCES farm (id)""",
     "partitions' foreign key": """ALTER TABLE event ADD CONSTRAINT event_farm
         FOREIGN KEY (farm) REFERENCES farm (id)""",
-    "heir": "CREATE TABLE barn (roof text) INHERITS (farm); INSERT INTO barn (id, name, code) VALUES (9, 'b', 'c9')",
+    "heir": """CREATE TABLE barn (roof text) INHERITS (farm);
+        INSERT INTO barn (id, name, code) VALUES (9, 'b', 'c9')""",
     "sequence": """CREATE TABLE other (id integer PRIMARY KEY DEFAULT nextval('child_id_seq'));
-        CREATE SEQUENCE counter; ALTER TABLE farm ALTER note SET DEFAULT nextval('counter')::text""",
+        CREATE SEQUENCE counter;
+        ALTER TABLE farm ALTER note SET DEFAULT nextval('counter')::text""",
     "publication": "CREATE PUBLICATION fed FOR TABLE farm (id, name, size) WHERE (size > 0)",
     "statistics": "CREATE STATISTICS farm_stat ON name, size FROM farm",
     "owner": f"ALTER TABLE farm OWNER TO {OWNER}; ALTER FUNCTION twice OWNER TO {OWNER}",
     "domain's function": """CREATE FUNCTION fine(v text) RETURNS boolean LANGUAGE sql IMMUTABLE
-        AS 'SELECT v <> ''bad'''; CREATE DOMAIN word AS text CONSTRAINT word_check CHECK (fine(VALUE));
+        AS 'SELECT v <> ''bad''';
+        CREATE DOMAIN word AS text CONSTRAINT word_check CHECK (fine(VALUE));
         ALTER TABLE child ADD word word DEFAULT 'good'""",
     "array of a domain": "ALTER TABLE child ADD herds small[] DEFAULT '{1}'",
     "identity": "CREATE TABLE log (n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, line text)",
-    "identifies": "ALTER TABLE farm ALTER code SET NOT NULL; CREATE UNIQUE INDEX farm_ident ON farm (code);"
-    " ALTER TABLE farm REPLICA IDENTITY USING INDEX farm_ident",
-    "rule": "CREATE VIEW written AS SELECT id, note FROM farm; CREATE RULE nothing AS ON DELETE TO written"
-    " DO INSTEAD NOTHING",
+    "identifies": """ALTER TABLE farm ALTER code SET NOT NULL;
+        CREATE UNIQUE INDEX farm_ident ON farm (code);
+        ALTER TABLE farm REPLICA IDENTITY USING INDEX farm_ident""",
+    "rule": """CREATE VIEW written AS SELECT id, note FROM farm;
+        CREATE RULE nothing AS ON DELETE TO written DO INSTEAD NOTHING""",
 }
 
 
@@ -130,7 +136,9 @@ CHANGES: list[Call] = [
     ),
     *(
         _table(table, _column(column, "text", present=False))
-        for table, column in (("farm", "size"), ("farm", "code"), ("farm", "note"), ("child", "kind"))
+        for table, column in (
+            ("farm", "size"), ("farm", "code"), ("farm", "note"), ("child", "kind"),
+        )
     ),
     _table("farm", _column("size", "integer", nullable=False)),
     _table("farm", _column("code", "varchar(10)")),
@@ -139,7 +147,8 @@ CHANGES: list[Call] = [
     _table("farm", _column("title", "varchar(10)", nullable=False, renamed_from="name")),
     _table("farm", _column("extent", "integer", renamed_from="size")),
     _table("farm", _column("extra", "integer", nullable=False, default="0")),
-    _table("farm", _column("extra", "integer", default="0"), constraints=[_check("extra > 0", "more")]),
+    _table("farm", _column("extra", "integer", default="0"),
+           constraints=[_check("extra > 0", "more")]),
     _table("farm", _column("extra", "small", default="2000")),
     _table("farm", _column("owner_id", "integer", default="1"), constraints=[
         Call("ForeignKey", "owner_id", references="child(id)", name="farm_owner")]),
@@ -156,7 +165,8 @@ CHANGES: list[Call] = [
     Call("table", "farm", constraints=[Call("PrimaryKey", "id", "name")]),
     Call("table", "farm", constraints=[Call("Constraint", name="farm_size", present=False)]),
     Call("table", "farm", constraints=[Call("Constraint", name="farm_pkey", present=False)]),
-    Call("table", "child", constraints=[Call("ForeignKey", "farm", references="farm", name="child_farm")]),
+    Call("table", "child", constraints=[
+        Call("ForeignKey", "farm", references="farm", name="child_farm")]),
     Call("table", "child", constraints=[
         Call("ForeignKey", "farm", references="farm(id)", name="child_farm", on_delete="CASCADE")]),
     Call("table", "child", constraints=[Call("Constraint", name="child_farm", present=False)]),
@@ -220,7 +230,8 @@ CHANGES: list[Call] = [
     Call("policy", "seen", "farm", using="twice(x => size) > 1"),
     Call("policy", "seen", "farm", present=False),
     Call("trigger", "touch", "farm", when="BEFORE UPDATE", function="touched"),
-    Call("trigger", "touch", "farm", when="BEFORE UPDATE", function="touched", condition="NEW.id > 0"),
+    Call("trigger", "touch", "farm", when="BEFORE UPDATE", function="touched",
+         condition="NEW.id > 0"),
     Call("trigger", "touch", "farm", present=False),
     Call("trigger", "tick", "event", when="AFTER INSERT OR DELETE", function="touched"),
     Call("trigger", "tick", "event", present=False),
@@ -261,7 +272,8 @@ class Living:
 
     def sql(self) -> str:
         """What makes it."""
-        return ";".join([BASIS, ROWS if self.has_rows else "", *(SCENES[one] for one in self.scenes)])
+        rows = ROWS if self.has_rows else ""
+        return ";".join([BASIS, rows, *(SCENES[one] for one in self.scenes)])
 
     def __repr__(self) -> str:
         steps = "\n---\n".join("\n".join(map(repr, step)) for step in self.steps)
@@ -288,10 +300,14 @@ def living(draw: st.DrawFn, steps: int) -> Living:
     return Living(tuple(scenes), draw(st.booleans()), tuple(drawn))
 
 
-_TABLES = ("farm", "child", "event", "event_25", "event_25_a", "event_25_b", "event_26", "barn", "log",
-           "estate", "rural.farm")
-_COLUMNS = ("id", "name", "size", "state", "herd", "note", "code", "kind", "farm", "double", "extra",
-            "title", "extent", "word", "herds", "roof")
+_TABLES = (
+    "farm", "child", "event", "event_25", "event_25_a", "event_25_b", "event_26", "barn", "log",
+    "estate", "rural.farm",
+)  # fmt: skip
+_COLUMNS = (
+    "id", "name", "size", "state", "herd", "note", "code", "kind", "farm", "double", "extra",
+    "title", "extent", "word", "herds", "roof",
+)  # fmt: skip
 ALLOWED = ",".join([
     *_TABLES, *(f"{table}.{column}" for table in _TABLES for column in _COLUMNS),
     "mood", "temper", "counter", "child_id_seq",

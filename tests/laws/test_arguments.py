@@ -45,7 +45,7 @@ def passed(declaration: Object) -> Iterator[Object]:
     check_plain(declaration.title, declaration)
     declaration.validate(True)
     (one,) = ordered([declaration])
-    catalog = Catalog().at(date(2026, 1, 1))
+    catalog = Catalog(today=date(2026, 1, 1))
     catalog.put(PARTITIONED)
     for single in one.expand(catalog):
         completed = single.completed(catalog, Textual())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import catalog
+from .. import snapshot
 from . import (
     default_privileges,
     domains,
@@ -23,7 +23,7 @@ from . import (
 )
 
 # In the order in which they need one another's names.
-catalog.register(
+snapshot.register(
     roles,
     schemas,
     extensions,

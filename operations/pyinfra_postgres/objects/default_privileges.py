@@ -24,6 +24,7 @@ from ..names import Exact, identifiers, optional_identifier, quoted, role_sql
 from ..needs import rights_of
 from ..parse import Node, Reference, role_references, schema_reference, statement
 from ..plan import Need
+from ..snapshot import Snapshot
 from .grants import (
     Privilege,
     Privileges,
@@ -185,7 +186,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for role, schema, letter, text in sections["default_acls"] or ():
         name = catalog.roles[role]
         catalog.default_acls[name, schema, letter] = Acl.read("", name, text, catalog.version)

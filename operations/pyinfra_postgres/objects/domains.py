@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 
 from .. import given, renames
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..dependents import of_type
 from ..entry import Key
@@ -54,6 +54,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement
 from ..renames import Rename
+from ..snapshot import USER_SCHEMA, Snapshot
 from .columns import is_null
 from .constraints import Check, Constraint
 from .tables import Table
@@ -365,7 +366,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for schema, name, type_, not_null, default, role, remark, checks in sections["domains"] or ():
         domain = Domain(
             Name(schema, name),

@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from .. import given, renames
 from ..acl import Acl
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog, Declared
+from ..catalog import Catalog, Declared
 from ..converge import converge, declared
 from ..dependents import of_type
 from ..entry import Key
@@ -35,6 +35,7 @@ from ..names import (
 from ..parse import Reference
 from ..plan import Statement
 from ..renames import Rename
+from ..snapshot import USER_SCHEMA, Snapshot
 from .enum_rebuild import Rebuild
 
 
@@ -231,7 +232,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for schema, name, kind, owner_id, acl, labels, remark in sections["types"] or ():
         type_ = Name(schema, name)
         catalog.types.add(type_)

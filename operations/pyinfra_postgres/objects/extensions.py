@@ -25,6 +25,7 @@ from ..parse import Reference, schema_reference
 from ..paths import SearchPath
 from ..plan import Need, Statement
 from ..platforms import installer_of
+from ..snapshot import Snapshot
 
 
 def _name(text: str) -> Exact:
@@ -179,7 +180,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for name, schema, version, remark in sections["extensions"] or ():
         extension = Extension(name, schema=Exact(schema), version=version, comment=remark)
         catalog.objects[extension.key()] = extension

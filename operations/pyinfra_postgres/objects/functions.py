@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 from .. import given
 from ..acl import Acl
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_function
 from ..entry import Key
@@ -54,6 +54,7 @@ from ..parse import (
 )
 from ..paths import SearchPath
 from ..plan import Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 from . import search_paths
 from .settings import names_in, parse_settings, same_settings, setting_sql
 from .signatures import (
@@ -408,7 +409,7 @@ _STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}
 _STORED_PARALLEL = {"u": "UNSAFE", "r": "RESTRICTED", "s": "SAFE"}
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for row in sections["functions"] or ():
         (
             schema, name, arguments, returns, language, body, volatility, parallel, strict,

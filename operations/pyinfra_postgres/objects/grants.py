@@ -34,6 +34,7 @@ from ..parse import (
 )
 from ..plan import Need, Statement
 from ..platforms import platform_of
+from ..snapshot import Snapshot
 from .privileges import grant_target, grantees, privilege_list
 
 _TARGETS = {
@@ -569,7 +570,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Any]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Any]], catalog: Snapshot) -> None:
     ((name, owner_id, acl),) = sections["database"]
     owner = catalog.roles[owner_id]
     catalog.acls["DATABASE", name] = Acl.read("DATABASE", owner, acl, catalog.version)

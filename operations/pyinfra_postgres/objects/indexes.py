@@ -39,6 +39,7 @@ from ..parse import (
 )
 from ..paths import SearchPath
 from ..plan import Stage, Statement
+from ..snapshot import Snapshot
 from . import foreign_keys, index_builds
 from .elements import Element, aligned_element, condition_template, expression_template
 from .foreign_keys import Dependent
@@ -355,7 +356,7 @@ _COMPARED = tuple(one.name for one in fields(Index) if one.eq)
 _compared = attrgetter(*_COMPARED)
 
 
-def placing(table: Name, catalog: Catalog) -> dict[str, Any]:
+def placing(table: Name, catalog: Snapshot) -> dict[str, Any]:
     """What a table decides of how its indexes are built."""
     kind = catalog.relation_kinds.get(table)
     filled = table in catalog.filled
@@ -386,7 +387,7 @@ def _set(current: Index, declared: Index) -> Iterator[Statement]:
         yield Statement(f"{alter} SET ({', '.join(_settings(new))})")
 
 
-def _of_tables(table: Name, catalog: Catalog) -> bool:
+def _of_tables(table: Name, catalog: Snapshot) -> bool:
     """Whether all partitions are ordinary tables, at all levels."""
     for key, one in catalog.objects.items():
         if key[0] == "partition" and getattr(one, "parent", None) == table:

@@ -24,6 +24,7 @@ from ..kind import Ask, Object, Row, Same, either
 from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
 from ..plan import Lock, Loss, Statement
+from ..snapshot import Snapshot
 from . import default_rows
 from .constraints import Check, ForeignKey
 from .tables import Table, row_security
@@ -386,7 +387,7 @@ QUERIES: dict[str, str] = {}
 _RANGE = re.compile(r"FOR VALUES FROM \('([^']*)'\) TO \('([^']*)'\)")
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for row in sections["relations"] or ():
         parent, bound = row[11], row[12]
         if parent is None or parent not in catalog.relations:

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
@@ -32,6 +32,7 @@ from ..names import (
 from ..parse import Reference, closed, declared_references, optional_expression, role_references
 from ..paths import SearchPath
 from ..plan import Lock, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 from .elements import condition_template
 from .known_columns import check_columns
 
@@ -197,7 +198,7 @@ QUERIES = {
 _STORED_COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for table, name, command, permissive, roles, using, check, remark in sections["policies"] or ():
         policy = Policy(
             Exact(name),

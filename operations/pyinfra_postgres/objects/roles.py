@@ -27,6 +27,7 @@ from ..parse import Reference, role_references
 from ..passwords import Password
 from ..plan import Need, Statement
 from ..platforms import hashes_passwords, platform_of
+from ..snapshot import Snapshot
 
 _SWITCHES = {
     "login": "LOGIN",
@@ -359,7 +360,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     catalog.roles.update({row[0]: Exact(row[1]) for row in sections["roles"]})
     for _, name, *attributes, groups, remark in sections["roles"]:
         names = [*_SWITCHES, "connection_limit"]
@@ -374,7 +375,7 @@ def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
         catalog.objects[role.key()] = role
 
 
-def _membership(row: Row, catalog: Catalog) -> Membership:
+def _membership(row: Row, catalog: Snapshot) -> Membership:
     role, admin, inherit, set_, grantors = row
     # Before PostgreSQL 16 anybody's REVOKE takes a membership away.
     apart = catalog.version >= 160000

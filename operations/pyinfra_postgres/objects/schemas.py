@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from ..acl import Acl
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..exact import Exactness, chosen
@@ -23,6 +23,7 @@ from ..names import Exact, Name, identifier, optional_identifier, quoted
 from ..needs import create_on_database
 from ..parse import Reference
 from ..plan import Need, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 
 _HOLDS = ("tables", "views", "functions", "types", "sequences", "grants")
 
@@ -102,7 +103,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for name, owner_id, acl, remark in sections["schemas"] or ():
         schema = Schema(Exact(name), owner=catalog.roles[owner_id], comment=remark)
         catalog.objects[schema.key()] = schema

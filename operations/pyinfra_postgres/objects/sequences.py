@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog, Taken
+from ..catalog import Catalog, Taken
 from ..converge import converge, declared
 from ..dependents import of_relation
 from ..entry import Key
@@ -33,6 +33,7 @@ from ..names import (
 from ..naming import chosen_name
 from ..parse import Reference, type_name
 from ..plan import Hazard, Loss, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 
 if TYPE_CHECKING:
     from .columns import Column
@@ -274,7 +275,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for row in sections["sequences"] or ():
         oid, type_, increment, low, high, start, cache, cycle, table, column, role, remark = row
         owned_by: Owner | str = _NONE

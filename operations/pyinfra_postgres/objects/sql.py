@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USERS_PINS, Catalog
+from ..catalog import Catalog
 from ..compare import PENDING
 from ..converge import converge, declared
 from ..entry import Key
@@ -27,6 +27,7 @@ from ..parse import Node, Reference, references, split_statements, sql_text, sta
 from ..paths import SearchPath
 from ..plan import Hazard, Stage, Statement
 from ..query import answers_queries
+from ..snapshot import USERS_PINS
 from ..stored import known, under
 
 _LONGEST_TITLE = 50

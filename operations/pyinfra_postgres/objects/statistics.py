@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
@@ -24,6 +24,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..parse import Reference, declared_references
 from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 from .elements import Element, expression_template
 from .known_columns import check_columns
 
@@ -154,7 +155,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for schema, name, table, keys, kinds, texts, role, remark, target in (
         sections["statistics"] or ()
     ):

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name, listed
 from ..parse import closing, items, sliced, tokens
+from ..snapshot import USER_SCHEMA, Snapshot
 from .clauses import Target
 from .constraints import (
     Check,
@@ -86,7 +86,7 @@ _FOREIGN_ACTIONS = {
 }
 
 
-def stored(row: Row, catalog: Catalog) -> Constraint:
+def stored(row: Row, catalog: Snapshot) -> Constraint:
     """The constraint of a row of the query."""
     (
         oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..locks import IS_DEPLOY_LOCK
 from ..names import Exact, Name
 from ..parse import statement
+from ..snapshot import USER_SCHEMA, Snapshot
 from .elements import Element, class_schema_of, collation_of
 from .indexes import Index, placing
 from .stored_constraints import IDENTIFIES, TABLESPACE
@@ -70,7 +70,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..acl import Acl
-from ..catalog import USER_SCHEMA, Catalog
 from ..kind import Row
 from ..names import Exact, Name
+from ..snapshot import USER_SCHEMA, Snapshot
 from . import stored_constraints
 from .columns import Column
 from .constraints import Constraint
@@ -74,7 +74,7 @@ _COMPRESSIONS = {"": "default", "p": "pglz", "l": "lz4"}
 _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for oid, schema, name, kind, owner_id, acl, *_ in sections["relations"] or ():
         catalog.relations[oid] = relation = Name(schema, name)
         catalog.oids[relation] = oid
@@ -139,7 +139,7 @@ def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tupl
 
 
 def _columns_of(
-    rows: Iterable[Row], loose: dict[tuple[int, int], str], catalog: Catalog
+    rows: Iterable[Row], loose: dict[tuple[int, int], str], catalog: Snapshot
 ) -> Iterator[tuple[int, list[Column]]]:
     """The columns of each relation. Many are like one in another table: they are the same."""
     made: dict[str, Column] = {}

@@ -14,7 +14,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
@@ -33,6 +33,7 @@ from ..parse import (
 )
 from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 from .known_columns import check_columns
 
 _WHEN = Rule(
@@ -301,7 +302,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for table, name, definition, enabled, remark, inherited in sections["triggers"] or ():
         trigger = Trigger(
             Exact(name),

@@ -15,7 +15,7 @@ from typing_extensions import Unpack
 
 from .. import given
 from ..arguments import Arguments
-from ..catalog import USER_SCHEMA, Catalog
+from ..catalog import Catalog
 from ..converge import converge, declared
 from ..dependents import Remade, of_columns, of_relation
 from ..entry import Key
@@ -39,6 +39,7 @@ from ..needs import selects
 from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Need, Statement
+from ..snapshot import USER_SCHEMA, Snapshot
 
 
 def _query(text: str | None) -> str | None:
@@ -321,7 +322,7 @@ QUERIES = {
 }
 
 
-def read(sections: dict[str, list[Row]], catalog: Catalog) -> None:
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for oid, kind, query, options, role, remark in sections["views"] or ():
         stored = options or {}
         name = catalog.relations[oid]

@@ -1,0 +1,68 @@
+"""What the server has said stays what it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import fields
+
+from pyinfra_postgres.acl import Acl
+from pyinfra_postgres.catalog import Catalog
+from pyinfra_postgres.names import Exact, Name
+from pyinfra_postgres.objects.schemas import Schema
+from pyinfra_postgres.snapshot import Snapshot
+
+
+def snapshot() -> Snapshot:
+    table = Name("public", "t")
+    return Snapshot(
+        objects={("schema", "app"): Schema("app")},
+        relations={1: table},
+        oids={table: 1},
+        relation_kinds={table: "r"},
+        filled={table},
+        types={table},
+        functions={table},
+        acls={("SCHEMA", "app"): Acl("me")},
+        key_indexes={table},
+        columns={1: {1: Exact("id")}},
+        heirs={1: [2]},
+    ).sealed()
+
+
+CONTAINERS = [
+    one.name for one in fields(Snapshot) if isinstance(getattr(Snapshot(), one.name), dict | set)
+]
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_what_is_sealed_can_not_be_changed(name: str) -> None:
+    found: Any = getattr(snapshot(), name)
+    with pytest.raises((AttributeError, TypeError)):
+        found.update({}) if name in {"filled", "types"} else found.clear()
+
+
+def test_nor_what_is_in_it() -> None:
+    found: Any = snapshot()
+    with pytest.raises(TypeError):
+        found.columns[1][2] = "more"
+    with pytest.raises(AttributeError):
+        found.heirs[1].append(3)
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_catalog_has_copies_of_its_own(name: str) -> None:
+    below = snapshot()
+    catalog: Any = Catalog.based_on(below)
+    assert [*getattr(catalog, name)] == [*getattr(below, name)]
+    assert isinstance(getattr(catalog, name), dict | set)
+    before = len(getattr(below, name))
+    getattr(catalog, name).clear()
+    assert len(getattr(below, name)) == before
+
+
+def test_what_a_plan_makes_of_the_rights_is_not_in_the_snapshot() -> None:
+    below = snapshot()
+    Catalog.based_on(below).rights.join("app")
+    assert below.rights.becomes == set()
