@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 import click
 from attrs import evolve
@@ -38,15 +40,7 @@ def main() -> None:
     metavar="HOURS",
     help="When Neon deletes the copy though this command was killed.",
 )
-def rehearse(
-    inventory: str,
-    scripts: tuple[str, ...],
-    data: tuple[str, ...],
-    group_data: tuple[str, ...],
-    diff: bool,
-    verbosity: int,
-    expires_after: int,
-) -> None:
+def rehearse(inventory: str, scripts: tuple[str, ...], expires_after: int, **given: Any) -> None:
     """Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
 
     Without BRANCH the project's default branch is copied. The scripts run one after another, until
@@ -54,9 +48,6 @@ def rehearse(
     """
     if not inventory.removeprefix(_PREFIX) or not inventory.startswith(_PREFIX):
         raise click.BadParameter("write @neon/PROJECT or @neon/PROJECT/BRANCH")
-    options = [f"--data={one}" for one in data]
-    options += [f"--group-data={one}" for one in group_data]
-    options += ["--diff"] * diff + ["-v"] * verbosity
     set_formatter(click.style)
     results: list[Result] = []
     whole = False
@@ -68,7 +59,7 @@ def rehearse(
             timedelta(hours=expires_after),
         )
         results = rehearsal.results
-        rehearsal.run(scripts, options)
+        rehearsal.run(scripts, _options(**given))
         whole = True
     except NeonError as error:
         _say(styled(error, "red"))
@@ -76,6 +67,15 @@ def rehearse(
         put(result)
     failed = next((result.code for result in results if result.code), 0)
     sys.exit(failed or int(not whole))
+
+
+def _options(
+    data: Iterable[str], group_data: Iterable[str], diff: bool, verbosity: int
+) -> list[str]:
+    """The options that go on to pyinfra."""
+    options = [f"--data={one}" for one in data]
+    options += [f"--group-data={one}" for one in group_data]
+    return [*options, *["--diff"] * diff, *["-v"] * verbosity]
 
 
 def _say(message: str) -> None:

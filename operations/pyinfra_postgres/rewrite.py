@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from . import libpg_query
 from .errors import DeclarationError
@@ -229,26 +229,30 @@ def _mentions(node: object, scopes: _Scopes, visible: bool = True) -> Iterator[_
                 inner = (*scopes, dict(_sources(value)))
                 yield from _query(value, key, inner, visible)
                 yield from _mentions(value, inner, visible)
-                continue
             case "larg" | "rarg" if "op" in value:
                 yield from _mentions({"SelectStmt": value}, scopes, visible)
-                continue
-            case "ColumnRef":
-                yield from _column(value, scopes)
-            case "RangeVar":
-                yield from _relation(value)
-            case "FuncCall":
-                yield from _qualified("function", value["funcname"], value)
-            case "PartitionElem" if "name" in value and scopes:
-                yield from _of(next(iter(scopes[0].values())), value["name"], value)
-            case "TypeCast":
-                yield from _constant(value)
             case "SubLink":
                 yield from _mentions(value, scopes, visible=False)
-                continue
-        yield from _mentions(value, scopes, visible)
+            case _:
+                yield from _own(key, value, scopes)
+                yield from _mentions(value, scopes, visible)
     if "names" in node and "typemod" in node:
         yield from _qualified("type", node["names"], node)
+
+
+def _own(key: str, value: Any, scopes: _Scopes) -> Iterator[_Mention]:
+    """What a node of a parse tree names itself."""
+    match key:
+        case "ColumnRef":
+            yield from _column(value, scopes)
+        case "RangeVar":
+            yield from _relation(value)
+        case "FuncCall":
+            yield from _qualified("function", value["funcname"], value)
+        case "PartitionElem" if "name" in value and scopes:
+            yield from _of(next(iter(scopes[0].values())), value["name"], value)
+        case "TypeCast":
+            yield from _constant(value)
 
 
 def _query(node: Node, kind: str, scopes: _Scopes, visible: bool) -> Iterator[_Mention]:
