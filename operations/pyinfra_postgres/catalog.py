@@ -22,7 +22,6 @@ from .snapshot import Snapshot, digest
 from .trust import Foreign
 
 SYSTEM = frozenset({"pg_catalog", "information_schema"})
-_RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
 _RELATIONS = {
     "r": "table",
     "p": "table",
@@ -200,7 +199,7 @@ class Catalog(Snapshot):
                 case "table":
                     self.shapes.pop(reference.name, None)
                     if reference.name not in self.relation_kinds:
-                        self.relation_kinds[reference.name] = _RELKINDS.get(one.kind, "r")
+                        self.relation_kinds[reference.name] = one.relkind
                         self.created.add(reference.name)
                     else:
                         self.altered.add(reference.name)

@@ -20,6 +20,8 @@ class Entry(Protocol):
 
     kind: ClassVar[str]
     acl: ClassVar[str]
+    relkind: ClassVar[str]
+    is_beside_its_table: ClassVar[bool]
 
     @property
     def is_beside(self) -> bool:

@@ -120,6 +120,10 @@ class Objection(NamedTuple):
     """Under which the query runs."""
 
 
+KINDS: dict[str, type[Object]] = {}
+"""The class of each kind, by its word."""
+
+
 class Object:
     """An object as it is declared, or as the catalog has it.
 
@@ -131,6 +135,10 @@ class Object:
     kind: ClassVar[str]
     acl: ClassVar[str] = ""
     """What privileges call it, where it has any."""
+    relkind: ClassVar[str] = "r"
+    """The letter of the relation that it provides, where it provides one."""
+    is_beside_its_table: ClassVar[bool] = False
+    """Whether it belongs to a table, and has a name in the schema of its own."""
     holds: ClassVar[tuple[str, ...]] = ()
     """What can belong to it, in the words of `exact=`, where it takes that."""
     exact: Any = False
@@ -142,6 +150,13 @@ class Object:
 
     locks_nothing: ClassVar[bool] = False
     """Whether it is changed without the lock of a relation."""
+    decides_meaning: ClassVar[bool] = False
+    """Whether an expression that does not name it may mean something else without it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "kind" in vars(cls):
+            KINDS[cls.kind] = cls
 
     @property
     def exists(self) -> bool:
@@ -175,6 +190,10 @@ class Object:
     def provides(self) -> Iterator[Reference]:
         """What exists with it."""
         return iter(())
+
+    def takes(self) -> Iterator[Reference]:
+        """The names that have to be free where it is new."""
+        return (one for one in self.provides() if one.kind in {"table", "type"})
 
     @property
     def is_whole(self) -> bool:

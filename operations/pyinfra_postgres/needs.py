@@ -14,9 +14,6 @@ from .plan import Need
 from .platforms import platform_of
 from .rights import is_granted
 
-_BESIDE_TABLES = frozenset({"index", "statistics", "partition"})
-"""The kinds that belong to a table, and are in its schema beside it."""
-
 
 def needed(
     one: Entry, current: Entry | None, target: Entry | None, catalog: Catalog
@@ -29,7 +26,7 @@ def needed(
     if holder and holder.kind == "table":
         acl = catalog.acls.get(("TABLE", *holder.name))
         yield from rights_of(acl.owner if acl else None, catalog, f", who owns table {holder.name}")
-        if current is None and one.kind in _BESIDE_TABLES:
+        if current is None and one.is_beside_its_table:
             yield from _create_in(holder.name.schema, rights.role, rights.holds, catalog)
     elif current is not None:
         yield from rights_of(owner, catalog, ", who owns it")

@@ -18,8 +18,7 @@ from .consent import left_open, unallowed, unseen, weighed
 from .entry import Key
 from .errors import DeclarationError, HiddenRowsError, HostError
 from .hidden import MASK, holds, within
-from .kind import Ask, Object, Reading, Same, difference
-from .names import Name
+from .kind import KINDS, Ask, Object, Reading, Same, difference
 from .needs import usage
 from .parse import Reference
 from .plan import Action, Change, Gap, Need, Plan, Refusal, Stage, Statement
@@ -119,11 +118,7 @@ class Step:
 
 def _check_names(one: Object, catalog: Catalog) -> None:
     """Raise DeclarationError where something else has a name that a new object needs."""
-    kind, *name = one.key()
-    wanted = [reference for reference in one.provides() if reference.kind in {"table", "type"}]
-    if kind == "index":
-        wanted.append(Reference(kind, Name(*name)))
-    for reference in wanted:
+    for reference in one.takes():
         if holder := catalog.holder(reference):
             raise DeclarationError(f"{holder} {reference.name} has its name: rename or drop that")
 
@@ -356,13 +351,9 @@ def _taken(current: Object, target: Object) -> Iterator[Key]:
             yield ("constraint", *target.key()[1:], one.way.instead.name)
 
 
-_GROUND = frozenset({"domain", "enum", "function"})
-"""Kinds on which the meaning of an expression may stand, though it does not name them."""
-
-
 def _brings(state: str, catalog: Catalog) -> bool:
     """Whether the plan may bring what an expression lacks."""
-    changed = any(key[0] in _GROUND for key in catalog.changed)
+    changed = any(KINDS.get(key[0], Object).decides_meaning for key in catalog.changed)
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
     return changed or created or bool(catalog.extended) or catalog.rows_change

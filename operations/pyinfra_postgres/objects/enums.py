@@ -59,6 +59,7 @@ class Enum(Object):
     """An enum type and its labels in order."""
 
     kind: ClassVar[str] = "enum"
+    decides_meaning: ClassVar[bool] = True
     acl: ClassVar[str] = "TYPE"
 
     name: Name = field(converter=parse_name)

@@ -102,6 +102,7 @@ class Function(Object):
     """A function, told apart by its name and the types of its arguments."""
 
     kind: ClassVar[str] = "function"
+    decides_meaning: ClassVar[bool] = True
     acl: ClassVar[str] = "FUNCTION"
     essence: ClassVar[str] = "body"
 
@@ -314,6 +315,7 @@ class Procedure(Function):
     """A procedure."""
 
     kind: ClassVar[str] = "procedure"
+    decides_meaning: ClassVar[bool] = False
     acl: ClassVar[str] = "PROCEDURE"
 
     def __attrs_post_init__(self) -> None:

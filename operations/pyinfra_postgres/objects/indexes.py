@@ -82,6 +82,7 @@ class Index(Object):
     """An index of a table that no constraint owns."""
 
     kind: ClassVar[str] = "index"
+    is_beside_its_table: ClassVar[bool] = True
     essence: ClassVar[str] = "columns"
 
     name: Exact = field(converter=identifier)
@@ -144,6 +145,9 @@ class Index(Object):
     def belongs_to(self) -> Reference | None:
         # A part of a partitioned table's index goes with that one.
         return None if self.parent else super().belongs_to()
+
+    def takes(self) -> Iterator[Reference]:
+        yield Reference("index", self.full)
 
     def lines(self) -> Iterator[str]:
         yield self._definition()

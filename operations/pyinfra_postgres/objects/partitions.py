@@ -107,6 +107,7 @@ class Partition(Object):
     """One partition of a table."""
 
     kind: ClassVar[str] = "partition"
+    is_beside_its_table: ClassVar[bool] = True
     acl: ClassVar[str] = "TABLE"
 
     name: Name

@@ -53,6 +53,7 @@ class Statistics(Object):
     """Extended statistics of a table."""
 
     kind: ClassVar[str] = "statistics"
+    is_beside_its_table: ClassVar[bool] = True
     essence: ClassVar[str] = "on"
 
     name: Name = field(converter=parse_name)

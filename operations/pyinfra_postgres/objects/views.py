@@ -138,6 +138,7 @@ class View(_Query):
     """A view."""
 
     kind: ClassVar[str] = "view"
+    relkind: ClassVar[str] = "v"
     acl: ClassVar[str] = "TABLE"
 
     security_invoker: bool | None = field(default=None, kw_only=True)
@@ -214,6 +215,7 @@ class MaterializedView(_Query):
     """A materialized view."""
 
     kind: ClassVar[str] = "materialized_view"
+    relkind: ClassVar[str] = "m"
     acl: ClassVar[str] = "TABLE"
 
     @property
