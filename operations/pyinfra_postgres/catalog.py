@@ -88,7 +88,7 @@ _OWN_SECTIONS = {
 }
 
 SYSTEM = frozenset({"pg_catalog", "information_schema"})
-_RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S"}
+_RELKINDS = {"view": "v", "materialized_view": "m", "sequence": "S", "identity": "S"}
 _RELATIONS = {
     "r": "table",
     "p": "table",
@@ -337,6 +337,12 @@ class Catalog:
             if now.key() != key and (one.acl, *key[1:]) in self.acls:
                 self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
         self.objects, self.changed, self.outdated = objects, changed, set(changed)
+        self.default_acls = {
+            (role, rename.schema(schema), letter): acl
+            for (role, schema, letter), acl in self.default_acls.items()
+        }
+        self.extended = set(map(rename.schema, self.extended))
+        self.extension_owned = set(map(rename.name, self.extension_owned))
         self.dropped = {
             rename.name(table): {rename.column(table, one) for one in columns}
             for table, columns in self.dropped.items()
