@@ -6,13 +6,11 @@ Nothing here changes a server; it is asked only in which order things can go.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from .catalog import USER_SCHEMA, Catalog, Declared
-from .errors import DeclarationError
 from .exact import WORDS
 from .kind import Ask, Key, Object
 from .names import Name, quoted
@@ -23,6 +21,7 @@ from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
 from .objects.tables import Table
 from .plan import Undeclared
+from .planning import everything
 from .sequence_users import is_named
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
@@ -58,19 +57,9 @@ def leftovers(
         if one.is_whole:
             own = one.exact if one.holds else frozenset()
             whole[one.key()] = whole.get(one.key(), exact) | own
-    found = _found(catalog, whole, _known(catalog, waiting))
+    found = _found(catalog, whole, everything(catalog, waiting))
     kinds = list(WORDS)
     return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
-
-
-def _known(catalog: Catalog, waiting: Iterable[Object]) -> _Known:
-    known: _Known = dict(catalog.declared)
-    for one in waiting:
-        # What is wrong with it is told when it has its turn.
-        with suppress(DeclarationError):
-            for single in one.expand(catalog):
-                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
-    return known
 
 
 def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) -> Iterator[Leftover]:

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -315,7 +315,8 @@ class Table(Object):
         ]
         known = {column.name for column in there}
         dropped = absent & known
-        columns, new = self._with_sequences(columns, catalog)
+        made = {column.name for column in there if column.serial}
+        columns, new = self._with_sequences(columns, made, catalog)
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
@@ -360,13 +361,16 @@ class Table(Object):
         )
 
     def _with_sequences(
-        self, columns: Iterable[Column], catalog: Catalog
+        self, columns: Iterable[Column], made: Container[str], catalog: Catalog
     ) -> tuple[list[Column], list[column_sequences.New]]:
-        """Columns that are there, with the sequences that the serial ones of them lack."""
+        """Columns that are there, with the sequences that the serial ones of them lack.
+
+        `made` are those that the plan has made serial.
+        """
         found: list[Column] = []
         new: list[column_sequences.New] = []
         for column in columns:
-            if column.serial:
+            if column.serial and column.name not in made:
                 one = column_sequences.made(Owner(self.name, column.name), column.type, catalog)
                 new.append((None, one))
                 column = evolve(column, serial=False, default=next_value(one.name))
