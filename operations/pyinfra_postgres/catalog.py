@@ -190,6 +190,8 @@ class Catalog:
     """What `shape` has found."""
     _parts: dict[Name, dict[Key, Object]] | None = None
     """What is on each table, once somebody has asked."""
+    _defaults: dict[Name, Object] = field(factory=dict)
+    """The default partition of each table, as far as somebody has asked."""
     owing: bool = False
     """Whether foreign keys are owed their validation."""
     rows_change: bool = False
@@ -233,6 +235,16 @@ class Catalog:
         table = _table_of(one)
         if self._parts is not None and table is not None:
             self._parts.setdefault(table, {})[one.key()] = one
+            if getattr(one, "bound", None) == "DEFAULT":
+                self._defaults[table] = one
+
+    def default_of(self, table: Name) -> Name | None:
+        """The default partition of a table."""
+        if self._parts is None:
+            self.on(table)
+        one = self._defaults.get(table)
+        is_there = one is not None and self.objects.get(one.key()) is one
+        return Name(*one.key()[1:]) if one is not None and is_there else None
 
     def is_declared(self, key: Key) -> bool:
         """Whether the run declares an object, as far as is known."""
@@ -347,7 +359,7 @@ class Catalog:
             rename.name(table): {rename.column(table, one) for one in columns}
             for table, columns in self.dropped.items()
         }
-        self._parts = None
+        self._parts, self._defaults = None, {}
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
             relation = Name(parts[0], parts[1])

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/datatype-numeric.html#DATATYPE-SERIAL
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..catalog import Catalog, Taken
 from ..errors import DeclarationError
@@ -107,7 +107,8 @@ def of(table: Object, catalog: Catalog) -> Iterator[Sequence | IdentitySequence]
 
 def unused(table: Object, catalog: Catalog) -> Iterator[Sequence]:
     """Those of them that the default of no column of the table names any more."""
-    columns: tuple[Column, ...] = getattr(table, "columns", None) or ()
+    stored: Any = table
+    columns: tuple[Column, ...] = (stored.columns or ()) if table.kind == "table" else ()
     serial = {column.name for column in columns if column.serial}
     for one in of(table, catalog):
         if isinstance(one, Sequence) and isinstance(one.owned_by, Owner):

@@ -17,7 +17,7 @@ from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
-from ..dependents import grouping_by, of_table
+from ..dependents import grouping_by
 from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
@@ -392,7 +392,7 @@ class Table(Object):
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
-        return of_table(self.name, catalog, ask).users(self.name, catalog)
+        return heirs.users(self.name, catalog, ask)
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
