@@ -181,3 +181,64 @@ def test_the_default_partition_of_each_table_is_found_without_a_search() -> None
     assert (catalog.default_of(table), catalog.default_of(other)) == (rest.name, None)
     catalog.remove(rest)
     assert catalog.default_of(table) is None
+
+
+UNIQUE = """
+    CREATE TABLE p (r integer, id integer, n integer, k text) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2) PARTITION BY RANGE (n);
+    CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES FROM (1) TO (10);
+    CREATE TABLE q (id integer) PARTITION BY RANGE (abs(id));
+    CREATE TABLE q_1 PARTITION OF q FOR VALUES FROM (0) TO (100);
+"""
+FILLED = "INSERT INTO p VALUES (1, 1, 1), (2, 2, 2); INSERT INTO q VALUES (1);"
+
+
+def p_with(*constraints: pg.PrimaryKey | pg.Unique | pg.Exclude) -> None:
+    columns = [pg.Column(name, "integer") for name in ("r", "id", "n")]
+    pg.table("p", columns, constraints=constraints)
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", FILLED], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    ("deploy", "reason"),
+    [
+        (lambda: p_with(pg.Unique("id")), "UNIQUE (id) lacks r, by which public.p is partitioned"),
+        (lambda: p_with(pg.PrimaryKey("id", "r")), "lacks n, by which public.p_2 is partitioned"),
+        (lambda: p_with(pg.Exclude(("id", "="), using="btree")), "lacks r"),
+        (lambda: pg.index("i", "p", ["id", "n"], unique=True), "it lacks r"),
+        (lambda: pg.index("i", "p_2", ["r"], unique=True), "it lacks n"),
+        (
+            lambda: pg.table("q", [pg.Column("id", "integer")], constraints=[pg.Unique("id")]),
+            "public.q is partitioned by an expression",
+        ),
+    ],
+)
+def test_what_is_unique_has_the_columns_of_the_partition_key(
+    deploy: Callable[[], object], reason: str, rows: str, database: Database
+) -> None:
+    database.psql(UNIQUE + rows)
+    refuses(database, in_a_block(deploy), reason)
+
+
+@one_version
+def test_a_key_with_every_partition_key_below_it_is_built(database: Database) -> None:
+    database.psql(UNIQUE + FILLED)
+    settles(database, in_a_block(lambda: p_with(pg.PrimaryKey("id", "n", "r"))))
+
+
+@one_version
+@pytest.mark.parametrize(
+    "unique", ["ALTER TABLE p ADD UNIQUE (r, n)", "CREATE UNIQUE INDEX i ON p (r, n)"]
+)
+def test_a_new_partition_is_partitioned_by_what_is_unique_above_it(
+    unique: str, database: Database
+) -> None:
+    database.psql(f"{UNIQUE} {unique}")
+
+    def deploy(key: str) -> None:
+        pg.partition("p_3", "p", "FOR VALUES IN (3)", partition_by=f"LIST ({key})")
+
+    refuses(database, lambda: deploy("id"), "lacks id, by which")
+    settles(database, lambda: deploy("n"))

@@ -23,7 +23,7 @@ from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from ..stored import operator
-from . import index_builds, keys, partition_references
+from . import index_builds, keys, partition_keys, partition_references
 from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
 from .elements import partitioning
 from .indexes import Index
@@ -141,6 +141,8 @@ class AnyPartition(Object):
             return None
         if self.values is None:
             raise DeclarationError("it does not exist: declare its values")
+        if self.partition_by:
+            partition_keys.check_partition(self.of, self.partition_by, catalog)
         rest = catalog.default_of(self.of)
         return evolve(self, rest=rest, rest_filled=rest in catalog.filled)
 
