@@ -78,6 +78,8 @@ class Catalog(Snapshot):
     """What `shape` has found."""
     _parts: dict[Name, dict[Key, Any]] | None = None
     """What is on each table, once somebody has asked."""
+    _defaults: dict[Name, Any] = field(factory=dict)
+    """The default partition of each table, as far as somebody has asked."""
     rows_change: bool = False
     """Whether the plan changes rows: what they are then is not known."""
     renames: list[Rename] = field(factory=list)
@@ -116,6 +118,16 @@ class Catalog(Snapshot):
         table = _table_of(one)
         if self._parts is not None and table is not None:
             self._parts.setdefault(table, {})[one.key()] = one
+            if getattr(one, "bound", None) == "DEFAULT":
+                self._defaults[table] = one
+
+    def default_of(self, table: Name) -> Name | None:
+        """The default partition of a table."""
+        if self._parts is None:
+            self.on(table)
+        one = self._defaults.get(table)
+        is_there = one is not None and self.objects.get(one.key()) is one
+        return Name(*one.key()[1:]) if one is not None and is_there else None
 
     def is_declared(self, key: Key) -> bool:
         """Whether the run declares an object, as far as is known."""
@@ -220,11 +232,17 @@ class Catalog(Snapshot):
             if now.key() != key and (one.acl, *key[1:]) in self.acls:
                 self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
         self.objects, self.changed, self.outdated = objects, changed, set(changed)
+        self.default_acls = {
+            (role, rename.schema(schema), letter): acl
+            for (role, schema, letter), acl in self.default_acls.items()
+        }
+        self.extended = set(map(rename.schema, self.extended))
+        self.extension_owned = set(map(rename.name, self.extension_owned))
         self.dropped = {
             rename.name(table): {rename.column(table, one) for one in columns}
             for table, columns in self.dropped.items()
         }
-        self._parts = None
+        self._parts, self._defaults = None, {}
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
             relation = Name(parts[0], parts[1])

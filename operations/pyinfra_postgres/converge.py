@@ -24,7 +24,7 @@ from .held import held
 from .interrupts import plan_under_way
 from .kind import Object
 from .plan import Plan
-from .planning import add
+from .planning import add, conclude
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
 from .snapshot import Fingerprint
@@ -103,6 +103,7 @@ def converge(
         before = draft.plan.size
         unknown = add(session, draft, items)
         if block.single:
+            conclude(session, draft)
             draft.plan.refusals += held(session, draft.plan)
     except (HostError, DeclarationError) as error:
         if isinstance(error, UnreachableError) and session.may_come():

@@ -8,10 +8,11 @@ from typing import Any
 from .catalog import Catalog
 from .consent import unseen
 from .dependents import Dependent, of_columns
-from .names import quoted
+from .names import Name, quoted
 from .parse import column_names, tree
 from .plan import Plan, Refusal, Stage
 from .questions import Questions
+from .sequence_users import users
 from .session import Session
 
 # What stops a column from being dropped; the rest goes with it.
@@ -26,6 +27,7 @@ _STOPPING = frozenset(
 def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _held_columns(session, plan)
+    yield from _held_sequences(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
     yield from _hidden_rows(plan, session.catalog())
 
@@ -70,6 +72,29 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
             yield Refusal("plan", f"table {table}", reason)
+
+
+def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """The sequences that a plan leaves to a column of a table with another owner, and those that
+    go with columns and that something else uses.
+    """
+    catalog = session.catalog()
+    ask = Questions(session, catalog, plan.is_renaming)
+    for _, *name in sorted(key for key in catalog.changed if key[0] == "sequence"):
+        one: Any = catalog.objects.get(("sequence", *name))
+        title = f"sequence {Name(*name)}"
+        table = getattr(getattr(one, "owned_by", None), "table", None)
+        if one is None and ask.in_time and (found := users(Name(*name), catalog, ask)):
+            yield Refusal(title, title, f"it is used by {', '.join(found)}: change that too")
+        if table in catalog.relation_kinds:
+            owner = catalog.acls["SEQUENCE", *name].owner
+            theirs = catalog.acls["TABLE", *table].owner
+            if owner != theirs:
+                reason = (
+                    f"its owner is {quoted(owner)}, and {quoted(theirs)} owns {table}: a sequence "
+                    "and the table of its column have one owner, so declare the same for both"
+                )
+                yield Refusal(title, title, reason)
 
 
 def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:

@@ -292,6 +292,13 @@ class Object:
         """
         return self
 
+    def alone(self, declared: Sequence[Object]) -> Self | None:
+        """What takes away all that neither it nor others of its key declare, if it asks for that.
+
+        `declared` is what the whole run declares of it, known only at the end of a plan.
+        """
+        return None
+
     @property
     def is_beside(self) -> bool:
         """Whether it declares only what lies beside its essence."""

@@ -6,6 +6,7 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 
 from attrs import define, evolve, field
@@ -66,6 +67,34 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
                 plan.changes.append(evolve(change, batch=len(draft.batches)))
     draft.batches.append(items)
     return same.unknown
+
+
+def conclude(session: Session, draft: Draft) -> None:
+    """Add to a plan what goes because nothing of all that the run declares asks for it."""
+    catalog = session.catalog()
+    items: dict[Key, Item] = {}
+    known: dict[Key, Sequence[Declared]] = {}
+    for item in [*draft.items] if draft.plan.sound else ():
+        for one in item.declaration.expand(catalog) if item.present else ():
+            if not one.alone([one]):
+                continue
+            known = known or everything(catalog, session.waiting())
+            declared = [each.declaration for each in known.get(one.key(), ())]
+            if sole := one.alone(declared):
+                items[one.key()] = Item(item.operation, sole, True)
+    if items:
+        add(session, draft, [*items.values()])
+
+
+def everything(catalog: Catalog, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
+    """What the run declares of each object: what has had its turn, and what waits for it."""
+    known: dict[Key, Sequence[Declared]] = dict(catalog.declared)
+    for one in waiting:
+        # What is wrong with it is told when it has its turn.
+        with suppress(DeclarationError):
+            for single in one.expand(catalog):
+                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
+    return known
 
 
 @define

@@ -57,9 +57,12 @@ def show(host: Host, plan: Plan) -> None:
 
 def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
-    # Several operations may change one object; what it comes to is what the first one does.
+    # Several operations may change one object; what it comes to is what the first one does, or
+    # that it goes.
     objects = [change for change in plan.changes if change.action is not Action.RUN]
-    counts = Counter({change.title: change.action for change in reversed(objects)}.values())
+    results = {change.title: change.action for change in reversed(objects)}
+    results |= {one.title: one.action for one in objects if one.action is Action.REMOVE}
+    counts = Counter(results.values())
     counts[Action.RUN] = len(plan.changes) - len(objects)
     shown = [action for action in Action if counts[action] or action is not Action.RUN]
     if not plan.changes:

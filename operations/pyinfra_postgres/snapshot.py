@@ -36,6 +36,10 @@ PINS = (
     "SET LOCAL transform_null_equals = off",
     "SET LOCAL array_nulls = on",
     "SET LOCAL jit = off",
+    "SET LOCAL check_function_bodies = on",
+    "SET LOCAL default_tablespace = ''",
+    # An expected error would end the session.
+    "SET LOCAL exit_on_error = off",
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL idle_in_transaction_session_timeout = 0",
     # Before PostgreSQL 17 there is none.

@@ -36,9 +36,12 @@ TAKE_LOCK = f"""DO $lock$ BEGIN
 END $lock$"""
 # Where the connection is lost, the id tells later whether the transaction was committed.
 _TELL = f"DO $tell$ BEGIN {TELL_TRANSACTION}; END $tell$"
+# What waits for a lock must see what others have committed by then.
+_EACH_STATEMENT_SEES_ALL = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 # Outside the transaction SQL means the same as in it, whatever the role's own settings are.
 _SETTINGS = (
     "SET default_transaction_read_only = off",
+    "SET default_transaction_isolation = 'read committed'",
     *(pin.replace(" LOCAL", "") for pin in (*snapshots.PINS, snapshots.ALL_ROWS)),
 )
 
@@ -149,8 +152,8 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     main = plan.of(Stage.MAIN)
     if not main:
         return
-    head = ["BEGIN READ WRITE", *_settings(lock_timeout), _TELL, *_all_locks(plan, lock_timeout)]
-    head.append(snapshots.SAME_FOREIGN)
+    head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
+    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN]
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),

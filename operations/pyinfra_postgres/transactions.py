@@ -15,7 +15,7 @@ from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .held import held
-from .planning import add
+from .planning import add, conclude
 from .questions import Questions
 from .session import Block, Draft, Item, Session, without_collector
 from .terminal import nothing_to_do
@@ -88,6 +88,7 @@ def _check(block: Block) -> Generator[PyinfraCommand, None, None]:
 
 def _finish(session: Session, block: Block, draft: Draft) -> None:
     """Add to a plan what exact= takes away, and what is left as it is."""
+    conclude(session, draft)
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)

@@ -6,21 +6,24 @@ Nothing here changes a server; it is asked only in which order things can go.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from .catalog import Catalog, Declared
 from .entry import Key
-from .errors import DeclarationError
 from .exact import WORDS
 from .kind import Ask, Object
 from .names import Name, quoted
+from .objects import column_sequences
+from .objects.columns import Column
 from .objects.constraints import Constraint, ForeignKey
 from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
 from .objects.tables import Table
 from .plan import Undeclared
+from .planning import everything
+from .sequence_users import is_named
 from .snapshot import USER_SCHEMA
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
@@ -56,19 +59,9 @@ def leftovers(
         if one.is_whole:
             own = one.exact if one.holds else frozenset()
             whole[one.key()] = whole.get(one.key(), exact) | own
-    found = _found(catalog, whole, _known(catalog, waiting))
+    found = _found(catalog, whole, everything(catalog, waiting))
     kinds = list(WORDS)
     return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
-
-
-def _known(catalog: Catalog, waiting: Iterable[Object]) -> _Known:
-    known: _Known = dict(catalog.declared)
-    for one in waiting:
-        # What is wrong with it is told when it has its turn.
-        with suppress(DeclarationError):
-            for single in one.expand(catalog):
-                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
-    return known
 
 
 def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) -> Iterator[Leftover]:
@@ -77,10 +70,10 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
         if stored := catalog.objects.get(key):
             holders.update((each, (stored.title, exact)) for each in stored.provides())
             yield from _within(stored, exact, catalog, known)
-    periods = _periods(known)
+    periods, serials = _periods(known), _serials(known, catalog)
     for key, one in catalog.objects.items():
         holder = None if key in known else holders.get(one.belongs_to())
-        if holder and not _goes_with_another(one, catalog, periods):
+        if holder and not _goes_with_another(one, catalog, periods, serials):
             title, exact = holder
             name = one.title.partition(" ")[2]
             what = Undeclared(title, one.kind, name, _shortened(one.brief()))
@@ -93,7 +86,13 @@ def _within(
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
         yield Leftover(what, part.removal, True, WORDS[part.kind] in exact, part.early)
-    for excess, removal in undeclared_privileges(one, catalog, known):
+    own = [each for each in column_sequences.of(one, catalog) if each.key() not in known]
+    for sequence in column_sequences.unused(one, catalog):
+        if sequence in own:
+            what = Undeclared(one.title, sequence.kind, str(sequence.name), sequence.brief())
+            yield Leftover(what, sequence, False, WORDS[sequence.kind] in exact)
+    every = (undeclared_privileges(each, catalog, known) for each in (one, *own))
+    for excess, removal in chain.from_iterable(every):
         name = excess.title.partition(" ")[2]
         what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
         yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
@@ -109,11 +108,32 @@ def _periods(known: _Known) -> set[tuple[Name, str]]:
     }
 
 
-def _goes_with_another(one: Object, catalog: Catalog, periods: set[tuple[Name, str]]) -> bool:
-    """Whether it came with an extension, or is a partition that other days have made."""
+def _serials(known: _Known, catalog: Catalog) -> list[str]:
+    """The defaults of the columns that are declared as serial."""
+    found = []
+    for entries in known.values():
+        for _, one, _ in entries:
+            serial = [each.name for each in _columns(one) if each.serial]
+            stored = catalog.objects.get(one.key()) if serial else None
+            found += [each.default for each in _columns(stored) if each.name in serial]
+    return [default for default in found if default]
+
+
+def _columns(one: Object | None) -> tuple[Column, ...]:
+    return (one.columns or ()) if isinstance(one, Table) else ()
+
+
+def _goes_with_another(
+    one: Object, catalog: Catalog, periods: set[tuple[Name, str]], serials: Sequence[str]
+) -> bool:
+    """Whether it came with an extension, is a serial column's default, or is a partition that
+    other days have made.
+    """
     if isinstance(one, Partition):
         return any(one.parent == parent and one.is_one(every) for parent, every in periods)
     name = getattr(one, "name", None)
+    if one.kind == "sequence" and isinstance(name, Name):
+        return any(is_named(name, default) for default in serials)
     is_partition = one.kind == "table" and ("partition", *one.key()[1:]) in catalog.objects
     return is_partition or (isinstance(name, Name) and name in catalog.extension_owned)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 
@@ -122,3 +124,46 @@ def test_what_declared_ones_give_counts_as_declared(
     settles(database, deploy)
     assert f"{a}=r/" in privileges().splitlines()[1]
     assert f"{a}=" not in privileges().splitlines()[0]
+
+
+ONE = """SELECT privilege_type, is_grantable FROM {from_}, aclexplode({acl})
+          WHERE grantee = '{role}'::regrole ORDER BY 1"""
+ON_TABLE = ONE.replace("{from_}", "pg_class").replace("{acl}", "relacl")
+BY_DEFAULT = ONE.replace("{from_}", "pg_default_acl").replace("{acl}", "defaclacl")
+MIXED = [("INSERT", "f"), ("SELECT", "t")]
+
+
+@pytest.mark.parametrize("in_block", [True, False])
+@pytest.mark.parametrize("exact", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("start", ["", "WITH GRANT OPTION"])
+def test_exact_privileges_of_several_operations_are_taken_together(
+    start: str,
+    exact: tuple[bool, bool],
+    in_block: bool,
+    database: Database,
+    roles: dict[str, str],
+) -> None:
+    role = roles["a"]
+    many = f"SELECT, INSERT, DELETE ON {{}} TO {role} {start}"
+    database.psql(
+        f"CREATE SCHEMA shop; CREATE TABLE shop.t (); GRANT {many.format('shop.t')}; "
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT {many.format('TABLES')}"
+    )
+    first, second = exact
+
+    def deploy() -> None:
+        with pg.transaction() if in_block else nullcontext():
+            pg.grant("SELECT", on="shop.t", to=role, grant_option=True, exact=first)
+            pg.grant("INSERT", on="shop.t", to=role, exact=second)
+            common: dict[str, Any] = {"on": "TABLES", "in_schema": "shop", "to": role}
+            pg.default_privileges("SELECT", grant_option=True, exact=first, **common)
+            pg.default_privileges("INSERT", exact=second, **common)
+
+    run(database, deploy).succeeded()
+    for query in (ON_TABLE, BY_DEFAULT):
+        assert database.rows(query.format(role=role)) == MIXED
+    before = database.dump()
+    again = run(database, deploy).succeeded()
+    assert database.dump() == before
+    if in_block:
+        assert again.plan.changes == []

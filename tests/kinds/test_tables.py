@@ -223,7 +223,7 @@ def test_columns_are_added_and_undeclared_ones_stay(deploy: Deploy) -> None:
     ("before", "declared", "message"),
     [
         ("c integer", "[pg.Column('c', 'integer', generated='1')]", "the next run adds it"),
-        ("c integer", "[pg.Column('c', 'serial')]", "identity instead of serial"),
+        ("c integer", "[pg.Column('c', 'serial')]", "NOT NULL of column c does not hold for 1 row"),
         (
             "c text DEFAULT ''",
             "[pg.Column('c', 'text', identity='ALWAYS')]",

@@ -196,3 +196,22 @@ def test_outside_a_block_it_is_refused(database: Database) -> None:
             pass
 
     run(database, deploy).succeeded()
+
+
+def test_the_constructors_of_a_range_type_are_a_part_of_it(database: Database) -> None:
+    database.psql(
+        "CREATE SCHEMA s; CREATE TYPE s.span AS RANGE (subtype = float8); "
+        "CREATE TABLE s.t (r s.span); "
+        "CREATE FUNCTION s.one() RETURNS s.span LANGUAGE sql RETURN s.span(1, 2)"
+    )
+
+    def deploy() -> None:
+        with pg.transaction(exact=True):
+            pg.schema("s")
+            pg.table("s.t", [pg.Column("r", "s.span")])
+
+    assert [one.title for one in run(database, deploy).succeeded().plan.changes] == [
+        "function s.one()"
+    ]
+    assert run(database, deploy).succeeded().plan.changes == []
+    assert database.psql("SELECT s.span(1, 2)") == "[1,2)"

@@ -109,6 +109,45 @@ def test_timeouts_of_the_role_end_nothing(
     assert database.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'i'::regclass") == "t"
 
 
+OF_A_ROLE = {
+    "exit_on_error": "on",
+    "default_tablespace": "pg_default",
+    "check_function_bodies": "off",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+}
+"""Settings under which the plan's statements would end the session, fail or mean something else."""
+
+
+@pytest.mark.parametrize("name", OF_A_ROLE)
+@one_version
+def test_settings_of_the_role_decide_nothing(name: str, database: Database) -> None:
+    role = f"set_{secrets.token_hex(3)}"
+    database.psql(
+        f"CREATE ROLE {role} SUPERUSER LOGIN; ALTER ROLE {role} SET {name} = '{OF_A_ROLE[name]}';"
+        "CREATE TABLE t (a integer, b text DEFAULT 'b'); INSERT INTO t VALUES (1)"
+    )
+    as_role = database.dsn.replace("postgres@", f"{role}@", 1)
+    effective = name.replace("default_transaction", "transaction")
+    shown = f"current_setting('{effective}')"
+    assert database.psql(f"SELECT {shown}", dsn=as_role) == OF_A_ROLE[name]
+
+    def deploy() -> None:
+        with pg.transaction():
+            columns = [pg.Column("a", "integer"), pg.Column("b", "text", default="lower('B')")]
+            pg.table("t", columns, constraints=[pg.Check("a > 0")])
+            pg.table("p", [pg.Column("a", "integer")], partition_by="LIST (a)")
+            pg.index("p_a", "p", ["a"])
+            pg.index("t_a", "t", ["a"])
+            pg.sql(f"CREATE TABLE seen AS SELECT {shown} AS value")
+
+    run(database, deploy, postgres_dsn=as_role).succeeded()
+    assert database.psql("SELECT value FROM seen") != OF_A_ROLE[name]
+    assert (
+        database.psql("SELECT indisvalid FROM pg_index WHERE indexrelid = 't_a'::regclass") == "t"
+    )
+
+
 @one_version
 def test_timeouts_of_the_role_end_nothing_through_psql(
     project: Project, database: Database, hurried: str

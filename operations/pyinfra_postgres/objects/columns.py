@@ -340,11 +340,6 @@ def changed(
         yield validated(table, current.unvalidated)
     if declared.identity and current.identity != declared.identity:
         yield from _identified(alter, table, current, declared, filled and not ordered)
-    if declared.serial and not current.serial:
-        raise DeclarationError(
-            f"column {declared.name} exists without a sequence: declare it as "
-            f"{declared.type} with identity instead of serial"
-        )
     if declared.identity is None and current.default != declared.default:
         if declared.default is None:
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
@@ -401,18 +396,22 @@ def _identified(
             yield Statement(f"{alter} DROP DEFAULT", locks=table)
             yield Statement(_unsequenced(table, declared.name))
         yield Statement(f"{alter} ADD GENERATED {declared.identity} AS IDENTITY", locks=table)
-        position = f"current_setting({literal(_POSITION)}, true)"
-        yield Statement(
-            f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, "
-            f"{literal(declared.name)}), greatest(max({quoted(declared.name)}), "
-            f"nullif({position}, '')::bigint, 0) + 1, false), "
-            f"set_config({literal(_POSITION)}, '', true) FROM {table}",
-            hazards=(Hazard.LOCKS_OUT,) if reads else (),
-            instead="a primary key or unique constraint that begins with it spares that",
-        )
+        yield positioned(table, declared.name, reads)
 
 
-_POSITION = "pyinfra_postgres.position"
+def positioned(table: Name, column: str, reads: bool) -> Statement:
+    """Have a column's sequence go on behind the column's values, and where another has ended."""
+    position = f"current_setting({literal(POSITION)}, true)"
+    return Statement(
+        f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, {literal(column)}), "
+        f"greatest(max({quoted(column)}), nullif({position}, '')::bigint, 0) + 1, false), "
+        f"set_config({literal(POSITION)}, '', true) FROM {table}",
+        hazards=(Hazard.LOCKS_OUT,) if reads else (),
+        instead="a primary key or unique constraint that begins with it spares that",
+    )
+
+
+POSITION = "pyinfra_postgres.position"
 """The setting that has the value to which a sequence had come, for the rest of a transaction."""
 
 
@@ -423,7 +422,7 @@ def _unsequenced(table: Name, column: str) -> str:
         f"DO $sequence$ DECLARE owned text := {which}; position text; BEGIN "
         "IF owned IS NOT NULL THEN EXECUTE format('SELECT last_value FROM %s WHERE is_called', "
         "owned) INTO position; "
-        f"PERFORM set_config({literal(_POSITION)}, coalesce(position, ''), true); "
+        f"PERFORM set_config({literal(POSITION)}, coalesce(position, ''), true); "
         "EXECUTE format('DROP SEQUENCE %s', owned); END IF; END $sequence$"
     )
 

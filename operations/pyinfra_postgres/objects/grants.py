@@ -103,6 +103,8 @@ class Privileges(Object):
     held: frozenset[Privilege]
     grantable: frozenset[Privilege] = frozenset()
     exact: bool = field(default=False, eq=False)
+    sole: bool = field(default=False, eq=False)
+    """Whether it is all that the run declares."""
     grantors: Mapping[Privilege, Set[str]] = field(factory=dict, eq=False)
     """Who has granted it, where that is not the owner alone."""
     passed_on: Mapping[Privilege, Sequence[str]] = field(factory=dict, eq=False)
@@ -177,12 +179,24 @@ class Privileges(Object):
         )
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
-        if self.exact:
+        if self.sole:
             return self
         # A privilege on the whole table covers its columns.
         wanted = {one for one in self.held if Privilege(one.name) not in current.held}
         return evolve(
             self, held=current.held | wanted, grantable=current.grantable | self.grantable
+        )
+
+    def alone(self, declared: Sequence[Object]) -> Self | None:
+        if not self.exact:
+            return None
+        every = [one for one in declared if isinstance(one, Privileges)]
+        held = self.held.union(*(one.held for one in every))
+        return evolve(
+            self,
+            held=held,
+            grantable=self.grantable.union(*(one.grantable for one in every)),
+            sole=True,
         )
 
     def withdrawn(self, current: Self) -> Self:
@@ -308,7 +322,7 @@ def undeclared_privileges(
     if target == ("SCHEMA", ("public",)):
         implicit.add((PUBLIC, "USAGE"))
     for grantee in _last_grantors(grantees, [acl, *columns]):
-        empty = Privileges(target, Exact(grantee), frozenset(), exact=True)
+        empty = Privileges(target, Exact(grantee), frozenset(), sole=True)
         current = empty.stored(catalog)
         assert current
         own = {Privilege(name) for role, name in implicit if role == grantee} & current.held

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/ddl-inherit.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 from attrs import evolve
 
 from ..catalog import Catalog
+from ..dependents import Dependent, of_table
 from ..errors import DeclarationError
+from ..kind import Ask
 from ..names import Name
 from .columns import Column
 
@@ -27,6 +30,44 @@ def inheriting(table: Name, catalog: Catalog) -> Iterator[Name]:
     for heir in _heirs(table, catalog):
         yield heir
         yield from inheriting(heir, catalog)
+
+
+def below(table: Name, catalog: Catalog) -> Iterator[Name]:
+    """The partitions of a table, at all levels."""
+    for one in catalog.on(table):
+        if one.kind == "partition":
+            name = Name(*one.key()[1:])
+            yield name
+            yield from below(name, catalog)
+
+
+def users(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
+    """What would stop a table from being dropped, with the partitions that go with it."""
+    going = [table, *below(table, catalog)]
+    found: list[str] = []
+    for name in going:
+        others = of_table(name, catalog, ask).without(partial(_goes_along, catalog=catalog))
+        found += others.users(name, catalog)
+        heirs = (catalog.relations[oid] for oid in catalog.heirs.get(catalog.oids.get(name, 0), ()))
+        found += [
+            f"table {heir}, which inherits from it"
+            for heir in heirs
+            if ("table", *heir) in catalog.objects
+        ]
+    found += [
+        f"its partition {name}, which is declared"
+        for name in going[1:]
+        if ("table", *name) in catalog.declared or ("partition", *name) in catalog.declared
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _goes_along(one: Dependent, catalog: Catalog) -> bool:
+    """Whether it is the part of a foreign key that a partition has of one to the table above."""
+    if one.kind != "foreign_key" or one.key is None:
+        return False
+    keys = getattr(catalog.objects.get(one.key), "constraints", ())
+    return all(key.name != one.facts[2] for key in keys)
 
 
 def _heirs(table: Name, catalog: Catalog) -> Iterator[Name]:

@@ -40,7 +40,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Stage, Statement
 from ..snapshot import Snapshot
-from . import foreign_keys, index_builds
+from . import foreign_keys, index_builds, partition_keys
 from .elements import Element, aligned_element, condition_template, expression_template
 from .foreign_keys import Dependent
 from .index_builds import Swap
@@ -227,6 +227,8 @@ class Index(Object):
         named = [*(one.column for one in self.columns), *self.include]
         texts = [*(one.expression for one in self.columns), self.where]
         check_columns(self.table, catalog, named, texts)
+        if self.unique:
+            partition_keys.check(self.table, "it", [one.column for one in self.columns], catalog)
 
     def readings(self, current: Self | None) -> Iterator[Reading]:
         for one in self.columns:

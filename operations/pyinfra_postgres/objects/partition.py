@@ -24,12 +24,13 @@ from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from ..stored import operator
-from . import index_builds, keys
+from . import index_builds, keys, partition_keys, partition_references
 from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
 from .elements import partitioning
 from .indexes import Index
 from .partition_bounds import Bound
-from .partitions import Partition, partition_of, removed
+from .partition_references import referring_tables
+from .partitions import Partition, partition_of, removed, users
 from .tables import Table, row_security
 
 
@@ -53,6 +54,8 @@ class AnyPartition(Object):
     partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
     attached: bool = field(default=True, kw_only=True)
     row_security: bool | None = field(default=None, kw_only=True)
+    referring: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
+    """The tables with foreign keys to a table above it."""
     detaching: bool = field(default=False, eq=False, kw_only=True)
     """Whether an interrupted run has begun to detach it."""
     filled: bool = field(default=False, eq=False, kw_only=True)
@@ -105,6 +108,7 @@ class AnyPartition(Object):
         )
         if not isinstance(stored, Partition):
             return current
+        current = evolve(current, referring=referring_tables(stored.parent, catalog))
         bound = stored.bound
         if self.values is not None and self.of == stored.parent and self._is(bound, catalog, ask):
             bound = self.values
@@ -127,7 +131,7 @@ class AnyPartition(Object):
             partition_by=key.aligned_key(table, same),
             row_security=either(self.row_security, current.row_security),
             filled=current.filled,
-            rest=_default_of(self.of, catalog),
+            rest=catalog.default_of(self.of),
         )
         if self.attached and not current.attached:
             found = found._to_attach(table, same, catalog)
@@ -138,7 +142,9 @@ class AnyPartition(Object):
             return None
         if self.values is None:
             raise DeclarationError("it does not exist: declare its values")
-        rest = _default_of(self.of, catalog)
+        if self.partition_by:
+            partition_keys.check_partition(self.of, self.partition_by, catalog)
+        rest = catalog.default_of(self.of)
         return evolve(self, rest=rest, rest_filled=rest in catalog.filled)
 
     def _to_attach(self, table: Table, same: Same, catalog: Catalog) -> Self:
@@ -198,7 +204,12 @@ class AnyPartition(Object):
         bound = Bound.parse(self.values or "")
         return bound.condition(columns, lambda symbol: operator(symbol, type_, catalog))
 
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return users(self.name, self.of, catalog, ask) if self.attached else []
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        if current and current.attached and not self.attached and current.filled:
+            yield from partition_references.objections(self.name, current.of, catalog)
         new = self.attached and not (current and current.attached)
         if not new or self.values is None or self.rest not in catalog.filled:
             return
@@ -235,7 +246,7 @@ class AnyPartition(Object):
         if declared is None:
             assert current
             if current.attached:
-                yield removed(current.of, current.name)
+                yield from removed(current.of, current.name, current.referring)
             return
         if current is None:
             yield from _created(declared)
@@ -364,13 +375,6 @@ def _seen(table: Table, parent: Table) -> tuple[Name, ...]:
 def _key_columns(parent: Object | None) -> list[str | None]:
     """The columns of a partition key, None for an expression."""
     return [one.column for one in getattr(parent, "partition_key", ())]
-
-
-def _default_of(parent: Name, catalog: Catalog) -> Name | None:
-    for one in catalog.of(Partition):
-        if one.parent == parent and one.bound == "DEFAULT":
-            return one.name  # type: ignore[no-any-return]
-    return None
 
 
 def _check_columns(table: Table, parent: Table) -> None:

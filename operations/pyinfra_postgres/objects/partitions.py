@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
@@ -25,8 +25,9 @@ from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
 from ..plan import Lock, Loss, Statement
 from ..snapshot import Snapshot
-from . import default_rows
+from . import default_rows, heirs, partition_references
 from .constraints import Check, ForeignKey
+from .partition_references import referring_tables
 from .tables import Table, row_security
 
 _MOST = 10_000
@@ -135,6 +136,8 @@ class Partition(Object):
     """The bound as PostgreSQL has it, where it is none of the above."""
     detaching: bool = field(default=False, eq=False)
     """Whether an interrupted run has begun to detach it."""
+    referring: tuple[Name, ...] = field(default=(), eq=False)
+    """The tables with foreign keys to a table above it."""
     every: str = field(default="", eq=False)
     """The period of the partitions that the run declares for its parent."""
 
@@ -184,14 +187,18 @@ class Partition(Object):
         return Reference("table", self.parent)
 
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
-        named: Self | None = catalog.objects.get(self.key())
+        named: Any = catalog.objects.get(self.key())
         if named is not None:
-            return named
+            found: Self = evolve(named, referring=referring_tables(named.parent, catalog))
+            return found
         # One that others made for the same time serves as well, whatever its name.
-        for one in catalog.of(Partition):
-            if one.parent == self.parent and not one.other and one.span() == self.span():
-                return one  # type: ignore[no-any-return]
+        for one in catalog.on(self.parent):
+            if isinstance(one, type(self)) and not one.other and one.span() == self.span():
+                return one
         return None
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return users(self.name, self.parent, catalog, ask)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         equal = current.parent == self.parent and not current.other
@@ -206,8 +213,8 @@ class Partition(Object):
                 f"{self.name} exists and is no partition of {self.parent}: rename it or attach it"
             )
         default = None
-        for one in catalog.of(Partition):
-            if one.parent != self.parent:
+        for one in catalog.on(self.parent):
+            if not isinstance(one, Partition):
                 continue
             mine, theirs = self.span(), one.span()
             if mine and theirs and mine[0] < theirs[1] and theirs[0] < mine[1]:
@@ -263,7 +270,7 @@ class Partition(Object):
         """CREATE a partition; rows that wait for it in the default partition move into it."""
         if declared is None:
             assert current
-            yield removed(current.parent, current.name)
+            yield from removed(current.parent, current.name, current.referring)
             return
         if current is None:
             waiting = declared.rest is not None and (declared.waiting or declared.changing)
@@ -279,10 +286,18 @@ class Partition(Object):
         yield from row_security(current, declared)
 
 
-def removed(parent: Name, name: Name) -> Statement:
-    """Drop a partition with its rows."""
-    locks = (Lock(parent, only=True), Lock(name))
-    return Statement(f"DROP TABLE {name}", locks=locks, losses=(Loss("partition", name),))
+def removed(parent: Name, name: Name, referring: Iterable[Name] = ()) -> Iterator[Statement]:
+    """Drop a partition with its rows; where its parent is referred to, it is detached first."""
+    locks = (Lock(parent, only=True), Lock(name), *map(Lock, referring))
+    if referring:
+        yield Statement(f"ALTER TABLE {parent} DETACH PARTITION {name}", locks=locks)
+    yield Statement(f"DROP TABLE {name}", locks=locks, losses=(Loss("partition", name),))
+
+
+def users(name: Name, parent: Name, catalog: Catalog, ask: Ask) -> list[str]:
+    """What would stop a partition from being dropped."""
+    found = heirs.users(name, catalog, ask)
+    return [*found, *partition_references.users(name, parent, catalog, ask)]
 
 
 @frozen

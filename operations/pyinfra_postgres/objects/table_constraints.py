@@ -18,7 +18,7 @@ from ..naming import chosen_name, joined
 from ..parse import column_names, tree
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Stage, Statement
-from . import foreign_keys, index_builds, keys
+from . import foreign_keys, index_builds, keys, partition_keys
 from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
 from .dropped_columns import uses
@@ -59,6 +59,7 @@ def check(
     if table.partition_by and not isinstance(table.partition_by, Exact):
         elements += key_elements(table.partition_by)[1]
     for one in new:
+        partition_keys.check_constraint(table.name, one, catalog, table.partition_by)
         named += getattr(one, "columns", ())
         if isinstance(one, Check):
             texts.append(one.expression)

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -17,7 +17,7 @@ from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
-from ..dependents import grouping_by, of_table
+from ..dependents import grouping_by
 from ..entry import Key
 from ..errors import DeclarationError
 from ..exact import Exactness, chosen
@@ -40,7 +40,14 @@ from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Need, Stage, Statement
 from ..renames import Rename
-from . import foreign_keys, heirs, index_builds, objections, table_constraints
+from . import (
+    column_sequences,
+    foreign_keys,
+    heirs,
+    index_builds,
+    objections,
+    table_constraints,
+)
 from .columns import Column, cast_template, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
@@ -51,7 +58,8 @@ from .indexes import Index
 from .known_columns import check_columns
 from .new_columns import added, rewriting
 from .retyping import Retypes, differing, retyped
-from .sequences import put_own, widened
+from .sequences import IdentitySequence, Owner, next_value
+from .sequences import Sequence as OwnedSequence
 
 
 def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
@@ -141,8 +149,8 @@ class Table(Object):
     """The names of its NOT NULL constraints that are not named after their columns."""
     owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to it that an interrupted run has not validated again."""
-    sequences: tuple[tuple[Object, Object], ...] = field(default=(), eq=False, kw_only=True)
-    """The sequences of its serial columns that end before these do, before and after."""
+    sequences: tuple[column_sequences.New, ...] = field(default=(), eq=False, kw_only=True)
+    """The sequences that its serial columns lack, or that end before these do."""
 
     def __attrs_post_init__(self) -> None:
         self._set_absent_apart()
@@ -307,6 +315,8 @@ class Table(Object):
         ]
         known = {column.name for column in there}
         dropped = absent & known
+        made = {column.name for column in there if column.serial}
+        columns, new = self._with_sequences(columns, made, catalog)
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
@@ -321,7 +331,7 @@ class Table(Object):
         }
         serial = {name for name, column in declared.items() if column.serial}
         types = {column.default: column.type for column in columns if column.name in serial}
-        sequences = tuple(widened(self.name, types, same, catalog))
+        sequences = [*new, *column_sequences.widened(self.name, types, same, catalog)]
         names = {one.name for one in constraints}
         owed = [
             one
@@ -346,9 +356,26 @@ class Table(Object):
             not_nulls=current.not_nulls,
             version=catalog.version,
             owed=tuple(owed),
-            sequences=sequences,
+            sequences=tuple(sequences),
             **changes,
         )
+
+    def _with_sequences(
+        self, columns: Iterable[Column], made: Container[str], catalog: Catalog
+    ) -> tuple[list[Column], list[column_sequences.New]]:
+        """Columns that are there, with the sequences that the serial ones of them lack.
+
+        `made` are those that the plan has made serial.
+        """
+        found: list[Column] = []
+        new: list[column_sequences.New] = []
+        for column in columns:
+            if column.serial and column.name not in made:
+                one = column_sequences.made(Owner(self.name, column.name), column.type, catalog)
+                new.append((None, one))
+                column = evolve(column, serial=False, default=next_value(one.name))
+            found.append(column)
+        return found, new
 
     def aligned_key(self, current: Table, same: Same) -> str | None:
         """The partition key, written as the stored one where it is the same."""
@@ -365,7 +392,7 @@ class Table(Object):
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
-        return of_table(self.name, catalog, ask).users(self.name, catalog)
+        return heirs.users(self.name, catalog, ask)
 
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
@@ -375,8 +402,11 @@ class Table(Object):
                 f"its primary key {quoted(gone.name or '')} can't go: {', '.join(users)} groups by "
                 "it. Before that drop it, or have it group by every column that it shows"
             )
-        there = {column.name for column in current.columns or ()}
+        there = {column.name: column for column in current.columns or ()}
         new = [column for column in self.columns or () if column.name not in there]
+        for column in self.columns or ():
+            if column.identity and column.name in there and there[column.name].default:
+                column_sequences.check_free(Owner(self.name, column.name), catalog, ask)
         pairs = differing(current.columns or (), self.columns or ())
         if not new and not pairs:
             return self
@@ -424,10 +454,23 @@ class Table(Object):
             if (column.serial or column.identity) and not (
                 before and (before.serial or before.identity)
             ):
-                put_own(self.name, column, self.owner, catalog)
+                column_sequences.put_own(self.name, column, self.owner, catalog)
+            elif before and before.identity and not column.identity:
+                for one in column_sequences.owned(Owner(self.name, column.name), catalog):
+                    catalog.remove(one)
         for _, sequence in self.sequences:
             catalog.put(sequence)
+        self._owner_followed(catalog)
         foreign_keys.settle(self.owed, catalog)
+
+    def _owner_followed(self, catalog: Catalog) -> None:
+        """Have the sequences of its columns be its owner's too."""
+        for one in catalog.on(self.name) if self.owner else ():
+            if isinstance(one, OwnedSequence) and one.owner != self.owner and not one.waits:
+                catalog.put(evolve(one, owner=self.owner))
+            elif isinstance(one, IdentitySequence):
+                key = (one.acl, *one.name)
+                catalog.acls[key] = catalog.acls[key].owned_by(self.owner or "")
 
     def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
         yield from super().needs(current, target, catalog)
@@ -544,11 +587,13 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
     late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
+    yield from column_sequences.remembered(declared.sequences, there)
     for column in declared.columns or ():
         if column.name in there:
             yield from released(name, there[column.name], column)
     pairs = differing(current.columns or (), declared.columns or ())
     yield from retyped(name, pairs, declared.retypes, current.filled)
+    yield from column_sequences.created(declared.sequences)
     for column in declared.columns or ():
         if column.name in there:
             before, version = there[column.name], declared.version
@@ -560,8 +605,9 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
                     yield one
         else:
             yield from added(name, column, column.name in declared.rewriting)
-    for sequence, wider in declared.sequences:
-        yield from wider.diff(sequence, wider)
+    yield from column_sequences.resumed(
+        declared.sequences, lambda column: current.filled and column not in firsts
+    )
     yield from table_constraints.added(current, declared)
     yield from late
     stay = {column.name for column in declared.columns or ()}

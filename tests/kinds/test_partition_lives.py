@@ -1,0 +1,244 @@
+"""Partitioned tables that have lived: who refers to partitions, and what of them is their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+from pyinfra_postgres import render
+from pyinfra_postgres.catalog import Catalog
+from pyinfra_postgres.names import Name
+from pyinfra_postgres.objects.partitions import partition_of
+
+REFERRED = """
+    CREATE TABLE ev (id integer, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+    CREATE TABLE ev_1 PARTITION OF ev FOR VALUES FROM ('2026-09-01') TO ('2026-10-01');
+    CREATE TABLE ev_2 PARTITION OF ev FOR VALUES FROM ('2026-10-01') TO ('2026-12-01')
+      PARTITION BY RANGE (at);
+    CREATE TABLE ev_21 PARTITION OF ev_2 FOR VALUES FROM ('2026-10-01') TO ('2026-11-01');
+    CREATE TABLE child (a integer, d date, FOREIGN KEY (a, d) REFERENCES ev);
+"""
+ROWS = """
+    INSERT INTO ev VALUES (1, '2026-09-02'), (2, '2026-10-02');
+    INSERT INTO child VALUES (1, '2026-09-02'), (2, '2026-10-02'), (NULL, '2026-10-02');
+"""
+EV = [pg.Column("id", "integer"), pg.Column("at", "date")]
+
+
+@pytest.fixture(autouse=True)
+def no_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Verdicts of equality that no other run has made."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def in_a_block(*operations: Callable[[], object], **block: Any) -> Callable[[], None]:
+    def deploy() -> None:
+        with pg.transaction(**block):
+            for one in operations:
+                one()
+
+    return deploy
+
+
+def settles(database: Database, deploy: Callable[[], object], **data: Any) -> None:
+    """A dry run changes nothing, the run succeeds, and the next has nothing to do."""
+    dump = database.dump()
+    run(database, deploy, dry=True, **data).succeeded()
+    assert database.dump() == dump
+    run(database, deploy, **data).succeeded()
+    assert run(database, deploy, **data).succeeded().plan.changes == []
+
+
+def refuses(database: Database, deploy: Callable[[], object], reason: str, **data: Any) -> None:
+    """The run is refused before it changes anything."""
+    dump = database.dump()
+    assert reason in run(database, deploy, **data).refused().messages
+    assert database.dump() == dump
+
+
+def ev_exactly() -> None:
+    pg.table("ev", EV, constraints=[pg.PrimaryKey("id", "at")], partition_by="RANGE (at)")
+
+
+@pytest.mark.parametrize("partition", ["ev_1", "ev_2", "ev_21"])
+def test_a_partition_goes_though_its_parent_is_referred_to(
+    partition: str, database: Database
+) -> None:
+    database.psql(REFERRED)
+    of = "ev_2" if partition == "ev_21" else "ev"
+    settles(database, in_a_block(lambda: pg.partition(partition, of, present=False)))
+    assert database.psql(f"SELECT to_regclass('{partition}')") == ""
+    assert database.psql("SELECT count(*) FROM pg_constraint WHERE contype = 'f'") != "0"
+
+
+def test_exact_takes_partitions_of_a_table_that_is_referred_to(database: Database) -> None:
+    database.psql(REFERRED)
+    settles(database, in_a_block(ev_exactly, exact=["partitions"]))
+    assert (
+        database.psql(
+            "SELECT count(*) FROM pg_inherits i JOIN pg_class ON oid = inhrelid"
+            " WHERE relkind IN ('r', 'p')"
+        )
+        == "0"
+    )
+
+
+@one_version
+@pytest.mark.parametrize("partition", ["ev_1", "ev_2", "ev_21"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_rows_that_refer_to_a_partition_are_counted_before_it_goes(
+    stays: bool, partition: str, database: Database
+) -> None:
+    database.psql(REFERRED + ROWS)
+    of = "ev_2" if partition == "ev_21" else "ev"
+    how: dict[str, Any] = {"attached": False} if stays else {"present": False}
+    deploy = in_a_block(lambda: pg.partition(partition, of, **how))
+    refuses(database, deploy, "1 row of public.child", postgres_allow=partition)
+    database.psql("DELETE FROM child")
+    settles(database, deploy, postgres_allow=partition)
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("used", "user"),
+    [
+        ("CREATE VIEW v AS SELECT * FROM ev_21", "view public.v"),
+        (
+            "CREATE TABLE f (a integer, d date, FOREIGN KEY (a, d) REFERENCES ev_21)",
+            "table public.f",
+        ),
+    ],
+)
+@pytest.mark.parametrize("gone", ["ev_21", "ev_2", "ev"])
+def test_what_uses_a_partition_is_named(
+    gone: str, used: str, user: str, database: Database
+) -> None:
+    database.psql(f"{REFERRED} DROP TABLE child; {used}")
+
+    def deploy() -> None:
+        if gone == "ev":
+            pg.table("ev", present=False)
+        else:
+            pg.partition(gone, "ev_2" if gone == "ev_21" else "ev", present=False)
+
+    refuses(database, deploy, user)
+
+
+@one_version
+def test_a_table_from_which_another_inherits_does_not_go(database: Database) -> None:
+    database.psql("CREATE TABLE above (a integer); CREATE TABLE heir () INHERITS (above)")
+    refuses(
+        database,
+        lambda: pg.table("above", present=False),
+        "it is used by table public.heir, which inherits from it",
+    )
+    both = in_a_block(
+        lambda: pg.table("heir", present=False), lambda: pg.table("above", present=False)
+    )
+    settles(database, both)
+
+
+@one_version
+def test_a_partition_that_is_declared_does_not_go_with_its_table(database: Database) -> None:
+    database.psql(REFERRED)
+    deploy = in_a_block(
+        lambda: pg.table("child", present=False),
+        lambda: pg.partition("ev_1", "ev"),
+        lambda: pg.table("ev", present=False),
+    )
+    refuses(database, deploy, "its partition public.ev_1, which is declared")
+
+
+@one_version
+def test_tables_that_refer_to_one_another_are_told_to_go(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE a (id integer PRIMARY KEY, b integer); "
+        "CREATE TABLE b (id integer PRIMARY KEY REFERENCES a); "
+        "ALTER TABLE a ADD FOREIGN KEY (b) REFERENCES b"
+    )
+    deploy = in_a_block(lambda: pg.schema("public"), exact=True)
+    plan = run(database, deploy, dry=True).succeeded().plan
+    assert render.summary(plan) == "0 to create, 0 to change, 2 to remove"
+    settles(database, deploy)
+
+
+def test_the_default_partition_of_each_table_is_found_without_a_search() -> None:
+    catalog = Catalog()
+    table, other = Name("public", "t"), Name("public", "u")
+    for number in range(50):
+        catalog.put(
+            partition_of(Name("public", f"t_{number}"), table, f"FOR VALUES IN ({number})", None)
+        )
+    assert catalog.default_of(table) is None
+    rest = partition_of(Name("public", "rest"), table, "DEFAULT", None)
+    catalog.put(rest)
+    assert (catalog.default_of(table), catalog.default_of(other)) == (rest.name, None)
+    catalog.remove(rest)
+    assert catalog.default_of(table) is None
+
+
+UNIQUE = """
+    CREATE TABLE p (r integer, id integer, n integer, k text) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2) PARTITION BY RANGE (n);
+    CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES FROM (1) TO (10);
+    CREATE TABLE q (id integer) PARTITION BY RANGE (abs(id));
+    CREATE TABLE q_1 PARTITION OF q FOR VALUES FROM (0) TO (100);
+"""
+FILLED = "INSERT INTO p VALUES (1, 1, 1), (2, 2, 2); INSERT INTO q VALUES (1);"
+
+
+def p_with(*constraints: pg.PrimaryKey | pg.Unique | pg.Exclude) -> None:
+    columns = [pg.Column(name, "integer") for name in ("r", "id", "n")]
+    pg.table("p", columns, constraints=constraints)
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", FILLED], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    ("deploy", "reason"),
+    [
+        (lambda: p_with(pg.Unique("id")), "UNIQUE (id) lacks r, by which public.p is partitioned"),
+        (lambda: p_with(pg.PrimaryKey("id", "r")), "lacks n, by which public.p_2 is partitioned"),
+        (lambda: p_with(pg.Exclude(("id", "="), using="btree")), "lacks r"),
+        (lambda: pg.index("i", "p", ["id", "n"], unique=True), "it lacks r"),
+        (lambda: pg.index("i", "p_2", ["r"], unique=True), "it lacks n"),
+        (
+            lambda: pg.table("q", [pg.Column("id", "integer")], constraints=[pg.Unique("id")]),
+            "public.q is partitioned by an expression",
+        ),
+    ],
+)
+def test_what_is_unique_has_the_columns_of_the_partition_key(
+    deploy: Callable[[], object], reason: str, rows: str, database: Database
+) -> None:
+    database.psql(UNIQUE + rows)
+    refuses(database, in_a_block(deploy), reason)
+
+
+@one_version
+def test_a_key_with_every_partition_key_below_it_is_built(database: Database) -> None:
+    database.psql(UNIQUE + FILLED)
+    settles(database, in_a_block(lambda: p_with(pg.PrimaryKey("id", "n", "r"))))
+
+
+@one_version
+@pytest.mark.parametrize(
+    "unique", ["ALTER TABLE p ADD UNIQUE (r, n)", "CREATE UNIQUE INDEX i ON p (r, n)"]
+)
+def test_a_new_partition_is_partitioned_by_what_is_unique_above_it(
+    unique: str, database: Database
+) -> None:
+    database.psql(f"{UNIQUE} {unique}")
+
+    def deploy(key: str) -> None:
+        pg.partition("p_3", "p", "FOR VALUES IN (3)", partition_by=f"LIST ({key})")
+
+    refuses(database, lambda: deploy("id"), "lacks id, by which")
+    settles(database, lambda: deploy("n"))
