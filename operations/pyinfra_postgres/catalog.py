@@ -18,7 +18,7 @@ from attrs import field, frozen, mutable
 from . import answer, rights, trust_query
 from .acl import DEFAULTS, Acl
 from .errors import DeclarationError, HostError
-from .kind import Key, Object
+from .kind import Key, Object, Objection
 from .names import Exact, Name, literal
 from .parse import Reference
 from .paths import SearchPath
@@ -168,6 +168,11 @@ class Catalog:
     """What has been declared not to be there."""
     dropped: dict[Name, set[str]] = field(factory=dict)
     """The columns that the plan drops, by table."""
+    values: dict[Name, dict[str, str | None]] = field(factory=dict)
+    """What the plan gives all rows of a table in new or converted columns, None where nobody knows.
+    """
+    doubts: list[tuple[str, str, Objection]] = field(factory=list)
+    """What rows may say against operations, with their titles, unless the plan brings more rows."""
     gone: dict[Key, str] = field(factory=dict)
     """What exact= takes away, with the operation that does."""
     extension_owned: set[Name] = field(factory=set)
@@ -336,6 +341,10 @@ class Catalog:
         self.dropped = {
             rename.name(table): {rename.column(table, one) for one in columns}
             for table, columns in self.dropped.items()
+        }
+        self.values = {
+            rename.name(table): {rename.column(table, one): text for one, text in values.items()}
+            for table, values in self.values.items()
         }
         self._parts = None
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:

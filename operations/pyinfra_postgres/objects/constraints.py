@@ -30,6 +30,7 @@ from ..parse import (
     closed,
     declared_references,
     expression,
+    named,
     optional_expression,
 )
 from ..plan import Hazard, Lock, Mode, Stage, Statement
@@ -157,6 +158,11 @@ class Constraint:
     def fragments(self) -> tuple[str | None, ...]:
         """The SQL in its definition that names functions, operators or types."""
         return ()
+
+    @property
+    def used(self) -> set[str]:
+        """What may be columns of its table in it."""
+        return set(getattr(self, "columns", ()))
 
     def written(self) -> str:
         """Its definition, with its name if it has one."""
@@ -374,6 +380,10 @@ class Check(Constraint):
     def fragments(self) -> tuple[str | None, ...]:
         return (self.expression,)
 
+    @property
+    def used(self) -> set[str]:
+        return named(self.expression)
+
     def requires(self) -> Iterator[Reference]:
         return declared_references(self.expression)
 
@@ -445,6 +455,12 @@ class Exclude(Constraint):
     def fragments(self) -> tuple[str | None, ...]:
         elements = ((*element.fragments, operator) for element, operator in self.elements)
         return (self.where, *(text for each in elements for text in each))
+
+    @property
+    def used(self) -> set[str]:
+        elements = [element for element, _ in self.elements]
+        columns = {element.column for element in elements if element.column}
+        return columns | named(self.where, *(element.expression for element in elements))
 
     def requires(self) -> Iterator[Reference]:
         expressions = (element.expression for element, _ in self.elements)

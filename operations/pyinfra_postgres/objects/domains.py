@@ -22,6 +22,7 @@ from ..dependents import of_type
 from ..errors import DeclarationError
 from ..kind import (
     Ask,
+    Copies,
     Key,
     Object,
     Row,
@@ -236,6 +237,18 @@ class Domain(Object):
                     "another type that holds it): declare another domain and change them to it"
                 )
         return self
+
+    def copied(self, current: Self, catalog: Catalog) -> Copies:
+        return Copies((), current._copy(), self._copy())
+
+    def _copy(self) -> Self:
+        return type(self)(
+            Name("pg_temp", self.name.name),
+            self.type,
+            checks=[one.evolved(validated=True) for one in self.checks],
+            default=self.default,
+            nullable=self.nullable,
+        )
 
     @staticmethod
     def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:

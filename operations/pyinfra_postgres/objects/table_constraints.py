@@ -325,10 +325,11 @@ def _constrained(
     if current.filled and not isinstance(one, Exclude):
         one = one if one.name else one.evolved(name=_free_name(declared, one, taken))
         taken.add(one.name)
+    later = current.filled and not _needs_its_rows_at_once(one, declared)
     match one:
         case ForeignKey():
-            yield from foreign_keys.added(name, one, current.filled)
-        case Check() if current.filled:
+            yield from foreign_keys.added(name, one, later)
+        case Check() if later:
             add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
             yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
             yield validated(name, one.name)
@@ -345,6 +346,17 @@ def _constrained(
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
         stage = Stage.AFTER if one.way.later or one.way.leaves else Stage.MAIN
         yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
+
+
+def _needs_its_rows_at_once(one: Constraint, declared: Table) -> bool:
+    """Whether it is about values that nobody knows before the transaction makes them.
+
+    Then the transaction has to end where they are against it.
+    """
+    return any(
+        column.name in one.used and column.name in declared.rewriting and column.default is not None
+        for column in declared.columns or ()
+    )
 
 
 def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:

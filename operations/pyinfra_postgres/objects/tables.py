@@ -22,6 +22,7 @@ from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
     Ask,
+    Copies,
     Key,
     Object,
     Objection,
@@ -40,7 +41,15 @@ from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Stage, Statement
 from ..renames import Rename
 from ..rights import Need, reference_to
-from . import foreign_keys, heirs, index_builds, objections, table_constraints
+from . import (
+    foreign_keys,
+    heirs,
+    index_builds,
+    objections,
+    planned_rows,
+    table_constraints,
+    table_copies,
+)
 from .columns import Column, cast_template, changed, not_null_check, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
@@ -401,6 +410,24 @@ class Table(Object):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
+    def copied(self, current: Self, catalog: Catalog) -> Copies:
+        known = table_copies.targets(current, self, catalog=catalog)
+        stand_ins = tuple(
+            Table(name, columns, constraints=[table_copies.key_of(columns)])
+            for name, columns in known.values()
+        )
+        return Copies(stand_ins, current._copy(known), self._copy(known))
+
+    def _copy(self, known: table_copies.Targets) -> Self:
+        return type(self)(
+            table_copies.name_of(self.name),
+            self.columns,
+            constraints=tuple(table_copies.constraints(self, known)),
+            partition_by=self.partition_by,
+            retypes=self.retypes.alone(),
+            version=self.version,
+        )
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         return objections.to_table(current, self, catalog) if current else iter(())
 
@@ -415,6 +442,10 @@ class Table(Object):
         for index in (index for key in self.constraints for index in key.way.indexes):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
+        if current and current.filled:
+            given = dict(planned_rows.values(current, self, catalog))
+            for name in (self.name, *inheriting(self.name, catalog)) if given else ():
+                catalog.values.setdefault(name, {}).update(given)
         catalog.put(self)
         if current:
             heirs.follow(self.name, current.columns or (), self.columns or (), catalog)
