@@ -294,6 +294,8 @@ class Catalog:
 
     def put(self, one: Object) -> None:
         """Write an object as it will be."""
+        self.key_indexes -= _key_indexes(self.objects.get(one.key()))
+        self.key_indexes |= _key_indexes(one)
         self.objects[one.key()] = one
         self._place(one)
         self.changed.add(one.key())
@@ -367,12 +369,7 @@ class Catalog:
             set(map(rename.name, names))
             for names in (self.filled, self.created, self.altered, self.types)
         )
-        self.key_indexes = {
-            Name(key[1], each.name)
-            for key, one in objects.items()
-            for each in (getattr(one, "constraints", ()) if key[0] == "table" else ())
-            if each.has_index and each.name
-        }
+        self.key_indexes = set().union(*map(_key_indexes, objects.values()))
         for old, new in rename.things:
             if isinstance(old, Column) and old.relation not in self.created:
                 self.stored.setdefault(old.relation, old.relation)
@@ -421,6 +418,7 @@ class Catalog:
 
     def remove(self, one: Object) -> None:
         """Remove an object from the catalog as it will be."""
+        self.key_indexes -= _key_indexes(self.objects.get(one.key()))
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())
         self.acls.pop((one.acl, *one.key()[1:]), None)
@@ -491,6 +489,14 @@ class Taken:
 
     def __contains__(self, name: object) -> bool:
         return self.catalog.has_relation(Name(self.schema, str(name)))
+
+
+def _key_indexes(one: Object | None) -> set[Name]:
+    """The indexes that the constraints of a table own."""
+    if one is None or one.kind != "table":
+        return set()
+    constraints = getattr(one, "constraints", ())
+    return {Name(one.key()[1], each.name) for each in constraints if each.has_index and each.name}
 
 
 def _table_of(one: Object) -> Name | None:

@@ -270,9 +270,10 @@ def _created(declared: Domain) -> Statement:
     parts = [f"CREATE DOMAIN {declared.name} AS {declared.type}"]
     if declared.default is not None:
         parts.append(f"DEFAULT ({closed(declared.default)})")
-    if not declared.nullable:
-        parts.append("NOT NULL")
     parts += [one.written() for one in declared.checks]
+    if not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        parts.append("NOT NULL")
     path = SearchPath.of(declared.default, *(one.expression for one in declared.checks))
     return Statement(" ".join(parts), path=path)
 
@@ -293,8 +294,6 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
         yield Statement(f"{alter} {new}", path=SearchPath.of(declared.default))
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL")
-    elif current.nullable and not declared.nullable:
-        yield _read(f"{alter} SET NOT NULL", declared)
     before = {one.name: one for one in current.checks if one.name}
     for name in sorted(set(map(str, before)) - {str(one.name) for one in declared.checks}):
         yield Statement(f"{alter} DROP CONSTRAINT {quoted(name)}")
@@ -317,6 +316,9 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
         else:
             read = _read(f"{alter} ADD {one.written()}", declared)
             yield evolve(read, path=SearchPath.of(*one.fragments))
+    if current.nullable and not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        yield _read(f"{alter} SET NOT NULL", declared)
 
 
 def _validated(alter: str, one: Check, declared: Domain) -> Statement:

@@ -50,7 +50,7 @@ from . import (
     table_constraints,
     table_copies,
 )
-from .columns import Column, cast_template, changed, not_null_check, released
+from .columns import Column, Names, cast_template, changed, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, condition_template, key_elements, partitioning
@@ -282,7 +282,7 @@ class Table(Object):
         if not kept:
             return
         # What an interrupted run has left of a NOT NULL goes with the next one.
-        leftovers = {not_null_check(self.name, name) for name in columns}
+        leftovers = {one.name for one in self.constraints if one.passing}
         for one in self.constraints:
             if one.name in kept - leftovers and not one.inherited:
                 name = f"{self.name}.{quoted(one.name or '')}"
@@ -569,7 +569,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         )
     heirs.check(current.columns or (), declared.columns or ())
     there = {column.name: column for column in current.columns or ()}
-    taken = {one.name for one in current.constraints} | current.not_nulls
+    every = (*current.constraints, *declared.constraints)
+    names = Names.of(declared.version, every, current.not_nulls)
     leaving = table_constraints.leaving(current, declared)
     keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
@@ -582,15 +583,15 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     yield from retyped(name, pairs, declared.retypes, current.filled)
     for column in declared.columns or ():
         if column.name in there:
-            before, version = there[column.name], declared.version
-            ordered = column.name in firsts
-            for one in changed(name, before, column, current.filled, taken, version, ordered):
+            before, ordered = there[column.name], column.name in firsts
+            for one in changed(name, before, column, current.filled, names, ordered):
                 if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
                     late.append(evolve(one, stage=Stage.AFTER))
                 else:
                     yield one
         else:
-            yield from added(name, column, column.name in declared.rewriting)
+            not_null = names.not_null(name, column.name)
+            yield from added(name, column, column.name in declared.rewriting, not_null)
     for sequence, wider in declared.sequences:
         yield from wider.diff(sequence, wider)
     yield from table_constraints.added(current, declared)
