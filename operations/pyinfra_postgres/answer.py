@@ -41,6 +41,11 @@ class Failure:
         """Whether row level security would have hidden rows from what was asked."""
         return (self.sqlstate, self.routine) == ("42501", "check_enable_rls")
 
+    @property
+    def explained(self) -> str:
+        """What happened, with what the server says of it besides."""
+        return f"{self}. {self.detail.rstrip('.')}" if self.detail else str(self)
+
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
         return f"{self.message}{state}"

@@ -13,6 +13,7 @@ from attrs import define, field, fields, frozen
 
 from .acl import DEFAULTS, Acl
 from .entry import Entry, Key
+from .kind import Objection
 from .names import Exact, Name
 from .parse import Reference
 from .renames import Rename, followed, sql_of
@@ -70,6 +71,11 @@ class Catalog(Snapshot):
     """What has been declared not to be there."""
     dropped: dict[Name, set[str]] = field(factory=dict)
     """The columns that the plan drops, by table."""
+    values: dict[Name, dict[str, str | None]] = field(factory=dict)
+    """What the plan gives all rows of a table in new or converted columns, None where nobody knows.
+    """
+    doubts: list[tuple[str, str, Objection]] = field(factory=list)
+    """What rows may say against operations, with their titles, unless the plan brings more rows."""
     gone: dict[Key, str] = field(factory=dict)
     """What exact= takes away, with the operation that does."""
     named: set[Key] = field(factory=set)
@@ -188,6 +194,8 @@ class Catalog(Snapshot):
 
     def put(self, one: Entry) -> None:
         """Write an object as it will be."""
+        self.key_indexes -= _key_indexes(self.objects.get(one.key()))
+        self.key_indexes |= _key_indexes(one)
         self.objects[one.key()] = one
         self._place(one)
         self.changed.add(one.key())
@@ -242,6 +250,10 @@ class Catalog(Snapshot):
             rename.name(table): {rename.column(table, one) for one in columns}
             for table, columns in self.dropped.items()
         }
+        self.values = {
+            rename.name(table): {rename.column(table, one): text for one, text in values.items()}
+            for table, values in self.values.items()
+        }
         self._parts, self._defaults = None, {}
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
@@ -263,12 +275,7 @@ class Catalog(Snapshot):
             set(map(rename.name, names))
             for names in (self.filled, self.created, self.altered, self.types)
         )
-        self.key_indexes = {
-            Name(key[1], each.name)
-            for key, one in objects.items()
-            for each in (getattr(one, "constraints", ()) if key[0] == "table" else ())
-            if each.has_index and each.name
-        }
+        self.key_indexes = set().union(*map(_key_indexes, objects.values()))
         for old, new in rename.things:
             if isinstance(old, Column) and old.relation not in self.created:
                 self.stored.setdefault(old.relation, old.relation)
@@ -317,6 +324,7 @@ class Catalog(Snapshot):
 
     def remove(self, one: Entry) -> None:
         """Remove an object from the catalog as it will be."""
+        self.key_indexes -= _key_indexes(self.objects.get(one.key()))
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())
         self.acls.pop((one.acl, *one.key()[1:]), None)
@@ -401,6 +409,14 @@ class Taken:
 
     def __contains__(self, name: object) -> bool:
         return self.catalog.has_relation(Name(self.schema, str(name)))
+
+
+def _key_indexes(one: Entry | None) -> set[Name]:
+    """The indexes that the constraints of a table own."""
+    if one is None or one.kind != "table":
+        return set()
+    constraints = getattr(one, "constraints", ())
+    return {Name(one.key()[1], each.name) for each in constraints if each.has_index and each.name}
 
 
 def _table_of(one: Entry) -> Name | None:

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from .catalog import Catalog
 from .errors import HiddenRowsError, HostError
-from .kind import Ask, Object, guard
+from .kind import Ask, Object, Objection, guard
 from .names import Name, quoted
 from .plan import Hazard, Loss, Statement
 from .session import ALLOW, Session
@@ -98,6 +98,24 @@ def unallowed(
             f"{alike[0].shown}{others} {whats}{instead}; to allow it, run with "
             f"--data '{ALLOW}={names}'"
         )
+
+
+_PATIENCE = "SET LOCAL statement_timeout = '10s';\n"
+"""How long rows are read before the change is tried without knowing."""
+
+
+def contradicted(one: Objection, ask: Ask) -> Iterator[str]:
+    """What rows say against a change, as far as the server can tell beforehand."""
+    try:
+        (count,) = ask(_PATIENCE + TABLES_ONLY + under(one.path, one.query))
+    except HostError:
+        return
+    except HiddenRowsError as error:
+        yield f"{one.rule}: {error}"
+        return
+    if count:
+        rows = f"{count} row{'s' if count > 1 else ''}"
+        yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
 
 
 def left_open(

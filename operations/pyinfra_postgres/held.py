@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from .catalog import Catalog
-from .consent import unseen
+from .consent import contradicted, unseen
 from .dependents import Dependent, of_columns
 from .names import Name, quoted
 from .parse import column_names, tree
@@ -30,6 +30,17 @@ def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     yield from _held_sequences(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
     yield from _hidden_rows(plan, session.catalog())
+    yield from _missing_rows(session, plan)
+
+
+def _missing_rows(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """The rows that what the plan creates would need, where it has none for it."""
+    catalog = session.catalog()
+    ask = Questions(session, catalog, plan.is_renaming)
+    doubts, catalog.doubts = catalog.doubts, []
+    for operation, title, doubt in doubts if not catalog.rows_change and ask.in_time else ():
+        for reason in contradicted(doubt, ask):
+            yield Refusal(operation, title, reason)
 
 
 def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

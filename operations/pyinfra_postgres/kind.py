@@ -106,6 +106,15 @@ class Part(NamedTuple):
     """Whether it goes before others of its kind, because it may need them."""
 
 
+class Copies(NamedTuple):
+    """An object and what a change makes of it, both as empty copies in `pg_temp`."""
+
+    beside: tuple[Object, ...]
+    """What stands there for others that they need."""
+    before: Object
+    after: Object
+
+
 class Objection(NamedTuple):
     """What rows may say against a change."""
 
@@ -118,6 +127,8 @@ class Objection(NamedTuple):
     remedy: str = "correct that first"
     path: SearchPath = SearchPath.OWN
     """Under which the query runs."""
+    waits: bool = False
+    """Whether what comes later in the plan may still bring the rows that are missing."""
 
 
 KINDS: dict[str, type[Object]] = {}
@@ -276,6 +287,13 @@ class Object:
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         """What rows that are there may say against it."""
         return iter(())
+
+    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+        """An empty copy of the current object, and what the change would make of it.
+
+        None where a copy would tell nothing.
+        """
+        return None
 
     def twin(self, catalog: Catalog, same: Same) -> Self | None:
         """What is the same under another name, which nothing declares, where it does not exist."""

@@ -473,6 +473,11 @@ def column_names(node: Any) -> Iterator[str]:
                 yield from column_names(value)
 
 
+def named(*texts: str | None) -> set[str]:
+    """What may be columns in expressions."""
+    return {name for text in texts if text is not None for name in column_names(tree(text))}
+
+
 @lru_cache(maxsize=4096)
 def expression_columns(text: str) -> tuple[tuple[str, ...], ...]:
     """The columns that an expression names, each as the parts of its name; not in subqueries."""

@@ -11,13 +11,14 @@ from itertools import chain
 
 from attrs import define, evolve, field
 
-from . import renaming
+from . import copies, renaming
+from .answer import withheld
 from .calls import Calls
 from .catalog import Catalog, Declared
-from .compare import NO_COLUMN, Comparison, Textual
-from .consent import left_open, unallowed, unseen, weighed
+from .compare import NO_COLUMN, PENDING, Comparison, Textual
+from .consent import contradicted, left_open, unallowed, unseen, weighed
 from .entry import Key
-from .errors import DeclarationError, HiddenRowsError, HostError
+from .errors import DeclarationError
 from .hidden import MASK, holds, within
 from .kind import KINDS, Ask, Object, Reading, Same, difference
 from .needs import usage
@@ -26,7 +27,6 @@ from .plan import Action, Change, Gap, Need, Plan, Refusal, Stage, Statement
 from .questions import Questions, Unanswered
 from .renames import Rename, spoken
 from .session import Draft, Item, Session
-from .stored import TABLES_ONLY, under
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
@@ -330,12 +330,27 @@ class Planner:
             definition = "\n".join(one.lines())
             for text in [text for text in same.errors if text in definition]:
                 yield f"{same.errors.pop(text)} in {text!r}"
+        yield from self._refused_on_copy(step) if not is_lacking else ()
         if not is_lacking:
             yield from unallowed(statements, one, self.session, catalog)
             at_once = (each for each in statements if each.stage is not Stage.AFTER)
             yield from unseen(at_once, catalog)
         if step.target is not None and self.ask.in_time and not catalog.rows_change:
-            yield from _objections(step.target, step.current, catalog, self.ask)
+            for doubt in step.target.objections(step.current, catalog):
+                if doubt.waits:
+                    catalog.doubts.append((step.item.operation, one.title, doubt))
+                else:
+                    yield from contradicted(doubt, self.ask)
+
+    def _refused_on_copy(self, step: Step) -> Iterator[str]:
+        """What the server has against a change of what exists, tried on an empty copy of it."""
+        catalog, one = self.catalog, step.declaration
+        if step.current is None or step.target is None or catalog.standby or catalog.renames:
+            return
+        copied = None if one.is_beside else step.target.copied(step.current, catalog)
+        found = copies.failure(copied, self.ask) if copied else None
+        if found and not (found.sqlstate in PENDING and _brings(found.sqlstate, catalog)):
+            yield f"PostgreSQL refuses it: {withheld(found) if holds(one) else found.explained}"
 
     def _stored(self, step: Step) -> Iterator[str]:
         """Have the catalog be as it will be. Yields which declarations no longer hold then."""
@@ -386,27 +401,6 @@ def _brings(state: str, catalog: Catalog) -> bool:
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
     return changed or created or bool(catalog.extended) or catalog.rows_change
-
-
-_PATIENCE = "SET LOCAL statement_timeout = '10s';\n"
-"""How long rows are read before the change is tried without knowing."""
-
-
-def _objections(
-    target: Object, current: Object | None, catalog: Catalog, ask: Ask
-) -> Iterator[str]:
-    """What rows say against a change, as far as the server can tell beforehand."""
-    for one in target.objections(current, catalog):
-        try:
-            (count,) = ask(_PATIENCE + TABLES_ONLY + under(one.path, one.query))
-        except HostError:
-            continue
-        except HiddenRowsError as error:
-            yield f"{one.rule}: {error}"
-            continue
-        if count:
-            rows = f"{count} row{'s' if count > 1 else ''}"
-            yield f"{one.rule} does not hold for {rows}{one.detail}: {one.remedy}"
 
 
 def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:

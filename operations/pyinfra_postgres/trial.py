@@ -42,8 +42,8 @@ def objection(session: Session, block: Block) -> Refusal | None:
     if session.read(script).values() != [known.digest]:
         return None
     hidden = at.statement.hidden
-    detail = f". {failure.detail.rstrip('.')}" if failure.detail and not hidden else ""
-    reason = masked(f"PostgreSQL refuses it: {failure}{detail}", hidden)
+    said = failure if hidden else failure.explained
+    reason = masked(f"PostgreSQL refuses it: {said}", hidden)
     return Refusal(at.change.operation, at.change.title, reason)
 
 

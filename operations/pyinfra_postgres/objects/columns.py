@@ -6,9 +6,9 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter, eq
-from typing import Any
+from typing import Any, Self
 
 from attrs import evolve, field, frozen
 
@@ -41,7 +41,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Statement, together
 from .clauses import target
-from .constraints import validated
+from .constraints import Check, Constraint, in_passing, validated
 
 
 def _collation(text: str | Name | None) -> Name | None:
@@ -177,8 +177,8 @@ class Column:
         yield from type_references(self.type)
         yield from declared_references(self.default, self.generated, self.using)
 
-    def definition(self) -> str:
-        """Its definition, as CREATE TABLE has it."""
+    def definition(self, not_null: str = "NOT NULL") -> str:
+        """Its definition, as CREATE TABLE has it, with what says that it is not null."""
         type_ = _SERIAL_OF[self.type] if self.serial else self.type
         parts = [quoted(self.name), type_]
         if self.collation:
@@ -192,7 +192,7 @@ class Column:
             # In parentheses, because a bare default may not be any expression.
             parts.append(f"DEFAULT {default_sql(self.default)}")
         if not self.nullable:
-            parts.append("NOT NULL")
+            parts.append(not_null)
         return " ".join(parts)
 
     def lines(self) -> Iterator[str]:
@@ -303,24 +303,24 @@ def changed(
     current: Column,
     declared: Column,
     filled: bool,
-    taken: Container[str | None],
-    version: int,
+    names: Names,
     ordered: bool = False,
 ) -> Iterator[Statement]:
     """The statements that turn one column into another of the same name.
 
-    `taken` holds the names of the table's constraints, `version` is the server's, and `ordered` is
-    whether an index tells the greatest value.
+    `ordered` is whether an index tells the greatest value.
     """
     if current is declared:
         return
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
     computed = (current.generated, current.virtual) != (declared.generated, declared.virtual)
     if computed and not _stops_computing(current, declared):
-        yield _regenerated(alter, table, current, declared, filled, version)
+        yield _regenerated(alter, table, current, declared, filled, names.version)
     if current.nullable and not declared.nullable:
         if not filled:
-            yield Statement(f"{alter} SET NOT NULL", locks=table)
+            own = names.not_null(table, declared.name)
+            rule = f"ALTER TABLE {table} ADD {own} {quoted(declared.name)}"
+            yield Statement(f"{alter} SET NOT NULL" if own == NOT_NULL else rule, locks=table)
         elif declared.identity != current.identity:
             yield Statement(
                 f"{alter} SET NOT NULL",
@@ -329,13 +329,13 @@ def changed(
                 instead="an identity needs that at once: a run before this one can declare it "
                 "NOT NULL alone, which reads the rows after the transaction",
             )
-        elif version >= 180000:
-            name = chosen_name(table.name, declared.name, "not_null", taken)
+        elif names.version >= 180000:
+            name = chosen_name(table.name, declared.name, "not_null", names.taken)
             rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
             yield Statement(f"ALTER TABLE {table} ADD {rule} NOT VALID", locks=table)
             yield validated(table, name)
         else:
-            yield from _filled_in(alter, table, declared.name, taken)
+            yield from _filled_in(alter, table, declared.name, names)
     elif current.unvalidated and not declared.nullable:
         yield validated(table, current.unvalidated)
     if declared.identity and current.identity != declared.identity:
@@ -364,25 +364,65 @@ def _stops_computing(current: Column, declared: Column) -> bool:
     return bool(current.generated and not current.virtual and declared.generated is None)
 
 
-def not_null_check(table: Name, column: str) -> str:
-    """The name of the check through which a column with rows loses its nulls."""
-    return joined(table.name, column, "not_null_check")
+NOT_NULL = "NOT NULL"
 
 
-def _filled_in(
-    alter: str, table: Name, column: str, taken: Container[str | None]
-) -> Iterator[Statement]:
+@frozen
+class Names:
+    """What the constraints of a table are called, and what follows for the rules of its columns."""
+
+    version: int
+    """The server's, like 170002."""
+    taken: frozenset[str | None] = frozenset()
+    """The names that constraints have, or are to have."""
+    passing: Mapping[str, Check] = field(factory=dict)
+    """The checks by which an interrupted run has begun to take nulls away, by their columns."""
+
+    @classmethod
+    def of(
+        cls, version: int, constraints: Iterable[Constraint], others: Iterable[str] = ()
+    ) -> Self:
+        """Of all constraints, and others that only have a name."""
+        every = tuple(constraints)
+        checks = {
+            rules_out_nulls(one): one for one in every if isinstance(one, Check) and one.passing
+        }
+        passing = {column: one for column, one in checks.items() if column is not None}
+        return cls(version, frozenset((*(one.name for one in every), *others)), passing)
+
+    def not_null(self, table: Name, column: str) -> str:
+        """What says in a definition that a column is not null: PostgreSQL 18 has a name for that.
+
+        It is given where a constraint is to have the name that PostgreSQL would choose.
+        """
+        if self.version < 180000 or joined(table.name, column, "not_null") not in self.taken:
+            return NOT_NULL
+        name = chosen_name(table.name, column, "not_null", self.taken)
+        return f"CONSTRAINT {quoted(name)} {NOT_NULL}"
+
+
+def rules_out_nulls(check: Check) -> str | None:
+    """The column that a check says to be not null, if that is all that it says."""
+    match tree(check.expression):
+        case {"NullTest": {"arg": {"ColumnRef": column}, "nulltesttype": "IS_NOT_NULL"}}:
+            return str(column["fields"][-1]["String"]["sval"])
+    return None
+
+
+def _filled_in(alter: str, table: Name, column: str, names: Names) -> Iterator[Statement]:
     """Take nulls away through a check, so that nobody waits while all rows are read.
 
     A run that died in between left the check, and this goes on from there.
     """
-    name = not_null_check(table, column)
-    change = f"ALTER TABLE {table}"
-    if name not in taken:
-        check = f"CONSTRAINT {quoted(name)} CHECK ({quoted(column)} IS NOT NULL)"
-        yield Statement(f"{change} ADD {check} NOT VALID", locks=table)
-    yield validated(table, name)
-    drop = f"{change} DROP CONSTRAINT {quoted(name)}"
+    there = names.passing.get(column)
+    if there is None:
+        name = chosen_name(table.name, column, "not_null_check", names.taken)
+        check = Check(f"{quoted(column)} IS NOT NULL", name=quoted(name))
+        yield from in_passing(table, check)
+    else:
+        name = Exact(there.name or "")
+        yield validated(table, name)
+    drop = f"ALTER TABLE {table} DROP CONSTRAINT {quoted(name)}"
     yield together([f"{alter} SET NOT NULL", drop], (Lock(table),))
 
 

@@ -30,8 +30,10 @@ from ..parse import (
     closed,
     declared_references,
     expression,
+    named,
     optional_expression,
 )
+from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement
 from .clauses import Target, delete_action, operator, target, update_action
 from .elements import Element, aligned_element, condition_template
@@ -118,6 +120,8 @@ class Constraint:
     fittings: Fittings = field(default=Fittings(), eq=False, kw_only=True)
     owed: bool = field(default=False, eq=False, kw_only=True)
     """Whether a run has taken it off and put it back, and has not validated it again."""
+    passing: bool = field(default=False, eq=False, kw_only=True)
+    """Whether a run has added it to drop it again, and has died in between."""
     way: Way = field(factory=Way, eq=False, kw_only=True)
     """How it comes to be, where it is not there yet."""
 
@@ -157,6 +161,11 @@ class Constraint:
     def fragments(self) -> tuple[str | None, ...]:
         """The SQL in its definition that names functions, operators or types."""
         return ()
+
+    @property
+    def used(self) -> set[str]:
+        """What may be columns of its table in it."""
+        return set(getattr(self, "columns", ()))
 
     def written(self) -> str:
         """Its definition, with its name if it has one."""
@@ -374,6 +383,10 @@ class Check(Constraint):
     def fragments(self) -> tuple[str | None, ...]:
         return (self.expression,)
 
+    @property
+    def used(self) -> set[str]:
+        return named(self.expression)
+
     def requires(self) -> Iterator[Reference]:
         return declared_references(self.expression)
 
@@ -446,6 +459,12 @@ class Exclude(Constraint):
         elements = ((*element.fragments, operator) for element, operator in self.elements)
         return (self.where, *(text for each in elements for text in each))
 
+    @property
+    def used(self) -> set[str]:
+        elements = [element for element, _ in self.elements]
+        columns = {element.column for element in elements if element.column}
+        return columns | named(self.where, *(element.expression for element in elements))
+
     def requires(self) -> Iterator[Reference]:
         expressions = (element.expression for element, _ in self.elements)
         return declared_references(self.where, *expressions)
@@ -487,6 +506,26 @@ def unmarked(remark: str | None) -> tuple[str | None, bool]:
     if not remark or not remark.endswith(_OWED):
         return remark, False
     return remark.removesuffix(_OWED).removesuffix("\n") or None, True
+
+
+_PASSING = "(added by a deploy, which drops it again)"
+
+
+def in_passing(table: Name, check: Check, path: SearchPath = SearchPath.OWN) -> Iterator[Statement]:
+    """Add a check that spares a scan under a strong lock and is dropped after that.
+
+    It is marked, so that the next run knows it where this one dies: the name alone may be a user's.
+    """
+    name, remark = quoted(check.name or ""), literal(_PASSING)
+    add = f"ALTER TABLE {table} ADD {check.written()} NOT VALID"
+    yield Statement(add, path=path, locks=table)
+    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}", locks=table)
+    yield validated(table, check.name)
+
+
+def is_passing(remark: str | None) -> bool:
+    """Whether a constraint's comment says that it was added to be dropped."""
+    return remark == _PASSING
 
 
 def validated(table: Name, name: str | None, filled: bool = True) -> Statement:

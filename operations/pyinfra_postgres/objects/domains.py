@@ -23,6 +23,7 @@ from ..entry import Key
 from ..errors import DeclarationError
 from ..kind import (
     Ask,
+    Copies,
     Object,
     Row,
     Same,
@@ -33,15 +34,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import (
-    Exact,
-    Name,
-    literal,
-    optional_identifier,
-    optional_name,
-    parse_name,
-    quoted,
-)
+from ..names import Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted
 from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
@@ -239,6 +232,18 @@ class Domain(Object):
                 )
         return self
 
+    def copied(self, current: Self, catalog: Catalog) -> Copies:
+        return Copies((), current._copy(), self._copy())
+
+    def _copy(self) -> Self:
+        return type(self)(
+            Name("pg_temp", self.name.name),
+            self.type,
+            checks=[one.evolved(validated=True) for one in self.checks],
+            default=self.default,
+            nullable=self.nullable,
+        )
+
     @staticmethod
     def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a domain. Checks that are not declared stay."""
@@ -259,9 +264,10 @@ def _created(declared: Domain) -> Statement:
     parts = [f"CREATE DOMAIN {declared.name} AS {declared.type}"]
     if declared.default is not None:
         parts.append(f"DEFAULT ({closed(declared.default)})")
-    if not declared.nullable:
-        parts.append("NOT NULL")
     parts += [one.written() for one in declared.checks]
+    if not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        parts.append("NOT NULL")
     path = SearchPath.of(declared.default, *(one.expression for one in declared.checks))
     return Statement(" ".join(parts), path=path)
 
@@ -282,8 +288,6 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
         yield Statement(f"{alter} {new}", path=SearchPath.of(declared.default))
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL")
-    elif current.nullable and not declared.nullable:
-        yield _read(f"{alter} SET NOT NULL", declared)
     before = {one.name: one for one in current.checks if one.name}
     for name in sorted(set(map(str, before)) - {str(one.name) for one in declared.checks}):
         yield Statement(f"{alter} DROP CONSTRAINT {quoted(name)}")
@@ -306,6 +310,9 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
         else:
             read = _read(f"{alter} ADD {one.written()}", declared)
             yield evolve(read, path=SearchPath.of(*one.fragments))
+    if current.nullable and not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        yield _read(f"{alter} SET NOT NULL", declared)
 
 
 def _validated(alter: str, one: Check, declared: Domain) -> Statement:

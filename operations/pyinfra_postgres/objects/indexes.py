@@ -35,9 +35,9 @@ from ..parse import (
     Reference,
     closed,
     declared_references,
+    named,
     optional_expression,
 )
-from ..paths import SearchPath
 from ..plan import Stage, Statement
 from ..snapshot import Snapshot
 from . import foreign_keys, index_builds, partition_keys
@@ -45,7 +45,8 @@ from .elements import Element, aligned_element, condition_template, expression_t
 from .foreign_keys import Dependent
 from .index_builds import Swap
 from .known_columns import check_columns
-from .objections import own_rows, repeated
+from .objections import repeated
+from .planned_rows import PlannedRows
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -239,12 +240,13 @@ class Index(Object):
         new = current is None or rebuilt(evolve(current, name=self.name), self)
         if self.unique and new and self.table in catalog.filled:
             elements = [
-                quoted(one.column) if one.column else one.expression or "" for one in self.columns
+                Exact(quoted(one.column)) if one.column else one.expression or ""
+                for one in self.columns
             ]
             said = f"the unique index {quoted(self.name)}"
-            rows = own_rows(self.table, catalog)
-            path = SearchPath.of(*self.fragments)
-            yield repeated(rows, elements, self.where, self.nulls_not_distinct, said, path)
+            rows = PlannedRows.of(self.table, catalog)
+            if rows.knows(named(*elements, self.where)):
+                yield repeated(rows, elements, self.where, self.nulls_not_distinct, said)
 
     def parted(self, catalog: Catalog, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""

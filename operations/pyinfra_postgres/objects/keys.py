@@ -43,7 +43,11 @@ def planned(
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
     way = evolve(key.way, dependents=moved, marks=tuple(marks))
     if not filled or not index.online:
-        return key.evolved(way=way)
+        if key.name and old and old.name == key.name:
+            return key.evolved(way=way)
+        name, there = _place(index, key, taken, same, catalog)
+        indexes = [there] if there else []
+        return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes)))
     if index.partitioned:
         name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
@@ -69,15 +73,25 @@ def _place(
         one.name: one
         for one in catalog.of(Index)
         if one.table == index.table
-        and (not one.valid or evolve(index, name=one.name).equals(one, same))
+        and not one.parent
+        and _usable(one, index)
+        and ((not one.valid and index.online) or evolve(index, name=one.name).equals(one, same))
     }
     if key.name is None:
         name = free_name(index.table, key, names - ours.keys())
     elif catalog.has_relation(index.full) and key.name not in ours:
-        raise DeclarationError(f"{index.full} is in the way of {key.written()}")
+        raise DeclarationError(
+            f"{index.full} is in the way of {key.written()}: give one of them another name, or "
+            "remove that before"
+        )
     else:
         name = key.name
     return name, ours.get(name)
+
+
+def _usable(one: Index, index: Index) -> bool:
+    """Whether a key can take an index over: at once it has to be whole."""
+    return index.online or (one.valid and not index.partitioned)
 
 
 def of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
@@ -133,7 +147,10 @@ def added(
         target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
         remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
     if not key.way.later:
-        add = f"{change} ADD {key.written()}"
+        rule = key.written()
+        for index in key.way.indexes:
+            rule = using(key, key.name or "", index.name)
+        add = f"{change} ADD {rule}"
         if key.way.dependents:
             texts = [*drop, add, *remark, *key.way.marks]
             yield from foreign_keys.around(table, texts, key.way.dependents, Stage.MAIN)

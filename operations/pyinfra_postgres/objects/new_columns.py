@@ -16,7 +16,7 @@ from ..names import Name, listed
 from ..parse import declared_references, type_references
 from ..paths import SearchPath
 from ..plan import Hazard, Statement
-from .columns import Column, is_null
+from .columns import NOT_NULL, Column, is_null
 
 if TYPE_CHECKING:
     from ..catalog import Catalog
@@ -26,10 +26,12 @@ _TWIN = "pyinfra_postgres_twin"
 _FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_TWIN}'::regclass))"
 
 
-def added(table: Name, column: Column, rewrites: bool) -> Iterator[Statement]:
+def added(
+    table: Name, column: Column, rewrites: bool, not_null: str = NOT_NULL
+) -> Iterator[Statement]:
     """The statements that add a column; `rewrites` says that every row is written anew."""
     yield Statement(
-        f"ALTER TABLE {table} ADD COLUMN {column.definition()}",
+        f"ALTER TABLE {table} ADD COLUMN {column.definition(not_null)}",
         path=SearchPath.of(*column.fragments),
         hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
         locks=table,

@@ -6,16 +6,18 @@ when the rule is there already and writers have to keep it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import Catalog
 from ..kind import Objection
-from ..names import Name, listed, quoted
+from ..names import Exact, Name, listed, quoted
 from ..parse import expression_references, type_references
 from ..paths import SearchPath
-from ..stored import columns_of, operator
+from ..stored import operator
+from . import planned_rows
 from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+from .planned_rows import PlannedRows
 
 if TYPE_CHECKING:
     from .columns import Column
@@ -26,19 +28,32 @@ def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Obje
     """What the rows of a table may say against what is declared and not yet so."""
     if not current.filled:
         return
-    known = columns_of(declared.name, catalog)
+    table, columns = declared.name, declared.columns or ()
+    new = dict(planned_rows.values(current, declared, catalog))
+    planned = {**catalog.values.get(table, {}), **new}
+    every, own = (
+        PlannedRows.having(table, columns, planned, catalog, only) for only in (False, True)
+    )
     there = {column.name: column for column in current.columns or ()}
-    for column in declared.columns or ():
-        if column.name in known and _takes_nulls_away(there[column.name], column):
+    for column in columns:
+        before = there.get(column.name)
+        at_stake = column.name in new or bool(before and _takes_nulls_away(before, column))
+        if at_stake and not column.nullable and every.knows([column.name]):
             yield Objection(
-                f"SELECT count(*) FROM {declared.name} WHERE {quoted(column.name)} IS NULL",
+                f"SELECT pg_catalog.count(*) FROM {every.source} "
+                f"WHERE {quoted(column.name)} IS NULL",
                 f"NOT NULL of column {quoted(column.name)}",
+                path=every.path(),
             )
-        elif column.name not in there:
-            yield from _to_default(column, declared.name, catalog)
+        if before is None:
+            yield from _to_default(column, table, catalog)
     for one in declared.constraints:
-        if one.validated and not one.way.renames and one not in current.constraints:
-            yield from _to_constraint(one, declared.name, known, catalog)
+        if not one.validated or not one.enforced or one.way.renames:
+            continue
+        is_new = one not in current.constraints
+        if (is_new or (new and not one.used.isdisjoint(new))) and own.knows(one.used):
+            without = not isinstance(one, Check) or one.no_inherit
+            yield from _to_constraint(one, table, own if without else every, catalog)
 
 
 def _takes_nulls_away(current: Column, declared: Column) -> bool:
@@ -69,55 +84,54 @@ def _to_default(column: Column, table: Name, catalog: Catalog) -> Iterator[Objec
             )
 
 
-def own_rows(table: Name, catalog: Catalog) -> str:
-    """A table without those that inherit it, whose rows keys and foreign keys do not see."""
-    return f"{'' if catalog.relation_kinds.get(table) == 'p' else 'ONLY '}{table}"
-
-
 def _to_constraint(
-    one: Constraint, table: Name, known: Iterable[str], catalog: Catalog
+    one: Constraint, table: Name, rows: PlannedRows, catalog: Catalog
 ) -> Iterator[Objection]:
-    columns = getattr(one, "columns", ())
-    if not set(columns) <= set(known):
-        return
     said = one.written()
     match one:
         case Check():
             # A null is not against it.
-            rows = own_rows(table, catalog) if one.no_inherit else table
             yield Objection(
-                f"SELECT pg_catalog.count(*) FROM {rows} WHERE NOT (\n{one.expression}\n)",
+                f"SELECT pg_catalog.count(*) FROM {rows.source} WHERE NOT (\n{one.expression}\n)",
                 said,
-                path=SearchPath.of(one.expression),
+                path=rows.path(one.expression),
             )
         case ForeignKey(foreign_columns=[_, *_]):
-            pairs = zip(one.foreign_columns, columns, strict=True)
-            target: Any = catalog.objects.get(("table", *one.table))
-            types = {column.name: column.type for column in getattr(target, "columns", None) or ()}
-            equal = " AND ".join(
-                f"o.{quoted(to)} {operator('=', types.get(to), catalog)} t.{quoted(of)}"
-                for to, of in pairs
-            )
-            given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in columns)
-            yield Objection(
-                f"SELECT count(*) FROM {own_rows(table, catalog)} t WHERE {given} "
-                f"AND NOT EXISTS (SELECT FROM {own_rows(one.table, catalog)} o WHERE {equal})",
-                said,
-                f", whose {listed(columns)} is not in {one.table}",
-            )
+            yield from _to_foreign_key(one, table, rows, catalog)
         case PrimaryKey() | Unique():
             nulls = isinstance(one, Unique) and one.nulls_not_distinct
-            rows = own_rows(table, catalog)
-            yield repeated(rows, [quoted(name) for name in columns], None, nulls, said)
+            yield repeated(rows, [Exact(quoted(name)) for name in one.columns], None, nulls, said)
+
+
+def _to_foreign_key(
+    one: ForeignKey, table: Name, rows: PlannedRows, catalog: Catalog
+) -> Iterator[Objection]:
+    given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in one.columns)
+    missing, path = "", rows.path()
+    if one.table not in catalog.created:
+        others = rows if one.table == table else PlannedRows.of(one.table, catalog)
+        if not others.knows(one.foreign_columns):
+            return
+        target: Any = catalog.objects.get(("table", *one.table))
+        types = {column.name: column.type for column in getattr(target, "columns", None) or ()}
+        equal = " AND ".join(
+            f"o.{quoted(to)} {operator('=', types.get(to), catalog)} t.{quoted(of)}"
+            for to, of in zip(one.foreign_columns, one.columns, strict=True)
+        )
+        missing = f" AND NOT EXISTS (SELECT FROM {others.aliased('o')} WHERE {equal})"
+        path = rows.path(*others.fragments)
+    yield Objection(
+        f"SELECT pg_catalog.count(*) FROM {rows.aliased('t')} WHERE {given}{missing}",
+        one.written(),
+        f", whose {listed(one.columns)} is not in {one.table}",
+        path=path,
+        # The plan may have rows for what it creates.
+        waits=not missing,
+    )
 
 
 def repeated(
-    rows: str,
-    elements: Sequence[str],
-    where: str | None,
-    nulls: bool,
-    said: str,
-    path: SearchPath = SearchPath.OWN,
+    rows: PlannedRows, elements: Sequence[str], where: str | None, nulls: bool, said: str
 ) -> Objection:
     """Values that are there more than once; `nulls` tells whether nulls count as equal."""
     given = [] if nulls else [f"({element}) IS NOT NULL" for element in elements]
@@ -125,9 +139,9 @@ def repeated(
     filtered = f" WHERE {conditions}" if conditions else ""
     return Objection(
         "SELECT coalesce(pg_catalog.sum(n), 0) FROM (SELECT pg_catalog.count(*) AS n "
-        f"FROM {rows}{filtered} GROUP BY {', '.join(elements)}) AS counted "
+        f"FROM {rows.source}{filtered} GROUP BY {', '.join(elements)}) AS counted "
         "WHERE n OPERATOR(pg_catalog.>) 1",
         said,
         ", whose values others have too",
-        path=path,
+        path=rows.path(*elements, where),
     )

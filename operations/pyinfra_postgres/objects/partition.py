@@ -19,13 +19,13 @@ from ..entry import Key
 from ..errors import DeclarationError
 from ..kind import Ask, Object, Objection, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
-from ..naming import joined
+from ..naming import chosen_name
 from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from ..stored import operator
 from . import index_builds, keys, partition_keys, partition_references
-from .constraints import Check, ForeignKey, PrimaryKey, Unique, validated
+from .constraints import Check, ForeignKey, PrimaryKey, Unique, in_passing, validated
 from .elements import partitioning
 from .indexes import Index
 from .partition_bounds import Bound
@@ -64,8 +64,10 @@ class AnyPartition(Object):
     rest_filled: bool = field(default=False, eq=False, kw_only=True)
     condition: str | None = field(default=None, eq=False, kw_only=True)
     """What holds for all its rows, where PostgreSQL can infer the bound from it."""
-    is_checked: bool = field(default=False, eq=False, kw_only=True)
-    """Whether an interrupted run has left a check of it."""
+    bound_check: str = field(default="", eq=False, kw_only=True)
+    """The name of a check of that."""
+    left: str | None = field(default=None, eq=False, kw_only=True)
+    """The name of one that an interrupted run has left."""
     indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What its parent has and it lacks."""
     keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
@@ -155,7 +157,6 @@ class AnyPartition(Object):
         if self.values is None:
             raise DeclarationError("it is no partition: declare its values")
         _check_columns(table, parent)
-        check = joined(self.name.name, None, "bound_check")
         indexes, own = [], []
         taken = catalog.names_in(self.name.schema)
         for one in sorted(catalog.of(Index), key=lambda one: one.key()):
@@ -190,7 +191,10 @@ class AnyPartition(Object):
             checks=tuple(checks),
             sees=_seen(table, parent),
             condition=self._condition(parent, catalog),
-            is_checked=any(one.name == check for one in table.constraints),
+            left=next((one.name for one in table.constraints if one.passing), None),
+            bound_check=chosen_name(
+                self.name.name, None, "bound_check", {one.name for one in table.constraints}
+            ),
             rest_filled=self.rest in catalog.filled,
             indexes=tuple(indexes),
             keys=tuple(own),
@@ -353,13 +357,10 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
             hazards = scans if text is attach else ()
             yield Statement(text, stage=stage, path=path, hazards=hazards, locks=locks, sees=sees)
         return
-    check = joined(declared.name.name, None, "bound_check")
-    name, bound = quoted(check), f"CHECK ({declared.condition})"
-    if declared.is_checked:
-        yield Statement(f"{child} DROP CONSTRAINT {name}", locks=declared.name)
-    add = f"{child} ADD CONSTRAINT {name} {bound} NOT VALID"
-    yield Statement(add, path=path, locks=declared.name)
-    yield validated(declared.name, check)
+    if declared.left is not None:
+        yield Statement(f"{child} DROP CONSTRAINT {quoted(declared.left)}", locks=declared.name)
+    name = quoted(declared.bound_check)
+    yield from in_passing(declared.name, Check(declared.condition, name=name), path)
     whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks, path)
     yield evolve(whole, hazards=scans, sees=sees)
 

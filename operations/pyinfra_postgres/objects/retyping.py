@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..definitions import Definition, called_by, compared
 from ..dependents import Dependent, Dependents, of_columns
@@ -66,6 +66,11 @@ class Retypes:
     """What PostgreSQL wants out of the way."""
     definitions: tuple[Definition, ...] = ()
     """Of all that is made anew, by PostgreSQL itself too."""
+
+    def alone(self) -> Retypes:
+        """The same without what depends on the columns, and without what rows lose."""
+        columns = {name: evolve(one, loss=None) for name, one in self.columns.items()}
+        return Retypes(columns)
 
     @classmethod
     def of(

@@ -21,6 +21,7 @@ from .constraints import (
     ForeignKey,
     PrimaryKey,
     Unique,
+    is_passing,
     unmarked,
 )
 from .elements import with_defaults
@@ -124,9 +125,11 @@ def stored(row: Row, catalog: Snapshot) -> Constraint:
             match_full=match == "f",
             **common,
         )
-    remark, owed = unmarked(remark)
+    passing = is_passing(remark)
+    remark, owed = (None, False) if passing else unmarked(remark)
     unusual: dict[str, Any] = {
         "inherited": inherited, "index": index, "remark": remark, "period": period, "owed": owed,
+        "passing": passing,
     }  # fmt: skip
     catalog.owing |= owed
     unusual = {name: value for name, value in unusual.items() if value}

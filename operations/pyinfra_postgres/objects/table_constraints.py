@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from ..catalog import Catalog
+from ..errors import DeclarationError
 from ..kind import Same
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
@@ -171,6 +172,11 @@ def _planned(
 ) -> Constraint:
     """A new constraint, with how it comes to be."""
     match one:
+        case _ if one.has_index and one.name and _is_in_the_way(table, one, catalog):
+            raise DeclarationError(
+                f"{Name(table.name.schema, one.name)} is in the way of {one.written()}: give one "
+                "of them another name, or remove that before"
+            )
         case _ if one.way.renames:
             return one
         case PrimaryKey() | Unique():
@@ -180,6 +186,15 @@ def _planned(
             leaves = foreign_keys.leaves(table.name, named, catalog)
             return named.evolved(way=evolve(one.way, leaves=leaves))
     return one
+
+
+def _is_in_the_way(table: Table, one: Constraint, catalog: Catalog) -> bool:
+    """Whether something else has the name that the index of a constraint is to have."""
+    old = one.way.instead
+    takes_over = isinstance(one, PrimaryKey | Unique) and not one.way.renames
+    same_name = bool(old and old.has_index and old.name == one.name)
+    full = Name(table.name.schema, one.name or "")
+    return not takes_over and not same_name and catalog.has_relation(full)
 
 
 def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
@@ -294,7 +309,10 @@ def added(current: Table, declared: Table) -> Iterator[Statement]:
     }
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     # A foreign key to the table itself comes after the key on which it stands, and goes before it.
-    for one in sorted(declared.constraints, key=lambda one: isinstance(one, ForeignKey)):
+    # One without a name comes after those whose names it must not take.
+    for one in sorted(
+        declared.constraints, key=lambda one: (isinstance(one, ForeignKey), one.name is None)
+    ):
         if one.validated and one.evolved(validated=False) in kept:
             if isinstance(one, ForeignKey) and one.owed:
                 yield foreign_keys.settled(Dependent(declared.name, one, in_steps=True))
@@ -326,10 +344,11 @@ def _constrained(
     if current.filled and not isinstance(one, Exclude):
         one = one if one.name else one.evolved(name=_free_name(declared, one, taken))
         taken.add(one.name)
+    later = current.filled and not _needs_its_rows_at_once(one, declared)
     match one:
         case ForeignKey():
-            yield from foreign_keys.added(name, one, current.filled)
-        case Check() if current.filled:
+            yield from foreign_keys.added(name, one, later)
+        case Check() if later:
             add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
             yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
             yield validated(name, one.name)
@@ -346,6 +365,17 @@ def _constrained(
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
         stage = Stage.AFTER if one.way.later or one.way.leaves else Stage.MAIN
         yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
+
+
+def _needs_its_rows_at_once(one: Constraint, declared: Table) -> bool:
+    """Whether it is about values that nobody knows before the transaction makes them.
+
+    Then the transaction has to end where they are against it.
+    """
+    return any(
+        column.name in one.used and column.name in declared.rewriting and column.default is not None
+        for column in declared.columns or ()
+    )
 
 
 def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:

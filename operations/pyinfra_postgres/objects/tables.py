@@ -23,6 +23,7 @@ from ..errors import DeclarationError
 from ..exact import Exactness, chosen
 from ..kind import (
     Ask,
+    Copies,
     Object,
     Objection,
     Part,
@@ -46,9 +47,11 @@ from . import (
     heirs,
     index_builds,
     objections,
+    planned_rows,
     table_constraints,
+    table_copies,
 )
-from .columns import Column, cast_template, changed, not_null_check, released
+from .columns import Column, Names, cast_template, changed, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, condition_template, key_elements, partitioning
@@ -281,7 +284,7 @@ class Table(Object):
         if not kept:
             return
         # What an interrupted run has left of a NOT NULL goes with the next one.
-        leftovers = {not_null_check(self.name, name) for name in columns}
+        leftovers = {one.name for one in self.constraints if one.passing}
         for one in self.constraints:
             if one.name in kept - leftovers and not one.inherited:
                 name = f"{self.name}.{quoted(one.name or '')}"
@@ -431,6 +434,24 @@ class Table(Object):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
+    def copied(self, current: Self, catalog: Catalog) -> Copies:
+        known = table_copies.targets(current, self, catalog=catalog)
+        stand_ins = tuple(
+            Table(name, columns, constraints=[table_copies.key_of(columns)])
+            for name, columns in known.values()
+        )
+        return Copies(stand_ins, current._copy(known), self._copy(known))
+
+    def _copy(self, known: table_copies.Targets) -> Self:
+        return type(self)(
+            table_copies.name_of(self.name),
+            self.columns,
+            constraints=tuple(table_copies.constraints(self, known)),
+            partition_by=self.partition_by,
+            retypes=self.retypes.alone(),
+            version=self.version,
+        )
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         return objections.to_table(current, self, catalog) if current else iter(())
 
@@ -445,6 +466,10 @@ class Table(Object):
         for index in (index for key in self.constraints for index in key.way.indexes):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
+        if current and current.filled:
+            given = dict(planned_rows.values(current, self, catalog))
+            for name in (self.name, *inheriting(self.name, catalog)) if given else ():
+                catalog.values.setdefault(name, {}).update(given)
         catalog.put(self)
         if current:
             heirs.follow(self.name, current.columns or (), self.columns or (), catalog)
@@ -581,7 +606,8 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
         )
     heirs.check(current.columns or (), declared.columns or ())
     there = {column.name: column for column in current.columns or ()}
-    taken = {one.name for one in current.constraints} | current.not_nulls
+    every = (*current.constraints, *declared.constraints)
+    names = Names.of(declared.version, every, current.not_nulls)
     leaving = table_constraints.leaving(current, declared)
     keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
@@ -596,15 +622,15 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     yield from column_sequences.created(declared.sequences)
     for column in declared.columns or ():
         if column.name in there:
-            before, version = there[column.name], declared.version
-            ordered = column.name in firsts
-            for one in changed(name, before, column, current.filled, taken, version, ordered):
+            before, ordered = there[column.name], column.name in firsts
+            for one in changed(name, before, column, current.filled, names, ordered):
                 if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
                     late.append(evolve(one, stage=Stage.AFTER))
                 else:
                     yield one
         else:
-            yield from added(name, column, column.name in declared.rewriting)
+            not_null = names.not_null(name, column.name)
+            yield from added(name, column, column.name in declared.rewriting, not_null)
     yield from column_sequences.resumed(
         declared.sequences, lambda column: current.filled and column not in firsts
     )

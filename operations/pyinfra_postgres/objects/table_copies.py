@@ -1,0 +1,61 @@
+"""Empty copies of tables, with what foreign keys stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..catalog import Catalog
+from ..names import Exact, Name
+from .columns import Column
+from .constraints import Constraint, Fittings, ForeignKey, Unique, Way
+
+if TYPE_CHECKING:
+    from .tables import Table
+
+Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[Column]]]
+"""The columns on which foreign keys stand, by table and name: what stands for that table."""
+
+
+def name_of(name: Name) -> Name:
+    """The name of a copy, by which expressions may call its row."""
+    return Name("pg_temp", name.name)
+
+
+def targets(*tables: Table, catalog: Catalog) -> Targets:
+    """What stands for the tables to which foreign keys of tables go, as these will be."""
+    found: Targets = {}
+    for table in tables:
+        for one in table.constraints:
+            if isinstance(one, ForeignKey) and one.foreign_columns and one.table != table.name:
+                target: Any = catalog.objects.get(("table", *one.table))
+                there = {column.name: column for column in getattr(target, "columns", None) or ()}
+                if there.keys() >= set(one.foreign_columns):
+                    columns = [
+                        Column(name, there[name].type, collation=there[name].collation)
+                        for name in one.foreign_columns
+                    ]
+                    stand_in = Name("pg_temp", f"{one.table} {len(found)}"[:50])
+                    found.setdefault((one.table, one.foreign_columns), (stand_in, columns))
+    return found
+
+
+def constraints(table: Table, known: Targets) -> Iterator[Constraint]:
+    """The constraints of a table's copy: of foreign keys those whose targets are known."""
+    for one in table.constraints:
+        way = Way(instead=one.way.instead, renames=one.way.renames)
+        copy = one.evolved(
+            inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, way=way
+        )
+        if not isinstance(copy, ForeignKey):
+            yield copy
+        elif copy.table == table.name:
+            yield copy.evolved(table=name_of(table.name))
+        elif (copy.table, copy.foreign_columns) in known:
+            stand_in, _ = known[copy.table, copy.foreign_columns]
+            yield copy.evolved(table=stand_in)
+
+
+def key_of(columns: list[Column]) -> Unique:
+    """The key of what stands for the target of a foreign key."""
+    return Unique(*(column.name for column in columns))

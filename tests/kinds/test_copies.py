@@ -1,0 +1,142 @@
+"""What PostgreSQL has against a change of what exists is found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+
+BEFORE = """
+    CREATE TABLE p (id integer PRIMARY KEY);
+    CREATE TABLE t (id integer, data json, at timestamptz, period int4range, sum text);
+    INSERT INTO t VALUES (1);
+    CREATE TABLE parts (id integer, k integer) PARTITION BY LIST (k);
+    CREATE TABLE part PARTITION OF parts FOR VALUES IN (1);
+    INSERT INTO parts VALUES (1, 1);
+    CREATE DOMAIN d AS text;
+    CREATE TABLE users (d d);
+    INSERT INTO users VALUES ('a');
+"""
+
+
+def column(name: str, type_: str, **given: object) -> Callable[[], object]:
+    return lambda: pg.table("t", [pg.Column(name, type_, **given)])  # type: ignore[arg-type]
+
+
+def constraint(one: pg.Constraint, table: str = "t") -> Callable[[], object]:
+    return lambda: pg.table(table, constraints=[one])
+
+
+def checks(*those: str) -> Callable[[], object]:
+    return lambda: pg.domain("d", "text", checks=those)
+
+
+CASES: dict[str, tuple[Callable[[], object], str]] = {
+    "storage that a type can't have": (
+        column("id", "integer", storage="external"),
+        "column data type integer can only have storage PLAIN",
+    ),
+    "compression of a type that has none": (
+        column("id", "integer", compression="pglz"),
+        "column data type integer does not support compression",
+    ),
+    "storage of a new column": (
+        column("n", "integer", storage="main"),
+        "column data type integer can only have storage PLAIN",
+    ),
+    "an identity of a type that can't be one": (
+        column("sum", "text", identity="ALWAYS", nullable=False),
+        "identity column type must be smallint, integer, or bigint",
+    ),
+    "a generated column that is another one each time": (
+        column("n", "timestamptz", generated="now() + (at - at)"),
+        "generation expression is not immutable",
+    ),
+    "a collation of a type that has none": (
+        column("n", "integer", collation="C"),
+        "collations are not supported by type integer",
+    ),
+    "a check with a query": (
+        constraint(pg.Check("id > (SELECT 0)")),
+        "cannot use subquery in check constraint",
+    ),
+    "a check that counts": (
+        constraint(pg.Check("count(id) > 0")),
+        "aggregate functions are not allowed in check constraints",
+    ),
+    "a unique constraint of a type without an order": (
+        constraint(pg.Unique("data")),
+        "data type json has no default operator class",
+    ),
+    "an exclusion constraint of another operator": (
+        constraint(pg.Exclude(("period", "<<"), using="gist")),
+        "operator <<(anyrange,anyrange) is not commutative",
+    ),
+    "a foreign key of another type": (
+        constraint(pg.ForeignKey("sum", references="p(id)")),
+        'Key columns "sum" of the referencing table and "id" of the referenced table are of '
+        "incompatible types: text and integer",
+    ),
+    "a foreign key to the table itself of another type": (
+        lambda: pg.table(
+            "t",
+            [pg.Column("id", "integer", unique=True), pg.Column("sum", "text")],
+            constraints=[pg.ForeignKey("sum", references="t(id)")],
+        ),
+        "incompatible types: text and integer",
+    ),
+    "a key of a partitioned table without its partition key": (
+        constraint(pg.Unique("id"), "parts"),
+        "unique constraint on partitioned table must include all partitioning columns",
+    ),
+    "a check of a domain with a wrong name": (
+        checks("VALU LIKE '%@%'"),
+        'column "valu" does not exist',
+    ),
+    "a check of a domain with a query": (
+        checks("value > (SELECT '')"),
+        "cannot use subquery in check constraint",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@one_version
+def test_postgresql_refuses_it_beforehand(database: Database, case: str) -> None:
+    database.psql(BEFORE)
+    declared, reason = CASES[case]
+    before = database.dump()
+    with database.watch() as seen:
+        refused = run(database, declared, dry=True, postgres_allow="t,parts").refused()
+    assert "PostgreSQL refuses it: " in refused.messages
+    assert reason in refused.messages
+    assert database.dump() == before
+    assert not [one for one in seen.statements if "ALTER TABLE public." in one]
+
+
+@one_version
+def test_what_the_plan_brings_is_not_missing(database: Database) -> None:
+    database.psql(BEFORE)
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.enum("mood", ["sad", "happy"])
+            pg.function(
+                "f",
+                arguments="integer",
+                returns="boolean",
+                body="SELECT $1 > 0",
+                language="sql",
+            )
+            pg.table(
+                "t",
+                [pg.Column("id", "integer"), pg.Column("mood", "mood", default="'sad'")],
+                constraints=[pg.Check("f(id)"), pg.Check("mood <> 'happy'")],
+            )
+
+    run(database, deploy).succeeded()
+    assert run(database, deploy, dry=True).succeeded().plan.changes == []
