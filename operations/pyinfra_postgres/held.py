@@ -25,9 +25,23 @@ _STOPPING = frozenset(
 
 def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
+    yield from _unfit(plan)
     yield from _held_columns(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
     yield from _hidden_rows(plan, session.catalog())
+
+
+def _unfit(plan: Plan) -> Iterator[Refusal]:
+    """What can't be made anew as it was, and nothing declares otherwise."""
+    for change in plan.changes:
+        marks = [one.remakes.obstacle for one in change.statements if one.remakes]
+        if obstacles := list(filter(None, dict.fromkeys(marks))):
+            yield Refusal(
+                change.operation,
+                change.title,
+                f"it can be made anew only with {', '.join(obstacles)}: declare that to be "
+                "otherwise in the same block, or remove it before",
+            )
 
 
 def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

@@ -160,7 +160,7 @@ class Rebuild:
             domain = Name(*one.facts[:2])
             names.append(domain)
             yield Statement(f"ALTER DOMAIN {domain} RENAME TO {quoted(self._old(domain).name)}")
-            yield from one.create
+            yield from one.anew
             yield from self.granted.get(domain, ())
         parts: dict[tuple[Name, str], list[str]] = {}
         for column in self._columns():
@@ -177,7 +177,7 @@ class Rebuild:
             yield Statement(f"DROP {'TYPE' if name == self.name else 'DOMAIN'} {self._old(name)}")
         for one in self.users.all:
             if one.kind != "domain":
-                yield from one.create
+                yield from one.anew
         yield from compared(self.users.definitions)
 
     def _old(self, name: Name) -> Name:
