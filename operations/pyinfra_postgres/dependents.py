@@ -113,7 +113,7 @@ class Dependents:
             one.title
             for one in self.all
             if not one.root
-            and one.kind not in {"row", "array"}
+            and one.kind not in {"row", "array", "key"}
             and one.key not in catalog.changed
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]
@@ -203,6 +203,46 @@ def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
     """What depends on a function, and itself; `signature` has its name and argument types."""
     root = f"SELECT 'pg_proc'::regclass, to_regprocedure({literal(signature)})::oid, 0"
     return _found(root, catalog, ask)
+
+
+def is_of_parts(one: Dependent) -> bool:
+    """Whether it is an index or a key of a partitioned table that is no partition's."""
+    return one.kind in {"index", "key"} and one.facts[4] and not one.facts[3]
+
+
+def named_again(those: Iterable[Dependent]) -> Iterator[Statement]:
+    """The statement that gives indexes of partitions their names, where PostgreSQL built them anew.
+
+    It builds those of a partitioned table by their whole, and chooses their names itself.
+    """
+    parts = [one.facts[:4] for one in those if one.kind in {"index", "key"} and one.facts[3]]
+    if not parts:
+        return
+    rows = ", ".join(
+        f"({', '.join(map(literal, (whole, str(Name(schema, table)), schema, name)))})"
+        for schema, table, name, whole in parts
+    )
+    names = ", ".join(str(Name(schema, name)) for schema, _, name, _ in parts)
+    yield Statement(
+        f"DO {literal(_NAMING.replace('ROWS', rows))}", summary=f"-- as they are named: {names}"
+    )
+
+
+_NAMING = """
+DECLARE one record; built regclass; other regclass;
+BEGIN
+  FOR one IN SELECT * FROM (VALUES ROWS) AS x(whole, part, schema, name) LOOP
+    SELECT h.inhrelid INTO built FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid
+     WHERE h.inhparent = one.whole::regclass AND i.indrelid = one.part::regclass;
+    other := to_regclass(format('%I.%I', one.schema, one.name));
+    IF other <> built THEN  -- It comes to its own name later.
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pyinfra_postgres_' || other::oid);
+    END IF;
+    IF other IS DISTINCT FROM built THEN
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', built, one.name);
+    END IF;
+  END LOOP;
+END"""
 
 
 @frozen

@@ -20,6 +20,20 @@ def _remark(what: str, class_: str, oid: str, sub: str = "0") -> str:
     )
 
 
+def _remark_of_part(what: str, class_: str, oid: str, wholes: str) -> str:
+    """The same for what may be a part of a whole, whose comment PostgreSQL may give to its parts.
+
+    `wholes` are the numbers of what it is a part of, at all levels.
+    """
+    return (
+        f"(SELECT format('COMMENT ON %s IS %L', {what}, (SELECT d.description "
+        f"FROM pg_description d WHERE d.classoid = '{class_}'::regclass AND d.objoid = {oid} "
+        f"AND d.objsubid = 0)) WHERE EXISTS (SELECT FROM pg_description d "
+        f"WHERE d.classoid = '{class_}'::regclass AND (d.objoid = {oid} OR d.objoid IN ({wholes})) "
+        "AND d.objsubid = 0))"
+    )
+
+
 def _part_remark(word: str, name: str, class_: str, oid: str) -> str:
     """The same for a part of a table."""
     return _remark(f"format('{word} %I ON %s', {name}, {_TABLE})", class_, oid)
@@ -48,6 +62,7 @@ def _of_index(index: str, oid: str) -> str:
 
     `index` is its name with the schema; its row of pg_index is `x`, that of its table `c`.
     """
+    wholes = f"SELECT relid FROM pg_partition_ancestors({oid})"
     return f"""json_build_array(
                (SELECT format('ALTER INDEX %s SET TABLESPACE %I', {index}, s.spcname)
                   FROM pg_class q JOIN pg_tablespace s ON s.oid = q.reltablespace
@@ -63,7 +78,7 @@ def _of_index(index: str, oid: str) -> str:
                            q.relname) END)
                   FROM pg_class q WHERE q.oid = {oid}),
                {_depending(f"format('INDEX %s', {index})", "pg_class", oid)},
-               {_remark(f"format('INDEX %s', {index})", "pg_class", oid)})"""
+               {_remark_of_part(f"format('INDEX %s', {index})", "pg_class", oid, wholes)})"""
 
 
 # Edges from what depends to what it depends on. A view stands for its rule, and a key or an
@@ -234,6 +249,7 @@ _CONSTRAINT = f"""
       LEFT JOIN pg_index x ON x.indexrelid = k.conindid
      WHERE node.classid = 'pg_constraint'::regclass AND k.contype IN ('c', 'f', 'x')"""
 
+_KEY_NAME = f"format('CONSTRAINT %I ON %s', k.conname, {_TABLE})"
 _INDEX = f"""
     SELECT json_build_array(node.id, 'index', node.title,
              (SELECT json_agg(x) FROM (SELECT json_array_elements_text(node.needs) UNION ALL
@@ -247,13 +263,32 @@ _INDEX = f"""
                  'ALTER INDEX %s ATTACH PARTITION %I.%I', h.inhparent::regclass, n.nspname,
                  i.relname) END),
              {_of_index("format('%I.%I', n.nspname, i.relname)", "i.oid")},
-             NULL, json_build_array(n.nspname, c.relname, i.relname))
+             NULL, json_build_array(n.nspname, c.relname, i.relname, h.inhparent::regclass::text,
+               i.relkind = 'I'))
       FROM node JOIN pg_class i ON i.oid = node.objid AND i.relkind IN ('i', 'I')
       JOIN pg_index x ON x.indexrelid = i.oid {_OF_TABLE.format("x.indrelid")}
       LEFT JOIN pg_inherits h ON h.inhrelid = i.oid
      WHERE node.classid = 'pg_class'::regclass
-       -- One of columns alone the server builds anew by itself.
-       AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR c.oid IN (SELECT objid FROM gone))"""
+       -- Another one of columns alone the server builds anew by itself, with all that it has.
+       AND (x.indexprs IS NOT NULL OR x.indpred IS NOT NULL OR c.oid IN (SELECT objid FROM gone)
+            OR i.relkind = 'I' OR h.inhparent IS NOT NULL)"""
+
+# The keys of partitioned tables, which the server builds anew without all that the parts have.
+_KEY = f"""
+    SELECT json_build_array(node.id, 'key', node.title,
+             (SELECT json_agg(x) FROM (SELECT json_array_elements_text(node.needs) UNION ALL
+               SELECT format('%s/%s/0', node.classid, k.conparentid)
+                WHERE k.conparentid <> 0) AS y(x)),
+             json_build_array('table', n.nspname, c.relname), {_RELATION}, NULL, NULL,
+             json_build_array({_of_index("format('%I.%I', n.nspname, i.relname)", "i.oid")},
+               {_remark_of_part(_KEY_NAME, "pg_constraint", "k.oid", "k.conparentid")}),
+             NULL, json_build_array(n.nspname, c.relname, i.relname, h.inhparent::regclass::text,
+               i.relkind = 'I'))
+      FROM node JOIN pg_constraint k ON k.oid = node.objid AND k.contype IN ('p', 'u')
+      JOIN pg_class i ON i.oid = k.conindid JOIN pg_index x ON x.indexrelid = i.oid
+      {_OF_TABLE.format("k.conrelid")}
+      LEFT JOIN pg_inherits h ON h.inhrelid = i.oid
+     WHERE node.classid = 'pg_constraint'::regclass AND (c.relkind = 'p' OR k.conparentid <> 0)"""
 
 _POLICY = f"""
     SELECT json_build_array(node.id, 'policy', node.title, node.needs,
@@ -459,6 +494,7 @@ QUERY = _WALK + "\nUNION ALL\n".join(
             _DOMAIN_DEFAULT,
             _DEFAULT,
             _CONSTRAINT,
+            _KEY,
             _INDEX,
             _POLICY,
             _TRIGGER,

@@ -18,6 +18,7 @@ TABLE = """
     CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
     INSERT INTO t VALUES (1, 'a', 'b');"""
 PARTITIONED = """
+    CREATE FUNCTION f(a text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';
     CREATE TABLE t (id integer, v varchar(10), w text) PARTITION BY LIST (id);
     CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
     CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2) PARTITION BY LIST (id);
@@ -141,6 +142,31 @@ CHANGES: dict[str, tuple[Callable[[], None], str, str]] = {
 }
 
 
+PARTS = {
+    "checks": """ALTER TABLE t ADD CONSTRAINT c CHECK (f(v) <> 'z');
+        COMMENT ON CONSTRAINT c ON t IS 'a'; COMMENT ON CONSTRAINT c ON t21 IS 'c'""",
+    "indexes": """CREATE INDEX x ON t (lower(v)); CREATE INDEX y ON t (id) WHERE v <> 'z';
+        COMMENT ON INDEX x IS 'a'; COMMENT ON INDEX t1_lower_idx IS 'b';
+        COMMENT ON INDEX t21_lower_idx IS 'c';
+        ALTER INDEX x ALTER COLUMN 1 SET STATISTICS 7;
+        ALTER INDEX t1_lower_idx ALTER COLUMN 1 SET STATISTICS 77;
+        ALTER TABLE t21 CLUSTER ON t21_lower_idx; ALTER INDEX t21_lower_idx RENAME TO renamed""",
+    "columns alone": """CREATE INDEX x ON t (v, id); COMMENT ON INDEX x IS 'a';
+        COMMENT ON INDEX t1_v_id_idx IS 'b'; ALTER TABLE t21 CLUSTER ON t21_v_id_idx""",
+    "keys": """ALTER TABLE t ADD CONSTRAINT k UNIQUE (id, v); COMMENT ON CONSTRAINT k ON t IS 'a';
+        COMMENT ON CONSTRAINT t1_id_v_key ON t1 IS 'b'; COMMENT ON INDEX t1_id_v_key IS 'c';
+        ALTER TABLE t1 CLUSTER ON t1_id_v_key""",
+    "triggers": """CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW WHEN (new.v <> 'z')
+        EXECUTE FUNCTION touched(); ALTER TABLE t1 DISABLE TRIGGER g;
+        ALTER TABLE t2 ENABLE ALWAYS TRIGGER g; ALTER TABLE t21 ENABLE REPLICA TRIGGER g;
+        COMMENT ON TRIGGER g ON t IS 'a'; COMMENT ON TRIGGER g ON t21 IS 'b'""",
+    "statistics": """CREATE STATISTICS ts ON v, w FROM t; COMMENT ON STATISTICS ts IS 'a';
+        ALTER STATISTICS ts SET STATISTICS 7; ALTER STATISTICS ts OWNER TO ROLE;
+        CREATE STATISTICS ps ON v, w FROM t1; COMMENT ON STATISTICS ps IS 'b';
+        ALTER STATISTICS ps SET STATISTICS 77""",
+}
+
+
 def _lines(dump: str) -> list[str]:
     kept = (one for one in dump.splitlines() if one.strip() and not one.startswith("--"))
     return sorted(one.rstrip(",;") for one in kept)
@@ -259,3 +285,26 @@ def test_what_no_longer_fits_is_named_before_anything_runs(case: str, database: 
     outcome = run(database, deploy).refused()
     assert "declare that to be otherwise" in outcome.messages
     assert database.dump() == before
+
+
+def test_keys_of_partitions_stay_with_an_enum_that_is_made_anew(database: Database) -> None:
+    database.psql("""
+        CREATE TYPE e AS ENUM ('a', 'b', 'c');
+        CREATE TABLE t (id integer, e e, CONSTRAINT k UNIQUE (id, e)) PARTITION BY LIST (id);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE INDEX x ON t (e);
+        ALTER INDEX t1_id_e_key RENAME TO other; ALTER INDEX t1_e_idx RENAME TO t1_id_e_key;
+        COMMENT ON CONSTRAINT other ON t1 IS 'a'; COMMENT ON INDEX t1_id_e_key IS 'b'""")
+    was = database.dump()
+    run(database, lambda: pg.enum("e", ["b", "a"], exact=True)).succeeded()
+    now = _lines(database.dump())
+    assert now == [one for one in _lines(was) if one != "    'c'"]
+
+
+@pytest.mark.parametrize("kind", PARTS)
+def test_what_partitions_have_stays_with_another_type(
+    kind: str, database: Database, names: tuple[str, str]
+) -> None:
+    database.psql(PARTITIONED + PARTS[kind].replace("ROLE", names[0]))
+    was = database.dump()
+    run(database, columns_type, postgres_allow="public.t").succeeded()
+    assert _lines(database.dump()) == _lines(was.replace("varying(10)", "varying(20)"))

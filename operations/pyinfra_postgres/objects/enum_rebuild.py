@@ -17,7 +17,14 @@ from attrs import field, frozen
 
 from ..acl import array_items
 from ..definitions import compared
-from ..dependents import Dependent, Dependents, default_privileges, granted_again, of_type
+from ..dependents import (
+    Dependent,
+    Dependents,
+    default_privileges,
+    granted_again,
+    named_again,
+    of_type,
+)
 from ..errors import DeclarationError
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name
@@ -175,6 +182,7 @@ class Rebuild:
             )
         for name in reversed(names):
             yield Statement(f"DROP {'TYPE' if name == self.name else 'DOMAIN'} {self._old(name)}")
+        yield from named_again(self.users.of_kind("key"))
         for one in self.users.all:
             if one.kind != "domain":
                 yield from one.anew

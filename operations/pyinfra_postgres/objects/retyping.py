@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from ..definitions import Definition, called_by, compared
-from ..dependents import Dependent, Dependents, of_columns
+from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_columns
 from ..errors import DeclarationError, HostError
 from ..fitting import Ground, fitting
 from ..names import Exact, Name, literal, quoted
@@ -42,7 +42,9 @@ _NO_WAY_BACK = frozenset({"42846", "42883"})
 """What it says of a type that has no cast to the former one, or no equality."""
 
 # What PostgreSQL converts by itself with the column, or creates again.
-_FOLLOWING = frozenset({"default", "check", "foreign_key", "exclusion", "index", "statistics"})
+_FOLLOWING = frozenset(
+    ("default", "check", "foreign_key", "exclusion", "index", "key", "statistics")
+)
 _TWIN = "pg_temp.pyinfra_postgres_twin"
 
 
@@ -185,6 +187,9 @@ def retyped(
         hazards = hazards or (Hazard.LOCKS_OUT,)
         names = ", ".join(one.title for one in views)
         instead = f"it fills {names} again meanwhile: without that it needs no permission"
+    if filled and (built := [one.title for one in known.following if is_of_parts(one)]):
+        hazards = hazards or (Hazard.LOCKS_OUT,)
+        instead = instead or f"it builds {', '.join(built)} anew in the partitions meanwhile"
     losses = tuple(one.loss for one in found.values() if one.loss)
     alter = f"ALTER TABLE {table} {', '.join(parts)}"
     path = SearchPath.of(*(one.using for _, one in pairs))
@@ -195,6 +200,7 @@ def retyped(
             alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
             text = f"{alter} SET DEFAULT {default_sql(declared.default or '')}"
             yield Statement(text, path=SearchPath.of(declared.default), locks=table)
+    yield from named_again(known.following)
     for follower in known.following:
         yield from (evolve(each, remakes=None) for each in follower.restore)
     yield from known.dependents.created()
