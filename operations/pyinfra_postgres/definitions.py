@@ -41,6 +41,7 @@ _TEXT = """
         SELECT CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid)
                     ELSE pg_get_indexdef(c.oid) END FROM pg_class c WHERE c.oid = o.objid)
       WHEN 'pg_constraint'::regclass THEN pg_get_constraintdef(o.objid)
+      WHEN 'pg_rewrite'::regclass THEN pg_get_ruledef(o.objid)
       WHEN 'pg_trigger'::regclass THEN pg_get_triggerdef(o.objid)
       WHEN 'pg_statistic_ext'::regclass THEN pg_get_statisticsobjdef(o.objid)
       WHEN 'pg_proc'::regclass THEN pg_get_functiondef(o.objid)

@@ -8,8 +8,9 @@ https://www.postgresql.org/docs/current/catalog-pg-depend.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
@@ -21,7 +22,7 @@ from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
 from .parse import closed
 from .paths import SearchPath
-from .plan import Hazard, Lock, Statement
+from .plan import Hazard, Lock, Remake, Statement
 
 if TYPE_CHECKING:
     from .catalog import Catalog
@@ -42,6 +43,9 @@ class Dependent:
     """The key in the catalog of what it is, or is a part of."""
     drop: tuple[Statement, ...] = ()
     create: tuple[Statement, ...] = ()
+    """What creates it with its definition."""
+    restore: tuple[Statement, ...] = ()
+    """What gives it all else that it has: owner, privileges, comments, settings of its columns."""
     obstacle: str = ""
     """Why it can't be made anew."""
     facts: tuple[Any, ...] = ()
@@ -54,10 +58,21 @@ class Dependent:
         """Whether it is what was asked about."""
         return _ROOT in self.needs
 
+    @property
+    def anew(self) -> tuple[Statement, ...]:
+        """What makes it anew."""
+        return self.create + self.restore
+
+    @property
+    def own_key(self) -> Key:
+        """What tells it apart from all others."""
+        is_part = self.key is None or self.kind != self.key[0]
+        return (self.kind, *map(str, self.facts)) if is_part else self.key or ()
+
 
 _PARTS = frozenset(
     {
-        *("default", "generated", "check", "exclusion", "foreign_key"),
+        *("default", "generated", "check", "exclusion", "foreign_key", "rule"),
         *("index", "policy", "trigger", "statistics", "publication"),
     }
 )
@@ -81,6 +96,10 @@ class Dependents:
         gone = {one.id for one in self.all if left_alone(one)}
         return Dependents(tuple(one for one in self.all if one.id not in gone))
 
+    def hindered(self, obstacles: Mapping[str, str]) -> Dependents:
+        """The same, where some can't be made anew as they are; obstacles are given by id."""
+        return Dependents(tuple(_hindered(one, obstacles.get(one.id)) for one in self.all))
+
     @property
     def obstacles(self) -> list[str]:
         """What can't be made anew, with the reason."""
@@ -95,7 +114,7 @@ class Dependents:
             one.title
             for one in self.all
             if not one.root
-            and one.kind not in {"row", "array"}
+            and one.kind not in {"row", "array", "key"}
             and one.key not in catalog.changed
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]
@@ -108,12 +127,21 @@ class Dependents:
     def created(self) -> Iterator[Statement]:
         """What brings them back."""
         for one in self.all:
-            yield from one.create
+            yield from one.anew
 
     @property
     def definitions(self) -> Iterator[Definition]:
         """How the server prints them now."""
         return (one.definition for one in self.all if one.definition)
+
+
+def _hindered(one: Dependent, obstacle: str | None) -> Dependent:
+    if not obstacle:
+        return one
+    first, *rest = one.create
+    assert first.remakes
+    mark = evolve(first.remakes, obstacle=f"{one.title} ({obstacle})")
+    return evolve(one, create=(evolve(first, remakes=mark), *rest))
 
 
 def of_type(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
@@ -178,6 +206,46 @@ def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
     return _found(root, catalog, ask)
 
 
+def is_of_parts(one: Dependent) -> bool:
+    """Whether it is an index or a key of a partitioned table that is no partition's."""
+    return one.kind in {"index", "key"} and one.facts[4] and not one.facts[3]
+
+
+def named_again(those: Iterable[Dependent]) -> Iterator[Statement]:
+    """The statement that gives indexes of partitions their names, where PostgreSQL built them anew.
+
+    It builds those of a partitioned table by their whole, and chooses their names itself.
+    """
+    parts = [one.facts[:4] for one in those if one.kind in {"index", "key"} and one.facts[3]]
+    if not parts:
+        return
+    rows = ", ".join(
+        f"({', '.join(map(literal, (whole, str(Name(schema, table)), schema, name)))})"
+        for schema, table, name, whole in parts
+    )
+    names = ", ".join(str(Name(schema, name)) for schema, _, name, _ in parts)
+    yield Statement(
+        f"DO {literal(_NAMING.replace('ROWS', rows))}", summary=f"-- as they are named: {names}"
+    )
+
+
+_NAMING = """
+DECLARE one record; built regclass; other regclass;
+BEGIN
+  FOR one IN SELECT * FROM (VALUES ROWS) AS x(whole, part, schema, name) LOOP
+    SELECT h.inhrelid INTO built FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid
+     WHERE h.inhparent = one.whole::regclass AND i.indrelid = one.part::regclass;
+    other := to_regclass(format('%I.%I', one.schema, one.name));
+    IF other <> built THEN  -- It comes to its own name later.
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pyinfra_postgres_' || other::oid);
+    END IF;
+    IF other IS DISTINCT FROM built THEN
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', built, one.name);
+    END IF;
+  END LOOP;
+END"""
+
+
 @frozen
 class Remade:
     """An object that is dropped and created with another definition."""
@@ -195,7 +263,7 @@ class Remade:
                 "PostgreSQL has to drop and create it, and these can't be created again with it: "
                 f"{', '.join(others.obstacles)}"
             )
-        created = [statement for one in found.all if one.root for statement in one.create]
+        created = [statement for one in found.all if one.root for statement in one.anew]
         return cls(tuple(created), others)
 
     @property
@@ -228,7 +296,23 @@ def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
                 for one in found
             )
         )
-    return Dependents(tuple(known[id_] for id_ in order))
+    return Dependents(tuple(_marked(known[id_] for id_ in order)))
+
+
+def _marked(found: Iterable[Dependent]) -> Iterator[Dependent]:
+    """The same, in order, whose statements tell what they make anew and what that stands on."""
+    below: dict[str, frozenset[Key]] = {}
+    for one in found:
+        known = [id_ for id_ in one.needs if id_ in below]
+        needs = frozenset(chain.from_iterable(below[id_] for id_ in known))
+        below[one.id] = needs | {one.own_key}
+        check = next(compared([one.definition], adapted=True), None) if one.definition else None
+        mark = Remake(one.own_key, needs, check)
+        yield evolve(
+            one,
+            create=tuple(evolve(each, remakes=mark) for each in one.create),
+            restore=tuple(evolve(each, remakes=mark) for each in one.restore),
+        )
 
 
 def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:
@@ -239,11 +323,12 @@ def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:
 
 
 def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Catalog) -> Dependent:
-    id_, kind, title, needs, key, relation, drop, create, obstacle, facts = row
+    id_, kind, title, needs, key, relation, drop, create, restore, obstacle, facts = row
     locks = tuple(Lock(Name(*name)) for name in relation or ())
     hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
     dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
     created = [Statement(one, locks=locks) for one in _texts(create)]
+    restored = [Statement(one, locks=locks) for one in _texts(restore)]
     if kind in {"function", "procedure"} and created:
         created[0] = function(created[0].sql, locks)
     if key and tuple(key) in catalog.changed:
@@ -253,7 +338,7 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
         elif dropped:
             created = [*planned, *created[1:]]
     if dropped and kind in _ACLS:
-        created += granted_again(_ACLS[kind], (_ACLS[kind], *key[1:]), defaults, catalog)
+        restored += granted_again(_ACLS[kind], (_ACLS[kind], *key[1:]), defaults, catalog)
     return Dependent(
         id_,
         kind,
@@ -262,6 +347,7 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
         key and tuple(key),
         tuple(dropped),
         tuple(created),
+        tuple(restored),
         obstacle or "",
         tuple(facts or ()),
     )

@@ -26,6 +26,7 @@ _STOPPING = frozenset(
 
 def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
+    yield from _unfit(plan)
     yield from _held_columns(session, plan)
     yield from _held_sequences(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
@@ -41,6 +42,19 @@ def _missing_rows(session: Session, plan: Plan) -> Iterator[Refusal]:
     for operation, title, doubt in doubts if not catalog.rows_change and ask.in_time else ():
         for reason in contradicted(doubt, ask):
             yield Refusal(operation, title, reason)
+
+
+def _unfit(plan: Plan) -> Iterator[Refusal]:
+    """What can't be made anew as it was, and nothing declares otherwise."""
+    for change in plan.changes:
+        marks = [one.remakes.obstacle for one in change.statements if one.remakes]
+        if obstacles := list(filter(None, dict.fromkeys(marks))):
+            yield Refusal(
+                change.operation,
+                change.title,
+                f"it can be made anew only with {', '.join(obstacles)}: declare that to be "
+                "otherwise in the same block, or remove it before",
+            )
 
 
 def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

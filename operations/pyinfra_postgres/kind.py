@@ -345,6 +345,13 @@ class Object:
         """Whether it can't be declared present in one run with the other, of the same key."""
         return False
 
+    def made_anew(self, restored: Sequence[Statement]) -> Iterator[Statement]:
+        """What creates it, where the plan has dropped it, and gives it what it had."""
+        create, *rest = self.diff(None, self)
+        yield create
+        yield from restored
+        yield from rest
+
     def store(self, catalog: Catalog, current: Self | None) -> None:
         """Write itself into the catalog as it will be."""
         catalog.put(self)

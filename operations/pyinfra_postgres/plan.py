@@ -13,7 +13,7 @@ from enum import Enum
 from itertools import groupby
 from typing import NamedTuple
 
-from attrs import field, frozen, mutable
+from attrs import evolve, field, frozen, mutable
 
 from .errors import DeclarationError
 from .names import Exact, Name, literal, quoted
@@ -140,6 +140,20 @@ class Loss:
 
 
 @frozen
+class Remake:
+    """An object that a plan drops, because it stands on what changes, and makes anew as it was."""
+
+    key: tuple[str, ...]
+    """Its key in the catalog, or what identifies a part of an object."""
+    needs: frozenset[tuple[str, ...]] = frozenset()
+    """The keys of what it stands on and is made anew with it."""
+    check: Statement | None = None
+    """What fails where it is no longer what it was."""
+    obstacle: str = ""
+    """Why it can't be made anew as it was: something has to declare it otherwise."""
+
+
+@frozen
 class Statement:
     """One SQL statement of a plan. Raises DeclarationError where PostgreSQL can't be sent it."""
 
@@ -172,6 +186,8 @@ class Statement:
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
     """The foreign keys that it takes off and puts back: table, name and definition."""
+    remakes: Remake | None = None
+    """What it makes anew as it was, or what of that it restores."""
     again: str | None = None
     """What goes on from where it stopped for want of a lock, if that is not itself."""
     trial: str | None = None
@@ -312,6 +328,30 @@ class Plan:
         """Say what the role lacks, once for all that needs it."""
         told = {gap.need for gap in self.gaps if isinstance(gap, Lack)}
         self.gaps += [Lack(operation, title, need) for need in needs if need not in told]
+
+    def remakes(self, key: tuple[str, ...]) -> bool:
+        """Whether it drops an object and makes it anew as it was."""
+        return any(one.remakes and one.remakes.key == key for _, one, _ in self.staged())
+
+    def released(self, key: tuple[str, ...]) -> tuple[list[Statement], list[Statement]]:
+        """Leave it to others to make an object anew.
+
+        Returns what would have made it anew as it was, and what would have made anew all that
+        stands on it.
+        """
+        own: list[Statement] = []
+        others: list[Statement] = []
+        for place, change in enumerate(self.changes):
+            kept = []
+            for one in change.statements:
+                if one.remakes and one.remakes.key == key:
+                    own.append(one)
+                elif one.remakes and key in one.remakes.needs:
+                    others.append(one)
+                else:
+                    kept.append(one)
+            self.changes[place] = evolve(change, statements=tuple(kept))
+        return own, others
 
     @property
     def size(self) -> int:

@@ -179,10 +179,11 @@ class Planner:
         if step.current is None and step.target is None:
             return None
         try:
-            users = self._informed(step)
+            anew = self._anew(step)
+            users = self._informed(step) if anew is None else []
             # An aligned declaration that is the current object itself does not differ from it.
             same = step.current is step.target
-            changes = () if same else tuple(one.diff(step.current, step.target))
+            changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
         except DeclarationError as error:
             self._refuse(step, [str(error)])
             return None
@@ -247,6 +248,26 @@ class Planner:
         if not one.is_beside:
             step.target = target.informed(current, self.catalog, self.ask)
         return []
+
+    def _anew(self, step: Step) -> tuple[Statement, ...] | None:
+        """What creates as it is declared what the plan has dropped and would make anew as it was.
+
+        None where it does neither, or what creates it is the same.
+        """
+        current, target = step.current, step.target
+        if current is None or target is None or current is target:
+            return None
+        key = current.key()
+        if not self.plan.remakes(key):
+            return None
+        creating = tuple(target.diff(None, target))
+        is_later = any(each.stage is Stage.AFTER for each in creating)
+        if is_later or creating[0] == next(iter(current.diff(None, current))):
+            return None
+        own, others = self.plan.released(key)
+        # They may be printed with other casts, and call nothing that they have not called.
+        checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
+        return (*target.made_anew(own[1:]), *others, *filter(None, checks))
 
     def _noted(self, step: Step) -> Iterator[str]:
         """Note what is declared. Yields what stands against the names that it has."""

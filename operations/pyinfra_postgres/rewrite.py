@@ -8,7 +8,7 @@ tokens that name the thing are replaced; everything else stays as the server wro
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -132,6 +132,26 @@ def as_stored(sql: str, relations: Mapping[Name, tuple[Name, tuple[str, ...]]]) 
         else:
             edits.append((end, end, f" AS {quoted(name.name)}{names}"))
     return _edited(found, edits, QUERY)
+
+
+def temporary(sql: str, relations: Set[Name], functions: Set[Name]) -> str:
+    """SQL of the server's own in which some relations and functions are temporary ones."""
+    found = _parsed(sql)
+
+    def schemas(node: object) -> Iterator[_Edit]:
+        for item in node if isinstance(node, list) else ():
+            yield from schemas(item)
+        if not isinstance(node, dict):
+            return
+        names = [part["String"]["sval"] for part in node.get("funcname", ())]
+        is_one = "schemaname" in node and "relname" in node and _name(node) in relations
+        if is_one or (len(names) == 2 and "location" in node and Name(*names) in functions):
+            start, end, _ = found.words_at(node.get("location", 0))[0]
+            yield start, end, "pg_temp"
+        for value in node.values():
+            yield from schemas(value)
+
+    return _edited(found, schemas(found.tree), QUERY)
 
 
 class _Parsed(NamedTuple):

@@ -256,7 +256,7 @@ def test_a_function_of_another_result_is_made_anew_with_what_uses_it(
         before = before.replace(old, new)
     assert database.dump() == before
     assert database.psql("SELECT pg_typeof(f) FROM v") == ""
-    database.psql("ALTER TABLE t ADD CONSTRAINT k CHECK (f(id) > 0)")
+    database.psql("INSERT INTO t VALUES (1); ALTER TABLE t ADD CONSTRAINT k CHECK (f(id) > 0)")
     dump = database.dump()
     run = deploy.run("pg.function('f', arguments='b integer', returns='integer', body='SELECT b')")
     assert "constraint k on table public.t" in run.failed().output

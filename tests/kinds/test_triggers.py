@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from harness import one_version
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy, outcomes
 
 FACTS = (
@@ -119,3 +123,34 @@ def test_a_partition_has_those_of_the_whole(deploy: Deploy) -> None:
     assert deploy.database.rows(names) == [("t", "other"), ("l", "tr"), ("l_2026", "tr")]
     deploy.apply("pg.trigger('tr', 'l', present=False)")
     assert deploy.database.rows(names) == [("t", "other")]
+
+
+@pytest.mark.parametrize("constraint", [False, True])
+def test_a_partition_keeps_its_own_state_and_comment(database: Database, constraint: bool) -> None:
+    word = "CONSTRAINT TRIGGER g AFTER" if constraint else "TRIGGER g AFTER"
+    database.psql(f"""
+        CREATE TABLE t (id integer, v text) PARTITION BY LIST (id);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+        CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2) PARTITION BY LIST (id);
+        CREATE TABLE t21 PARTITION OF t2 FOR VALUES IN (2);
+        CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE {word} UPDATE ON t FOR EACH ROW EXECUTE FUNCTION touched();
+        ALTER TABLE t1 DISABLE TRIGGER g; ALTER TABLE t21 ENABLE REPLICA TRIGGER g;
+        COMMENT ON TRIGGER g ON t21 IS 'kept'""")
+    states = """SELECT tgrelid::regclass, tgenabled, obj_description(oid, 'pg_trigger')
+        FROM pg_trigger ORDER BY 1"""
+    assert database.rows(states) == [
+        ("t", "O", ""), ("t1", "D", ""), ("t2", "O", ""), ("t21", "R", "kept")
+    ]  # fmt: skip
+
+    def changed() -> None:
+        pg.trigger("g", "t", when="AFTER UPDATE", function="touched()", constraint=constraint,
+                   condition="new.v <> ''")  # fmt: skip
+
+    run(database, changed).succeeded()
+    assert database.rows(states) == [
+        ("t", "O", ""), ("t1", "D", ""), ("t2", "O", ""), ("t21", "R", "kept")
+    ]  # fmt: skip
+    assert run(database, changed).succeeded().plan.changes == []
+    run(database, lambda: pg.trigger("g", "t", enabled="always")).succeeded()
+    assert [row[1] for row in database.rows(states)] == ["A", "D", "A", "R"]

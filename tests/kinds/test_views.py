@@ -102,7 +102,7 @@ def test_a_materialized_view_is_made_anew_with_all_that_it_had(deploy: Deploy) -
     assert database.rows(facts) == before
     database.psql("CREATE VIEW uses AS SELECT name FROM m; GRANT SELECT ON uses TO PUBLIC")
     output = deploy.run("pg.materialized_view('m', 'select id from t')").failed().output
-    assert "view public.uses uses its column name, which goes" in output
+    assert "view public.uses (it uses its column name, which goes)" in output
     deploy.apply("pg.materialized_view('m', 'select name, id, 1 AS n from t where id = 1')")
     assert database.psql("SELECT name FROM uses") == "a"
     assert "=r/" in database.psql("SELECT relacl FROM pg_class WHERE relname = 'uses'")
@@ -160,7 +160,7 @@ def test_a_view_of_other_columns_is_made_anew_with_what_uses_it(
     # What uses a column that goes is told before anything runs.
     run = deploy.run("pg.view('v', 'select id from t')").failed()
     assert "view public.uses" in run.output
-    assert "uses its column name, which goes" in run.output
+    assert "it uses its column name, which goes" in run.output
     assert database.dump() == after
 
 

@@ -17,7 +17,14 @@ from attrs import field, frozen
 
 from ..acl import array_items
 from ..definitions import compared
-from ..dependents import Dependent, Dependents, default_privileges, granted_again, of_type
+from ..dependents import (
+    Dependent,
+    Dependents,
+    default_privileges,
+    granted_again,
+    named_again,
+    of_type,
+)
 from ..errors import DeclarationError
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name
@@ -160,7 +167,7 @@ class Rebuild:
             domain = Name(*one.facts[:2])
             names.append(domain)
             yield Statement(f"ALTER DOMAIN {domain} RENAME TO {quoted(self._old(domain).name)}")
-            yield from one.create
+            yield from one.anew
             yield from self.granted.get(domain, ())
         parts: dict[tuple[Name, str], list[str]] = {}
         for column in self._columns():
@@ -175,9 +182,10 @@ class Rebuild:
             )
         for name in reversed(names):
             yield Statement(f"DROP {'TYPE' if name == self.name else 'DOMAIN'} {self._old(name)}")
+        yield from named_again(self.users.of_kind("key"))
         for one in self.users.all:
             if one.kind != "domain":
-                yield from one.create
+                yield from one.anew
         yield from compared(self.users.definitions)
 
     def _old(self, name: Name) -> Name:

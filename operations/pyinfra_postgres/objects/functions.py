@@ -18,9 +18,10 @@ from ..acl import Acl
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
-from ..dependents import Remade, of_function
+from ..dependents import Dependent, Remade, of_function
 from ..entry import Key
 from ..errors import DeclarationError
+from ..fitting import Ground, fitting
 from ..fragments import Rule
 from ..hidden import taken
 from ..kind import (
@@ -35,36 +36,14 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import (
-    Exact,
-    Name,
-    identifier,
-    optional_identifier,
-    optional_name,
-    parse_name,
-    quoted,
-)
-from ..parse import (
-    Node,
-    Reference,
-    references,
-    statements,
-    tokens,
-    type_references,
-)
+from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
+from ..parse import Node, Reference, references, statements, tokens, type_references
 from ..paths import SearchPath
 from ..plan import Statement
 from ..snapshot import USER_SCHEMA, Snapshot
 from . import search_paths
 from .settings import names_in, parse_settings, same_settings, setting_sql
-from .signatures import (
-    Argument,
-    identity,
-    implied,
-    parse_arguments,
-    return_type,
-    written,
-)
+from .signatures import Argument, identity, implied, parse_arguments, return_type, written
 
 _VOLATILITIES = ("VOLATILE", "STABLE", "IMMUTABLE")
 _PARALLELS = ("UNSAFE", "RESTRICTED", "SAFE")
@@ -259,13 +238,14 @@ class Function(Object):
         if _replaceable(current, self):
             return self
         found = of_function(current.signature, catalog, ask)
-        checked = [one.title for one in found.all if one.kind in _CHECKED and one.drop]
+        checked = [one.title for one in found.all if _is_checked(one, catalog)]
         if checked:
             raise DeclarationError(
                 f"PostgreSQL has to drop and create it, and it is used by {', '.join(checked)}, "
                 "which would be checked or built anew for all rows: change that before"
             )
-        return evolve(self, remade=Remade.of(found))
+        ground = Ground(_bare(current), _bare(self), functions=frozenset({self.name}))
+        return evolve(self, remade=Remade.of(fitting(found, ground, ask)))
 
     def _aligned_body(self, current: Self, same: Same) -> str | None:
         if self.body is None or not (self.has_sql_body and current.has_sql_body):
@@ -306,8 +286,43 @@ class Function(Object):
         yield from comment(target, current, declared)
 
 
-_CHECKED = frozenset({"check", "exclusion", "index", "generated", "column", "domain"})
-"""What is checked or built for all rows when it is created."""
+def _is_checked(one: Dependent, catalog: Catalog) -> bool:
+    """Whether it is checked or built for rows that are there when it is created."""
+    match one.kind:
+        case "generated":
+            return True
+        case "check" | "exclusion" | "index":
+            return bool(one.drop) and Name(*one.facts[:2]) in catalog.filled
+        case "domain_check":
+            return any(map(catalog.filled.__contains__, _having(Name(*one.facts[:2]), catalog)))
+    return False
+
+
+def _having(type_: Name, catalog: Catalog) -> Iterator[Name]:
+    """The tables that have a column of a type, or of one that holds it."""
+    names = [str(type_)]
+    for key, one in catalog.objects.items():
+        if key[0] == "domain" and getattr(one, "type", None) in names:
+            names.append(str(Name(*key[1:])))
+    for table in catalog.relation_kinds:
+        for column in getattr(catalog.objects.get(("table", *table)), "columns", None) or ():
+            if column.type.removesuffix("[]") in names:
+                yield table
+
+
+def _bare(one: Function) -> tuple[str, ...]:
+    """What creates a temporary function of the same name, arguments and result."""
+    bare = evolve(
+        one,
+        name=Name("pg_temp", one.name.name),
+        language="plpgsql",
+        body="BEGIN END",
+        settings={},
+        leakproof=False,
+        kept=(),
+    )
+    create = _created(bare)
+    return create.path.local, create.sql, SearchPath.OWN.local
 
 
 @frozen

@@ -8,14 +8,15 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
 
 from ..definitions import Definition, called_by, compared
-from ..dependents import Dependent, Dependents, of_columns
+from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_columns
 from ..errors import DeclarationError, HostError
+from ..fitting import Ground, fitting
 from ..names import Exact, Name, literal, quoted
 from ..parse import closed
 from ..paths import SearchPath
@@ -41,7 +42,9 @@ _NO_WAY_BACK = frozenset({"42846", "42883"})
 """What it says of a type that has no cast to the former one, or no equality."""
 
 # What PostgreSQL converts by itself with the column, or creates again.
-_FOLLOWING = frozenset({"default", "check", "foreign_key", "exclusion", "index", "statistics"})
+_FOLLOWING = frozenset(
+    ("default", "check", "foreign_key", "exclusion", "index", "key", "statistics")
+)
 _TWIN = "pg_temp.pyinfra_postgres_twin"
 
 
@@ -64,6 +67,8 @@ class Retypes:
     columns: Mapping[str, Retype] = field(factory=dict)
     dependents: Dependents = field(factory=Dependents)
     """What PostgreSQL wants out of the way."""
+    following: tuple[Dependent, ...] = ()
+    """What PostgreSQL makes anew by itself, as far as its definition goes."""
     definitions: tuple[Definition, ...] = ()
     """Of all that is made anew, by PostgreSQL itself too."""
 
@@ -94,17 +99,40 @@ class Retypes:
             return cls()
         names = [other.name for _, other in known]
         found = of_columns(table, names, catalog, ask)
-        dependents = found.without(_following(found))
+        following = _following(found)
+        dependents = found.without(lambda one: one in following)
         if dependents.obstacles:
             raise DeclarationError(
                 f"column {', '.join(names)} changes its type, and these can't be created again "
                 f"with it: {', '.join(dependents.obstacles)}"
             )
         columns = [other for _, other in known]
+        tables = [Name(*one.facts[:2]) for one in found.of_kind("column") if one.root]
+        dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
         retypes: dict[str, Retype] = {other.name: _retype(twin, one, other) for one, other in known}
-        return cls(retypes, dependents, tuple(found.definitions))
+        return cls(retypes, dependents, following, tuple(found.definitions))
+
+
+def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Catalog) -> Ground:
+    """Tables as they are, and with other types of some columns."""
+    copies = tuple(f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in tables)
+    altered = (
+        f"ALTER TABLE pg_temp.{quoted(table.name)} {_clause(one, f'NULL::{one.type}')}"
+        for table in tables
+        for one in columns
+    )
+    after = (*_new_types(columns, catalog), *copies, *altered)
+    return Ground(copies, after, frozenset(tables))
+
+
+def _new_types(columns: Sequence[Column], catalog: Catalog) -> Iterator[str]:
+    """What creates the enums that the server does not know yet."""
+    types = {column.type for column in columns}
+    for enum in catalog.of(Enum):
+        if str(enum.name) in types and enum.name in catalog.created:
+            yield next(iter(Enum.diff(None, enum))).sql
 
 
 def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
@@ -113,16 +141,20 @@ def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
     return [one.title for one in checks if one.facts[2] not in replaced]
 
 
-def _following(found: Dependents) -> Callable[[Dependent], bool]:
-    """Tells what changes with the columns themselves."""
+def _following(found: Dependents) -> tuple[Dependent, ...]:
+    """What changes with the columns themselves, or with what changes with them."""
     columns = {one.id: one.facts[3] for one in found.of_kind("column")}
-
-    def follows(one: Dependent) -> bool:
+    known = set(columns)
+    following = []
+    for one in found.all:
         if one.kind == "generated":  # PostgreSQL computes a column anew, and no other one.
-            return {columns.get(id_) for id_ in one.needs} == {one.facts[2]}
-        return one.kind in _FOLLOWING and one.needs <= columns.keys()
-
-    return follows
+            follows = {columns.get(id_) for id_ in one.needs} == {one.facts[2]}
+        else:
+            follows = one.kind in _FOLLOWING and one.needs <= known
+        if follows:
+            known.add(one.id)
+            following.append(one)
+    return tuple(following)
 
 
 def differing(current: Sequence[Column], declared: Sequence[Column]) -> list[tuple[Column, Column]]:
@@ -160,6 +192,9 @@ def retyped(
         hazards = hazards or (Hazard.LOCKS_OUT,)
         names = ", ".join(one.title for one in views)
         instead = f"it fills {names} again meanwhile: without that it needs no permission"
+    if filled and (built := [one.title for one in known.following if is_of_parts(one)]):
+        hazards = hazards or (Hazard.LOCKS_OUT,)
+        instead = instead or f"it builds {', '.join(built)} anew in the partitions meanwhile"
     losses = tuple(one.loss for one in found.values() if one.loss)
     alter = f"ALTER TABLE {table} {', '.join(parts)}"
     path = SearchPath.of(*(one.using for _, one in pairs))
@@ -170,6 +205,9 @@ def retyped(
             alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
             text = f"{alter} SET DEFAULT {default_sql(declared.default or '')}"
             yield Statement(text, path=SearchPath.of(declared.default), locks=table)
+    yield from named_again(known.following)
+    for follower in known.following:
+        yield from (evolve(each, remakes=None) for each in follower.restore)
     yield from known.dependents.created()
     yield from compared(known.definitions, adapted=True)
 
@@ -269,7 +307,7 @@ class _Twin:
         state = f"SELECT json_build_array(({files}), {called_by(_TWIN)})"
         return self.ask.attempt(
             [
-                *self._new_types(),
+                *_new_types(self.columns, self.catalog),
                 f"CREATE TEMP TABLE pyinfra_postgres_twin (LIKE {self.table} INCLUDING CONSTRAINTS "
                 "INCLUDING INDEXES INCLUDING GENERATED)",
                 *(
@@ -289,13 +327,6 @@ class _Twin:
                 state,
             ]
         )
-
-    def _new_types(self) -> Iterator[str]:
-        """What creates the enums that the server does not know yet."""
-        types = {column.type for column in self.columns}
-        for enum in self.catalog.of(Enum):
-            if str(enum.name) in types and enum.name in self.catalog.created:
-                yield next(iter(Enum.diff(None, enum))).sql
 
 
 def _refuse_values(

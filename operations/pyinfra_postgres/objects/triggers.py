@@ -19,7 +19,7 @@ from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
 from ..fragments import Rule
-from ..kind import Object, Reading, Row, Same, comment, either
+from ..kind import Ask, Object, Reading, Row, Same, comment, either
 from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..parse import (
     Node,
@@ -34,6 +34,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Lock, Mode, Statement
 from ..snapshot import USER_SCHEMA, Snapshot
+from .heirs import inheriting
 from .known_columns import check_columns
 
 _WHEN = Rule(
@@ -124,6 +125,8 @@ class Trigger(Object):
     )
     inherited: bool = field(default=False, eq=False, kw_only=True)
     """Whether the table has it from the one that it is a part of."""
+    parts: tuple[Trigger, ...] = field(default=(), eq=False, kw_only=True)
+    """Those that its table's partitions have from it."""
 
     def __attrs_post_init__(self) -> None:
         if self.initially_deferred:
@@ -240,6 +243,15 @@ class Trigger(Object):
     def readings(self, current: Self | None) -> Iterator[Reading]:
         yield Reading(self._template, self.condition, self.table)
 
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        current = super().find(catalog, ask)
+        if current is None:
+            return None
+        names = inheriting(self.table, catalog)
+        parts = (catalog.objects.get((self.kind, *one, self.name)) for one in names)
+        inherited = (one for one in parts if isinstance(one, Trigger) and one.inherited)
+        return evolve(current, parts=tuple(inherited))
+
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         changes: dict[str, Any] = {"comment": either(self.comment, current.comment)}
         if same(self._template, self.condition, current.condition, self.table):
@@ -267,6 +279,7 @@ class Trigger(Object):
         lock = Lock(table, Mode.SHARE_ROW_EXCLUSIVE)
         path = SearchPath.of(declared.condition, declared.when, declared.function)
         create = Statement(declared.sql(declared.condition), path=path, locks=lock)
+        before = current
         if current is None:
             yield create
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
@@ -282,8 +295,24 @@ class Trigger(Object):
         if declared.enabled != (current.enabled if current else True):
             verb = _ENABLED[declared.enabled]
             yield Statement(f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=lock)
+        if before and before != evolve(declared, comment=before.comment):
+            yield from _kept_by_parts(before, is_new=current is None)
         target = f"TRIGGER {name} ON {table}"
         yield from comment(target, current, declared)
+
+
+def _kept_by_parts(before: Trigger, is_new: bool) -> Iterator[Statement]:
+    """What gives the triggers of partitions the states of their own, which have followed.
+
+    Those of a new one have lost their comments too.
+    """
+    for part in before.parts:
+        if part.enabled != before.enabled:
+            verb = f"{_ENABLED[part.enabled]} TRIGGER {quoted(part.name)}"
+            lock = Lock(part.table, Mode.SHARE_ROW_EXCLUSIVE, only=True)
+            yield Statement(f"ALTER TABLE ONLY {part.table} {verb}", locks=lock)
+        if is_new:
+            yield from comment(part.address, None, part, part.table)
 
 
 _SHAPE = (

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-creatematerializedview.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -17,9 +17,10 @@ from .. import given
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
-from ..dependents import Remade, of_columns, of_relation
+from ..dependents import Dependents, Remade, of_columns, of_relation
 from ..entry import Key
 from ..errors import DeclarationError
+from ..fitting import Ground, fitting
 from ..fragments import single_query
 from ..kind import (
     VIEW,
@@ -109,18 +110,42 @@ class _Query(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if self.query == current.query or self._replaces(current, ask):
             return self
-        remade = Remade.of(of_relation(self.name, catalog, ask))
+        found = self._fitting(of_relation(self.name, catalog, ask), current, ask)
+        remade = Remade.of(found)
         columns = _columns(self.query or "", ask)
         gone = [one for one in _columns(current.query or "", ask) if columns and one not in columns]
         if gone:
-            users = of_columns(self.name, gone, catalog, ask).users(self.name, catalog)
-            if users:
-                raise DeclarationError(
-                    f"{', '.join(users)} uses its column {', '.join(gone)}, which goes: "
-                    "change or remove that before"
-                )
+            remade = evolve(remade, dependents=self._without(gone, remade, catalog, ask))
         kept = [one for one in remade.created if not any(_is_on(self.name, x, one) for x in gone)]
         return evolve(self, remade=evolve(remade, created=tuple(kept)))
+
+    def _without(
+        self, gone: Sequence[str], remade: Remade, catalog: Catalog, ask: Ask
+    ) -> Dependents:
+        """What is made anew with it when columns go, with an obstacle to what uses them."""
+        users = of_columns(self.name, gone, catalog, ask).all
+        columns = {one.id for one in users if one.root}
+        reason = f"it uses its column {', '.join(map(quoted, gone))}, which goes"
+        others = remade.dependents.without(
+            lambda one: (
+                one.kind == "default"
+                and one.facts == (*self.name, *one.facts[2:])
+                and one.facts[2] in gone
+            )
+        )
+        return others.hindered({one.id: reason for one in users if one.needs & columns})
+
+    def _fitting(self, found: Dependents, current: Self, ask: Ask) -> Dependents:
+        """What depends on it, with what will no longer fit."""
+        before, after = (
+            (
+                SearchPath.of(one.query).local,
+                f"CREATE TEMP VIEW {quoted(self.name.name)} AS\n{one.query}",
+                SearchPath.OWN.local,
+            )
+            for one in (current, self)
+        )
+        return fitting(found, Ground(before, after, frozenset({self.name})), ask)
 
     def _replaces(self, current: Self, ask: Ask) -> bool:
         """Whether PostgreSQL can replace the current query in place."""
