@@ -13,9 +13,9 @@ from attrs import define, field, fields, frozen
 
 from .acl import DEFAULTS, Acl
 from .entry import Entry, Key
-from .kind import Objection
 from .names import Exact, Name
 from .parse import Reference
+from .plan import Objection
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights

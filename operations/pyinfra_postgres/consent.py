@@ -9,9 +9,9 @@ from attrs import evolve
 
 from .catalog import Catalog
 from .errors import HiddenRowsError, HostError
-from .kind import Ask, Object, Objection, guard
+from .kind import Ask, Object, guard
 from .names import Name, quoted
-from .plan import Hazard, Loss, Statement
+from .plan import Hazard, Loss, Objection, Statement
 from .session import ALLOW, Session
 from .stored import TABLES_ONLY, under
 

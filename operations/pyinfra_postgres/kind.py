@@ -25,7 +25,7 @@ from .names import Exact, Name, literal, quoted
 from .needs import needed
 from .parse import Reference, has_own_modifiers, role_references
 from .paths import SearchPath
-from .plan import Lock, Mode, Need, Statement
+from .plan import Lock, Mode, Need, Objection, Statement
 from .renames import Rename
 
 _T = TypeVar("_T")
@@ -113,22 +113,6 @@ class Copies(NamedTuple):
     """What stands there for others that they need."""
     before: Object
     after: Object
-
-
-class Objection(NamedTuple):
-    """What rows may say against a change."""
-
-    query: str
-    """How many rows do."""
-    rule: str
-    """What does not hold for them."""
-    detail: str = ""
-    """What they are like."""
-    remedy: str = "correct that first"
-    path: SearchPath = SearchPath.OWN
-    """Under which the query runs."""
-    waits: bool = False
-    """Whether what comes later in the plan may still bring the rows that are missing."""
 
 
 KINDS: dict[str, type[Object]] = {}

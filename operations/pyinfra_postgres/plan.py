@@ -153,6 +153,22 @@ class Remake:
     """Why it can't be made anew as it was: something has to declare it otherwise."""
 
 
+class Objection(NamedTuple):
+    """What rows may say against a change."""
+
+    query: str
+    """How many rows do."""
+    rule: str
+    """What does not hold for them."""
+    detail: str = ""
+    """What they are like."""
+    remedy: str = "correct that first"
+    path: SearchPath = SearchPath.OWN
+    """Under which the query runs."""
+    waits: bool = False
+    """Whether what comes later in the plan may still bring the rows that are missing."""
+
+
 @frozen
 class Statement:
     """One SQL statement of a plan. Raises DeclarationError where PostgreSQL can't be sent it."""

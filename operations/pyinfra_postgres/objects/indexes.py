@@ -19,7 +19,7 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Object, Objection, Reading, Same, comment, either
+from ..kind import Ask, Object, Reading, Same, comment, either
 from ..names import (
     Exact,
     Name,
@@ -38,7 +38,7 @@ from ..parse import (
     named,
     optional_expression,
 )
-from ..plan import Stage, Statement
+from ..plan import Objection, Stage, Statement
 from ..snapshot import Snapshot
 from . import foreign_keys, index_builds, partition_keys
 from .elements import Element, aligned_element, condition_template, expression_template

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import Catalog
-from ..kind import Objection
 from ..names import Exact, Name, listed, quoted
 from ..parse import expression_references, type_references
 from ..paths import SearchPath
+from ..plan import Objection
 from ..stored import operator
 from . import planned_rows
 from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique

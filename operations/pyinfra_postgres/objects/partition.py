@@ -17,12 +17,12 @@ from ..catalog import Catalog
 from ..converge import converge, declared
 from ..entry import Key
 from ..errors import DeclarationError
-from ..kind import Ask, Object, Objection, Same, either
+from ..kind import Ask, Object, Same, either
 from ..names import Exact, Name, literal, parse_name, quoted
 from ..naming import chosen_name
 from ..parse import Reference, closed
 from ..paths import SearchPath
-from ..plan import Hazard, Lock, Mode, Stage, Statement, together
+from ..plan import Hazard, Lock, Mode, Objection, Stage, Statement, together
 from ..stored import operator
 from . import index_builds, keys, partition_keys, partition_references
 from .constraints import Check, ForeignKey, PrimaryKey, Unique, in_passing, validated

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from ..catalog import Catalog
-from ..kind import Ask, Objection
+from ..kind import Ask
 from ..names import Name, quoted
+from ..plan import Objection
 from ..stored import operator
 from .constraints import ForeignKey
 

@@ -25,7 +25,6 @@ from ..kind import (
     Ask,
     Copies,
     Object,
-    Objection,
     Part,
     Reading,
     Same,
@@ -39,7 +38,7 @@ from ..names import Exact, Name, optional_identifier, optional_name, parse_name,
 from ..needs import reference_to
 from ..parse import Reference, closed
 from ..paths import SearchPath
-from ..plan import Lock, Loss, Mode, Need, Stage, Statement
+from ..plan import Lock, Loss, Mode, Need, Objection, Stage, Statement
 from ..renames import Rename
 from . import (
     column_sequences,
