@@ -242,3 +242,141 @@ def test_a_new_partition_is_partitioned_by_what_is_unique_above_it(
 
     refuses(database, lambda: deploy("id"), "lacks id, by which")
     settles(database, lambda: deploy("n"))
+
+
+KEYED = """
+    CREATE TABLE p (r integer NOT NULL, id integer NOT NULL) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (r);
+    CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES IN (2);
+"""
+KEYED_ROWS = "INSERT INTO p VALUES (1, 1), (2, 2);"
+INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+
+
+def r_and_id(*constraints: pg.PrimaryKey | pg.Unique) -> None:
+    columns = [pg.Column(name, "integer", nullable=False) for name in ("r", "id")]
+    pg.table("p", columns, constraints=constraints)
+
+
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    "part",
+    ["", "ALTER TABLE p_1 {}", "ALTER TABLE p_2 {}"],
+)
+@pytest.mark.parametrize("kind", ["PRIMARY KEY", "UNIQUE"])
+def test_a_key_of_a_partitioned_table_alone_is_completed(
+    kind: str, part: str, rows: str, database: Database
+) -> None:
+    key = f"ADD CONSTRAINT k{{}} {kind} (id, r)"
+    database.psql(KEYED + rows + f"ALTER TABLE ONLY p {key.format('')}")
+    if part:
+        database.psql(part.format(key.format(2)))
+    declared = pg.PrimaryKey if kind == "PRIMARY KEY" else pg.Unique
+    settles(database, in_a_block(lambda: r_and_id(declared("id", "r", name="k"))))
+    assert database.psql(INVALID) == "0"
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+def test_keys_of_two_levels_alone_are_completed_from_below(rows: str, database: Database) -> None:
+    key = "ADD CONSTRAINT k{} PRIMARY KEY (id, r)"
+    database.psql(f"{KEYED}{rows} ALTER TABLE ONLY p_2 {key.format(2)};")
+    database.psql(f"ALTER TABLE ONLY p {key.format('')}")
+
+    def whole() -> None:
+        r_and_id(pg.PrimaryKey("id", "r"))
+
+    def part() -> None:
+        pg.table("p_2", constraints=[pg.PrimaryKey("id", "r")])
+
+    refuses(database, in_a_block(whole), "public.p_2 has k2, which its own partitions lack")
+    settles(database, in_a_block(part, whole))
+    assert database.psql(INVALID) == "0"
+
+
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+@pytest.mark.parametrize("unique", [True, False])
+def test_an_index_of_a_partitioned_table_alone_is_completed(
+    unique: bool, rows: str, database: Database
+) -> None:
+    word = "UNIQUE" if unique else ""
+    database.psql(f"{KEYED}{rows} CREATE {word} INDEX i ON ONLY p (id, r)")
+    settles(database, in_a_block(lambda: pg.index("i", "p", ["id", "r"], unique=unique)))
+    assert database.psql(INVALID) == "0"
+    assert database.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'p_21'::regclass") == "1"
+
+
+@pytest.mark.parametrize("part", ["p_1", "p_2", "p_21"])
+def test_a_key_that_a_partition_has_serves_its_parent(part: str, database: Database) -> None:
+    database.psql(f"{KEYED}{KEYED_ROWS} ALTER TABLE {part} ADD PRIMARY KEY (id, r)")
+    settles(database, in_a_block(lambda: r_and_id(pg.PrimaryKey("id", "r"))))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = '{}'::regclass"
+    for one in ("p", "p_1", "p_2", "p_21"):
+        assert database.psql(counted.format(one)) == "1"
+
+
+INDEXED = """
+    CREATE TABLE log (at date, v integer) PARTITION BY RANGE (at);
+    CREATE INDEX log_i ON log (at);
+    CREATE INDEX log_low ON log (abs(v));
+    CREATE TABLE log_25 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+"""
+
+
+def log_26() -> None:
+    pg.partition("log_26", "log", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+
+
+def log_26_indexes() -> None:
+    pg.index("log_26_at_idx", "log_26", ["at"])
+    pg.index("log_26_abs_idx", "log_26", ["abs(v)"], comment="mine")
+
+
+@pytest.mark.parametrize("made", ["new", "attached"])
+def test_indexes_of_a_new_partition_are_declared_under_their_automatic_names(
+    made: str, database: Database
+) -> None:
+    database.psql(INDEXED)
+    if made == "attached":
+        database.psql("CREATE TABLE log_26 (at date, v integer)")
+    settles(database, in_a_block(log_26, log_26_indexes))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = 'log_26'::regclass"
+    assert database.psql(counted) == "2"
+
+
+@one_version
+@pytest.mark.parametrize("first", ["index", "partition"])
+def test_automatic_names_in_a_new_table_are_known(first: str, database: Database) -> None:
+    def table() -> None:
+        columns = [pg.Column("at", "date"), pg.Column("v", "integer")]
+        pg.table("log", columns, partition_by="RANGE (at)")
+
+    def index() -> None:
+        pg.index("log_i", "log", ["at"])
+
+    order = [index, log_26] if first == "index" else [log_26, index]
+    own = lambda: pg.index("log_26_at_idx", "log_26", ["at"])  # noqa: E731
+    settles(database, in_a_block(table, *order, own))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = 'log_26'::regclass"
+    assert database.psql(counted) == "1"
+
+
+@pytest.mark.parametrize("rows", ["", "INSERT INTO log VALUES ('2025-02-02', 1);"])
+def test_a_declared_part_of_an_index_changes_with_it(rows: str, database: Database) -> None:
+    database.psql(INDEXED + rows)
+
+    def whole(method: str) -> None:
+        pg.index("log_i", "log", ["at"], method=method)
+
+    def part(method: str) -> None:
+        pg.index("log_25_at_idx", "log_25", ["at"], method=method)
+
+    settles(database, in_a_block(lambda: whole("hash"), lambda: part("hash")))
+    parent = (
+        "SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = 'log_25_at_idx'::regclass"
+    )
+    assert database.psql(parent) == "log_i"
+    reason = "it is a part of the index public.log_i"
+    refuses(database, in_a_block(lambda: part("btree"), lambda: whole("btree")), reason)
+    settles(database, in_a_block(lambda: whole("btree"), lambda: part("btree")))

@@ -165,7 +165,7 @@ class AnyPartition(Object):
                 if there is None or not there.valid:
                     name = there.name if there else index_builds.default_name(part, taken)
                     taken.add(name)
-                    indexes.append(evolve(part, name=name, built=there))
+                    indexes.append(evolve(part, name=name, built=there, parent=one.full))
         for key in parent.constraints:
             if isinstance(key, PrimaryKey | Unique):
                 own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
@@ -230,6 +230,8 @@ class AnyPartition(Object):
             return
         stored = partition_of(self.name, self.of, self.values or "", self.row_security)
         stored.store(catalog, stored if current else None)
+        for index in self.indexes:
+            catalog.put(index)
         table = catalog.objects.get(("table", *self.name))
         if isinstance(table, Table):
             catalog.put(evolve(table, partition_by=self.partition_by))

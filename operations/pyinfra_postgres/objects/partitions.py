@@ -23,8 +23,9 @@ from ..kind import Ask, Key, Object, Row, Same, either
 from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
 from ..plan import Lock, Loss, Statement
-from . import default_rows, heirs, partition_references
+from . import default_rows, heirs, index_builds, partition_references
 from .constraints import Check, ForeignKey
+from .indexes import Index
 from .partition_references import referring_tables
 from .tables import Table, row_security
 
@@ -243,8 +244,11 @@ class Partition(Object):
         if current is None:
             # What an index makes true has a name of its own in each partition.
             constraints = [
-                one if isinstance(one, Check | ForeignKey) else one.evolved(name=None)
+                one.evolved(inherited=True)
+                if isinstance(one, Check | ForeignKey)
+                else one.evolved(name=None, inherited=True)
                 for one in table.constraints
+                if not (isinstance(one, Check) and one.no_inherit)
             ]
             table = Table(
                 self.name,
@@ -254,7 +258,18 @@ class Partition(Object):
                 force_row_security=False,
                 owner=Exact(catalog.role),
             )
+            self._put_indexes(catalog)
         catalog.put(evolve(table, row_security=either(self.row_security, table.row_security)))
+
+    def _put_indexes(self, catalog: Catalog) -> None:
+        """Put the parts that it gets of its parent's indexes into the catalog."""
+        there = [one for one in catalog.on(self.parent) if isinstance(one, Index)]
+        taken = catalog.names_in(self.name.schema) if there else set()
+        for whole in there:
+            part = index_builds.part(whole, self.name)
+            name = index_builds.default_name(part, taken)
+            taken.add(name)
+            catalog.put(evolve(part, name=name).placed(catalog))
 
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)
