@@ -223,6 +223,8 @@ class Catalog(Snapshot):
                         self.created.add(reference.name)
                     else:
                         self.altered.add(reference.name)
+                    if getattr(one, "partition_by", None):
+                        self.relation_kinds[reference.name] = "p"
 
     def rename(self, rename: Rename) -> None:
         """Give something another name, and have everything follow."""

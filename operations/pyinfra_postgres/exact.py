@@ -15,6 +15,7 @@ Exactness: TypeAlias = bool | str | Iterable[str]
 WORDS = {
     "table": "tables",
     "partition": "partitions",
+    "partition_by": "partitions",
     "view": "views",
     "materialized_view": "views",
     "column": "columns",

@@ -15,12 +15,13 @@ from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .held import held
+from .plan import Refusal
 from .planning import add, conclude
 from .questions import Questions
 from .session import Block, Draft, Item, Session, without_collector
 from .terminal import nothing_to_do
 from .trial import objection
-from .undeclared import in_order, leftovers
+from .undeclared import Leftover, detached, in_order, leftovers
 
 
 @contextmanager
@@ -92,15 +93,25 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
+    if staying := detached(found, catalog, session.waiting()):
+        # What of them is nobody's is known only then.
+        add(session, draft, [_without(one) for one in staying])
+        found = leftovers(catalog, declarations, session.waiting(), block.exact)
     ask = Questions(session, catalog, draft.plan.is_renaming)
-    going = in_order([one for one in found if one.goes], ask)
+    stuck = [one for one in found if one.goes and one.obstacle]
+    draft.plan.refusals += [Refusal("exact", one.what.within, one.obstacle) for one in stuck]
+    going = in_order([one for one in found if one.goes and not one.obstacle], ask)
     if going:
-        items = [Item(f"exact: {one.what.title}", one.removal, one.present) for one in going]
+        items = [_without(one) for one in going]
         add(session, draft, items)
         gone = {item.declaration.key(): item.operation for item in items if not item.present}
         catalog.gone.update(gone)
     draft.plan.refusals += held(session, draft.plan)
     draft.plan.undeclared = [one.what for one in found if not one.goes]
+
+
+def _without(one: Leftover) -> Item:
+    return Item(f"exact: {one.what.title}", one.removal, one.present)
 
 
 @operation()

@@ -5,26 +5,31 @@ Nothing here changes a server; it is asked only in which order things can go.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
-from graphlib import CycleError, TopologicalSorter
-from itertools import chain
-from typing import NamedTuple, TypeAlias
+from .snapshot import (USER_SCHEMA)
+from .catalog import (Catalog, Declared)
+from .entry import (Key)
+from .exact import (WORDS)
+from .entry import (Key)
+from .kind import (Ask, Object)
+from .names import (Name, quoted)
+from .objects import (column_sequences)
+from .objects.columns import (Column)
+from .objects.constraints import (Constraint, ForeignKey)
+from .objects.grants import (undeclared_privileges)
+from .objects.heirs import (below)
+from .objects.partition import (AnyPartition)
+from .objects.partitions import (Partition)
+from .objects.tables import (Table)
+from .plan import (Undeclared)
+from .planning import (everything)
+from .sequence_users import (is_named)
+from .snapshot import (USER_SCHEMA)
+from attrs import (evolve)
+from collections.abc import (Container, Iterable, Iterator, Sequence)
+from graphlib import (CycleError, TopologicalSorter)
+from itertools import (chain)
+from typing import (NamedTuple, TypeAlias)
 
-from .catalog import Catalog, Declared
-from .entry import Key
-from .exact import WORDS
-from .kind import Ask, Object
-from .names import Name, quoted
-from .objects import column_sequences
-from .objects.columns import Column
-from .objects.constraints import Constraint, ForeignKey
-from .objects.grants import undeclared_privileges
-from .objects.partitions import Partition
-from .objects.tables import Table
-from .plan import Undeclared
-from .planning import everything
-from .sequence_users import is_named
-from .snapshot import USER_SCHEMA
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
 _Edge: TypeAlias = tuple[Key, Key]
@@ -42,6 +47,8 @@ class Leftover(NamedTuple):
     """Whether it is to go."""
     early: bool = False
     """Whether it goes before others of its kind."""
+    obstacle: str = ""
+    """Why it can't go."""
 
 
 def leftovers(
@@ -64,6 +71,26 @@ def leftovers(
     return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
 
 
+def detached(
+    found: Iterable[Leftover], catalog: Catalog, waiting: Iterable[Object]
+) -> list[Leftover]:
+    """The partitions that the run declares as tables of their own, and that would go with others.
+
+    They are detached: what is declared stays.
+    """
+    known = everything(catalog, waiting)
+    going = [Name(*one.removal.key()[1:3]) for one in found if one.goes and not one.present]
+    parts = [part for name in going for part in (name, *below(name, catalog))]
+    stay = []
+    for part in dict.fromkeys(parts):
+        stored = catalog.objects.get(("partition", *part))
+        if isinstance(stored, Partition) and ("table", *part) in known:
+            what = Undeclared(f"table {stored.parent}", stored.kind, str(part), stored.brief())
+            removal = AnyPartition(part, stored.parent, attached=False, at_once=True)
+            stay.append(Leftover(what, removal, True, True))
+    return stay
+
+
 def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) -> Iterator[Leftover]:
     holders: dict[object, tuple[str, frozenset[str]]] = {}
     for key, exact in whole.items():
@@ -80,12 +107,25 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
             yield Leftover(what, one, False, WORDS[one.kind] in exact)
 
 
+_TABLES = frozenset({"table", "partition"})
+
+
 def _within(
     one: Object, exact: frozenset[str], catalog: Catalog, known: _Known
 ) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
         yield Leftover(what, part.removal, True, WORDS[part.kind] in exact, part.early)
+    if isinstance(one, Partition):
+        yield from _of_partition(one, exact, catalog, known)
+    table = catalog.objects.get(("table", *one.key()[1:]))
+    key = table.partition_by if isinstance(table, Table) and one.kind in _TABLES else None
+    if key and not any(
+        getattr(each.declaration, "partition_by", None) for each in known[one.key()]
+    ):
+        what = Undeclared(one.title, "partition_by", str(Name(*one.key()[1:])), key)
+        obstacle = f"it is partitioned by {key}, which can't go: declare partition_by"
+        yield Leftover(what, one, True, WORDS[what.kind] in exact, obstacle=obstacle)
     own = [each for each in column_sequences.of(one, catalog) if each.key() not in known]
     for sequence in column_sequences.unused(one, catalog):
         if sequence in own:
@@ -96,6 +136,37 @@ def _within(
         name = excess.title.partition(" ")[2]
         what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
         yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
+
+
+def _of_partition(
+    one: Partition, exact: frozenset[str], catalog: Catalog, known: _Known
+) -> Iterator[Leftover]:
+    """The constraints, defaults and NOT NULLs of a partition that its parent does not have."""
+    table, parent = (catalog.objects.get(("table", *name)) for name in (one.name, one.parent))
+    if not isinstance(table, Table) or not isinstance(parent, Table) or table.key() in known:
+        return
+    for each in table.constraints:
+        if not each.inherited and each.name:
+            name = f"{one.name}.{quoted(each.name)}"
+            what = Undeclared(one.title, "constraint", name, each.definition())
+            removal: Object = Table(
+                one.name, constraints=[Constraint(name=each.name, present=False)]
+            )
+            early = isinstance(each, ForeignKey)
+            yield Leftover(what, removal, True, WORDS["constraint"] in exact, early)
+    above = {column.name: column for column in parent.columns or ()}
+    for column in table.columns or ():
+        usual = above.get(column.name)
+        if usual and not usual.identity and _differs(column, usual):
+            name = f"{one.name}.{quoted(column.name)}"
+            what = Undeclared(one.title, "column", name, column.definition())
+            removal = Table(one.name, [evolve(usual, inherited=column.inherited)])
+            yield Leftover(what, removal, True, WORDS["column"] in exact)
+
+
+def _differs(column: Column, usual: Column) -> bool:
+    """Whether a partition's column has a default or a NOT NULL that its parent's has not."""
+    return column.default != usual.default or (usual.nullable and not column.nullable)
 
 
 def _periods(known: _Known) -> set[tuple[Name, str]]:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from harness import one_version
+import pyinfra_postgres as pg
+from harness import EVERY_LABEL, Database, one_version
+from harness.process import run
 from kinds.conftest import Deploy
 
 FACTS = (
@@ -97,3 +101,46 @@ def test_an_extension_that_the_server_does_not_have(deploy: Deploy) -> None:
     run = deploy.run("pg.extension('no_such_thing')").failed()
     assert "extension no_such_thing: this server does not have it" in run.output
     deploy.apply("pg.extension('no_such_thing', present=False)")
+
+
+# Debian's server has extensions of several versions.
+@pytest.mark.parametrize("server", [one for one in EVERY_LABEL if one == "15"], indirect=True)
+@pytest.mark.parametrize(
+    ("there", "declared", "reason"),
+    [
+        ("pg_trgm", {"version": "1.5"}, "no update of it from version 1.6 to 1.5"),
+        ("pg_trgm", {"version": "9.9"}, "no update of it from version 1.6 to 9.9"),
+        ("", {"version": "0.1"}, "this server has no version 0.1 of it: 1.3, 1.4, 1.5, 1.6"),
+        ("xml2", {"schema": "z"}, "it stays in schema public"),
+        (
+            "pg_trgm",
+            {"schema": "z"},
+            'similarity(text, text) already exists in schema "z"',
+        ),
+        ("pg_trgm VERSION '1.3'", {"version": "1.5"}, ""),
+        ("pg_trgm", {"schema": "y"}, ""),
+    ],
+)
+def test_what_an_extension_can_not_become_is_refused(
+    there: str, declared: dict[str, Any], reason: str, database: Database
+) -> None:
+    name = there.partition(" ")[0] or "pg_trgm"
+    database.psql(
+        f"CREATE SCHEMA y; CREATE SCHEMA z; {'CREATE EXTENSION' if there else '--'} {there};\n"
+        "CREATE FUNCTION z.similarity(text, text) RETURNS real LANGUAGE sql AS 'SELECT 1::real'"
+    )
+    dump = database.dump()
+    outcome = run(database, lambda: pg.extension(name, **declared))
+    if reason:
+        assert reason in outcome.refused().messages
+        assert database.dump() == dump
+    else:
+        outcome.succeeded()
+        assert run(database, lambda: pg.extension(name, **declared)).plan.changes == []
+
+
+@one_version
+def test_an_extension_that_has_its_schema_stays_there(database: Database) -> None:
+    database.psql("CREATE SCHEMA z")
+    refused = run(database, lambda: pg.extension("plpgsql", schema="z")).refused()
+    assert "it stays in schema pg_catalog" in refused.messages

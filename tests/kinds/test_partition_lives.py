@@ -242,3 +242,278 @@ def test_a_new_partition_is_partitioned_by_what_is_unique_above_it(
 
     refuses(database, lambda: deploy("id"), "lacks id, by which")
     settles(database, lambda: deploy("n"))
+
+
+KEYED = """
+    CREATE TABLE p (r integer NOT NULL, id integer NOT NULL) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (r);
+    CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES IN (2);
+"""
+KEYED_ROWS = "INSERT INTO p VALUES (1, 1), (2, 2);"
+INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+
+
+def r_and_id(*constraints: pg.PrimaryKey | pg.Unique) -> None:
+    columns = [pg.Column(name, "integer", nullable=False) for name in ("r", "id")]
+    pg.table("p", columns, constraints=constraints)
+
+
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    "part",
+    ["", "ALTER TABLE p_1 {}", "ALTER TABLE p_2 {}"],
+)
+@pytest.mark.parametrize("kind", ["PRIMARY KEY", "UNIQUE"])
+def test_a_key_of_a_partitioned_table_alone_is_completed(
+    kind: str, part: str, rows: str, database: Database
+) -> None:
+    key = f"ADD CONSTRAINT k{{}} {kind} (id, r)"
+    database.psql(KEYED + rows + f"ALTER TABLE ONLY p {key.format('')}")
+    if part:
+        database.psql(part.format(key.format(2)))
+    declared = pg.PrimaryKey if kind == "PRIMARY KEY" else pg.Unique
+    settles(database, in_a_block(lambda: r_and_id(declared("id", "r", name="k"))))
+    assert database.psql(INVALID) == "0"
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+def test_keys_of_two_levels_alone_are_completed_from_below(rows: str, database: Database) -> None:
+    key = "ADD CONSTRAINT k{} PRIMARY KEY (id, r)"
+    database.psql(f"{KEYED}{rows} ALTER TABLE ONLY p_2 {key.format(2)};")
+    database.psql(f"ALTER TABLE ONLY p {key.format('')}")
+
+    def whole() -> None:
+        r_and_id(pg.PrimaryKey("id", "r"))
+
+    def part() -> None:
+        pg.table("p_2", constraints=[pg.PrimaryKey("id", "r")])
+
+    refuses(database, in_a_block(whole), "public.p_2 has k2, which its own partitions lack")
+    settles(database, in_a_block(part, whole))
+    assert database.psql(INVALID) == "0"
+
+
+@pytest.mark.parametrize("rows", ["", KEYED_ROWS], ids=["empty", "filled"])
+@pytest.mark.parametrize("unique", [True, False])
+def test_an_index_of_a_partitioned_table_alone_is_completed(
+    unique: bool, rows: str, database: Database
+) -> None:
+    word = "UNIQUE" if unique else ""
+    database.psql(f"{KEYED}{rows} CREATE {word} INDEX i ON ONLY p (id, r)")
+    settles(database, in_a_block(lambda: pg.index("i", "p", ["id", "r"], unique=unique)))
+    assert database.psql(INVALID) == "0"
+    assert database.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'p_21'::regclass") == "1"
+
+
+@pytest.mark.parametrize("part", ["p_1", "p_2", "p_21"])
+def test_a_key_that_a_partition_has_serves_its_parent(part: str, database: Database) -> None:
+    database.psql(f"{KEYED}{KEYED_ROWS} ALTER TABLE {part} ADD PRIMARY KEY (id, r)")
+    settles(database, in_a_block(lambda: r_and_id(pg.PrimaryKey("id", "r"))))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = '{}'::regclass"
+    for one in ("p", "p_1", "p_2", "p_21"):
+        assert database.psql(counted.format(one)) == "1"
+
+
+INDEXED = """
+    CREATE TABLE log (at date, v integer) PARTITION BY RANGE (at);
+    CREATE INDEX log_i ON log (at);
+    CREATE INDEX log_low ON log (abs(v));
+    CREATE TABLE log_25 PARTITION OF log FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+"""
+
+
+def log_26() -> None:
+    pg.partition("log_26", "log", "FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')")
+
+
+def log_26_indexes() -> None:
+    pg.index("log_26_at_idx", "log_26", ["at"])
+    pg.index("log_26_abs_idx", "log_26", ["abs(v)"], comment="mine")
+
+
+@pytest.mark.parametrize("made", ["new", "attached"])
+def test_indexes_of_a_new_partition_are_declared_under_their_automatic_names(
+    made: str, database: Database
+) -> None:
+    database.psql(INDEXED)
+    if made == "attached":
+        database.psql("CREATE TABLE log_26 (at date, v integer)")
+    settles(database, in_a_block(log_26, log_26_indexes))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = 'log_26'::regclass"
+    assert database.psql(counted) == "2"
+
+
+@one_version
+@pytest.mark.parametrize("first", ["index", "partition"])
+def test_automatic_names_in_a_new_table_are_known(first: str, database: Database) -> None:
+    def table() -> None:
+        columns = [pg.Column("at", "date"), pg.Column("v", "integer")]
+        pg.table("log", columns, partition_by="RANGE (at)")
+
+    def index() -> None:
+        pg.index("log_i", "log", ["at"])
+
+    order = [index, log_26] if first == "index" else [log_26, index]
+    own = lambda: pg.index("log_26_at_idx", "log_26", ["at"])  # noqa: E731
+    settles(database, in_a_block(table, *order, own))
+    counted = "SELECT count(*) FROM pg_index WHERE indrelid = 'log_26'::regclass"
+    assert database.psql(counted) == "1"
+
+
+@pytest.mark.parametrize("rows", ["", "INSERT INTO log VALUES ('2025-02-02', 1);"])
+def test_a_declared_part_of_an_index_changes_with_it(rows: str, database: Database) -> None:
+    database.psql(INDEXED + rows)
+
+    def whole(method: str) -> None:
+        pg.index("log_i", "log", ["at"], method=method)
+
+    def part(method: str) -> None:
+        pg.index("log_25_at_idx", "log_25", ["at"], method=method)
+
+    settles(database, in_a_block(lambda: whole("hash"), lambda: part("hash")))
+    parent = (
+        "SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = 'log_25_at_idx'::regclass"
+    )
+    assert database.psql(parent) == "log_i"
+    reason = "it is a part of the index public.log_i"
+    refuses(database, in_a_block(lambda: part("btree"), lambda: whole("btree")), reason)
+    settles(database, in_a_block(lambda: whole("btree"), lambda: part("btree")))
+
+
+DECLARED_APART = """
+    CREATE TABLE p (r integer NOT NULL, id integer NOT NULL, CHECK (id > 0)) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (r);
+    CREATE TABLE p_21 PARTITION OF p_2 FOR VALUES IN (2);
+    ALTER TABLE p ADD PRIMARY KEY (r, id);
+    CREATE INDEX p_id ON p (id);
+    INSERT INTO p VALUES (1, 1), (2, 2);
+"""
+APART = [pg.Column("r", "integer", nullable=False), pg.Column("id", "integer", nullable=False)]
+KINDS = "SELECT relname, relkind FROM pg_class WHERE relname ~ '^p(_[0-9]+)?$' ORDER BY 1"
+
+
+@pytest.mark.parametrize("more", ["", "CREATE TABLE rest PARTITION OF p DEFAULT;"])
+def test_exact_detaches_the_partition_that_is_declared_as_a_table(
+    more: str, database: Database
+) -> None:
+    database.psql(DECLARED_APART + more)
+
+    def deploy() -> None:
+        pg.schema("public")
+        pg.table("p", APART, partition_by="LIST (r)")
+        pg.table("p_1", APART)
+        pg.table("p_21", APART)
+
+    allowed = "p_2, rest"
+    settles(database, in_a_block(deploy, exact=True), postgres_allow=allowed)
+    assert database.rows(KINDS) == [("p", "p"), ("p_1", "r"), ("p_21", "r")]
+    assert database.psql("SELECT r FROM p_1 UNION ALL SELECT r FROM p_21") == "1\n2"
+    # What they had of their parent and nobody declares has gone at once.
+    assert database.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'p_1'::regclass") == "0"
+
+
+def test_exact_detaches_it_from_a_table_that_goes(database: Database) -> None:
+    database.psql(DECLARED_APART)
+
+    def deploy() -> None:
+        pg.schema("public")
+        pg.table("p_1", APART)
+        pg.table("p_21", APART)
+
+    settles(database, in_a_block(deploy, exact=True), postgres_allow="p, p_2")
+    assert database.rows(KINDS) == [("p_1", "r"), ("p_21", "r")]
+    assert database.psql("SELECT r FROM p_1 UNION ALL SELECT r FROM p_21") == "1\n2"
+
+
+@one_version
+def test_a_partition_that_is_declared_as_one_stays_one(database: Database) -> None:
+    database.psql(DECLARED_APART)
+
+    def deploy() -> None:
+        pg.table("p", APART, partition_by="LIST (r)", constraints=[pg.PrimaryKey("r", "id")])
+        pg.partition("p_1", "p", "FOR VALUES IN (1)")
+        pg.table("p_1", comment="the first")
+        pg.partition("p_2", "p", "FOR VALUES IN (2)", partition_by="LIST (r)")
+        pg.partition("p_21", "p_2", "FOR VALUES IN (2)")
+
+    settles(database, in_a_block(deploy, exact=["partitions", "constraints"]))
+    assert database.rows(KINDS) == [("p", "p"), ("p_1", "r"), ("p_2", "p"), ("p_21", "r")]
+
+
+@one_version
+@pytest.mark.parametrize("what", ["p", "p_2"])
+def test_a_partition_key_that_nobody_declares_is_told(what: str, database: Database) -> None:
+    database.psql(DECLARED_APART)
+
+    def deploy() -> None:
+        if what == "p":
+            pg.table("p", APART)
+        else:
+            pg.partition("p_2", "p", "FOR VALUES IN (2)")
+
+    plan = run(database, in_a_block(deploy)).succeeded().plan
+    told = [one.title for one in plan.undeclared if one.kind == "partition_by"]
+    assert (plan.changes, told) == ([], [f"partition_by public.{what}"])
+    reason = "it is partitioned by LIST (r), which can't go: declare partition_by"
+    refuses(database, in_a_block(deploy, exact=["partitions"]), reason)
+
+
+OWN = """
+    CREATE TABLE t (a integer PRIMARY KEY);
+    CREATE TABLE p (r integer, id integer, n integer NOT NULL DEFAULT 1) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p (
+      PRIMARY KEY (id), CHECK (id > 0), UNIQUE (n), r REFERENCES t, n DEFAULT 3) FOR VALUES IN (1);
+    CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2);
+    INSERT INTO t VALUES (1); INSERT INTO p VALUES (1, 1, 1), (2, 2, 2);
+"""
+OWN_PARTS = [
+    *(f"column public.p_1.{name}" for name in ("id", "n")),
+    *(f"constraint public.p_1.p_1_{name}" for name in ("id_check", "n_key", "pkey", "r_fkey")),
+]
+
+
+def test_what_a_partition_has_of_its_own_is_told_and_goes(database: Database) -> None:
+    database.psql(OWN)
+
+    def deploy() -> None:
+        columns = [
+            pg.Column("r", "integer"),
+            pg.Column("id", "integer"),
+            pg.Column("n", "integer", nullable=False, default="1"),
+        ]
+        pg.table("p", columns, partition_by="LIST (r)")
+        pg.partition("p_1", "p", "FOR VALUES IN (1)")
+        pg.partition("p_2", "p", "FOR VALUES IN (2)")
+
+    plan = run(database, in_a_block(deploy)).succeeded().plan
+    assert ([one.title for one in plan.undeclared], plan.changes) == (OWN_PARTS, [])
+    settles(database, in_a_block(deploy, exact=True))
+    found = database.psql(
+        "SELECT count(*) FROM pg_constraint WHERE conrelid = 'p_1'::regclass AND contype <> 'n'"
+    )
+    assert found == "0"
+    assert database.psql("INSERT INTO p VALUES (1) RETURNING n").split()[0] == "1"
+
+
+@one_version
+def test_what_is_declared_of_a_partition_itself_is_not_told(database: Database) -> None:
+    database.psql(OWN)
+
+    def deploy() -> None:
+        pg.partition("p_1", "p", "FOR VALUES IN (1)")
+        own = [pg.PrimaryKey("id"), pg.Check("id > 0"), pg.Unique("n")]
+        own += [pg.ForeignKey("r", references="t (a)")]
+        pg.table("p_1", constraints=own)
+
+    assert run(database, in_a_block(deploy)).succeeded().plan.undeclared == []
+
+
+@one_version
+def test_a_new_partition_has_nothing_of_its_own(database: Database) -> None:
+    database.psql(DECLARED_APART)
+    deploy = in_a_block(lambda: pg.partition("p_3", "p", "FOR VALUES IN (3)"), exact=True)
+    assert run(database, deploy).succeeded().plan.undeclared == []
+    assert run(database, deploy).succeeded().plan.changes == []

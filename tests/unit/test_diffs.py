@@ -393,7 +393,6 @@ def test_diff(current: Object | None, declared: Object | None, expected: list[st
         pytest.param(table(Column("a", "integer", generated="1", virtual=True)),
                      table(Column("a", "integer", generated="1")), "PostgreSQL can't change that",
                      id="a virtual column that is to be stored"),
-        pytest.param(TABLE, table(Column("a", "serial")), "instead of serial", id="a serial"),
         pytest.param(TABLE, evolve(TABLE, partition_by="LIST (a)"), "can't change that",
                      id="a partition key"),
         pytest.param(PARTITION, evolve(PARTITION, bounds=("2025-01-01", "2025-07-01")),

@@ -96,6 +96,49 @@ class Extension(Object):
             comment=either(self.comment, current.comment),
         )
 
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        name = literal(str(self.name))
+        if self.version != current.version:
+            before, after = literal(current.version or ""), literal(self.version or "")
+            found = ask(
+                f"SELECT to_json(path) FROM pg_extension_update_paths({name}) "
+                f"WHERE source = {before} AND target = {after} AND path IS NOT NULL"
+            )
+            if not found:
+                raise DeclarationError(
+                    f"this server has no update of it from version {current.version} to "
+                    f"{self.version}: pg_extension_update_paths({name}) lists those that it has"
+                )
+        if self.schema and self.schema != current.schema:
+            # It may be another one with the version that it gets.
+            found = ask(
+                "SELECT to_json(relocatable) FROM pg_available_extension_versions "
+                f"WHERE name = {name} AND version = {literal(self.version or '')} AND relocatable"
+            )
+            if not found:
+                raise DeclarationError(
+                    f"it stays in schema {quoted(current.schema or '')}: its control file does not "
+                    "say that it is relocatable"
+                )
+            moved = f"ALTER EXTENSION {quoted(self.name)} SET SCHEMA {quoted(self.schema)}"
+            failure = ask.attempt([moved]).failure
+            if failure and failure.sqlstate in _TAKEN:
+                raise DeclarationError(f"{moved} fails: {failure}")
+        return self
+
+    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+        found = ask(
+            "SELECT json_build_array(version, schema) FROM pg_available_extension_versions "
+            f"WHERE name = {literal(str(self.name))}"
+        )
+        if self.version and self.version not in [version for version, _ in found]:
+            known = ", ".join(sorted(version for version, _ in found))
+            raise DeclarationError(f"this server has no version {self.version} of it: {known}")
+        fixed = {schema for version, schema in found if self.version in {None, version}} - {None}
+        if self.schema and len(fixed) == 1 and self.schema not in fixed:
+            raise DeclarationError(f"its control file puts it into schema {quoted(fixed.pop())}")
+        return self
+
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
         # The server does not know of what the plan has changed.
         changed = {str(Name(key[1], key[2])) if len(key) > 2 else key[1] for key in catalog.changed}
@@ -137,6 +180,8 @@ class Extension(Object):
         yield from comment(target, current, declared)
 
 
+_TAKEN = frozenset({"42710", "42723", "42P07"})
+"""The SQLSTATEs where a schema has something of the name already."""
 # Who uses what goes with an extension: the title, and the name of the relation, function or type.
 _USERS = """
     WITH RECURSIVE own(classid, objid) AS (

@@ -7,9 +7,9 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
@@ -147,7 +147,7 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     if declared.partitioned or dependents:
         # Nothing of a partitioned table is dropped concurrently, and a foreign key that comes
         # back would take the old index again.
-        texts = [f"DROP INDEX {current.full}", rename, *marks]
+        texts = [f"DROP INDEX {current.full}", rename, *_renamed(declared.parts), *marks]
         yield from foreign_keys.around(declared.table, texts, dependents, Stage.AFTER)
         return
     old = Name(declared.table.schema, swap.predecessor)
@@ -159,6 +159,13 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     ]
     yield together(texts, (Lock(declared.table),) if current.replica_identity else ())
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
+
+
+def _renamed(parts: Iterable[Index]) -> Iterator[str]:
+    """Give new parts the names of those whose place they have taken."""
+    for one in parts:
+        if one.becomes and one.becomes != one.name:
+            yield f"ALTER INDEX {one.full} RENAME TO {quoted(one.becomes)}"
 
 
 def identity(index: str, table: Name, why: str = "") -> DeclarationError:
@@ -255,8 +262,31 @@ def aside(
     raise AssertionError("unreachable")
 
 
-def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
-    """The partitions' parts of an index, each before the parts that it has in turn."""
+def part(whole: Index, table: Name) -> Index:
+    """What a partition has of an index of its table, still without a name of its own."""
+    return evolve(
+        whole,
+        table=table,
+        comment=None,
+        valid=True,
+        parent=whole.full,
+        replica_identity=False,
+        clustered=False,
+        parts=(),
+        automatic=(),
+        built=None,
+        swap=None,
+        left=(),
+    )
+
+
+def parts(
+    index: Index, catalog: Catalog, same: Same, freed: Collection[str] = ()
+) -> tuple[Index, ...]:
+    """The partitions' parts of an index, each before the parts that it has in turn.
+
+    `freed` are names that are free by then.
+    """
     partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
@@ -270,7 +300,7 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
             there = found(part, catalog, same)
             if there and part.partitioned:
                 there = evolve(there, valid=True)
-            names = taken.setdefault(table.schema, catalog.names_in(table.schema))
+            names = taken.setdefault(table.schema, catalog.names_in(table.schema) - {*freed})
             name = there.name if there else default_name(part, names)
             names.add(name)
             part = evolve(part, name=name, built=there)
@@ -281,15 +311,34 @@ def parts(index: Index, catalog: Catalog, same: Same) -> tuple[Index, ...]:
     return tuple(below(index))
 
 
+def below(whole: Name, catalog: Catalog) -> list[Index]:
+    """The parts of a partitioned table's index, at all levels."""
+    children: dict[Name, list[Any]] = {}
+    for one in catalog.objects.values():
+        if one.kind == "index" and (parent := getattr(one, "parent", None)):
+            children.setdefault(parent, []).append(one)
+    found: list[Index] = [*children.get(whole, ())]
+    for one in found:
+        found += children.get(one.full, ())
+    return found
+
+
 def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Index, ...]:
-    """The parts of an index, each in the tablespace of the part whose place it takes."""
-    places, above = {}, [current.full]
-    for whole in above:
-        for one in catalog.of(type(current)):
-            if one.parent == whole:
-                places[one.table] = one.tablespace
-                above.append(one.full)
-    return tuple(evolve(one, tablespace=places.get(one.table)) for one in new)
+    """The parts of an index, each in the tablespace of the part whose place it takes.
+
+    Those that nobody else has made get its name too.
+    """
+    old = {one.table: one for one in below(current.full, catalog)}
+    return tuple(
+        evolve(
+            one,
+            tablespace=old[one.table].tablespace,
+            becomes=old[one.table].name if one.built is None or one.built.parent else None,
+        )
+        if one.table in old
+        else evolve(one, tablespace=None)
+        for one in new
+    )
 
 
 def found(index: Index, catalog: Catalog, same: Same) -> Index | None:

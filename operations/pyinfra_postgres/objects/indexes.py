@@ -121,6 +121,10 @@ class Index(Object):
     """What is there of it already."""
     parts: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What is built in its table's partitions."""
+    automatic: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
+    """What of it PostgreSQL itself has in its table's partitions."""
+    becomes: Exact | None = field(default=None, eq=False, kw_only=True)
+    """The name of the part of an index whose place it takes."""
     swap: Swap | None = field(default=None, eq=False, kw_only=True)
     """How it takes the name of the stored index, which differs."""
     left: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
@@ -213,7 +217,11 @@ class Index(Object):
             swap = index_builds.swap(current, found, catalog, same)
             new = evolve(found, name=swap.successor, built=swap.there)
             parts = new.parted(catalog, same).parts
-            found = evolve(found, swap=swap, parts=index_builds.placed(parts, current, catalog))
+            found = evolve(
+                found if found.online else found.parted(catalog, same),
+                swap=swap,
+                parts=index_builds.placed(parts, current, catalog),
+            )
         elif not current.valid:
             found = evolve(found, built=evolve(current, valid=True)).parted(catalog, same)
         changed = found.swap is not None or not current.valid
@@ -250,9 +258,12 @@ class Index(Object):
 
     def parted(self, catalog: Catalog, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""
-        if not self.online or not self.partitioned:
+        if not self.partitioned:
             return self
-        return evolve(self, parts=index_builds.parts(self, catalog, same))
+        if self.online or self.built:
+            return evolve(self, parts=index_builds.parts(self, catalog, same))
+        freed = [one.name for one in index_builds.below(self.full, catalog)]
+        return evolve(self, automatic=index_builds.parts(self, catalog, same, freed))
 
     def written_as(self, current: Self, same: Same) -> Self:
         """Itself, with what equals the stored index written as it is there."""
@@ -321,11 +332,14 @@ class Index(Object):
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         renamed = current if current and current.key() != self.key() else None
-        for gone in (*self.left, renamed, self.swap.there if self.swap else None):
+        before = index_builds.below(current.full, catalog) if current and self.swap else ()
+        for gone in (*self.left, *before, renamed, self.swap.there if self.swap else None):
             if gone is not None:
                 catalog.remove(gone)
-        for one in self.parts:
-            catalog.put(one)
+        for one in (*self.parts, *self.automatic):
+            built_as = Name(self.table.schema, self.swap.successor) if self.swap else None
+            parent = self.full if one.parent == built_as else one.parent
+            catalog.put(evolve(one, name=one.becomes or one.name, parent=parent))
         catalog.put(self)
         foreign_keys.settle(self.owed, catalog)
 
@@ -350,6 +364,11 @@ class Index(Object):
                 concurrent = declared.online and not declared.partitioned
                 yield evolve(one, stage=Stage.AFTER if concurrent else Stage.MAIN)
         elif rebuilt(current, declared):
+            if current.parent:
+                raise DeclarationError(
+                    f"it is a part of the index {current.parent}, and is what that is: declare "
+                    "that one otherwise, before"
+                )
             yield from index_builds.replaced(current, declared)
         else:
             yield from _set(current, declared)

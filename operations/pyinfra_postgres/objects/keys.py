@@ -18,7 +18,7 @@ from ..kind import Same
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name
 from ..plan import Hazard, Lock, Stage, Statement, together
-from . import foreign_keys, index_builds
+from . import foreign_keys, heirs, index_builds
 from .constraints import Constraint, PrimaryKey, Unique
 from .elements import Element
 from .indexes import Index
@@ -33,6 +33,7 @@ def planned(
     table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Catalog
 ) -> Key:
     """A new key, with how it comes to be."""
+    _check_complete(table, key, same, catalog)
     old = key.way.instead
     moved: tuple[Dependent, ...] = ()
     if isinstance(old, PrimaryKey | Unique):
@@ -51,7 +52,7 @@ def planned(
     if index.partitioned:
         name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
-        indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog)]
+        indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog, table)]
     elif key.name and old and old.name == key.name:
         name, there = index_builds.aside(
             index, catalog, "new", lambda one: not one.valid or index.equals(one, same)
@@ -62,6 +63,17 @@ def planned(
         name, there = _place(index, key, taken, same, catalog)
         indexes = [evolve(index, name=name, built=there)]
     return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes), later=True))
+
+
+def _check_complete(table: Name, key: Key, same: Same, catalog: Catalog) -> None:
+    """Raise DeclarationError where a partition has the key, and its own partitions lack it."""
+    for partition in heirs.below(table, catalog):
+        for one in _constraints(partition, catalog):
+            if not one.validated and not one.inherited and key.equals(one, same, partition):
+                raise DeclarationError(
+                    f"{partition} has {quoted(one.name or '')}, which its own partitions lack: "
+                    "declare that key before, so that they get it"
+                )
 
 
 def _place(
@@ -94,11 +106,16 @@ def _usable(one: Index, index: Index) -> bool:
     return index.online or (one.valid and not index.partitioned)
 
 
-def of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Index]:
-    """The index that a partition lacks."""
-    table = catalog.objects.get(("table", *leaf))
-    stored: list[Constraint] = [*getattr(table, "constraints", ())]
-    if any(not one.inherited and key.equals(one, same, leaf) for one in stored):
+def of_leaf(
+    leaf: Name, key: Key, same: Same, catalog: Catalog, top: Name | None = None
+) -> Iterator[Index]:
+    """The index that a partition lacks for a key of a table above it, if it is one already."""
+    stored = _constraints(leaf, catalog)
+    if any(
+        one.validated and not one.inherited and key.equals(one, same, name)
+        for name in _up(leaf, top, catalog)
+        for one in _constraints(name, catalog)
+    ):
         return
     before = (one for one in stored if key.way.instead and key.way.instead.says_as(one))
     fittings = next((one.fittings for one in before), key.fittings)
@@ -107,6 +124,19 @@ def of_leaf(leaf: Name, key: Key, same: Same, catalog: Catalog) -> Iterator[Inde
     taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
     name = there.name if there else free_name(leaf, key, taken)
     yield evolve(index, name=name, built=there)
+
+
+def _constraints(table: Name, catalog: Catalog) -> list[Constraint]:
+    return [*getattr(catalog.objects.get(("table", *table)), "constraints", ())]
+
+
+def _up(leaf: Name, top: Name | None, catalog: Catalog) -> Iterator[Name]:
+    """A partition and those above it, as far as to a table."""
+    name: Name | None = leaf
+    while name is not None and name != top:
+        yield name
+        above = catalog.objects.get(("partition", *name)) if top else None
+        name = getattr(above, "parent", None)
 
 
 def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:

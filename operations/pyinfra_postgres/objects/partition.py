@@ -54,6 +54,8 @@ class AnyPartition(Object):
     partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
     attached: bool = field(default=True, kw_only=True)
     row_security: bool | None = field(default=None, kw_only=True)
+    at_once: bool = field(default=False, eq=False, kw_only=True)
+    """Whether it is detached in the transaction, so that what follows finds a table."""
     referring: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
     """The tables with foreign keys to a table above it."""
     detaching: bool = field(default=False, eq=False, kw_only=True)
@@ -167,7 +169,7 @@ class AnyPartition(Object):
                 if there is None or not there.valid:
                     name = there.name if there else index_builds.default_name(part, taken)
                     taken.add(name)
-                    indexes.append(evolve(part, name=name, built=there))
+                    indexes.append(evolve(part, name=name, built=there, parent=one.full))
         for key in parent.constraints:
             if isinstance(key, PrimaryKey | Unique):
                 own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
@@ -232,9 +234,12 @@ class AnyPartition(Object):
     def store(self, catalog: Catalog, current: Self | None) -> None:
         if not self.attached:
             catalog.objects.pop(self.key(), None)
+            _freed(self.name, catalog)
             return
         stored = partition_of(self.name, self.of, self.values or "", self.row_security)
         stored.store(catalog, stored if current else None)
+        for index in self.indexes:
+            catalog.put(index)
         table = catalog.objects.get(("table", *self.name))
         if isinstance(table, Table):
             catalog.put(evolve(table, partition_by=self.partition_by))
@@ -299,7 +304,7 @@ def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Stateme
     detach = f"ALTER TABLE {current.of} DETACH PARTITION {current.name}"
     if current.detaching:
         yield Statement(f"{detach} FINALIZE", stage=Stage.AFTER, locks=current.name)
-    elif declared.rest:
+    elif declared.rest or declared.at_once:
         locks = (Lock(current.of, only=True), Lock(current.name), *_rest(declared))
         yield Statement(detach, locks=locks)
     else:
@@ -363,6 +368,18 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     yield from in_passing(declared.name, Check(declared.condition, name=name), path)
     whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks, path)
     yield evolve(whole, hazards=scans, sees=sees)
+
+
+def _freed(name: Name, catalog: Catalog) -> None:
+    """Have a table that is a partition no more have what it had from its parent for itself."""
+    table = catalog.objects.get(("table", *name))
+    if isinstance(table, Table):
+        constraints = [one.evolved(inherited=False) for one in table.constraints]
+        columns = [evolve(one, inherited=False, is_kept=True) for one in table.columns or ()]
+        catalog.put(evolve(table, constraints=constraints, columns=columns))
+    for one in catalog.on(name):
+        if isinstance(one, Index) and one.parent:
+            catalog.put(evolve(one, parent=None))
 
 
 def _seen(table: Table, parent: Table) -> tuple[Name, ...]:

@@ -6,29 +6,30 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar, Self
+from . import (default_rows, heirs, index_builds, partition_references)
+from .. import (given)
+from ..arguments import (Arguments)
+from ..catalog import (Catalog)
+from ..converge import (converge, declared)
+from ..entry import (Key)
+from ..errors import (DeclarationError)
+from ..entry import (Key)
+from ..kind import (Ask, Object, Row, Same, either)
+from ..names import (Exact, Name, identifier, literal, parse_name)
+from ..parse import (Reference, statement)
+from ..plan import (Lock, Loss, Statement)
+from ..snapshot import (Snapshot)
+from .constraints import (Check, ForeignKey)
+from .indexes import (Index)
+from .partition_references import (referring_tables)
+from .tables import (Table, row_security)
+from attrs import (evolve, field, frozen)
+from collections.abc import (Iterable, Iterator)
+from datetime import (UTC, date, datetime, time, timedelta)
+from pyinfra.api.operation import (OperationMeta)
+from typing import (Any, ClassVar, Self)
+from typing_extensions import (Unpack)
 
-from attrs import evolve, field, frozen
-from pyinfra.api.operation import OperationMeta
-from typing_extensions import Unpack
-
-from .. import given
-from ..arguments import Arguments
-from ..catalog import Catalog
-from ..converge import converge, declared
-from ..entry import Key
-from ..errors import DeclarationError
-from ..kind import Ask, Object, Row, Same, either
-from ..names import Exact, Name, identifier, literal, parse_name
-from ..parse import Reference, statement
-from ..plan import Lock, Loss, Statement
-from ..snapshot import Snapshot
-from . import default_rows, heirs, partition_references
-from .constraints import Check, ForeignKey
-from .partition_references import referring_tables
-from .tables import Table, row_security
 
 _MOST = 10_000
 _PERIODS = ("day", "week", "month", "year")
@@ -246,8 +247,11 @@ class Partition(Object):
         if current is None:
             # What an index makes true has a name of its own in each partition.
             constraints = [
-                one if isinstance(one, Check | ForeignKey) else one.evolved(name=None)
+                one.evolved(inherited=True)
+                if isinstance(one, Check | ForeignKey)
+                else one.evolved(name=None, inherited=True)
                 for one in table.constraints
+                if not (isinstance(one, Check) and one.no_inherit)
             ]
             table = Table(
                 self.name,
@@ -257,7 +261,18 @@ class Partition(Object):
                 force_row_security=False,
                 owner=Exact(catalog.role),
             )
+            self._put_indexes(catalog)
         catalog.put(evolve(table, row_security=either(self.row_security, table.row_security)))
+
+    def _put_indexes(self, catalog: Catalog) -> None:
+        """Put the parts that it gets of its parent's indexes into the catalog."""
+        there = [one for one in catalog.on(self.parent) if isinstance(one, Index)]
+        taken = catalog.names_in(self.name.schema) if there else set()
+        for whole in there:
+            part = index_builds.part(whole, self.name)
+            name = index_builds.default_name(part, taken)
+            taken.add(name)
+            catalog.put(evolve(part, name=name).placed(catalog))
 
     def erase(self, catalog: Catalog) -> None:
         catalog.remove(self)

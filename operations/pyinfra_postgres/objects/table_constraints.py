@@ -92,7 +92,8 @@ def aligned(
         whole_key = pointed(declared, one, catalog)
         named = [other for other in free if one.name in {None, other.name}]
         equal = same.first(named, partial(whole_key.equals, same=same, table=declared.name))
-        if equal:
+        # A key that partitions lack is made anew with theirs: there is nothing to validate.
+        if equal and (equal.validated or not equal.is_key):
             free.remove(equal)
             found.append(equal if equal.validated else equal.evolved(validated=True))
         else:
