@@ -55,7 +55,7 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement
 from ..renames import Rename
-from .columns import is_null
+from .columns import is_null, same_value
 from .constraints import Check, Constraint
 from .tables import Table
 
@@ -158,7 +158,7 @@ class Domain(Object):
         }
         if current.default is None and is_null(self.default):
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif same(f"SELECT CAST(({{}}) AS {current.type})", self.default, current.default):
+        elif same_value(current.type or "", self.default, current.default, same):
             changes["default"] = current.default
         users = _users(self.name, catalog)
         return evolve(
