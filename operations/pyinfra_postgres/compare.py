@@ -161,14 +161,16 @@ class Comparison:
     send: Callable[[list[str]], Answer]
     pending: dict[Pair, None] = field(factory=dict)
     """In the order in which they came up."""
-    errors: dict[str, str] = field(factory=dict)
+    errors: dict[Fragment, str] = field(factory=dict)
     """What the server said of declared fragments that it could not read."""
+    asked: set[Fragment] = field(factory=set)
+    """The declared fragments that somebody has asked about, who can give another set."""
     unknown: set[str] = field(factory=set)
     """The declared fragments that a standby can't judge; they count as equal."""
     namespace: str = "pg_temp"
     new: dict[Fragment, None] = field(factory=dict)
     """Declared fragments that are only read: there is nothing to compare them with."""
-    lacking: dict[str, tuple[str, str]] = field(factory=dict)
+    lacking: dict[Fragment, tuple[str, str]] = field(factory=dict)
     """What the server says of fragments that it can't read yet, after the SQLSTATE."""
     verdicts: dict[Pair, bool] = field(factory=dict)
     """What the server has said."""
@@ -189,6 +191,7 @@ class Comparison:
         if declared == stored:
             return True
         pair = Pair(template, declared, stored, on, signature)
+        self.asked.add(pair.sides()[0])
         if pair in self.verdicts:
             return self.verdicts[pair]
         if self._reads_all_of_what_changes(pair):
@@ -206,7 +209,11 @@ class Comparison:
         """Have the server read a declared fragment, where it has the relations that this names."""
         if self.is_readable(one):
             self._check_constants(one.template, one.text or "", one.on, one.signature)
-            self.new[Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)] = None
+            self.new[_fragment(one)] = None
+
+    def objections(self, one: Reading) -> tuple[str, str]:
+        """What the server says of a fragment that it can't read yet, after the SQLSTATE."""
+        return self.lacking.get(_fragment(one), ("", "")) if self.is_readable(one) else ("", "")
 
     def is_readable(self, one: Reading) -> bool:
         """Whether the server has all relations that a fragment names, as they will be."""
@@ -312,16 +319,16 @@ class Comparison:
             elif fragments[index].path is not SearchPath.USERS:
                 continue
             elif state in PENDING:
-                self.lacking[fragments[index].text] = state, message
+                self.lacking[fragments[index]] = state, message
             elif fragments[index] in self.new:
                 if state[:2] in _OF_SQL and state != _NO_PRIVILEGE:
-                    self.lacking[fragments[index].text] = state, message
+                    self.lacking[fragments[index]] = state, message
             elif state == _NO_PRIVILEGE:
                 raise HostError(
                     f"the server could not compare definitions: {message} (SQLSTATE {state})"
                 )
             else:
-                self.errors[fragments[index].text] = f"{message} (SQLSTATE {state})"
+                self.errors[fragments[index]] = f"{message} (SQLSTATE {state})"
         return found
 
     def _bodies(
@@ -388,6 +395,10 @@ class Comparison:
         said = [pair.template, pair.declared, pair.stored, str(pair.on)]
         said += ["of", *pair.signature] if pair.signature else ["alone"]
         return [str(self.catalog.version), self.catalog.environment, *said, *shapes]
+
+
+def _fragment(one: Reading) -> Fragment:
+    return Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)
 
 
 def _is_hidden(pair: Pair) -> bool:

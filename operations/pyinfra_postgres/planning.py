@@ -15,7 +15,7 @@ from . import copies, renaming
 from .answer import withheld
 from .calls import Calls
 from .catalog import Catalog, Declared
-from .compare import NO_COLUMN, PENDING, Comparison, Textual
+from .compare import NO_COLUMN, PENDING, Comparison, Fragment, Textual
 from .consent import contradicted, left_open, unallowed, unseen, weighed
 from .entry import Key
 from .errors import DeclarationError
@@ -106,6 +106,8 @@ class Step:
     current: Object | None = None
     target: Object | None = None
     error: str = ""
+    asked: set[Fragment] = field(factory=set)
+    """The declared fragments that the server was asked about for it."""
     closed: list[Need] = field(factory=list)
     """What it takes to find what it names, and the role lacks."""
 
@@ -124,6 +126,8 @@ class Step:
         self.closed = usage(one, catalog)
         if self.closed:
             same, ask = Textual(), Unanswered()
+        elif isinstance(same, Comparison):
+            same.asked = self.asked
         self.current = None
         try:
             self.current = one.find(catalog, ask)
@@ -342,16 +346,11 @@ class Planner:
 
         What a gap hides is not known yet.
         """
-        one, same, catalog = step.declaration, self.same, self.catalog
-        for reading in step.readings() if same.lacking and not is_lacking else ():
-            state, said = same.lacking.get(reading.text or "", ("", ""))
-            if state and same.is_readable(reading) and not _brings(state, catalog):
-                yield f"PostgreSQL refuses it: {said} (SQLSTATE {state})"
-        if same.errors:
-            definition = "\n".join(one.lines())
-            for text in [text for text in same.errors if text in definition]:
-                yield f"{same.errors.pop(text)} in {text!r}"
-        yield from self._refused_on_copy(step) if not is_lacking else ()
+        one, catalog = step.declaration, self.catalog
+        said = list(self._unreadable(step, is_lacking))
+        yield from said
+        if not said and not is_lacking:
+            yield from self._refused_on_copy(step)
         if not is_lacking:
             yield from unallowed(statements, one, self.session, catalog)
             at_once = (each for each in statements if each.stage is not Stage.AFTER)
@@ -362,6 +361,16 @@ class Planner:
                     catalog.doubts.append((step.item.operation, one.title, doubt))
                 else:
                     yield from contradicted(doubt, self.ask)
+
+    def _unreadable(self, step: Step, is_lacking: bool) -> Iterator[str]:
+        """What the server says of the SQL in a declaration."""
+        same = self.same
+        for reading in step.readings() if same.lacking and not is_lacking else ():
+            state, said = same.objections(reading)
+            if state and not _brings(state, self.catalog):
+                yield f"PostgreSQL refuses it: {said} (SQLSTATE {state})"
+        for fragment in (one for one in same.errors if one in step.asked):
+            yield f"{same.errors[fragment]} in {fragment.text!r}"
 
     def _refused_on_copy(self, step: Step) -> Iterator[str]:
         """What the server has against a change of what exists, tried on an empty copy of it."""

@@ -251,11 +251,11 @@ class Column:
                 changes |= {"default": current.default, "serial": False}
         elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
-        elif type_ == current.type and same(cast_template(type_), self.default, current.default):
+        elif type_ == current.type and same_value(type_, self.default, current.default, same):
             changes["default"] = current.default
         if self.generated is not None:
-            read = f"{cast_template(current.type)} FROM ONLY {table}"
-            if same(read, self.generated, current.generated, table):
+            given = self.generated, current.generated
+            if same_value(current.type, *given, same, f" FROM ONLY {table}", table):
                 changes["generated"] = current.generated
         aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
         keeps = not self.renamed_from and not current.unvalidated
@@ -281,6 +281,25 @@ class Column:
 def cast_template(type_: str) -> str:
     """Where the server reads a default of a column of a type."""
     return f"SELECT CAST(({{}}) AS {type_})"
+
+
+def same_value(
+    type_: str,
+    declared: str | None,
+    stored: str | None,
+    same: Same,
+    source: str = "",
+    on: Name | None = None,
+) -> bool:
+    """Whether two expressions are the same as the value of a column of a type.
+
+    A cast decides what the elements of ARRAY[...] are, and an assignment does not: so such a one is
+    read without the cast too.
+    """
+    as_cast = same(f"{cast_template(type_)}{source}", declared, stored, on)
+    if as_cast or declared is None or "A_ArrayExpr" not in tree(declared):
+        return as_cast
+    return same(f"SELECT ({{}}){source}", declared, stored, on)
 
 
 def is_null(expression: str | None) -> bool:
@@ -349,6 +368,12 @@ def changed(
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from declared.beside(table, current)
+
+
+def freed(current: Iterable[Column], declared: Iterable[Column]) -> set[str]:
+    """The names of the columns that are to take nulls and do not yet."""
+    strict = {column.name for column in current if not column.nullable}
+    return {column.name for column in declared if column.nullable and column.name in strict}
 
 
 def released(table: Name, current: Column, declared: Column) -> Iterator[Statement]:

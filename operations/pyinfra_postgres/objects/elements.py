@@ -39,6 +39,8 @@ class Element(NamedTuple):
     """The name of the stored collation where it is the column's or the expression's own."""
     class_schema: str | None = None
     """The schema of the operator class, unless it is PostgreSQL's own or `public`."""
+    default_class_schema: str | None = None
+    """That of the stored operator class where it is the type's default."""
     class_options: tuple[tuple[str, str], ...] = ()
     """The options of the operator class and their values, sorted."""
 
@@ -147,11 +149,13 @@ def aligned_element(declared: Element, current: Element, same: Same, table: Name
         None,
         current.default_class,
     }
-    elsewhere = declared.class_schema not in {None, current.class_schema}
+    stored_schema = current.class_schema or current.default_class_schema
+    elsewhere = declared.class_schema not in {None, stored_schema}
     if not elsewhere and (default or declared.operator_class == current.operator_class):
         changes["operator_class"] = current.operator_class
         changes["class_schema"] = current.class_schema
         changes["default_class"] = current.default_class
+        changes["default_class_schema"] = current.default_class_schema
     return declared._replace(**changes)
 
 
@@ -177,15 +181,18 @@ def key_elements(text: str) -> tuple[str, tuple[Element, ...]]:
     return found[0].text, tuple(Element.parse(sliced(text, one)) for one in items(found, 1))
 
 
-def with_defaults(stored: Element, names: tuple[str, bool, str | None]) -> Element:
+def with_defaults(stored: Element, names: tuple[str, bool, str | None, str]) -> Element:
     """A stored element, with the operator class and collation that are not printed.
 
-    `names` has its operator class, whether that is the default, and its collation.
+    `names` has its operator class, whether that is the default, its collation, and the schema of
+    the class.
     """
-    operator_class, is_default, collation = names
+    operator_class, is_default, collation, schema = names
+    unprinted = is_default and not stored.operator_class
     return stored._replace(
         expression=None if stored.expression is None else Exact(stored.expression),
-        default_class=operator_class if is_default and not stored.operator_class else None,
+        default_class=operator_class if unprinted else None,
+        default_class_schema=class_schema_of(schema) if unprinted else None,
         default_collation=None if stored.collation else collation,
     )
 

@@ -5,20 +5,19 @@ https://www.postgresql.org/docs/current/ddl-inherit.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import partial
-from itertools import chain
-from operator import attrgetter
-from typing import Any
+from ..catalog import (Catalog)
+from ..dependents import (Dependent, of_table)
+from ..errors import (DeclarationError)
+from ..kind import (Ask)
+from ..names import (Name, quoted)
+from .columns import (Column)
+from attrs import (evolve)
+from collections.abc import (Iterator, Sequence, Set)
+from functools import (partial)
+from itertools import (chain)
+from operator import (attrgetter)
+from typing import (Any)
 
-from attrs import evolve
-
-from ..catalog import Catalog
-from ..dependents import Dependent, of_table
-from ..errors import DeclarationError
-from ..kind import Ask
-from ..names import Name
-from .columns import Column
 
 _SHARED = ("type", "collation", "default", "nullable", "generated", "virtual")
 """What of a column an heir changes with the table above it."""
@@ -111,6 +110,32 @@ def _followed(column: Column, old: Column | None, new: Column | None) -> Iterato
         yield evolve(column, **{one: to for one, to in changes.items() if to != getattr(old, one)})
     elif old is None or column.is_kept:
         yield column if new is old else evolve(column, inherited=new is not None)
+
+
+def above(table: Name, catalog: Catalog) -> Iterator[Name]:
+    """The table that a table is a partition of, and those that it inherits from."""
+    parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
+    if parent is not None:
+        yield parent
+    oid = catalog.oids.get(table)
+    for one, heirs in catalog.heirs.items():
+        if oid in heirs:
+            yield catalog.relations[one]
+
+
+def check_nulls(table: Name, freed: Set[str], catalog: Catalog) -> None:
+    """Raise DeclarationError where columns are to take nulls and the table above takes none."""
+    for parent in above(table, catalog) if freed else ():
+        # Until PostgreSQL 18 only partitions have to follow.
+        if catalog.version < 180000 and catalog.relation_kinds.get(parent) != "p":
+            continue
+        columns = getattr(catalog.objects.get(("table", *parent)), "columns", None) or ()
+        for column in columns:
+            if column.name in freed and not column.nullable:
+                raise DeclarationError(
+                    f"its column {quoted(column.name)} is NOT NULL in {parent}, from which it "
+                    "inherits: declare it NOT NULL here too, or change it there before"
+                )
 
 
 def check(current: Sequence[Column], declared: Sequence[Column]) -> None:

@@ -7,24 +7,24 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import count
-from typing import TYPE_CHECKING, Any
-
-from attrs import evolve, frozen
-
-from ..catalog import Catalog
-from ..errors import DeclarationError
-from ..kind import Same, comment
-from ..names import Exact, Name, literal, quoted
-from ..naming import chosen_name, joined
-from ..paths import SearchPath
-from ..plan import Hazard, Lock, Mode, Stage, Statement, together
-from . import foreign_keys
-from .foreign_keys import Dependent
+from . import (foreign_keys)
+from ..catalog import (Catalog)
+from ..errors import (DeclarationError)
+from ..kind import (Same, comment)
+from ..names import (Exact, Name, listed, literal, quoted)
+from ..naming import (chosen_name, joined)
+from ..paths import (SearchPath)
+from ..plan import (Hazard, Lock, Mode, Stage, Statement, together)
+from .foreign_keys import (Dependent)
+from attrs import (evolve, frozen)
+from collections.abc import (Callable, Collection, Iterable, Iterator, Set)
+from itertools import (count)
+from typing import (Any, TYPE_CHECKING)
 
 if TYPE_CHECKING:
-    from .indexes import Index
+    from .constraints import (Constraint)
+    from .indexes import (Index)
+
 
 _ONLINE = (Hazard.NOT_TRANSACTIONAL,)
 _CLUSTERABLE = frozenset({"btree", "gist"})
@@ -174,6 +174,25 @@ def identity(index: str, table: Name, why: str = "") -> DeclarationError:
         f"{quoted(index)} is the replica identity of {table}, or that of partitions{why}. "
         f"Give them another first: ALTER TABLE {table} REPLICA IDENTITY ..."
     )
+
+
+def check_nulls(
+    table: Name, freed: Set[str], constraints: Iterable[Constraint], catalog: Catalog
+) -> None:
+    """Raise DeclarationError where columns of a replica identity are to take nulls."""
+    identities = [
+        (one.name or "", set(getattr(one, "columns", ())))
+        for one in constraints
+        if one.fittings.replica_identity
+    ]
+    for one in catalog.on(table) if freed else ():
+        if getattr(one, "replica_identity", False):
+            columns = {element.column for element in getattr(one, "columns", ())}
+            identities.append((getattr(one, "name", ""), columns))
+    for name, columns in identities:
+        if lost := sorted(freed & columns):
+            why = f", and its {listed(lost)} is declared to take nulls"
+            raise identity(name, table, why)
 
 
 def marks_of(current: Index, declared: Index, identifies: bool) -> Iterator[str]:

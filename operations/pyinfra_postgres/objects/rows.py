@@ -27,7 +27,7 @@ from ..parse import Reference, type_references
 from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Need, Statement
 from ..stored import Known, columns_of, known, operator, under
-from ..values import SQL, check, comparable, forms, same, shown, split_array, written
+from ..values import SQL, check, comparable, forms, same, shown, split_array, unmasked, written
 from .columns import Column
 from .constraints import PrimaryKey, Unique
 from .domains import Domain
@@ -39,6 +39,8 @@ _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
 
 _SHOWN_ROWS = 20
+_TEXTS = frozenset({"text", "character varying"})
+"""The types of which different texts are different values, in any usual collation."""
 
 
 class _Checked(tuple[Row, ...]):
@@ -155,6 +157,8 @@ class Rows(Object):
             unique=any(_keeps_unique(one, self.key_columns) for one in table.constraints),
             problem=self._problem(columns),
         )
+        if not nothing.problem:
+            evolve(self, columns=columns)._check_keys(catalog, ask)
         key_is_there = set(self.key_columns) <= columns_of(self.table, catalog)
         # A table that takes up no space has no rows to ask for.
         if nothing.problem or not key_is_there or self.table not in catalog.filled:
@@ -164,6 +168,40 @@ class Rows(Object):
         except HostError as error:
             # It may be because of what the same operation declares before the rows.
             return evolve(nothing, problem=masked(str(error), _hidden(self.rows)))
+
+    def _check_keys(self, catalog: Catalog, ask: Ask) -> None:
+        """Raise DeclarationError where two keys are written in two ways and are one to the server.
+
+        It is not asked where texts are texts and whole numbers are numbers, nor about what only the
+        plan creates.
+        """
+        types = {name: self.columns[name].type for name in self.key_columns}
+        keys = [[unmasked(row[name]) for name in self.key_columns] for row in self.rows]
+        plain = all(
+            type(value) is (str if types[name] in _TEXTS else int)
+            for key in keys
+            for name, value in zip(self.key_columns, key, strict=True)
+        )
+        if plain or len(keys) < 2 or any(isinstance(value, SQL) for key in keys for value in key):
+            return
+        values = ", ".join(
+            f"({number}, {', '.join(written(row[c], types[c]) for c in self.key_columns)})"
+            for number, row in enumerate(self.rows)
+        )
+        names = [f"c{number}" for number, _ in enumerate(self.key_columns)]
+        equal = (comparable(name, type_) for name, type_ in zip(names, types.values(), strict=True))
+        query = (
+            "SELECT pg_catalog.json_agg(n ORDER BY n) FROM "
+            f"(VALUES {values}) AS declared (n, {', '.join(names)}) GROUP BY {', '.join(equal)} "
+            "HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1"
+        )
+        try:
+            repeated = ask(under(SearchPath.USERS, query))
+        except HostError:
+            return
+        for numbers in repeated:
+            several = ", ".join(shown(self.rows[n], self.key_columns) for n in numbers)
+            raise DeclarationError(f"these rows have one key: {several}")
 
     def _problem(self, columns: Mapping[str, Column]) -> str:
         for name in self._names():

@@ -26,8 +26,11 @@ from .constraints import (
 )
 from .elements import with_defaults
 
-# Of each key column its operator class, whether that is the default, and its collation.
-KEY_CLASSES = "json_agg(json_build_array(o.opcname, o.opcdefault, l.collname) ORDER BY k.place)"
+# Of each key column its operator class, whether that is the default, its collation, and the class's
+# schema.
+KEY_CLASSES = """json_agg(json_build_array(o.opcname, o.opcdefault, l.collname,
+                   (SELECT s.nspname FROM pg_namespace s WHERE s.oid = o.opcnamespace))
+                   ORDER BY k.place)"""
 
 # Of an index, whether it is the replica identity of its table, or a part of it that of a partition.
 IDENTIFIES = """CASE {0}.relkind WHEN 'I' THEN EXISTS (SELECT FROM pg_partition_tree({0}.oid) w
@@ -145,7 +148,7 @@ def stored(row: Row, catalog: Snapshot) -> Constraint:
     return found.evolved(**unusual) if unusual else found
 
 
-def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None]]) -> Exclude:
+def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None, str]]) -> Exclude:
     """The exclusion constraint that pg_get_constraintdef() prints.
 
     `names` has what `with_defaults` takes for each element.

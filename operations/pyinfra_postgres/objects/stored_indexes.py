@@ -145,5 +145,6 @@ def _stored(
         name if is_default else None,
         None if collation else used_collation,
         None if is_default else class_schema_of(schema),
+        class_schema_of(schema) if is_default else None,
         tuple(sorted((name, value) for name, _, value in pairs)),
     )

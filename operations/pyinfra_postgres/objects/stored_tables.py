@@ -134,7 +134,9 @@ def _filled(sections: dict[str, list[Row]]) -> set[int]:
     return filled
 
 
-def _stored_key(key: str, names: Iterable[tuple[str, bool, str | None]]) -> tuple[Element, ...]:
+def _stored_key(
+    key: str, names: Iterable[tuple[str, bool, str | None, str]]
+) -> tuple[Element, ...]:
     return tuple(map(with_defaults, key_elements(key)[1], names))
 
 

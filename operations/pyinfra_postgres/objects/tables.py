@@ -50,7 +50,7 @@ from . import (
     table_constraints,
     table_copies,
 )
-from .columns import Column, Names, cast_template, changed, released
+from .columns import Column, Names, cast_template, changed, freed, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, condition_template, key_elements, partitioning
@@ -404,6 +404,9 @@ class Table(Object):
                 f"its primary key {quoted(gone.name or '')} can't go: {', '.join(users)} groups by "
                 "it. Before that drop it, or have it group by every column that it shows"
             )
+        nullable = freed(current.columns or (), self.columns or ())
+        heirs.check_nulls(self.name, nullable, catalog)
+        index_builds.check_nulls(self.name, nullable, self.constraints, catalog)
         there = {column.name: column for column in current.columns or ()}
         new = [column for column in self.columns or () if column.name not in there]
         for column in self.columns or ():
