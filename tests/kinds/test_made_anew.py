@@ -308,3 +308,49 @@ def test_what_partitions_have_stays_with_another_type(
     was = database.dump()
     run(database, columns_type, postgres_allow="public.t").succeeded()
     assert _lines(database.dump()) == _lines(was.replace("varying(10)", "varying(20)"))
+
+
+def index_condition() -> None:
+    pg.index("x", "t", ["id", "lower(v)"], where="id > 0")
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["empty", "filled"])
+def test_an_index_that_is_declared_otherwise_keeps_what_is_not_declared(
+    rows: bool, database: Database, names: tuple[str, str]
+) -> None:
+    made = TABLE if rows else TABLE.partition("INSERT")[0]
+    database.psql(f"""{made} CREATE INDEX x ON t (lower(v));
+        ALTER INDEX x SET TABLESPACE {names[1]};
+        COMMENT ON INDEX x IS 'a'; ALTER INDEX x ALTER COLUMN 1 SET STATISTICS 444""")
+    was = database.dump()
+    run(database, index_condition).succeeded()
+    now = _lines(database.dump())
+    assert now == _lines(
+        was.replace("(lower((v)::text))", "(id, lower((v)::text)) WHERE (id > 0)")
+        .replace("ONLY public.x ALTER COLUMN 1", "ONLY public.x ALTER COLUMN 2")
+        .replace("INDEX public.x ALTER COLUMN 1", "INDEX public.x ALTER COLUMN 2")
+    )
+    assert run(database, index_condition).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["empty", "filled"])
+def test_the_parts_of_an_index_that_is_declared_otherwise_keep_what_they_have(
+    rows: bool, database: Database
+) -> None:
+    made = PARTITIONED if rows else PARTITIONED.partition("INSERT")[0]
+    database.psql(f"""{made} CREATE INDEX x ON t (lower(v));
+        COMMENT ON INDEX t1_lower_idx IS 'b'; COMMENT ON INDEX t21_lower_idx IS 'c';
+        ALTER INDEX x ALTER COLUMN 1 SET STATISTICS 7;
+        ALTER INDEX t1_lower_idx ALTER COLUMN 1 SET STATISTICS 77;
+        ALTER INDEX t21_lower_idx RENAME TO renamed; ALTER INDEX t1_lower_idx RENAME TO swapped;
+        ALTER TABLE t21 CLUSTER ON renamed""")
+    was = database.dump()
+
+    def declared() -> None:
+        pg.index("x", "t", ["lower(v)", "id"])
+
+    run(database, declared).succeeded()
+    assert _lines(database.dump()) == _lines(
+        was.replace("(lower((v)::text))", "(lower((v)::text), id)")
+    )
+    assert run(database, declared).succeeded().plan.changes == []

@@ -107,6 +107,8 @@ class Index(Object):
     replica_identity: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is its table's, or a part of it a partition's."""
     clustered: bool = field(default=False, eq=False, kw_only=True)
+    targets: dict[int, int] = field(factory=dict, eq=False, kw_only=True)
+    """How much ANALYZE gathers of its expressions, by their places, where that is set."""
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether its table may have rows."""
     partitioned: bool = field(default=False, eq=False, kw_only=True)
@@ -314,8 +316,9 @@ class Index(Object):
         for gone in (*self.left, renamed, self.swap.there if self.swap else None):
             if gone is not None:
                 catalog.remove(gone)
+        names = {one.table: one.name for one in self.swap.parts} if self.swap else {}
         for one in self.parts:
-            catalog.put(one)
+            catalog.put(evolve(one, name=names.get(one.table, one.name)))
         catalog.put(self)
         foreign_keys.settle(self.owed, catalog)
 
