@@ -354,3 +354,39 @@ def test_the_parts_of_an_index_that_is_declared_otherwise_keep_what_they_have(
         was.replace("(lower((v)::text))", "(lower((v)::text), id)")
     )
     assert run(database, declared).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_views_column_is_renamed_and_all_that_reads_it_follows(
+    kind: str, database: Database
+) -> None:
+    database.psql(f"""CREATE TABLE t (id integer, total integer);
+        CREATE {kind} v1 AS SELECT id, total, CAST(total AS bigint) + 1 AS more, max(id) AS "Top"
+        FROM t GROUP BY id, total; CREATE VIEW v2 AS SELECT sum(total) AS s, max(more) FROM v1;
+        COMMENT ON COLUMN v1.total IS 'kept'; GRANT SELECT (total) ON v1 TO PUBLIC""")
+    was = database.dump()
+    columns = {"gross": "total", "plus": "more", "top": '"Top"'}
+
+    def declared() -> None:
+        declare = pg.view if kind == "VIEW" else pg.materialized_view
+        with pg.transaction():
+            declare("v1", "SELECT id, total AS gross, total::bigint + 1 AS plus, max(id) AS top"
+                    " FROM t GROUP BY id, total", renamed_columns=columns)  # fmt: skip
+            pg.view("v2", "SELECT sum(gross) AS s, max(plus) FROM v1")
+
+    plan = run(database, declared).succeeded().plan
+    (change,) = plan.changes
+    assert [one.sql for one in change.statements] == [
+        "ALTER TABLE public.v1 RENAME COLUMN total TO gross",
+        "ALTER TABLE public.v1 RENAME COLUMN more TO plus",
+        'ALTER TABLE public.v1 RENAME COLUMN "Top" TO top',
+    ]
+    now = database.dump()
+    for old, new in {
+        "    total,": "    total AS gross,", "AS more": "AS plus", 'AS "Top"': "AS top",
+        "sum(total)": "sum(gross)", "max(more)": "max(plus)", "v1.total": "v1.gross",
+        "SELECT(total)": "SELECT(gross)",
+    }.items():  # fmt: skip
+        was = was.replace(old, new)
+    assert _lines(now) == _lines(was)
+    assert run(database, declared).succeeded().plan.changes == []
