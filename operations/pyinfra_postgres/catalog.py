@@ -293,9 +293,15 @@ class Catalog(Snapshot):
             case "column" | "constraint" | "label":
                 owners = (self.objects.get((one, *name[:2])) for one in ("table", "domain", "enum"))
                 parts = (part for one in owners if one for part in one.names())
-                return key in parts
+                return key in parts or (kind == "column" and self._shows(*name))
             case _:
                 return key in self.objects
+
+    def _shows(self, schema: str, view: str, column: str) -> bool:
+        """Whether a view has a column."""
+        name = Name(schema, view)
+        known = self.columns.get(self.oids.get(name, 0), {})
+        return self.relation_kinds.get(name) in {"v", "m"} and column in known.values()
 
     def renaming(self, *, unlocked: bool = False) -> list[str]:
         """The statements that give what the plan renames its new names, or only those that lock no

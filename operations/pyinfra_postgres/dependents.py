@@ -20,6 +20,7 @@ from .definitions import Definition, compared, definitions, function
 from .dependents_query import QUERY
 from .errors import DeclarationError
 from .names import Name, literal, quoted, role_sql
+from .naming import naming
 from .parse import closed
 from .paths import SearchPath
 from .plan import Hazard, Lock, Remake, Statement
@@ -219,31 +220,11 @@ def named_again(those: Iterable[Dependent]) -> Iterator[Statement]:
     parts = [one.facts[:4] for one in those if one.kind in {"index", "key"} and one.facts[3]]
     if not parts:
         return
-    rows = ", ".join(
-        f"({', '.join(map(literal, (whole, str(Name(schema, table)), schema, name)))})"
-        for schema, table, name, whole in parts
-    )
-    names = ", ".join(str(Name(schema, name)) for schema, _, name, _ in parts)
-    yield Statement(
-        f"DO {literal(_NAMING.replace('ROWS', rows))}", summary=f"-- as they are named: {names}"
-    )
-
-
-_NAMING = """
-DECLARE one record; built regclass; other regclass;
-BEGIN
-  FOR one IN SELECT * FROM (VALUES ROWS) AS x(whole, part, schema, name) LOOP
-    SELECT h.inhrelid INTO built FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid
-     WHERE h.inhparent = one.whole::regclass AND i.indrelid = one.part::regclass;
-    other := to_regclass(format('%I.%I', one.schema, one.name));
-    IF other <> built THEN  -- It comes to its own name later.
-      EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pyinfra_postgres_' || other::oid);
-    END IF;
-    IF other IS DISTINCT FROM built THEN
-      EXECUTE format('ALTER INDEX %s RENAME TO %I', built, one.name);
-    END IF;
-  END LOOP;
-END"""
+    known = [
+        (whole, Name(schema, table), Name(schema, name)) for schema, table, name, whole in parts
+    ]
+    names = ", ".join(str(name) for _, _, name in known)
+    yield Statement(naming(known), summary=f"-- as they are named: {names}")
 
 
 @frozen

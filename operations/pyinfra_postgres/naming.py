@@ -6,9 +6,9 @@ earlier one creates; otherwise the server chooses.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
-from .names import MAX_BYTES, Exact
+from .names import MAX_BYTES, Exact, Name, literal
 
 
 def joined(name1: str, name2: str | None, label: str) -> str:
@@ -34,3 +34,36 @@ def chosen_name(name1: str, name2: str | None, label: str, taken: Container[str 
 
 def _clipped(name: str, size: int) -> str:
     return name.encode()[:size].decode(errors="ignore")
+
+
+def naming(parts: Iterable[tuple[str, Name, Name]]) -> str:
+    """The statement that gives indexes of partitions their names.
+
+    Each is told by the index that it is a part of, its table and its name; a whole comes before
+    its parts, under the name that it has then.
+    """
+    rows = ", ".join(
+        f"({', '.join(map(literal, (whole, str(table), name.schema, name.name)))})"
+        for whole, table, name in parts
+    )
+    return f"DO {literal(_NAMES.replace('ROWS', rows))}"
+
+
+_NAMES = """
+DECLARE one record; built regclass; other regclass;
+BEGIN
+  FOR one IN SELECT * FROM (VALUES ROWS) AS x(whole, part, schema, name) LOOP
+    SELECT h.inhrelid INTO built FROM pg_inherits h JOIN pg_index i ON i.indexrelid = h.inhrelid
+     WHERE h.inhparent = one.whole::regclass AND i.indrelid = one.part::regclass;
+    IF built IS NULL THEN
+      CONTINUE;
+    END IF;
+    other := to_regclass(format('%I.%I', one.schema, one.name));
+    IF other <> built THEN  -- It comes to its own name later.
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', other, 'pyinfra_postgres_' || other::oid);
+    END IF;
+    IF other IS DISTINCT FROM built THEN
+      EXECUTE format('ALTER INDEX %s RENAME TO %I', built, one.name);
+    END IF;
+  END LOOP;
+END"""

@@ -29,6 +29,7 @@ from .rewrite import (
     Label,
     Thing,
     renamed,
+    result_renamed,
     trigger_events,
 )
 
@@ -194,11 +195,21 @@ def followed(one: Entry, rename: Rename) -> Entry:
                 for old, _ in rename.things
             ):
                 changes["name"] = rename.name(value)
+        elif name == "query" and isinstance(value, Exact):
+            changes["query"] = _query(given.name, value, rename)
         elif name == "labels":
             changes["labels"] = tuple(_label(given.name, text, rename) for text in value)
         else:
             changes[name] = _value(name, value, rename, on)
     return _changed(one, changes)
+
+
+def _query(view: Name, query: Exact, rename: Rename) -> str:
+    """The query of a view, of which a column may have another name itself."""
+    for old, new in rename.things:
+        if isinstance(old, Column) and isinstance(new, Column) and old.relation == view:
+            return Exact(result_renamed(query, old.name, new.name))
+    return rename.text(query, QUERY, view)
 
 
 def _label(type_: Name, text: str, rename: Rename) -> str:

@@ -154,6 +154,46 @@ def temporary(sql: str, relations: Set[Name], functions: Set[Name]) -> str:
     return _edited(found, schemas(found.tree), QUERY)
 
 
+def result_renamed(query: str, old: str, new: str) -> str:
+    """The query of a view as the server prints it when one of the view's columns has another name.
+
+    It names every column but those that are named after a column of what the query reads.
+    """
+    try:
+        found = _parsed(query)
+    except ParseError:
+        return query
+    select = found.tree["stmts"][0]["stmt"].get("SelectStmt", {})
+    while "larg" in select:
+        select = select["larg"]
+    edits: list[_Edit] = []
+    for item in select.get("targetList", ()):
+        match item["ResTarget"]:
+            case {"name": name, "location": place} if name == old:
+                start, end = _alias(found, place)
+                edits.append((start, end, quoted(new)))
+            case {
+                "val": {"ColumnRef": {"fields": [*_, {"String": {"sval": name}}], **rest}},
+                **own,
+            }:
+                if name == old and "name" not in own:
+                    end = found.words_at(cast(Node, rest).get("location", 0))[-1][1]
+                    edits.append((end, end, f" AS {quoted(new)}"))
+    return _edited(found, edits, QUERY)
+
+
+def _alias(found: _Parsed, place: int) -> tuple[int, int]:
+    """Where the name stands that a query gives to the column at a place."""
+    depth, before = 0, ""
+    for start, end, word in found.tokens:
+        if start >= place:
+            if depth == 0 and before.lower() == "as":
+                return start, end
+            depth += (word in {"(", "["}) - (word in {")", "]"})
+            before = word
+    raise AssertionError("the server names it")
+
+
 class _Parsed(NamedTuple):
     text: str
     tokens: list[_Edit]

@@ -5,31 +5,30 @@ Nothing here changes a server; it is asked only in which order things can go.
 
 from __future__ import annotations
 
-from .snapshot import (USER_SCHEMA)
-from .catalog import (Catalog, Declared)
-from .entry import (Key)
-from .exact import (WORDS)
-from .entry import (Key)
-from .kind import (Ask, Object)
-from .names import (Name, quoted)
-from .objects import (column_sequences)
-from .objects.columns import (Column)
-from .objects.constraints import (Constraint, ForeignKey)
-from .objects.grants import (undeclared_privileges)
-from .objects.heirs import (below)
-from .objects.partition import (AnyPartition)
-from .objects.partitions import (Partition)
-from .objects.tables import (Table)
-from .plan import (Undeclared)
-from .planning import (everything)
-from .sequence_users import (is_named)
-from .snapshot import (USER_SCHEMA)
-from attrs import (evolve)
-from collections.abc import (Container, Iterable, Iterator, Sequence)
-from graphlib import (CycleError, TopologicalSorter)
-from itertools import (chain)
-from typing import (NamedTuple, TypeAlias)
+from collections.abc import Container, Iterable, Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
+from attrs import evolve
+
+from .catalog import Catalog, Declared
+from .entry import Key
+from .exact import WORDS
+from .kind import Ask, Object
+from .names import Name, quoted
+from .objects import column_sequences
+from .objects.columns import Column
+from .objects.constraints import Constraint, ForeignKey
+from .objects.grants import undeclared_privileges
+from .objects.heirs import below
+from .objects.partition import AnyPartition
+from .objects.partitions import Partition
+from .objects.tables import Table
+from .plan import Undeclared
+from .planning import everything
+from .sequence_users import is_named
+from .snapshot import USER_SCHEMA
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]
 _Edge: TypeAlias = tuple[Key, Key]

@@ -308,3 +308,85 @@ def test_what_partitions_have_stays_with_another_type(
     was = database.dump()
     run(database, columns_type, postgres_allow="public.t").succeeded()
     assert _lines(database.dump()) == _lines(was.replace("varying(10)", "varying(20)"))
+
+
+def index_condition() -> None:
+    pg.index("x", "t", ["id", "lower(v)"], where="id > 0")
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["empty", "filled"])
+def test_an_index_that_is_declared_otherwise_keeps_what_is_not_declared(
+    rows: bool, database: Database, names: tuple[str, str]
+) -> None:
+    made = TABLE if rows else TABLE.partition("INSERT")[0]
+    database.psql(f"""{made} CREATE INDEX x ON t (lower(v));
+        ALTER INDEX x SET TABLESPACE {names[1]};
+        COMMENT ON INDEX x IS 'a'; ALTER INDEX x ALTER COLUMN 1 SET STATISTICS 444""")
+    was = database.dump()
+    run(database, index_condition).succeeded()
+    now = _lines(database.dump())
+    assert now == _lines(
+        was.replace("(lower((v)::text))", "(id, lower((v)::text)) WHERE (id > 0)")
+        .replace("ONLY public.x ALTER COLUMN 1", "ONLY public.x ALTER COLUMN 2")
+        .replace("INDEX public.x ALTER COLUMN 1", "INDEX public.x ALTER COLUMN 2")
+    )
+    assert run(database, index_condition).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["empty", "filled"])
+def test_the_parts_of_an_index_that_is_declared_otherwise_keep_what_they_have(
+    rows: bool, database: Database
+) -> None:
+    made = PARTITIONED if rows else PARTITIONED.partition("INSERT")[0]
+    database.psql(f"""{made} CREATE INDEX x ON t (lower(v));
+        COMMENT ON INDEX t1_lower_idx IS 'b'; COMMENT ON INDEX t21_lower_idx IS 'c';
+        ALTER INDEX x ALTER COLUMN 1 SET STATISTICS 7;
+        ALTER INDEX t1_lower_idx ALTER COLUMN 1 SET STATISTICS 77;
+        ALTER INDEX t21_lower_idx RENAME TO renamed; ALTER INDEX t1_lower_idx RENAME TO swapped;
+        ALTER TABLE t21 CLUSTER ON renamed""")
+    was = database.dump()
+
+    def declared() -> None:
+        pg.index("x", "t", ["lower(v)", "id"])
+
+    run(database, declared).succeeded()
+    assert _lines(database.dump()) == _lines(
+        was.replace("(lower((v)::text))", "(lower((v)::text), id)")
+    )
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
+def test_a_views_column_is_renamed_and_all_that_reads_it_follows(
+    kind: str, database: Database
+) -> None:
+    database.psql(f"""CREATE TABLE t (id integer, total integer);
+        CREATE {kind} v1 AS SELECT id, total, CAST(total AS bigint) + 1 AS more, max(id) AS "Top"
+        FROM t GROUP BY id, total; CREATE VIEW v2 AS SELECT sum(total) AS s, max(more) FROM v1;
+        COMMENT ON COLUMN v1.total IS 'kept'; GRANT SELECT (total) ON v1 TO PUBLIC""")
+    was = database.dump()
+    columns = {"gross": "total", "plus": "more", "top": '"Top"'}
+
+    def declared() -> None:
+        declare = pg.view if kind == "VIEW" else pg.materialized_view
+        with pg.transaction():
+            declare("v1", "SELECT id, total AS gross, total::bigint + 1 AS plus, max(id) AS top"
+                    " FROM t GROUP BY id, total", renamed_columns=columns)  # fmt: skip
+            pg.view("v2", "SELECT sum(gross) AS s, max(plus) FROM v1")
+
+    plan = run(database, declared).succeeded().plan
+    (change,) = plan.changes
+    assert [one.sql for one in change.statements] == [
+        "ALTER TABLE public.v1 RENAME COLUMN total TO gross",
+        "ALTER TABLE public.v1 RENAME COLUMN more TO plus",
+        'ALTER TABLE public.v1 RENAME COLUMN "Top" TO top',
+    ]
+    now = database.dump()
+    for old, new in {
+        "    total,": "    total AS gross,", "AS more": "AS plus", 'AS "Top"': "AS top",
+        "sum(total)": "sum(gross)", "max(more)": "max(plus)", "v1.total": "v1.gross",
+        "SELECT(total)": "SELECT(gross)",
+    }.items():  # fmt: skip
+        was = was.replace(old, new)
+    assert _lines(now) == _lines(was)
+    assert run(database, declared).succeeded().plan.changes == []

@@ -6,32 +6,51 @@ https://www.postgresql.org/docs/current/sql-createdomain.html
 from __future__ import annotations
 
 import re
-from .. import (given, renames)
-from ..arguments import (Arguments)
-from ..snapshot import (USER_SCHEMA)
-from ..catalog import (Catalog)
-from ..converge import (converge, declared)
-from ..dependents import (of_type)
-from ..entry import (Key)
-from ..errors import (DeclarationError)
-from ..entry import (Key)
-from ..kind import (Ask, Copies, Object, Row, Same, aligned_type, comment, either, owner, owner_references, schema_of)
-from ..names import (Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted)
-from ..naming import (chosen_name, joined)
-from ..parse import (Reference, closed, declared_references, default_expression, type_name, type_references)
-from ..paths import (SearchPath)
-from ..plan import (Hazard, Lock, Mode, Stage, Statement)
-from ..renames import (Rename)
-from ..snapshot import (Snapshot, USER_SCHEMA)
-from .columns import (is_null, same_value)
-from .constraints import (Check, Constraint)
-from .tables import (Table)
-from attrs import (evolve, field, frozen)
-from collections.abc import (Iterable, Iterator)
-from functools import (partial)
-from pyinfra.api.operation import (OperationMeta)
-from typing import (Any, ClassVar, Self)
-from typing_extensions import (Unpack)
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, ClassVar, Self
+
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from .. import given, renames
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge, declared
+from ..dependents import of_type
+from ..entry import Key
+from ..errors import DeclarationError
+from ..kind import (
+    Ask,
+    Copies,
+    Object,
+    Row,
+    Same,
+    aligned_type,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..names import Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted
+from ..naming import chosen_name, joined
+from ..parse import (
+    Reference,
+    closed,
+    declared_references,
+    default_expression,
+    type_name,
+    type_references,
+)
+from ..paths import SearchPath
+from ..plan import Hazard, Lock, Mode, Stage, Statement
+from ..renames import Rename
+from ..snapshot import USER_SCHEMA, Snapshot
+from .columns import is_null, same_value
+from .constraints import Check, Constraint
+from .tables import Table
 
 
 def _type(text: str | None) -> str | None:

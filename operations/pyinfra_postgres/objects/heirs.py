@@ -5,19 +5,20 @@ https://www.postgresql.org/docs/current/ddl-inherit.html
 
 from __future__ import annotations
 
-from ..catalog import (Catalog)
-from ..dependents import (Dependent, of_table)
-from ..errors import (DeclarationError)
-from ..kind import (Ask)
-from ..names import (Name, quoted)
-from .columns import (Column)
-from attrs import (evolve)
-from collections.abc import (Iterator, Sequence, Set)
-from functools import (partial)
-from itertools import (chain)
-from operator import (attrgetter)
-from typing import (Any)
+from collections.abc import Iterator, Sequence, Set
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from typing import Any
 
+from attrs import evolve
+
+from ..catalog import Catalog
+from ..dependents import Dependent, of_table
+from ..errors import DeclarationError
+from ..kind import Ask
+from ..names import Name, quoted
+from .columns import Column
 
 _SHARED = ("type", "collation", "default", "nullable", "generated", "virtual")
 """What of a column an heir changes with the table above it."""

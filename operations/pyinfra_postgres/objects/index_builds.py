@@ -7,23 +7,26 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
-from . import (foreign_keys)
-from ..catalog import (Catalog)
-from ..errors import (DeclarationError)
-from ..kind import (Same, comment)
-from ..names import (Exact, Name, listed, literal, quoted)
-from ..naming import (chosen_name, joined)
-from ..paths import (SearchPath)
-from ..plan import (Hazard, Lock, Mode, Stage, Statement, together)
-from .foreign_keys import (Dependent)
-from attrs import (evolve, frozen)
-from collections.abc import (Callable, Collection, Iterable, Iterator, Set)
-from itertools import (count)
-from typing import (Any, TYPE_CHECKING)
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from ..catalog import Catalog
+from ..errors import DeclarationError
+from ..kind import Same, comment
+from ..names import Exact, Name, listed, literal, quoted
+from ..naming import chosen_name, joined, naming
+from ..paths import SearchPath
+from ..plan import Hazard, Lock, Mode, Stage, Statement, together
+from . import foreign_keys
+from .elements import aligned_element
+from .foreign_keys import Dependent
 
 if TYPE_CHECKING:
-    from .constraints import (Constraint)
-    from .indexes import (Index)
+    from .constraints import Constraint
+    from .indexes import Index
 
 
 _ONLINE = (Hazard.NOT_TRANSACTIONAL,)
@@ -44,6 +47,10 @@ class Swap:
     """The foreign keys that stand on the old index."""
     identifies: bool = False
     """Whether the new index can be a replica identity."""
+    parts: tuple[Index, ...] = ()
+    """What partitions have of the old index, each before the parts that it has in turn."""
+    places: Mapping[int, int] = field(factory=dict)
+    """Of the old index's expressions with a statistics target, their places in the new one."""
 
     @classmethod
     def of(cls, index: Index) -> Swap:
@@ -124,7 +131,11 @@ def dropped(index: Index, concurrently: bool) -> Statement:
 def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     """Have another index under the same name; what is INVALID serves no query and just goes."""
     swap = declared.swap or Swap.of(declared)
-    marks = list(marks_of(current, declared, swap.identifies))
+    marks = [
+        *marks_of(current, declared, swap.identifies),
+        *_targets(current, declared.full, swap.places),
+        *_kept_by_parts(current, declared, swap),
+    ]
     dependents = swap.dependents
     if not declared.online or not (current.valid or declared.partitioned):
         drop = dropped(current, concurrently=declared.online)
@@ -147,7 +158,7 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     if declared.partitioned or dependents:
         # Nothing of a partitioned table is dropped concurrently, and a foreign key that comes
         # back would take the old index again.
-        texts = [f"DROP INDEX {current.full}", rename, *_renamed(declared.parts), *marks]
+        texts = [f"DROP INDEX {current.full}", rename, *marks]
         yield from foreign_keys.around(declared.table, texts, dependents, Stage.AFTER)
         return
     old = Name(declared.table.schema, swap.predecessor)
@@ -159,13 +170,6 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     ]
     yield together(texts, (Lock(declared.table),) if current.replica_identity else ())
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
-
-
-def _renamed(parts: Iterable[Index]) -> Iterator[str]:
-    """Give new parts the names of those whose place they have taken."""
-    for one in parts:
-        if one.becomes and one.becomes != one.name:
-            yield f"ALTER INDEX {one.full} RENAME TO {quoted(one.becomes)}"
 
 
 def identity(index: str, table: Name, why: str = "") -> DeclarationError:
@@ -215,6 +219,30 @@ def marks_of(current: Index, declared: Index, identifies: bool) -> Iterator[str]
         yield clustered(table, declared.name, declared.method, declared.where)
 
 
+def _targets(current: Index, name: Name, places: Mapping[int, int]) -> Iterator[str]:
+    """What sets how much ANALYZE gathers of the expressions that the new index has as well."""
+    for place, target in sorted(current.targets.items()):
+        if place in places:
+            yield f"ALTER INDEX {name} ALTER COLUMN {places[place]} SET STATISTICS {target}"
+
+
+def _kept_by_parts(current: Index, declared: Index, swap: Swap) -> Iterator[str]:
+    """What gives the parts of the new index the names, comments and marks of the old ones."""
+    names = [
+        (str(declared.full if one.parent == current.full else one.parent), one.table, one.full)
+        for one in swap.parts
+    ]
+    if names:
+        yield naming(names)
+    for one in swap.parts:
+        if one.clustered:
+            yield clustered(one.table, one.name, declared.method, declared.where)
+        # What is set for the whole is set for its parts as well.
+        targets = dict.fromkeys(current.targets, -1) | one.targets
+        yield from _targets(evolve(one, targets=targets), one.full, swap.places)
+        yield from (each.sql for each in comment(one.address, None, one))
+
+
 def clustered(table: Name, index: str, method: str, where: str | None) -> str:
     """The statement that has a table clustered on an index, where it can be."""
     if where is not None or method not in _CLUSTERABLE:
@@ -245,7 +273,30 @@ def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
         stored = [one.column or "" for one in current.columns]
         moved = foreign_keys.dependents(current.table, current.name, stored, catalog)
         foreign_keys.check(moved, columns if whole else ())
-    return Swap(name, old, there, moved, whole and never_null(declared.table, columns, catalog))
+    identifies = whole and never_null(declared.table, columns, catalog)
+    parts = tuple(_below(current, catalog))
+    places = dict(_places(current, declared, parts, same))
+    return Swap(name, old, there, moved, identifies, parts, places)
+
+
+def _places(
+    current: Index, declared: Index, parts: Iterable[Index], same: Same
+) -> Iterator[tuple[int, int]]:
+    for place in sorted({place for one in (current, *parts) for place in one.targets}):
+        stored = current.columns[place - 1]
+        for number, one in enumerate(declared.columns, 1):
+            aligned = aligned_element(one, stored, same, declared.table)
+            if one.expression and aligned.expression == stored.expression:
+                yield place, number
+                break
+
+
+def _below(index: Index, catalog: Catalog) -> Iterator[Index]:
+    """The parts of an index as they are, each before its own."""
+    parts = [one for one in catalog.of(type(index)) if one.parent == index.full]
+    for one in sorted(parts, key=lambda part: part.full):
+        yield one
+        yield from _below(one, catalog)
 
 
 def never_null(table: Name, columns: Iterable[str], catalog: Catalog) -> bool:
@@ -345,19 +396,10 @@ def below(whole: Name, catalog: Catalog) -> list[Index]:
 def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Index, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
-    Those that nobody else has made get its name too.
+    They get its name too.
     """
-    old = {one.table: one for one in below(current.full, catalog)}
-    return tuple(
-        evolve(
-            one,
-            tablespace=old[one.table].tablespace,
-            becomes=old[one.table].name if one.built is None or one.built.parent else None,
-        )
-        if one.table in old
-        else evolve(one, tablespace=None)
-        for one in new
-    )
+    places = {one.table: one.tablespace for one in below(current.full, catalog)}
+    return tuple(evolve(one, tablespace=places.get(one.table)) for one in new)
 
 
 def found(index: Index, catalog: Catalog, same: Same) -> Index | None:

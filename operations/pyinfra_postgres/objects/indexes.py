@@ -111,6 +111,8 @@ class Index(Object):
     replica_identity: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is its table's, or a part of it a partition's."""
     clustered: bool = field(default=False, eq=False, kw_only=True)
+    targets: dict[int, int] = field(factory=dict, eq=False, kw_only=True)
+    """How much ANALYZE gathers of its expressions, by their places, where that is set."""
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether its table may have rows."""
     partitioned: bool = field(default=False, eq=False, kw_only=True)
@@ -123,8 +125,6 @@ class Index(Object):
     """What is built in its table's partitions."""
     automatic: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What of it PostgreSQL itself has in its table's partitions."""
-    becomes: Exact | None = field(default=None, eq=False, kw_only=True)
-    """The name of the part of an index whose place it takes."""
     swap: Swap | None = field(default=None, eq=False, kw_only=True)
     """How it takes the name of the stored index, which differs."""
     left: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
@@ -336,12 +336,21 @@ class Index(Object):
         for gone in (*self.left, *before, renamed, self.swap.there if self.swap else None):
             if gone is not None:
                 catalog.remove(gone)
-        for one in (*self.parts, *self.automatic):
-            built_as = Name(self.table.schema, self.swap.successor) if self.swap else None
-            parent = self.full if one.parent == built_as else one.parent
-            catalog.put(evolve(one, name=one.becomes or one.name, parent=parent))
+        parts = {one.full: self._named(one) for one in (*self.parts, *self.automatic)}
+        wholes = {one: now.full for one, now in parts.items()}
+        if self.swap:
+            wholes[Name(self.table.schema, self.swap.successor)] = self.full
+        for one in parts.values():
+            catalog.put(evolve(one, parent=one.parent and wholes.get(one.parent, one.parent)))
         catalog.put(self)
         foreign_keys.settle(self.owed, catalog)
+
+    def _named(self, part: Index) -> Index:
+        """A part as it is called once it has taken the place of another."""
+        names = (
+            (one.name for one in self.swap.parts if one.table == part.table) if self.swap else ()
+        )
+        return evolve(part, name=next(iter(names), part.name))
 
     @staticmethod
     def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:

@@ -6,30 +6,30 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html
 from __future__ import annotations
 
 import re
-from . import (default_rows, heirs, index_builds, partition_references)
-from .. import (given)
-from ..arguments import (Arguments)
-from ..catalog import (Catalog)
-from ..converge import (converge, declared)
-from ..entry import (Key)
-from ..errors import (DeclarationError)
-from ..entry import (Key)
-from ..kind import (Ask, Object, Row, Same, either)
-from ..names import (Exact, Name, identifier, literal, parse_name)
-from ..parse import (Reference, statement)
-from ..plan import (Lock, Loss, Statement)
-from ..snapshot import (Snapshot)
-from .constraints import (Check, ForeignKey)
-from .indexes import (Index)
-from .partition_references import (referring_tables)
-from .tables import (Table, row_security)
-from attrs import (evolve, field, frozen)
-from collections.abc import (Iterable, Iterator)
-from datetime import (UTC, date, datetime, time, timedelta)
-from pyinfra.api.operation import (OperationMeta)
-from typing import (Any, ClassVar, Self)
-from typing_extensions import (Unpack)
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, ClassVar, Self
 
+from attrs import evolve, field, frozen
+from pyinfra.api.operation import OperationMeta
+from typing_extensions import Unpack
+
+from .. import given
+from ..arguments import Arguments
+from ..catalog import Catalog
+from ..converge import converge, declared
+from ..entry import Key
+from ..errors import DeclarationError
+from ..kind import Ask, Object, Row, Same, either
+from ..names import Exact, Name, identifier, literal, parse_name
+from ..parse import Reference, statement
+from ..plan import Lock, Loss, Statement
+from ..snapshot import Snapshot
+from . import default_rows, heirs, index_builds, partition_references
+from .constraints import Check, ForeignKey
+from .indexes import Index
+from .partition_references import referring_tables
+from .tables import Table, row_security
 
 _MOST = 10_000
 _PERIODS = ("day", "week", "month", "year")

@@ -53,14 +53,19 @@ QUERIES = {
                       THEN (SELECT json_build_array(w.nspname, o.relname) FROM pg_inherits h
                               JOIN pg_class o ON o.oid = h.inhparent
                               JOIN pg_namespace w ON w.oid = o.relnamespace
-                             WHERE h.inhrelid = c.oid) END, x.options)
+                             WHERE h.inhrelid = c.oid) END, x.options, x.targets)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_am am ON am.oid = c.relam
           LEFT JOIN (SELECT DISTINCT attrelid FROM pg_attribute
                       WHERE attnum > 0 AND attcollation NOT IN (0, 100)) o
             ON o.attrelid = i.indrelid
-          LEFT JOIN (SELECT attrelid, json_object_agg(attnum, attoptions) AS options
-                       FROM pg_attribute WHERE attoptions IS NOT NULL GROUP BY attrelid) x
+          LEFT JOIN (SELECT attrelid,
+                            json_object_agg(attnum, attoptions)
+                              FILTER (WHERE attoptions IS NOT NULL) AS options,
+                            json_object_agg(attnum, attstattarget)
+                              FILTER (WHERE attstattarget > -1) AS targets
+                       FROM pg_attribute WHERE attnum > 0
+                         AND (attoptions IS NOT NULL OR attstattarget > -1) GROUP BY attrelid) x
             ON x.attrelid = i.indexrelid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
@@ -74,9 +79,9 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
     collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
-        table, name, method, unique, valid, nulls, count, *parts = row[:-10]
-        where, definition, builder, parameters, place, remark, identity, clustered = row[-10:-2]
-        parent, class_options = row[-2:]
+        table, name, method, unique, valid, nulls, count, *parts = row[:-11]
+        where, definition, builder, parameters, place, remark, identity, clustered = row[-11:-3]
+        parent, class_options, targets = row[-3:]
         if table not in catalog.relations:
             continue
         keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
@@ -112,6 +117,7 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             deploying=bool(builder and builder[1]),
             replica_identity=identity,
             clustered=clustered,
+            targets={int(number): target for number, target in (targets or {}).items()},
             parent=Name(*parent) if parent else None,
             **placing(catalog.relations[table], catalog),
         )

@@ -6,14 +6,14 @@ https://www.postgresql.org/docs/current/sql-creatematerializedview.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from .. import given
+from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import Catalog
 from ..converge import converge, declared
@@ -35,11 +35,12 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, identifier, optional_identifier, optional_name, parse_name, quoted
 from ..needs import selects
 from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Need, Statement
+from ..renames import Rename
 from ..snapshot import USER_SCHEMA, Snapshot
 
 
@@ -47,6 +48,11 @@ def _query(text: str | None) -> str | None:
     if text is None or isinstance(text, Exact):
         return text
     return single_query(sql_text(text), "the query of a view")
+
+
+def _former_names(names: Mapping[str, str] | None) -> dict[str, str]:
+    pairs = given.pairs("renamed_columns", names or {}).items()
+    return {identifier(name): identifier(former) for name, former in pairs}
 
 
 def _check_option(text: str | None) -> str | None:
@@ -65,11 +71,25 @@ class _Query(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+    renamed_columns: dict[str, str] = field(
+        factory=dict, converter=_former_names, eq=False, kw_only=True
+    )
+    """The former names of columns, by those that they are to have."""
     remade: Remade | None = field(default=None, eq=False, kw_only=True)
     """How it is dropped and created, where its query can't be replaced."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        yield from super().renames(catalog)
+        for name, former in self.renamed_columns.items():
+            yield renames.column((self.name,), former, name)
+
+    def names(self) -> Iterator[Key]:
+        yield self.key()
+        for name in self.renamed_columns:
+            yield ("column", *self.name, name)
 
     def requires(self) -> Iterator[Reference]:
         yield from schema_of(self.name)
@@ -380,6 +400,7 @@ def view(
     owner: str | None = None,
     comment: str | None = None,
     renamed_from: str | None = None,
+    renamed_columns: Mapping[str, str] | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -393,6 +414,7 @@ def view(
     + owner: its owner
     + comment: its comment, "" for none
     + renamed_from: its former name
+    + renamed_columns: the former names of columns, like {"gross": "total"}
     + present: whether it exists; a view that another uses is not removed
 
     PostgreSQL replaces a view in place where its columns stay and new ones come last. Where they
@@ -414,6 +436,7 @@ def view(
         owner=owner,
         comment=comment,
         renamed_from=renamed_from,
+        renamed_columns=renamed_columns,
     )
     return converge(**declared([declaration], present, arguments))
 
@@ -425,6 +448,7 @@ def materialized_view(
     owner: str | None = None,
     comment: str | None = None,
     renamed_from: str | None = None,
+    renamed_columns: Mapping[str, str] | None = None,
     present: bool = True,
     **arguments: Unpack[Arguments],
 ) -> OperationMeta:
@@ -435,6 +459,7 @@ def materialized_view(
     + owner: its owner
     + comment: its comment, "" for none
     + renamed_from: its former name
+    + renamed_columns: the former names of columns, like {"gross": "total"}
     + present: whether it exists; one that a view uses is not removed
 
     Another query makes it anew, with its indexes and privileges and what uses it. Its rows are not
@@ -447,6 +472,11 @@ def materialized_view(
         pg.materialized_view("order_totals", "SELECT state, count(*) FROM orders GROUP BY state")
     """
     declaration = MaterializedView(
-        materialized_view, query, owner=owner, comment=comment, renamed_from=renamed_from
+        materialized_view,
+        query,
+        owner=owner,
+        comment=comment,
+        renamed_from=renamed_from,
+        renamed_columns=renamed_columns,
     )
     return converge(**declared([declaration], present, arguments))
