@@ -186,6 +186,9 @@ class Catalog:
     """What `shape` has found."""
     _parts: dict[Name, dict[Key, Object]] | None = None
     """What is on each table, once somebody has asked."""
+    promised: set[Reference] = field(factory=set)
+    """What the run is to bring, and of which nothing else is known: by scripts, or by what is
+    refused."""
     owing: bool = False
     """Whether foreign keys are owed their validation."""
     rows_change: bool = False

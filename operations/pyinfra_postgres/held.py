@@ -69,7 +69,7 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
-            yield Refusal("plan", f"table {table}", reason)
+            yield Refusal(plan.operation_of(("table", *table)), f"table {table}", reason)
 
 
 def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:
