@@ -18,6 +18,7 @@ from .errors import DeclarationError
 from .kind import Key
 from .names import Name
 from .parse import Reference
+from .plan import Action, Change, Stage
 from .session import Item
 
 Node: TypeAlias = tuple[str, ...]
@@ -323,3 +324,57 @@ def _reaching(node: Node, users: dict[Node, set[Node]]) -> set[Node]:
                 found.add(one)
                 waiting.append(one)
     return found - {node}
+
+
+def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
+    """The changes, so that what goes inside the transaction is used by nothing by then.
+
+    What goes after the transaction is there in it still: an index that is dropped goes in it after
+    all, and behind one that is built anew what it used goes after the transaction as well.
+    """
+    found = list(changes)
+    users: dict[Node, set[Node]] = {}
+    for use in uses:
+        users.setdefault(use.used, set()).add(use.user)
+    places = {change.key[1:]: place for place, change in enumerate(found)}
+    waiting = [place for place, one in enumerate(found) if _takes(one) and users]
+    while waiting:
+        place = waiting.pop()
+        one = found[place]
+        for user in _reaching(one.key[1:], users):
+            other = places.get(user, place)
+            if other == place or _goes_with(found[other], one):
+                continue
+            first = any(statement.first for statement in one.statements)
+            if found[other].action is Action.REMOVE:
+                found[other] = _at_once(found[other], first)
+            if _is_after(found[other]) and one.action is Action.REMOVE and not _is_after(one):
+                moved = [evolve(each, stage=Stage.AFTER) for each in one.statements]
+                found[place] = one = evolve(one, statements=tuple(moved))
+                # What this one uses is used longer, too.
+                waiting = [number for number, each in enumerate(found) if _takes(each)]
+    return found
+
+
+def _takes(change: Change) -> bool:
+    """Whether it takes inside the transaction what others may use."""
+    gone = change.action is Action.REMOVE and not _is_after(change)
+    return gone or any(one.first for one in change.statements)
+
+
+def _is_after(change: Change) -> bool:
+    return any(one.stage is Stage.AFTER for one in change.statements)
+
+
+def _goes_with(part: Change, whole: Change) -> bool:
+    """Whether PostgreSQL drops it with the other: an index with its table."""
+    locked = [
+        {lock.relation for one in each.statements for lock in one.locks} for each in (part, whole)
+    ]
+    return part.action is Action.REMOVE and whole.key[1:3] in locked[0] & locked[1]
+
+
+def _at_once(change: Change, first: bool) -> Change:
+    """A removal inside the transaction, where it can be."""
+    statements = [evolve(one.at_once or one, first=first or one.first) for one in change.statements]
+    return evolve(change, statements=tuple(statements))

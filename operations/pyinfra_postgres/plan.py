@@ -165,6 +165,8 @@ class Statement:
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
     drops, and what they remove of that; but before what else they remove, which it may use."""
+    at_once: Statement | None = None
+    """What does the same inside the transaction, where that needs it: with another lock."""
     prepares: bool = False
     """Whether what comes behind it may need it: where any of that runs first, it goes before."""
     also: tuple[str, ...] = ()

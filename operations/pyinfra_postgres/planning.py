@@ -21,7 +21,7 @@ from .held import held
 from .hidden import MASK, holds, within
 from .kind import Ask, Key, Object, Reading, Same, difference
 from .names import Name
-from .order import Use, in_turn
+from .order import Use, in_time, in_turn
 from .parse import Reference
 from .plan import Action, Change, Gap, Operation, Plan, Refusal, Stage, Statement
 from .questions import Questions, Unanswered
@@ -53,12 +53,14 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
     wholes_first = sorted(others, key=_renames_parts)
     renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
     ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
-    turns = in_turn(others, catalog, _uses(others, catalog, ask))
+    uses = _uses(others, catalog, ask)
+    turns = in_turn(others, catalog, uses)
     for circle in turns.circles:
         titles = " needs ".join(one.declaration.title for one in circle)
         reason = f"these need one another in a circle: {titles}"
         plan.refusals.append(Refusal(circle[0].operation, circle[0].declaration.title, reason))
     Planner(session, catalog, plan, same, ask).add(turns.items, renames)
+    plan.changes = in_time(plan.changes, uses)
     for text in sorted(catalog.unread):
         say(session.host, f"{text} is left as it is, for it can't be read")
     catalog.unread.clear()

@@ -263,3 +263,68 @@ def test_many_hosts_that_do_not_differ_are_a_few_lines(
     lines = project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().stdout
     assert "no changes: 25 hosts" in lines
     assert len(lines.splitlines()) < 10
+
+
+FILLED = """
+CREATE FUNCTION f(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE DOMAIN d AS integer;
+CREATE TABLE t (id integer PRIMARY KEY, a integer); INSERT INTO t VALUES (1, 1);
+CREATE INDEX t_f ON t (f(a));
+CREATE INDEX t_d ON t ((a::d));
+CREATE TYPE k AS ENUM ('a', 'b');
+CREATE TABLE kt (c k); INSERT INTO kt VALUES ('a'); CREATE INDEX ki ON kt (c) WHERE c = 'b';
+CREATE VIEW kv AS SELECT c FROM kt WHERE c = 'b';
+CREATE TABLE ev (id integer, a integer) PARTITION BY LIST (id);
+CREATE TABLE ev1 PARTITION OF ev FOR VALUES IN (1); INSERT INTO ev VALUES (1, 1);
+CREATE FUNCTION ff(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE INDEX ev_ff ON ev (ff(a))
+"""
+
+
+def gone_f() -> None:
+    pg.function("f", arguments="integer", present=False)
+
+
+def gone_ff() -> None:
+    pg.function("ff", arguments="integer", present=False)
+
+
+def one_label() -> None:
+    pg.enum("k", ["a"], exact=True)
+
+
+LETTING_GO: dict[str, tuple[Deploy, Deploy, str]] = {
+    "an index and its function": (lambda: pg.index("t_f", "t", present=False), gone_f, "f"),
+    "an index that lets go": (lambda: pg.index("t_f", "t", ["a"]), gone_f, "f"),
+    "an index and its domain": (
+        lambda: pg.index("t_d", "t", present=False),
+        lambda: pg.domain("d", present=False),
+        "d",
+    ),
+    "a partitioned index": (lambda: pg.index("ev_ff", "ev", present=False), gone_ff, "ff"),
+}
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+@pytest.mark.parametrize("case", LETTING_GO)
+def test_what_an_index_of_a_filled_table_uses_goes_with_it(
+    database: Database, case: str, turned: bool
+) -> None:
+    *parts, name = LETTING_GO[case]
+    database.psql(FILLED)
+    deploy = block(*reversed(parts)) if turned else block(*parts)
+    run(database, deploy).succeeded()
+    names = "SELECT proname FROM pg_proc UNION ALL SELECT typname FROM pg_type"
+    there = f"SELECT count(*) FROM ({names}) AS x(n) WHERE n = '{name}'"
+    assert database.psql(there) == "0"
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["", "turned"])
+def test_a_label_goes_with_what_names_it(database: Database, turned: bool) -> None:
+    database.psql(FILLED)
+    gone = [lambda: pg.index("ki", "kt", present=False), lambda: pg.view("kv", present=False)]
+    deploy = block(one_label, *gone) if turned else block(*gone, one_label)
+    run(database, deploy, postgres_allow="kt,k").succeeded()
+    assert database.psql("SELECT enum_range(NULL::k)") == "{a}"
+    assert not run(database, deploy).succeeded().plan.changes
