@@ -32,7 +32,7 @@ _CHECKS = {**_CHANGES, "Success": "passed", "No changes": "passed"}
 
 # A plan's last line about a host: "1 to create, 2 to change, ..." or "same plan as ...".
 _SUMMARY = re.compile(
-    r"\d+ to (create|change|remove)\b|same plan as|\] +no changes$"
+    r"\d+ to (create|change|remove|run)\b|same plan as|\] +no changes$"
     r"|(created|changed|removed|run) in \d+ ms"
 )
 _RESULT = re.compile(r"\[(?P<host>[^]]+)\]\s+(?P<result>Success|No changes|Error|Skipped)")
@@ -88,7 +88,7 @@ def plan(lines: Iterable[str]) -> Iterator[str]:
 
 
 def results(lines: Iterable[str], words: Mapping[str, str] = _CHANGES) -> Iterator[str]:
-    """Show one line for each group of operations of a run, and the sum of all."""
+    """Show a plan's lines about phases and hosts, one for each group of operations, and the sum."""
     deploy = ""
     counts: Counter[str] = Counter()
     total: Counter[str] = Counter()

@@ -15,7 +15,7 @@ from .acl import DEFAULTS, Acl
 from .entry import Entry, Key
 from .names import Exact, Name
 from .parse import Reference
-from .plan import Objection
+from .plan import Objection, Operation
 from .renames import Rename, followed, sql_of
 from .rewrite import Column
 from .rights import Rights
@@ -74,7 +74,7 @@ class Catalog(Snapshot):
     values: dict[Name, dict[str, str | None]] = field(factory=dict)
     """What the plan gives all rows of a table in new or converted columns, None where nobody knows.
     """
-    doubts: list[tuple[str, str, Objection]] = field(factory=list)
+    doubts: list[tuple[Operation, str, Objection]] = field(factory=list)
     """What rows may say against operations, with their titles, unless the plan brings more rows."""
     gone: dict[Key, str] = field(factory=dict)
     """What exact= takes away, with the operation that does."""
@@ -86,6 +86,9 @@ class Catalog(Snapshot):
     """What is on each table, once somebody has asked."""
     _defaults: dict[Name, Any] = field(factory=dict)
     """The default partition of each table, as far as somebody has asked."""
+    promised: set[Reference] = field(factory=set)
+    """What the run is to bring, and of which nothing else is known: by scripts, or by what is
+    refused."""
     rows_change: bool = False
     """Whether the plan changes rows: what they are then is not known."""
     renames: list[Rename] = field(factory=list)

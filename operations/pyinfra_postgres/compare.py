@@ -192,10 +192,10 @@ class Comparison:
             return True
         pair = Pair(template, declared, stored, on, signature)
         self.asked.add(pair.sides()[0])
-        if pair in self.verdicts:
-            return self.verdicts[pair]
         if self._reads_all_of_what_changes(pair):
             return same_expression(declared, stored)
+        if pair in self.verdicts:
+            return self.verdicts[pair]
         if same_expression(declared, stored) or self.before.holds(self._question(pair)):
             return True
         if self.catalog.standby:

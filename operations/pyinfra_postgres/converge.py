@@ -1,4 +1,4 @@
-"""The operation behind all others: adding to a host's plan, and sending it.
+"""What is behind all operations: handing a declaration to a plan, and sending that.
 
 Everything that a plan needs to know is in it before an operation's first `yield`, because while
 pyinfra prepares it reads no further.
@@ -6,25 +6,26 @@ pyinfra prepares it reads no further.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, cast
 
-from attrs import fields
+from attrs import evolve, fields
 from pyinfra.api import operation
 from pyinfra.api.arguments import all_global_arguments
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
+from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State
 
 from . import given, render
 from .arguments import Arguments
-from .errors import DeclarationError, HostError, RunError, UnreachableError
-from .held import held
+from .errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from .interrupts import plan_under_way
 from .kind import Object
-from .plan import Plan
-from .planning import add, conclude
+from .plan import Operation, Plan
+from .planning import draft_of
+from .results import Result
 from .rollout import Rollout
 from .session import Block, Draft, Item, Session
 from .snapshot import Fingerprint
@@ -34,7 +35,7 @@ from .terminal import complain, nothing_to_do, printable, say
 def declared(
     declarations: Sequence[Object], present: bool, arguments: Arguments, name: str | None = None
 ) -> dict[str, Any]:
-    """What the operation `converge` takes to make declarations true, or remove what they declare.
+    """What `converge` takes to make declarations true, or remove what they declare.
 
     Not a call of it, because pyinfra walks every frame between a deploy and an operation.
     """
@@ -50,23 +51,32 @@ def declared(
                 "its end"
             )
     _check_arguments(declarations[0], arguments)
+    if session.block:
+        _check_block(declarations[0], arguments, session.block, session.host)
     title = name or declarations[0].title
     for one in declarations if present else ():
-        session.declared.update(one.provides())
         session.declarations.append(one)
     # pyinfra prints it.
-    operation_name = printable(arguments.get("name") or (title if present else f"{title} absent"))
-    return {
-        **arguments,
-        "name": operation_name,
-        "operation_name": operation_name,
-        "declarations": tuple(declarations),
-        "present": present,
-        "block": session.block or Block(single=True),
-    }
+    called = printable(arguments.get("name") or (title if present else f"{title} absent"))
+    by = Operation(called, deploy_line(), session.host.current_deploy_name or "")
+    result = Result(by)
+    conditions = _conditions(arguments, session) if session.block else ()
+    items = [Item(by, one, present, result, conditions) for one in declarations]
+    return {"items": items, "block": session.block, "arguments": {**arguments, "name": called}}
+
+
+def converge(items: list[Item], block: Block | None, arguments: dict[str, Any]) -> OperationMeta:
+    """Hand declarations to the block that they are in, or have pyinfra make them true."""
+    if block is None:
+        own = Session.current().new_block(single=True, items=items)
+        return _alone(block=own, **arguments)
+    block.items.extend(items)
+    return cast(Result, items[0].result)
 
 
 _KNOWN = {name for name, _ in all_global_arguments()} | set(Arguments.__annotations__)
+_OWN = frozenset({"name", "_if"})
+"""The global arguments that an operation of a block may have."""
 
 
 def _check_arguments(one: Object, arguments: Arguments) -> None:
@@ -82,72 +92,107 @@ def _check_arguments(one: Object, arguments: Arguments) -> None:
     given.pairs("_env", arguments.get("_env"))
 
 
+def _check_block(one: Object, arguments: Arguments, block: Block, host: Host) -> None:
+    """Raise DeclarationError where an operation is to run otherwise than its block."""
+    around: Any = host.current_deploy_kwargs or {}
+    other = [name for name in around if around[name] != block.arguments.get(name)]
+    for name in [*arguments, *other]:
+        if name not in _OWN:
+            raise DeclarationError(
+                f"{one.title}: {name} is an argument of the block, which is sent as a whole: "
+                f"pg.transaction({name}=...)"
+            )
+
+
+def _conditions(arguments: Arguments, session: Session) -> tuple[Callable[[], bool], ...]:
+    """Those of the operation, and of the deploy functions in the block that it is part of."""
+    own: Any = arguments.get("_if") or ()
+    deploys: Any = session.host.current_deploy_kwargs or {}
+    around = deploys.get("_if") or ()
+    known = session.block.arguments.get("_if") or () if session.block else ()
+    own, around = ((one,) if callable(one) else tuple(one) for one in (own, around))
+    return (*(one for one in around if one not in known), *own)
+
+
 @operation()
-def converge(
-    declarations: tuple[Object, ...], present: bool, block: Block, operation_name: str
-) -> Generator[PyinfraCommand, None, None]:
-    """Make declarations true, or remove what they declare, with the plan of their block."""
+def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
+    """Make declarations true, or remove what they declare, with a plan of their own."""
     session = Session.current()
     stop_if_another_host_failed(session)
-    if session.host in session.state.failed_hosts:
+    if session.stopped:
         return
+    by = block.items[0].operation
     if session.unplanned and not session.executing:
         yield Queued()
         return
-    items = [Item(operation_name, one, present) for one in declarations]
-    draft = session.draft(block)
-    if block.single:
-        # pyinfra may try an operation again, with a plan of its own.
-        draft.plan, draft.batches = Plan(), []
     try:
-        before = draft.plan.size
-        unknown = add(session, draft, items)
-        if block.single:
-            conclude(session, draft)
-            draft.plan.refusals += held(session, draft.plan)
+        # pyinfra may try an operation again.
+        draft = session.drafts[block, session.executing] = draft_of(session, block.items)
     except (HostError, DeclarationError) as error:
-        if isinstance(error, UnreachableError) and session.may_come():
-            session.unplanned = True
-            later = "planned once the operations before it have run"
-            say(session.host, f"{operation_name}: {later}, for now it {error}")
+        if postpone(session, error):
             yield Queued()
         else:
-            yield from fail(session, [f"{operation_name}: {error}"])
+            yield from fail(session, [by.placed(f"{by}: {error}")])
         return
-    catalog = session.catalog()
-    for text in sorted(catalog.unread):
-        say(session.host, f"{operation_name}: {text} is left as it is, for it can't be read")
-    catalog.unread.clear()
-    for text in sorted(unknown):
-        say(session.host, f"{operation_name}: unknown on a standby whether {text!r} differs")
-    if block.single and not draft.plan.sound:
-        yield from fail(session, list(draft.plan.problems(session.declared)))
-    elif block.single:
-        yield from send(session, draft)
-    elif draft.plan.size > before:
-        yield Queued()
+    if draft.plan.sound:
+        show(session, block, draft.plan)
+        yield from send(session, draft, by)
     else:
-        nothing_to_do(session.host, f"{operation_name} is as declared")
+        yield from refuse(session, block, draft.plan)
 
 
-def send(session: Session, draft: Draft) -> Iterator[PyinfraCommand]:
-    """Show the plan of a block, and send it."""
+def postpone(session: Session, error: Exception) -> bool:
+    """Whether a plan that can't be made yet is to be made once other operations have run."""
+    if not isinstance(error, UnreachableError) or not session.may_come():
+        return False
+    session.unplanned = True
+    say(session.host, f"planned once the operations before it have run, for now it {error}")
+    return True
+
+
+def refuse(session: Session, block: Block, plan: Plan) -> Iterator[PyinfraCommand]:
+    """Fail the host with all that stands against a plan, and show the rest of it."""
+    show(session, block, plan)
+    problems = list(plan.problems())
+    count = f"{len(problems)} objection{'s' if len(problems) > 1 else ''}"
+    what = "nothing of this plan was sent" if session.executing else "nothing was changed"
+    session.refused = True
+    yield from fail(session, [*problems, f"refused for {count}: {what}"])
+
+
+def show(session: Session, block: Block, plan: Plan) -> None:
+    """Print what a plan would change: while executing only where pyinfra did not prepare it.
+
+    Its objects are shown with --diff; of what is refused nothing else is told here.
+    """
+    state = session.state
+    if session.executing and state.check_for_changes:
+        return
+    lines: list[str] = []
+    # What a later block declares is not known while preparing.
+    known = state.config.DIFF or session.executing
+    last = render.summary(plan if known else evolve(plan, undeclared=[]))
+    if state.config.DIFF:
+        lines = [*render.plan_lines(plan), *render.undeclared_lines(plan.undeclared)]
+    elif block.single or not plan.sound:
+        return
+    else:
+        lines = [*render.phase_lines(plan)]
+    if block.single and last == render.NO_CHANGES:
+        last = f"{block.items[0].operation}: {last}"
+    render.show(session.host, block.number, [*lines, last])
+
+
+def send(session: Session, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
+    """Send a plan; `of` says what is planned, for people."""
     plan = draft.plan
-    if session.host in session.state.failed_hosts:
-        return  # What is in the plan is not all of it.
-    if session.unplanned and not session.executing:
-        yield Queued()
-        return
-    if not plan.sound:
-        return
-    if session.state.config.DIFF and (not session.executing or not session.state.check_for_changes):
-        render.show(session.host, plan)
-    elif plan.undeclared and session.executing and not plan.changes:
+    is_told = session.state.config.DIFF or not session.state.check_for_changes
+    if plan.undeclared and session.executing and not plan.changes and not is_told:
         say(session.host, render.summary(plan))
     if plan.changes:
         yield Apply(session, draft)
     else:
-        nothing_to_do(session.host, "nothing to change")
+        nothing_to_do(session.host, f"{of}: nothing to change")
 
 
 def stop_if_another_host_failed(session: Session) -> None:
@@ -167,16 +212,17 @@ def fail(session: Session, messages: list[str]) -> Iterator[PyinfraCommand]:
     # Not state.fail_hosts(): it may stop the run before the other hosts have told theirs.
     session.state.failed_hosts.add(session.host)
     session.state.active_hosts.discard(session.host)
+    render.settle(session.state)
 
 
 class Queued(PyinfraCommand):
-    """Stands for what waits in the plan for the end of the transaction."""
+    """Stands for what is planned once other operations have run."""
 
     def __repr__(self) -> str:
         return "Queued()"
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
-        """Nothing happens before the end."""
+        """Nothing happens while preparing."""
         return True
 
 
@@ -214,10 +260,8 @@ class Apply(PyinfraCommand):
 
         def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
-            draft = Draft(Plan(undeclared=self.draft.plan.undeclared))
-            for items in self.draft.batches:
-                add(session, draft, items)
-            draft.plan.refusals += held(session, draft.plan)
+            draft = draft_of(session, self.draft.items, self.draft.leftovers)
+            draft.plan.undeclared = self.draft.plan.undeclared
             return draft.plan, session.catalog().fingerprint
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
@@ -229,4 +273,5 @@ class Apply(PyinfraCommand):
         finally:
             session.forget_catalog()
         say(host, done)
+        self.draft.settle(rollout.plan)
         return True

@@ -260,7 +260,7 @@ def _oid(type_: str, name: Name) -> str:
 
 
 def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
-    rows = ask.renamed(QUERY.replace("ROOTS", root))
+    rows = [row for row in ask.renamed(QUERY.replace("ROOTS", root)) if not _is_gone(row, catalog)]
     defaults = default_privileges(ask) if rows else ()
     titles = {row[0]: row[2] for row in rows if _is_printed(row, catalog)}
     printed = definitions(titles, ask)
@@ -294,6 +294,13 @@ def _marked(found: Iterable[Dependent]) -> Iterator[Dependent]:
             create=tuple(evolve(each, remakes=mark) for each in one.create),
             restore=tuple(evolve(each, remakes=mark) for each in one.restore),
         )
+
+
+def _is_gone(row: Sequence[Any], catalog: Catalog) -> bool:
+    """Whether the plan takes it away before."""
+    key = row[4] and tuple(row[4])
+    is_root = _ROOT in (row[3] or ())
+    return bool(key) and not is_root and key in catalog.changed and key not in catalog.objects
 
 
 def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:

@@ -5,6 +5,7 @@ pyinfra prints the messages itself, so they are printable from the start.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ class DeclarationError(OperationError, ValueError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(printable(reason))
-        self.place = _deploy_line()
+        self.place = deploy_line()
 
     @property
     def message(self) -> str:
@@ -79,7 +80,7 @@ class FactError(exceptions.FactProcessError):
         super().__init__(printable(message))
 
 
-def _deploy_line() -> str:
+def deploy_line() -> str:
     """The file and line that called into this package, unless pyinfra did."""
     frame = sys._getframe(1)
     while frame.f_back and (
@@ -89,4 +90,5 @@ def _deploy_line() -> str:
         frame = frame.f_back
     if frame.f_globals.get("__name__", "").startswith(("pyinfra.", "pyinfra_cli.")):
         return ""
-    return f"{frame.f_code.co_filename} line {frame.f_lineno}"
+    name = frame.f_code.co_filename
+    return f"{name.removeprefix(f'{Path.cwd()}{os.sep}')} line {frame.f_lineno}"

@@ -96,7 +96,7 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
-            yield Refusal("plan", f"table {table}", reason)
+            yield Refusal(plan.operation_of(("table", *table)), f"table {table}", reason)
 
 
 def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
@@ -107,10 +107,10 @@ def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
     ask = Questions(session, catalog, plan.is_renaming)
     for _, *name in sorted(key for key in catalog.changed if key[0] == "sequence"):
         one: Any = catalog.objects.get(("sequence", *name))
-        title = f"sequence {Name(*name)}"
+        title, by = f"sequence {Name(*name)}", plan.operation_of(("sequence", *name))
         table = getattr(getattr(one, "owned_by", None), "table", None)
         if one is None and ask.in_time and (found := users(Name(*name), catalog, ask)):
-            yield Refusal(title, title, f"it is used by {', '.join(found)}: change that too")
+            yield Refusal(by, title, f"it is used by {', '.join(found)}: change that too")
         if table in catalog.relation_kinds:
             owner = catalog.acls["SEQUENCE", *name].owner
             theirs = catalog.acls["TABLE", *table].owner
@@ -119,7 +119,7 @@ def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
                     f"its owner is {quoted(owner)}, and {quoted(theirs)} owns {table}: a sequence "
                     "and the table of its column have one owner, so declare the same for both"
                 )
-                yield Refusal(title, title, reason)
+                yield Refusal(by, title, reason)
 
 
 def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:

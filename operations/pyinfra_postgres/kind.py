@@ -143,6 +143,12 @@ class Object:
     runs: ClassVar[bool] = False
     """Whether it is something to do, rather than something that is."""
 
+    opens: ClassVar[bool] = False
+    """Whether what comes with it is known only once it is there: an extension."""
+    is_ground: ClassVar[bool] = False
+    """Whether others stand on it, and it on nothing but its like: a schema, a role."""
+    goes_last: ClassVar[bool] = False
+    """Whether all else lets go of it before it goes: a role."""
     locks_nothing: ClassVar[bool] = False
     """Whether it is changed without the lock of a relation."""
     decides_meaning: ClassVar[bool] = False
@@ -189,6 +195,27 @@ class Object:
     def takes(self) -> Iterator[Reference]:
         """The names that have to be free where it is new."""
         return (one for one in self.provides() if one.kind in {"table", "type"})
+
+    def brings(self, current: Self) -> bool:
+        """Whether others may need what it adds to the current object."""
+        return True
+
+    def lessens(self, current: Self) -> bool:
+        """Whether others may have to let go before of what it takes from the current object."""
+        return False
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether it may change what others stand on: what of them goes, then goes before."""
+        return True
+
+    def divided(self, other: Object) -> tuple[Self, Object | None]:
+        """Itself without what needs another object, and that apart, where it can be apart."""
+        return self, None
+
+    def freed(self, other: Object) -> Object | None:
+        """The declaration that takes away what of it needs another object, and can go before."""
+        return None
 
     @property
     def is_whole(self) -> bool:

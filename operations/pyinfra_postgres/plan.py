@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
-from itertools import groupby
 from typing import NamedTuple
 
 from attrs import evolve, field, frozen, mutable
@@ -196,6 +195,8 @@ class Statement:
     late: bool = False
     """Whether it runs after what the operations behind it change, which then no longer uses what it
     drops, and what they remove of that; but before what else they remove, which it may use."""
+    at_once: Statement | None = None
+    """What does the same inside the transaction, where that needs it: with another lock."""
     prepares: bool = False
     """Whether what comes behind it may need it: where any of that runs first, it goes before."""
     also: tuple[str, ...] = ()
@@ -235,11 +236,32 @@ def together(
     )
 
 
+class Operation(str):
+    """The name of an operation, with where a deploy calls it."""
+
+    __slots__ = ("phase", "place")
+
+    place: str
+    """The file and line, "" where pyinfra itself calls it."""
+    phase: str
+    """The deploy function of pyinfra's that it is part of, "" for none."""
+
+    def __new__(cls, name: str, place: str = "", phase: str = "") -> Operation:
+        """Make one."""
+        one = super().__new__(cls, name)
+        one.place, one.phase = place, phase
+        return one
+
+    def placed(self, text: str) -> str:
+        """A text about it, with its place."""
+        return f"{text} ({self.place})" if self.place else text
+
+
 @frozen
 class Change:
     """What one operation does to one object."""
 
-    operation: str
+    operation: Operation
     title: str
     action: Action
     lines: tuple[str, ...]
@@ -250,8 +272,6 @@ class Change:
     """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
     key: tuple[str, ...] = ()
     """What identifies the object in a catalog."""
-    batch: int = 0
-    """Which of the plan's operations it is of."""
 
 
 class Need(NamedTuple):
@@ -266,38 +286,35 @@ class Need(NamedTuple):
 
 @frozen
 class Gap:
-    """A reference to something that neither exists nor is declared earlier."""
+    """A reference to something that neither exists nor is declared."""
 
-    operation: str
+    operation: Operation
     title: str
     reference: Reference
 
-    def problem(self, declared: set[Reference]) -> str:
+    @property
+    def problem(self) -> str:
         """What is missing, and what would provide it."""
-        remedy = self._remedy(self.reference in declared)
-        return f"{self.title} needs {self.reference}, which does not exist: {remedy}"
-
-    def _remedy(self, declared_later: bool) -> str:
-        if declared_later:
-            return "it is declared further down: move that operation before this one"
-        name = self.reference.name
+        kind, name = self.reference
         written = name.name if name.schema in {"", "public"} else f"{name.schema}.{name.name}"
-        match self.reference.kind:
-            case "type":
-                return f'declare it before with pg.enum("{written}", [...]), or correct the name'
-            case kind:
-                return f'declare it before with pg.{kind}("{written}", ...), or correct the name'
+        call, rest = ("enum", "[...]") if kind == "type" else (kind, "...")
+        remedy = f'pg.{call}("{written}", {rest})'
+        return (
+            f"{self.title} needs {self.reference}, which does not exist: declare it with {remedy}, "
+            f'have the pg.sql that makes it say provides=["{self.reference}"], or correct the name'
+        )
 
 
 @frozen
 class Lack:
     """What a change needs and a role lacks."""
 
-    operation: str
+    operation: Operation
     title: str
     need: Need
 
-    def problem(self, _: set[Reference]) -> str:
+    @property
+    def problem(self) -> str:
         """What is missing, and what would give it."""
         role, what, remedy, _group = self.need
         return f"{self.title} needs {what}, which role {quoted(role)} lacks: {remedy}"
@@ -307,9 +324,14 @@ class Lack:
 class Refusal:
     """A change that is possible but not allowed as declared."""
 
-    operation: str
+    operation: Operation
     title: str
     reason: str
+
+    @property
+    def problem(self) -> str:
+        """What stands against it."""
+        return f"{self.title}: {self.reason}"
 
 
 @frozen
@@ -340,7 +362,7 @@ class Plan:
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
 
-    def lack(self, operation: str, title: str, needs: Iterable[Need]) -> None:
+    def lack(self, operation: Operation, title: str, needs: Iterable[Need]) -> None:
         """Say what the role lacks, once for all that needs it."""
         told = {gap.need for gap in self.gaps if isinstance(gap, Lack)}
         self.gaps += [Lack(operation, title, need) for need in needs if need not in told]
@@ -369,10 +391,10 @@ class Plan:
             self.changes[place] = evolve(change, statements=tuple(kept))
         return own, others
 
-    @property
-    def size(self) -> int:
-        """How much there is to do and to say."""
-        return len(self.changes) + len(self.gaps) + len(self.refusals)
+    def operation_of(self, key: tuple[str, ...]) -> Operation:
+        """The last operation that changes an object."""
+        found = (one.operation for one in reversed(self.changes) if one.key == key)
+        return next(found, Operation("plan"))
 
     @property
     def is_renaming(self) -> bool:
@@ -382,7 +404,7 @@ class Plan:
     @property
     def sound(self) -> bool:
         """Whether nothing stands against starting it."""
-        return not any(self.problems(set()))
+        return not any(self.problems())
 
     def staged(self) -> Iterator[tuple[Change, Statement, Stage]]:
         """Every statement with its change and the stage in which it runs.
@@ -395,34 +417,30 @@ class Plan:
                 moved = early and statement.publishes
                 yield change, statement, Stage.BEFORE if moved else statement.stage
 
-    def _prepared(self) -> Iterator[tuple[Change, Statement, Stage]]:
-        """The same, of each operation what prepares the rest of it first."""
-        for _, found in groupby(self.staged(), lambda one: one[0].batch):
-            yield from sorted(found, key=lambda one: not one[1].prepares)
-
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
         """The statements of one stage with their changes, in order."""
+        prepared: list[tuple[Change, Statement]] = []
         first: list[tuple[Change, Statement]] = []
         found: list[tuple[Change, Statement]] = []
         late: list[tuple[Change, Statement]] = []
-        waiting = [(change, one) for change, one, when in self._prepared() if when is stage]
-        last = max((place for place, (_, one) in enumerate(waiting) if one.first), default=0)
+        waiting = [(change, one) for change, one, when in self.staged() if when is stage]
         removed = {place for place, (one, _) in enumerate(waiting) if one.action is Action.REMOVE}
         users = {place for place in removed if waiting[place][0].key in self.users}
         for place, (change, statement) in enumerate(waiting):
-            is_first = statement.first or (statement.prepares and place < last)
             # The columns may use what does not use them.
             is_used = place in removed and place not in users
             if is_used and place > max(users, default=0):
                 found += late
                 late = []
-            if is_first:
+            if statement.prepares:
+                prepared.append((change, statement))
+            elif statement.first:
                 first.append((change, statement))
             elif statement.late or (is_used and late):
                 late.append((change, statement))
             else:
                 found.append((change, statement))
-        return [*first, *found, *late]
+        return [*prepared, *first, *found, *late]
 
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""
@@ -434,18 +452,20 @@ class Plan:
                 strongest[lock.relation] = Lock(lock.relation, mode, known.only and lock.only)
         return [strongest[relation] for relation in sorted(strongest)]
 
-    def problems(self, declared: set[Reference]) -> Iterator[str]:
-        """Why it can't start, a line each; `declared` is what the whole run declares."""
-        for gap in self.gaps:
-            yield gap.problem(declared)
-        for refusal in self.refusals:
-            yield f"{refusal.title}: {refusal.reason}"
+    def problems(self) -> Iterator[str]:
+        """Why it can't start, a line each with the place in the deploy."""
+        for one in (*self.gaps, *self.refusals, *self._early_renames()):
+            yield one.operation.placed(one.problem)
+
+    def _early_renames(self) -> Iterator[Refusal]:
         for change in self.changes:
             if change.is_renamed and self._is_early(change):
-                yield (
-                    f"{change.title}: the run uses a new label, which has to be committed before "
-                    "the transaction, and the transaction gives other names: let a run before this "
-                    "one do the rename"
+                yield Refusal(
+                    change.operation,
+                    change.title,
+                    "the run uses a new label, which has to be committed before the transaction, "
+                    "and the transaction gives other names: let a run before this one do the "
+                    "rename",
                 )
 
     def _is_early(self, change: Change) -> bool:

@@ -5,68 +5,99 @@ Nothing here changes a server; it is asked only what the catalog can't answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import chain
 
 from attrs import define, evolve, field
 
-from . import copies, renaming
+from . import copies, order, renaming
 from .answer import withheld
 from .calls import Calls
 from .catalog import Catalog, Declared
 from .compare import NO_COLUMN, PENDING, Comparison, Fragment, Textual
 from .consent import contradicted, left_open, unallowed, unseen, weighed
 from .entry import Key
-from .errors import DeclarationError
+from .errors import DeclarationError, HostError, UnreachableError
+from .held import held
 from .hidden import MASK, holds, within
 from .kind import KINDS, Ask, Object, Reading, Same, difference
 from .needs import usage
+from .order import Use, in_time, in_turn
 from .parse import Reference
-from .plan import Action, Change, Gap, Need, Plan, Refusal, Stage, Statement
+from .plan import Action, Change, Gap, Need, Operation, Plan, Refusal, Stage, Statement
 from .questions import Questions, Unanswered
 from .renames import Rename, spoken
 from .session import Draft, Item, Session
+from .terminal import say
 
 
-def add(session: Session, draft: Draft, items: Sequence[Item]) -> set[str]:
-    """Add to a plan what declarations would change, and to the catalog how it will be then.
+def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
+    """A plan that makes declarations true, then takes leftovers away."""
+    draft = Draft(items=list(items), leftovers=list(leftovers))
+    add(session, draft, draft.items)
+    conclude(session, draft)
+    add(session, draft, draft.leftovers)
+    draft.plan.refusals += held(session, draft.plan)
+    return draft
 
-    Returns the declared fragments of which a standby can't tell whether they differ.
-    """
+
+def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
+    """Add to a plan what declarations would change, and to the catalog how it will be then."""
     catalog, plan = session.catalog(), draft.plan
     same = Comparison(catalog, session.read, before=session.verdicts)
+    # What is given another schema needs that first.
+    ground = [one for one in items if _is_ground(one)]
+    others = [one for one in items if not _is_ground(one)]
+    ask = Questions(session, catalog, plan.is_renaming)
+    Planner(session, catalog, plan, same, ask).add(in_turn(ground, catalog).items, {})
+    wholes_first = sorted(others, key=_renames_parts)
+    renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
+    ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
+    uses = _uses(others, catalog, ask)
+    turns = in_turn(others, catalog, uses)
+    for circle in turns.circles:
+        titles = " needs ".join(one.declaration.title for one in circle)
+        reason = f"these need one another in a circle: {titles}"
+        plan.refusals.append(Refusal(circle[0].operation, circle[0].declaration.title, reason))
+    Planner(session, catalog, plan, same, ask).add(turns.items, renames)
+    plan.changes = in_time(plan.changes, uses)
+    for text in sorted(catalog.unread):
+        say(session.host, f"{text} is left as it is, for it can't be read")
+    catalog.unread.clear()
+    for text in sorted(same.unknown):
+        say(session.host, f"unknown on a standby whether {text!r} differs")
 
-    def steps_of(item: Item) -> list[Step]:
-        return [Step(item, one) for one in item.declaration.expand(catalog)]
 
-    renames = [tuple(renaming.renamed(item, catalog, plan)) for item in items]
-    ask = Questions(session, catalog, any(renames) or plan.is_renaming)
-    prepared = [steps_of(item) for item in items]
-    every = list(chain.from_iterable(prepared))
-    for step in every:
-        step.look(catalog, same, ask)
-        for one in step.readings():
-            same.read(one)
-    # All that only the server can compare or read, in one batch.
-    if (same.pending or same.new) and same.settle():
-        for step in every:
-            step.look(catalog, same, ask)
-    catalog.named.update(key for step in every for key in step.declaration.names())
-    planner = Planner(session, catalog, plan, same, ask)
-    before = len(plan.changes)
-    for item, renamed, steps in zip(items, renames, prepared, strict=True):
-        # What an earlier declaration changes, a later one may stand for or look at.
-        if len(plan.changes) > before:
-            steps = steps_of(item)
-        for step in steps:
-            if len(plan.changes) > before:
-                step.look(catalog, same, ask)
-            change = planner.change(step, renamed)
-            if change:
-                plan.changes.append(evolve(change, batch=len(draft.batches)))
-    draft.batches.append(items)
-    return same.unknown
+@contextmanager
+def _named(operation: Operation) -> Iterator[None]:
+    """Have errors name the operation and its place."""
+    try:
+        yield
+    except UnreachableError:
+        raise
+    except (HostError, DeclarationError) as error:
+        state = getattr(error, "sqlstate", "")
+        raise HostError(operation.placed(f"{operation}: {error}"), state) from None
+
+
+def _is_ground(item: Item) -> bool:
+    one = item.declaration
+    return item.present and one.is_ground and getattr(one, "renamed_from", None) is None
+
+
+def _renames_parts(item: Item) -> tuple[bool, int]:
+    """Where the renames of a declaration stand: what holds others has its new name first."""
+    one = item.declaration
+    return getattr(one, "renamed_from", None) is None, len(one.key())
+
+
+def _uses(items: Iterable[Item], catalog: Catalog, ask: Questions) -> list[Use]:
+    """What uses what, where something goes that is there."""
+    going = any(
+        order.takes_away(one, catalog) and one.declaration.key() in catalog.objects for one in items
+    )
+    return order.read(ask.renamed(order.USES)) if going and ask.in_time else []
 
 
 def conclude(session: Session, draft: Draft) -> None:
@@ -110,6 +141,8 @@ class Step:
     """The declared fragments that the server was asked about for it."""
     closed: list[Need] = field(factory=list)
     """What it takes to find what it names, and the role lacks."""
+    seen: bool = False
+    """Whether it has been looked at."""
 
     def readings(self) -> Iterator[Reading]:
         """What the server can read of it before the plan runs."""
@@ -119,7 +152,7 @@ class Step:
     def look(self, catalog: Catalog, same: Same, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
-        self.error, self.target = "", None
+        self.error, self.target, self.seen = "", None, True
         if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
             self.error, self.current, self.closed = reasons[0], None, []
             return
@@ -166,6 +199,48 @@ class Planner:
     same: Comparison
     ask: Questions
 
+    def add(self, items: Sequence[Item], renames: Mapping[int, Sequence[Rename]]) -> None:
+        """Add what declarations would change; `renames` are theirs, by their identity."""
+        catalog, plan, same = self.catalog, self.plan, self.same
+        prepared = [self._steps(item) for item in items]
+        coming = {one for item in items if item.present for one in item.declaration.provides()}
+        every = [step for step in chain.from_iterable(prepared) if not self._waits(step, coming)]
+        for step in every:
+            with _named(step.item.operation):
+                step.look(catalog, same, self.ask)
+                for one in step.readings():
+                    same.read(one)
+        # All that only the server can compare or read, in one batch.
+        if (same.pending or same.new) and same.settle():
+            for step in every:
+                step.look(catalog, same, self.ask)
+        several = chain.from_iterable(prepared)
+        catalog.named.update(key for step in several for key in step.declaration.names())
+        before = len(plan.changes)
+        for item, steps in zip(items, prepared, strict=True):
+            # What an earlier declaration changes, a later one may stand for or look at.
+            if len(plan.changes) > before:
+                steps = self._steps(item)
+            for step in steps:
+                with _named(step.item.operation):
+                    if len(plan.changes) > before or not step.seen:
+                        step.look(catalog, same, self.ask)
+                        if same.pending and same.settle():
+                            step.look(catalog, same, self.ask)
+                    if change := self.change(step, renames.get(id(item), ())):
+                        plan.changes.append(change)
+
+    def _waits(self, step: Step, coming: Container[Reference]) -> bool:
+        """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
+        with suppress(DeclarationError):
+            for one in step.declaration.requires():
+                if one in coming and not self.catalog.has(one):
+                    return True
+        return False
+
+    def _steps(self, item: Item) -> list[Step]:
+        return [Step(item, one) for one in item.declaration.expand(self.catalog)]
+
     def change(self, step: Step, renamed: Sequence[Rename]) -> Change | None:
         """What one declaration changes; the catalog is left as it will be.
 
@@ -176,6 +251,7 @@ class Planner:
             self.plan.lack(step.item.operation, one.title, step.closed)
             return None
         if self._refuse(step, self._contradictions(step)):
+            self.catalog.promised.update(one.provides() if step.item.present else ())
             return None
         if not step.item.present:
             absent = self.catalog.absent.setdefault(one.key(), [])
@@ -190,6 +266,7 @@ class Planner:
             changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
         except DeclarationError as error:
             self._refuse(step, [str(error)])
+            self.catalog.promised.update(one.provides() if step.item.present else ())
             return None
         self._refuse(step, self._noted(step))
         if not changes and not renamed:
@@ -319,7 +396,15 @@ class Planner:
         if missing and holds(one):
             self._refuse(step, ["what it names is not all there, and what that is, is hidden"])
             return missing
-        self.plan.gaps += [Gap(operation, one.title, reference) for reference in missing]
+        former = {key[1:]: by for key, by in self.catalog.former.items()}
+        for reference in missing:
+            if reference in self.catalog.promised:
+                continue
+            if by := former.get(reference.name):
+                reason = f"operation {by!r} gives {reference} another name: use that here too"
+                self._refuse(step, [reason])
+            else:
+                self.plan.gaps.append(Gap(operation, one.title, reference))
         return missing
 
     def _let_in(self, step: Step) -> list[Statement]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
+from attrs import define, field
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from .errors import DeclarationError
 from .parse import tokens
-from .plan import Action, Mode, Plan, Stage, Undeclared
-from .terminal import Line, line, printable, printable_lines, say, styled, tell
+from .plan import Action, Change, Mode, Plan, Stage, Undeclared
+from .terminal import Line, line, printable, printable_lines, report, styled
 
 _COLOURS = {
     Action.CREATE: "green",
@@ -27,6 +29,7 @@ _PAST = {
     Action.RUN: "run",
 }
 
+NO_CHANGES = "no changes"
 _NAMED = 3
 """How many undeclared objects the summary names."""
 _LISTED = 10
@@ -36,42 +39,112 @@ _QUOTES = ("'", '"', "E", "e", "U", "u")
 """How strings and quoted names begin, other than those in dollars; words are printable anyway."""
 _TAB = 4
 
-_shown: WeakKeyDictionary[State, dict[tuple[str, ...], str]] = WeakKeyDictionary()
+_ALIKE = 10
+"""How many hosts with the plan of another are named one by one."""
+
+_reports: WeakKeyDictionary[State, dict[int, Report]] = WeakKeyDictionary()
 
 
-def show(host: Host, plan: Plan) -> None:
-    """Print a host's plan; the same plan of a second host is a line."""
-    lines = (*plan_lines(plan), *undeclared_lines(plan.undeclared))
-    shown = _shown.setdefault(host.state, {})
-    if lines and (first := shown.get(lines)):
-        say(host, f"same plan as {first}")
-    else:
-        shown[lines] = host.name
-        for one in lines:
-            if one[0] == " ":
-                tell(one)
-            else:
-                say(host, one)
-        say(host, summary(plan))
+@define
+class Report:
+    """What all hosts are told of one block of a deploy: a plan that several have is shown once."""
+
+    first: dict[tuple[str, ...], str] = field(factory=dict)
+    """The host that was the first with a plan."""
+    alike: Counter[tuple[str, ...]] = field(factory=Counter)
+    """How many more hosts have it."""
+    unchanged: list[Host] = field(factory=list)
+    """Those on which nothing is to change."""
+    told: set[Host] = field(factory=set)
+
+    def add(self, host: Host, lines: tuple[str, ...]) -> None:
+        """Tell a host's plan, the last line of which is its summary."""
+        self.told.add(host)
+        if lines == (NO_CHANGES,):
+            self.unchanged.append(host)
+        elif lines in self.first:
+            self.alike[lines] += 1
+            if self.alike[lines] <= _ALIKE:
+                report(f"same plan as {self.first[lines]}", host=host)
+        else:
+            self.first[lines] = host.name
+            for one in lines[:-1]:
+                report(one, host=None if one[:1] == " " else host)
+            report(lines[-1], host=host)
+
+    def end(self) -> None:
+        """Tell what all hosts together come to."""
+        for lines, count in self.alike.items():
+            if count > _ALIKE:
+                report(f"{count - _ALIKE} more hosts: same plan as {self.first[lines]}")
+        if len(self.unchanged) > _ALIKE:
+            report(f"{NO_CHANGES}: {len(self.unchanged)} hosts")
+        else:
+            for host in self.unchanged:
+                report(NO_CHANGES, host=host)
+        self.alike.clear()
+        self.unchanged.clear()
+
+
+def show(host: Host, number: int, lines: Sequence[str]) -> None:
+    """Print lines about a host's plan, the last of them its summary, to standard output.
+
+    `number` is that of its block in the deploy.
+    """
+    reports = _reports.setdefault(host.state, {})
+    if not reports:
+        atexit.register(_end, reports)
+    reports.setdefault(number, Report()).add(host, tuple(lines))
+    settle(host.state)
+
+
+def settle(state: State) -> None:
+    """End what has been told of all hosts that are left."""
+    for one in _reports.get(state, {}).values():
+        if one.told >= state.active_hosts:
+            one.end()
+
+
+def _end(reports: dict[int, Report]) -> None:
+    """End what hosts never came to that failed, or left the block out."""
+    for one in reports.values():
+        one.end()
+
+
+def phase_lines(plan: Plan) -> Iterator[Line]:
+    """How much is to be done in each phase of the deploy."""
+    phases: dict[str, list[Change]] = {}
+    for change in plan.changes:
+        phases.setdefault(change.operation.phase, []).append(change)
+    width = max(map(len, phases), default=0)
+    for phase, changes in phases.items() if width else ():
+        yield line("    ", phase.ljust(width), "   ", ", ".join(_counted(changes, done=False)))
 
 
 def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
-    # Several operations may change one object; what it comes to is what the first one does, or
-    # that it goes.
-    objects = [change for change in plan.changes if change.action is not Action.RUN]
-    results = {change.title: change.action for change in reversed(objects)}
-    results |= {one.title: one.action for one in objects if one.action is Action.REMOVE}
-    counts = Counter(results.values())
-    counts[Action.RUN] = len(plan.changes) - len(objects)
-    shown = [action for action in Action if counts[action] or action is not Action.RUN]
-    if not plan.changes:
-        parts = ["no changes"]
-    elif done:
-        parts = [f"{counts[action]} {_PAST[action]}" for action in shown if counts[action]]
-    else:
-        parts = [f"{counts[action]} to {action.value}" for action in shown]
-    return ", ".join([*parts, *_undeclared(plan.undeclared)])
+    counted = _counted(plan.changes, done, every=True) if plan.changes else [NO_CHANGES]
+    return ", ".join([*counted, *_undeclared(plan.undeclared)])
+
+
+def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> Iterator[str]:
+    """How many objects changes create, change and remove; `every` tells what is to be none of."""
+    # Several operations may change one object: what goes goes in the end, else the first one tells.
+    objects: dict[str, Action] = {}
+    runs = 0
+    for change in changes:
+        if change.action is Action.RUN:
+            runs += 1
+        elif change.action is Action.REMOVE:
+            objects[change.title] = change.action
+        else:
+            objects.setdefault(change.title, change.action)
+    counts = Counter(objects.values())
+    counts[Action.RUN] = runs
+    for action in Action:
+        if counts[action] or (every and not done and action is not Action.RUN):
+            what = _PAST[action] if done else f"to {action.value}"
+            yield f"{counts[action]} {what}"
 
 
 def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:

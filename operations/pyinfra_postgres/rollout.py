@@ -169,7 +169,7 @@ class Rollout:
     def _anew(self) -> list[Message]:
         self.plan, self.fingerprint = self.planned_anew()
         if not self.plan.sound:
-            raise HostError("; ".join(self.plan.problems(set())))
+            raise HostError("; ".join(self.plan.problems()))
         return self._session()
 
     def _send(self, session: Sequence[Message]) -> Answer:

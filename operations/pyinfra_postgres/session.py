@@ -10,9 +10,8 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -32,7 +31,8 @@ from .host_data import read
 from .kind import Object
 from .names import quoted
 from .parse import Reference
-from .plan import Plan
+from .plan import Change, Operation, Plan
+from .results import Result
 from .scripts import begin, reached, run
 from .snapshot import Snapshot
 from .terminal import say
@@ -79,22 +79,37 @@ def without_collector() -> Iterator[None]:
             gc.enable()
 
 
+@frozen
+class Item:
+    """One object that an operation declares."""
+
+    operation: Operation
+    declaration: Object
+    present: bool
+    result: Result | None = None
+    """What the operation has returned inside a block."""
+    conditions: tuple[Callable[[], bool], ...] = ()
+    """All of them hold, or it is left out while executing."""
+
+    @property
+    def applies(self) -> bool:
+        """Whether its conditions hold."""
+        return all(one() for one in self.conditions)
+
+
 @frozen(eq=False)
 class Block:
     """A `pg.transaction()` in a deploy, or a single operation outside one."""
 
     single: bool = False
+    number: int = 0
+    """Which one of the deploy it is."""
     exact: frozenset[str] = frozenset()
     """What goes where nobody declares it."""
-
-
-@frozen
-class Item:
-    """A declaration that an operation added to a plan."""
-
-    operation: str
-    declaration: Object
-    present: bool
+    arguments: Mapping[str, Any] = field(factory=dict)
+    """pyinfra's global arguments that hold where it begins."""
+    items: list[Item] = field(factory=list)
+    """What is declared in it, in the order of the deploy."""
 
 
 @define
@@ -102,13 +117,28 @@ class Draft:
     """A plan in the making, with the declarations that it can be made from again."""
 
     plan: Plan = Factory(Plan)
-    batches: list[Sequence[Item]] = field(factory=list)
-    """Of each operation, its declarations: what they rename is renamed before the rest of them."""
+    items: list[Item] = field(factory=list)
+    """What its operations declare."""
+    leftovers: list[Item] = field(factory=list)
+    """What `exact=` takes away."""
 
-    @property
-    def items(self) -> Iterator[Item]:
-        """The declarations."""
-        return chain.from_iterable(self.batches)
+    def foresee(self) -> None:
+        """Have the operations know what they would change."""
+        for result, changes in self._results(self.plan):
+            result.foresee(changes)
+
+    def settle(self, plan: Plan) -> None:
+        """Have the operations know what they changed, when this plan is in place."""
+        for result, changes in self._results(plan):
+            result.complete(changes)
+
+    def _results(self, plan: Plan) -> Iterator[tuple[Result, list[Change]]]:
+        changes: dict[int, list[Change]] = {}
+        for change in plan.changes:
+            changes.setdefault(id(change.operation), []).append(change)
+        for result in {id(one.result): one.result for one in self.items}.values():
+            if result:
+                yield result, changes.get(id(result.operation), [])
 
 
 @define(eq=False)
@@ -117,12 +147,12 @@ class Session:
 
     host: Host
     block: Block | None = None
+    blocks: int = 0
+    """How many the deploy had so far."""
     catalogs: dict[bool, Catalog] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
-    declared: set[Reference] = field(factory=set)
-    """What the deploy's operations provide, as far as it has been read."""
     declarations: list[Object] = field(factory=list)
-    """What they declare, in their order."""
+    """What the deploy's operations declare, as far as it has been read, in their order."""
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
@@ -134,6 +164,8 @@ class Session:
     """When the server began to read the catalog ahead, in seconds; long ago once it was used."""
     verdicts: Verdicts = field(init=False)
     """What the server has said in other runs."""
+    refused: bool = False
+    """Whether the host has failed because a plan was refused, so that others can be made still."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 
@@ -158,9 +190,16 @@ class Session:
         """Whether pyinfra has finished preparing."""
         return bool(self.state.is_executing)
 
-    def draft(self, block: Block) -> Draft:
-        """The plan of a block in the current phase."""
-        return self.drafts.setdefault((block, self.executing), Draft())
+    @property
+    def stopped(self) -> bool:
+        """Whether the host has failed, so that nothing can be planned for it."""
+        is_known = self.refused and not self.executing
+        return self.host in self.state.failed_hosts and not is_known
+
+    def new_block(self, **given: Any) -> Block:
+        """A block of the deploy, the next one."""
+        self.blocks += 1
+        return Block(number=self.blocks, **given)
 
     def catalog(self) -> Catalog:
         """The catalog as it will be, in the current phase; read when it is first needed."""

@@ -97,5 +97,11 @@ def put(text: object, *, err: bool = False) -> None:
     click.echo(printable_lines(text) if not isinstance(text, Line) else text, err=err)
 
 
+def report(*parts: object, host: Host | None = None) -> None:
+    """Print a line of a plan to standard output, as pyinfra indents what it says of hosts."""
+    prefix = host.print_prefix if host else ""
+    put(Line(f"    {prefix}{line(*parts)}"))
+
+
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()

@@ -49,7 +49,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
 
 def _plans(session: Session, block: Block) -> Iterator[Plan]:
     """The plan of a block, after those that have not run yet."""
-    own = session.draft(block)
+    own = session.drafts[block, session.executing]
     for (_, executing), draft in session.drafts.items():
         if draft is own or not (executing or session.executing):
             yield draft.plan

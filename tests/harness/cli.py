@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Run:
     code: int
     stdout: str
     stderr: str
+    operations: Mapping[str, str] = field(default_factory=dict)
+    """How the operations inside of blocks ended, by name; known of a run in this process."""
 
     @property
     def output(self) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import runpy
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ class Outcome:
     plan: Plan
     failed: bool
     messages: str
+    operations: dict[str, str] = field(default_factory=dict)
+    """How the operations inside of blocks ended, by name."""
 
     def succeeded(self) -> Outcome:
         """Return itself, or fail the test with what was said."""
@@ -42,6 +46,20 @@ class Outcome:
         """Return itself, or fail the test because the run went through."""
         assert self.failed, f"this went through: {self.plan.changes}"
         return self
+
+
+class _Printed(io.StringIO):
+    """What is printed, among what is said."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self.lines = lines
+
+    def write(self, text: str) -> int:
+        # By what refuses bytes, click knows that this is for text.
+        length = super().write(text)
+        self.lines += text.splitlines()
+        return length
 
 
 class _Messages(logging.Handler):
@@ -75,7 +93,7 @@ def run_files(directory: Path, **data: Any) -> Run:
     names = [name for members, _ in groups.values() for name, _ in members]
     inventory = Inventory((names, {}), override_data=data, **groups)
     outcome = _run(inventory, lambda: runpy.run_path(str(directory / "deploy.py")), dry=False)
-    return Run(int(outcome.failed), "", outcome.messages)
+    return Run(int(outcome.failed), "", outcome.messages, outcome.operations)
 
 
 def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
@@ -88,11 +106,13 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
     logger.setLevel(logging.INFO)
     failed = False
     drafts: list[Draft] = []
+    operations: dict[str, str] = {}
     with (
         ctx_state.use(state),
         ctx_inventory.use(inventory),
         ctx_config.use(state.config),
         ctx_host.use(host),
+        redirect_stdout(_Printed(messages.lines)),
     ):
         try:
             connect_all(state)
@@ -103,6 +123,7 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
             if not dry and not failed:
                 run_ops(state)
                 failed = host in state.failed_hosts
+                operations = dict(_ended(session))
         except PyinfraError as error:
             failed = True
             messages.lines.append(str(error))
@@ -117,4 +138,11 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
         plan.refusals += draft.plan.refusals
         plan.undeclared += draft.plan.undeclared
         plan.users |= draft.plan.users
-    return Outcome(plan, failed, unstyle("\n".join(messages.lines)))
+    return Outcome(plan, failed, unstyle("\n".join(messages.lines)), operations)
+
+
+def _ended(session: Session) -> Iterator[tuple[str, str]]:
+    for (block, executing), draft in session.drafts.items():
+        for one in draft.items if executing and not block.single else ():
+            if one.result and one.result.is_complete():
+                yield str(one.operation), "Success" if one.result.did_change() else "No changes"

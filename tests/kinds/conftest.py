@@ -21,7 +21,7 @@ _COMPARES = re.compile(r"BEGIN READ WRITE;.*pg_temp\..*;\nROLLBACK", re.DOTALL)
 
 def outcomes(run: Run) -> dict[str, str]:
     """How each operation of a run ended, by its name."""
-    return dict(_OUTCOME.findall(run.stdout + run.stderr))
+    return {**dict(_OUTCOME.findall(run.stdout + run.stderr)), **run.operations}
 
 
 class Deploy:

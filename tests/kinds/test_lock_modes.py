@@ -163,7 +163,7 @@ def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
     database.psql(BEFORE)
     plan = run(database, CASES[case], dry=True, **DATA, postgres_allow=ALLOWED).plan
     assert plan.changes
-    assert plan.sound, list(plan.problems(set()))
+    assert plan.sound, list(plan.problems())
     with database.connect(autocommit=True) as connection:
         stored = relations(connection)
         tables = {name for name, _ in stored.values()}

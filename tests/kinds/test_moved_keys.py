@@ -52,7 +52,29 @@ CHANGES: dict[str, Callable[[], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+AT_ONCE = ("its table goes", "it gets another name", "its table gets another name")
+
+
+@pytest.mark.parametrize("case", AT_ONCE)
+@one_version
+def test_what_is_out_of_the_way_before_is_changed_at_once(database: Database, case: str) -> None:
+    database.psql(BEFORE)
+
+    def at_once() -> None:
+        with pg.transaction(exact=["constraints"]):
+            parent()
+            CHANGES[case]()
+
+    run(database, at_once, postgres_allow=ALLOWED).succeeded()
+    assert "INCLUDE (b)" in database.dump()
+    assert all(validated == "t" for _, validated in database.rows(KEYS))
+    assert not run(database, at_once).succeeded().plan.changes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [pytest.param(one, id=case) for case, one in CHANGES.items() if case not in AT_ONCE],
+)
 @one_version
 def test_it_is_changed_in_a_block_before(database: Database, change: Callable[[], object]) -> None:
     database.psql(BEFORE)

@@ -7,8 +7,11 @@ import pytest
 import pyinfra_postgres as pg
 from harness import one_version
 from kinds.conftest import Deploy
+from pyinfra_postgres.catalog import Catalog
 from pyinfra_postgres.kind import Object
-from pyinfra_postgres.objects.several import ordered
+from pyinfra_postgres.order import in_turn
+from pyinfra_postgres.plan import Operation
+from pyinfra_postgres.session import Item
 
 DECLARATIONS = """
 role = "{role}"
@@ -75,7 +78,8 @@ ANY = pg.Script("DROP SCHEMA IF EXISTS old")
     ],
 )
 def test_only_what_is_needed_earlier_moves(given: list[Object], order: list[Object]) -> None:
-    assert ordered(given) == order
+    items = [Item(Operation("an operation"), one, present=True) for one in given]
+    assert [one.declaration for one in in_turn(items, Catalog()).items] == order
 
 
 @one_version

@@ -182,8 +182,8 @@ with pg.transaction():
         "table public.two, its former name, does not exist, but table shop.two does",
         "table public.three can't become table public.drei: something else has that name",
         "operation 'table public.four' gives column a another name",
-        "operation 'table public.four' declares column c, its former name, in the same run",
-        "operation 'enum public.state' declares enum public.state, its former name",
+        "operation 'table public.four' gives column c another name",
+        "operation 'enum public.condition' gives enum public.state another name",
     ):
         assert text in run.output, text
 

@@ -18,8 +18,10 @@ from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.given import check_plain
 from pyinfra_postgres.kind import Object
 from pyinfra_postgres.objects.declarations import OPERATIONS, check_declaration
-from pyinfra_postgres.objects.several import ordered
+from pyinfra_postgres.order import in_turn
 from pyinfra_postgres.parse import statement
+from pyinfra_postgres.plan import Operation
+from pyinfra_postgres.session import Item
 
 PARTITIONED = pg.Table("t", [pg.Column("a", "date")], partition_by="RANGE (a)")
 
@@ -44,7 +46,8 @@ def passed(declaration: Object) -> Iterator[Object]:
     check_declaration(declaration)
     check_plain(declaration.title, declaration)
     declaration.validate(True)
-    (one,) = ordered([declaration])
+    item = Item(Operation("an operation"), declaration, present=True)
+    (one,) = (each.declaration for each in in_turn([item], Catalog()).items)
     catalog = Catalog(today=date(2026, 1, 1))
     catalog.put(PARTITIONED)
     for single in one.expand(catalog):

@@ -20,7 +20,7 @@ FIXTURE = """
 def results(output: str) -> set[str]:
     """How operations ended on hosts."""
     found = re.findall(r"\[@\S+\] (?:\x1b\[\w+)?(Success|No changes|Error|Skipped)", output)
-    assert len(found) > 100, output
+    assert found, output
     return set(found)
 
 
@@ -34,10 +34,10 @@ def test_a_second_deploy_changes_nothing(platform: Platform, new_database: Datab
 
 
 @one_version
-def test_the_parts_show_as_the_migration_names_them(platform: Platform, copy: Database) -> None:
-    output = platform("deploy", copy).succeeded().output
-    parts = re.findall(r"0024 \| (\d/7 [^|\n]*[^|\n ])(?: \|.*)?\n", output)
-    assert list(dict.fromkeys(parts)) == [
+def test_the_parts_show_as_the_migration_names_them(platform: Platform, database: Database) -> None:
+    output = platform("deploy", database).succeeded().output
+    parts = re.findall(r"^ +0024 \| (\d/7 .*?\S) +\d+ to create", output, re.MULTILINE)
+    assert parts == [
         "1/7 Enum types",
         "2/7 sync_preview_cache",
         "3/7 sync_progress",

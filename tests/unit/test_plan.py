@@ -13,6 +13,7 @@ from pyinfra_postgres.plan import (
     Hazard,
     Lock,
     Loss,
+    Operation,
     Plan,
     Refusal,
     Stage,
@@ -22,7 +23,7 @@ from pyinfra_postgres.render import plan_lines
 
 
 def change(*statements: Statement) -> Change:
-    return Change("an operation", "a thing", Action.CHANGE, (), statements)
+    return Change(Operation("an operation"), "a thing", Action.CHANGE, (), statements)
 
 
 def stages(plan: Plan) -> dict[str, Stage]:
@@ -35,22 +36,12 @@ def test_statements_run_in_the_stage_that_they_name() -> None:
     assert [statement.sql for _, statement in plan.of(Stage.MAIN)] == ["a", "c"]
 
 
-def test_what_prepares_goes_first_only_before_what_does() -> None:
+def test_what_prepares_goes_first() -> None:
     rename, anew = Statement("rename", prepares=True), Statement("anew", first=True)
     first, second, third = Statement("1"), Statement("2"), Statement("3", prepares=True)
-
-    def order(*statements: Statement) -> list[str]:
-        changes = [
-            Change("an operation", "a thing", Action.CHANGE, (), (one,), batch=batch)
-            for batch, one in enumerate(statements)
-        ]
-        return [one.sql for _, one in Plan(changes).of(Stage.MAIN)]
-
-    assert order(first, rename, second) == ["1", "rename", "2"]
-    assert order(first, rename, second, anew, third) == ["rename", "anew", "1", "2", "3"]
-    # What one operation has is one thing.
-    plan = Plan([change(first, anew), change(rename), change(second)])
-    assert [one.sql for _, one in plan.of(Stage.MAIN)] == ["rename", "anew", "1", "2"]
+    plan = Plan([change(first), change(rename, second), change(anew), change(third)])
+    found = [one.sql for _, one in plan.of(Stage.MAIN)]
+    assert found == ["rename", "3", "anew", "1", "2"]
 
 
 def test_what_publishes_a_literal_moves_before_only_where_it_is_used() -> None:
@@ -102,26 +93,26 @@ def test_locks_are_taken_in_one_order_and_only_for_the_transaction() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "later", "hint"),
+    ("reference", "hint"),
     [
-        (Reference("table", Name("public", "t")), False, 'pg.table("t", ...)'),
-        (Reference("table", Name("auth", "t")), False, 'pg.table("auth.t", ...)'),
-        (Reference("type", Name("auth", "t")), False, 'pg.enum("auth.t", [...])'),
-        (Reference("role", Name("", "r")), False, 'pg.role("r", ...)'),
-        (Reference("table", Name("public", "t")), True, "move that operation before"),
+        (Reference("table", Name("public", "t")), 'pg.table("t", ...)'),
+        (Reference("table", Name("auth", "t")), 'pg.table("auth.t", ...)'),
+        (Reference("type", Name("auth", "t")), 'pg.enum("auth.t", [...])'),
+        (Reference("role", Name("", "r")), 'pg.role("r", ...)'),
     ],
 )
-def test_a_gap_says_what_would_provide_it(reference: Reference, later: bool, hint: str) -> None:
-    plan = Plan(gaps=[Gap("an operation", "table x", reference)])
-    (problem,) = plan.problems({reference} if later else set())
+def test_a_gap_says_what_would_provide_it(reference: Reference, hint: str) -> None:
+    plan = Plan(gaps=[Gap(Operation("an operation"), "table x", reference)])
+    (problem,) = plan.problems()
     assert problem.startswith(f"table x needs {reference}, which does not exist: ")
     assert hint in problem
     assert not plan.sound
 
 
 def test_a_refusal_is_a_problem() -> None:
-    plan = Plan(refusals=[Refusal("an operation", "table x", "it would hurt")])
-    assert list(plan.problems(set())) == ["table x: it would hurt"]
+    operation = Operation("an operation", "deploy.py line 3")
+    plan = Plan(refusals=[Refusal(operation, "table x", "it would hurt")])
+    assert list(plan.problems()) == ["table x: it would hurt (deploy.py line 3)"]
     assert not plan.sound
     assert Plan().sound
 

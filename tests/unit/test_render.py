@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from click import unstyle
 
-from pyinfra_postgres.plan import Action, Change, Plan, Statement
+from pyinfra_postgres.plan import Action, Change, Operation, Plan, Statement
 from pyinfra_postgres.render import plan_lines, summary
 
 
 def change(title: str, action: Action, sql: str) -> Change:
-    return Change("operation", title, action, (), (Statement(sql),))
+    return Change(Operation("operation"), title, action, (), (Statement(sql),))
 
 
 PLAN = Plan(

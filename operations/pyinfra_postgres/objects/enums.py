@@ -162,6 +162,9 @@ class Enum(Object):
     def contradicts(self, other: Self) -> bool:
         return bool(self.labels and other.labels) and self.labels != other.labels
 
+    def lessens(self, current: Self) -> bool:
+        return bool(self.labels) and not _extends(current.labels, self.labels)
+
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 

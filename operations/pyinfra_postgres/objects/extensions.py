@@ -43,6 +43,7 @@ class Extension(Object):
     """An extension."""
 
     kind: ClassVar[str] = "extension"
+    opens: ClassVar[bool] = True
 
     name: Exact = field(converter=_name)
     schema: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)

@@ -117,6 +117,7 @@ def dropped(index: Index, concurrently: bool) -> Statement:
             f"session {index.builder} is building {index.full} right now: run again when it has "
             f"ended. If nobody waits for it, SELECT pg_terminate_backend({index.builder}) ends it"
         )
+    at_once = Statement(f"DROP INDEX {index.full}", locks=index.table, summary=summary)
     if concurrently:
         return Statement(
             f"DROP INDEX CONCURRENTLY IF EXISTS {index.full}",
@@ -124,8 +125,9 @@ def dropped(index: Index, concurrently: bool) -> Statement:
             hazards=_ONLINE,
             locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
             summary=summary,
+            at_once=at_once,
         )
-    return Statement(f"DROP INDEX {index.full}", locks=index.table, summary=summary)
+    return at_once
 
 
 def replaced(current: Index, declared: Index) -> Iterator[Statement]:

@@ -352,6 +352,12 @@ class Index(Object):
         )
         return evolve(part, name=next(iter(names), part.name))
 
+    def erase(self, catalog: Catalog) -> None:
+        parts = [one for one in catalog.of(type(self)) if one.parent == self.full]
+        for one in parts:
+            one.erase(catalog)
+        catalog.remove(self)
+
     @staticmethod
     def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
         """CREATE, ALTER, replace or DROP an index; on a table with rows concurrently."""

@@ -130,6 +130,8 @@ class Role(Object):
     """A role of the server; all databases of the server share it."""
 
     kind: ClassVar[str] = "role"
+    is_ground: ClassVar[bool] = True
+    goes_last: ClassVar[bool] = True
     locks_nothing: ClassVar[bool] = True
 
     name: Exact = field(converter=identifier)

@@ -37,6 +37,7 @@ class Schema(Object):
     """A schema."""
 
     kind: ClassVar[str] = "schema"
+    is_ground: ClassVar[bool] = True
     locks_nothing: ClassVar[bool] = True
     acl: ClassVar[str] = "SCHEMA"
     holds: ClassVar[tuple[str, ...]] = _HOLDS

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-commands.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Self
 
 from attrs import field, frozen
@@ -23,6 +23,7 @@ from ..errors import DeclarationError, HostError
 from ..fragments import single_query
 from ..hidden import shortened
 from ..kind import Ask, Object
+from ..names import Name, identifier, parse_name
 from ..parse import Node, Reference, references, split_statements, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Stage, Statement
@@ -106,6 +107,29 @@ def _unless(text: str | None) -> str | None:
     return None if text is None else single_query(sql_text(text), "unless")
 
 
+_PROVIDED = {
+    **dict.fromkeys(("table", "view", "sequence"), "table"),
+    **{kind: kind for kind in ("type", "function", "schema", "role")},
+}
+"""What a script can say that it provides, with the word that others need it by."""
+
+
+def _provided(texts: str | Iterable[str]) -> tuple[Reference, ...]:
+    return tuple(map(_reference, given.several("provides", texts, str)))
+
+
+def _reference(text: str | Reference) -> Reference:
+    if isinstance(text, Reference):
+        return text
+    kind, _, name = given.text("provides", text).strip().partition(" ")
+    if kind not in _PROVIDED or not name.strip():
+        kinds = ", ".join(_PROVIDED)
+        raise given.refused("provides", f"a kind ({kinds}) and a name, like type public.t", text)
+    if kind in {"schema", "role"}:
+        return Reference(kind, Name("", identifier(name.strip())))
+    return Reference(_PROVIDED[kind], parse_name(name.strip().removesuffix("()")))
+
+
 @frozen
 class Script(Object):
     """SQL statements that run every time, or until a query says that they have."""
@@ -115,6 +139,9 @@ class Script(Object):
 
     statements: tuple[str, ...] = field(converter=_statements)
     unless: str | None = field(default=None, converter=_unless, kw_only=True)
+    made: tuple[Reference, ...] = field(
+        default=(), converter=_provided, alias="provides", kw_only=True
+    )
 
     def key(self) -> Key:
         return (self.kind, *self.statements)
@@ -139,6 +166,12 @@ class Script(Object):
         if self.unless is not None:
             yield from references(statement(self.unless))
 
+    def provides(self) -> Iterator[Reference]:
+        for one in self.made:
+            yield one
+            if one.kind == "function" and one.name.schema == "public":
+                yield Reference(one.kind, Name("", one.name.name))
+
     def find(self, catalog: Catalog, ask: Ask) -> Self | None:
         """Itself where `unless` holds."""
         if self.unless is None:
@@ -162,6 +195,7 @@ class Script(Object):
     def store(self, catalog: Catalog, current: Self | None) -> None:
         """Nothing is known of what it does."""
         catalog.rows_change = True
+        catalog.promised.update(self.provides())
 
     @staticmethod
     def diff(current: Script | None, declared: Script | None) -> Iterator[Statement]:
@@ -186,12 +220,20 @@ def _restored(texts: Sequence[str]) -> Iterator[str]:
 
 
 @answers_queries
-def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) -> OperationMeta:
+def sql(
+    sql: str,
+    *,
+    unless: str | None = None,
+    provides: str | Iterable[str] = (),
+    **arguments: Unpack[Arguments],
+) -> OperationMeta:
     """Run SQL statements.
 
     + sql: one or more statements
     + unless: a SELECT; where a row of it begins with true before the run, the statements are not
       run; where it needs what the run creates, they are
+    + provides: what is there once they have run, each as a kind and a name, like
+      ``type public.addr``: other operations of the block that need it come after them
 
     They run in the transaction, with `public` as search path, every time unless `unless` holds.
     Parameters that the transaction has set itself, `search_path` for one, are set back after them.
@@ -204,12 +246,14 @@ def sql(sql: str, *, unless: str | None = None, **arguments: Unpack[Arguments]) 
     .. code:: python
 
         pg.sql("ANALYZE organization")
+        pg.sql("CREATE TYPE addr AS (street text)", provides="type public.addr",
+               unless="SELECT to_regtype('public.addr') IS NOT NULL")
 
     .. code:: shell
 
         pyinfra inventory.py pyinfra_postgres.sql "SELECT count(*) FROM organization"
     """
-    return converge(**declared([Script(sql, unless=unless)], True, arguments))
+    return converge(**declared([Script(sql, unless=unless, provides=provides)], True, arguments))
 
 
 sql.is_idempotent = False  # type: ignore[attr-defined]  # pyinfra's own mark of an operation

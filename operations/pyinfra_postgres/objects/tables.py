@@ -258,6 +258,35 @@ class Table(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
+    def brings(self, current: Self) -> bool:
+        there = {column.name for column in current.columns or ()}
+        known = {one.columns for one in current.constraints if isinstance(one, PrimaryKey | Unique)}
+        keys = (one for one in self.constraints if isinstance(one, PrimaryKey | Unique))
+        return any(column.name not in there for column in self.columns or ()) or any(
+            key.columns not in known for key in keys
+        )
+
+    @property
+    def reshapes(self) -> bool:
+        return self.columns is not None or bool(self.constraints or self.absent)
+
+    def divided(self, other: Object) -> tuple[Self, Object | None]:
+        keys = tuple(self._keys_to(other))
+        rest = tuple(one for one in self.constraints if one not in keys)
+        bare = evolve(self, constraints=rest)
+        if not keys or set(bare.requires()) & set(other.provides()):
+            return self, None
+        return bare, Table(self.name, constraints=keys)
+
+    def freed(self, other: Object) -> Object | None:
+        keys = [Constraint(name=one.name, present=False) for one in self._keys_to(other)]
+        return Table(self.name, constraints=keys) if keys else None
+
+    def _keys_to(self, other: Object) -> Iterator[Constraint]:
+        for one in self.constraints:
+            if isinstance(one, ForeignKey) and ("table", *one.table) == other.key():
+                yield one
+
     @property
     def is_whole(self) -> bool:
         return self.columns is not None
