@@ -35,7 +35,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, listed, optional_identifier, optional_name, parse_name, quoted
 from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Lock, Loss, Mode, Stage, Statement
@@ -50,7 +50,7 @@ from . import (
     table_constraints,
     table_copies,
 )
-from .columns import Column, Names, cast_template, changed, freed, released
+from .columns import Column, Names, cast_template, changed, freed, regenerated, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, condition_template, key_elements, partitioning
@@ -59,7 +59,7 @@ from .heirs import inheriting
 from .indexes import Index
 from .known_columns import check_columns
 from .new_columns import added, rewriting
-from .retyping import Retypes, differing, retyped
+from .retyping import Retypes, analyzed, differing, retyped
 from .sequences import put_own, widened
 
 
@@ -390,13 +390,21 @@ class Table(Object):
         there = {column.name for column in current.columns or ()}
         new = [column for column in self.columns or () if column.name not in there]
         pairs = differing(current.columns or (), self.columns or ())
-        if not new and not pairs:
+        computed = regenerated(current.columns or (), self.columns or ())
+        if not new and not pairs and not computed:
             return self
         check_columns(self.name, catalog, [], [one.using for _, one in pairs], own=there)
-        replaced = table_constraints.replaced(current, self)
+        ending = {
+            one.name
+            for one in current.constraints
+            if one.name and table_constraints.ends(one, current, self)
+        }
         return evolve(
             self,
-            retypes=Retypes.of(self.name, pairs, replaced, catalog, ask),
+            retypes=evolve(
+                Retypes.of(self.name, pairs, ending, catalog, ask),
+                analyzed=analyzed(self.name, [*(one.name for _, one in pairs), *computed], catalog),
+            ),
             rewriting=rewriting(self.name, new, catalog, ask),
         )
 
@@ -609,6 +617,11 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             also = tuple(one.title for one in declared.gone)
             yield dropped(name, column, also)
     yield from map(foreign_keys.settled, declared.owed)
+    computed = regenerated(current.columns or (), declared.columns or ())
+    is_changed = current.filled and (pairs or computed)
+    for table, columns in declared.retypes.analyzed if is_changed else ():
+        locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
+        yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
 
 
 def table(
