@@ -590,6 +590,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for column in declared.columns or ():
         if column.name in there:
             yield from released(name, there[column.name], column)
+    _check_virtual(current, declared)
     pairs = differing(current.columns or (), declared.columns or ())
     yield from retyped(name, pairs, declared.retypes, current.filled)
     for column in declared.columns or ():
@@ -622,6 +623,24 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for table, columns in declared.retypes.analyzed if is_changed else ():
         locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
         yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
+
+
+def _check_virtual(current: Table, declared: Table) -> None:
+    """Raise DeclarationError where PostgreSQL can't change what is computed when it is read."""
+    virtual = {column.name for column in declared.columns or () if column.virtual}
+    changes = virtual.intersection(regenerated(current.columns or (), declared.columns or ()))
+    names = {one.name for one in declared.constraints}
+    checks = [
+        quoted(one.name or "")
+        for one in current.constraints
+        if isinstance(one, Check) and one.name in names
+    ]
+    if changes and checks:
+        raise DeclarationError(
+            f"column {listed(sorted(changes))} is computed when it is read, which PostgreSQL does "
+            f"not change in a table with checks ({', '.join(checks)}): drop the column, and the "
+            "next run adds it"
+        )
 
 
 def table(
