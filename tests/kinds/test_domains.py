@@ -179,7 +179,8 @@ def test_a_check_that_nobody_declares_is_told_and_goes_where_that_is_asked(
     ]
     process.run(database, lambda: deploy(True, "more")).succeeded()
     names = (
-        "SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint WHERE contype = 'c'"
+        "SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint "
+        "WHERE contype = 'c' AND contypid = 'd'::regtype"
     )
     assert database.psql(names) == "d_check more"
     again = process.run(database, lambda: deploy(True, "more"), dry=True).succeeded().plan
