@@ -421,19 +421,21 @@ class Table(Object):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
-    def copied(self, current: Self, catalog: Catalog) -> Copies:
+    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+        if table_copies.reads_rows(self) or table_copies.reads_rows(current):
+            return None
         known = table_copies.targets(current, self, catalog=catalog)
         stand_ins = tuple(
             Table(name, columns, constraints=[table_copies.key_of(columns)])
             for name, columns in known.values()
         )
-        return Copies(stand_ins, current._copy(known), self._copy(known))
+        return Copies(stand_ins, current._copy(known), self._copy(known, current))
 
-    def _copy(self, known: table_copies.Targets) -> Self:
+    def _copy(self, known: table_copies.Targets, before: Self | None = None) -> Self:
         return type(self)(
             table_copies.name_of(self.name),
             self.columns,
-            constraints=tuple(table_copies.constraints(self, known)),
+            constraints=tuple(table_copies.constraints(self, known, before)),
             partition_by=self.partition_by,
             retypes=self.retypes.alone(),
             version=self.version,
