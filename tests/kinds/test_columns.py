@@ -143,3 +143,30 @@ def test_an_error_belongs_to_the_operation_that_has_it(database: Database) -> No
     assert [one.title for one in refusals] == ["table public.u", "view public.v"]
     assert "operator does not exist: - text" in refusals[0].reason
     assert "must appear in the GROUP BY clause" in refusals[1].reason
+
+
+CHECKED = """
+    CREATE TABLE t (
+        a integer,
+        v integer GENERATED ALWAYS AS (a * 2) VIRTUAL,
+        CONSTRAINT ap CHECK (a > 0)
+    );
+"""
+
+
+@pytest.mark.parametrize("server", ["18"], indirect=True)
+def test_what_is_computed_when_read_is_not_changed_beside_checks(database: Database) -> None:
+    database.psql(CHECKED)
+    columns = [
+        pg.Column("a", "integer"),
+        pg.Column("v", "integer", generated="a * 3", virtual=True),
+    ]
+    refused = run(database, lambda: pg.table("t", columns), dry=True).refused()
+    assert "does not change in a table with checks (ap)" in refused.messages
+
+    def deploy() -> None:
+        absent = pg.Constraint(name="ap", present=False)
+        pg.table("t", columns, constraints=[absent])
+
+    run(database, deploy).succeeded()
+    assert run(database, deploy, dry=True).succeeded().plan.changes == []

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import secrets
 
-from harness import one_version
+import pyinfra_postgres as pg
+from harness import Database, one_version, process
 from kinds.conftest import Deploy
 
 DOMAIN = """
@@ -149,3 +150,38 @@ def test_a_check_of_values_within_others_is_refused(deploy: Deploy) -> None:
             pg.domain("d", "int", checks="value > 1")
         """
     )
+
+
+@one_version
+def test_a_check_that_nobody_declares_is_told_and_goes_where_that_is_asked(
+    database: Database,
+) -> None:
+    database.psql("""
+        CREATE DOMAIN d AS text DEFAULT 'x' NOT NULL CONSTRAINT d_check CHECK (value <> '');
+        ALTER DOMAIN d ADD CONSTRAINT extra CHECK (value <> 'z');
+        ALTER DOMAIN d ADD CONSTRAINT more CHECK (value <> 'y');
+        CREATE TABLE t (d d);
+        INSERT INTO t VALUES ('a');
+    """)
+
+    def deploy(exact: bool, *names: str) -> None:
+        checks = [pg.Check("value <> ''", name="d_check")]
+        checks += [pg.Check("value <> 'y'", name=name) for name in names]
+        with pg.transaction(exact=exact):
+            pg.domain("d", "text", checks=checks[:1], default="'x'", nullable=False)
+            pg.domain("d", "text", checks=checks, default="'x'", nullable=False)
+
+    told = process.run(database, lambda: deploy(False), dry=True).succeeded().plan
+    assert told.changes == []
+    assert [one.title for one in told.undeclared] == [
+        "constraint public.d.extra",
+        "constraint public.d.more",
+    ]
+    process.run(database, lambda: deploy(True, "more")).succeeded()
+    names = (
+        "SELECT string_agg(conname, ' ' ORDER BY conname) FROM pg_constraint "
+        "WHERE contype = 'c' AND contypid = 'd'::regtype"
+    )
+    assert database.psql(names) == "d_check more"
+    again = process.run(database, lambda: deploy(True, "more"), dry=True).succeeded().plan
+    assert (again.changes, again.undeclared) == ([], [])

@@ -73,7 +73,7 @@ def test_what_is_no_exclusion_is_refused(deploy: Deploy) -> None:
     for text, message in {
         "pg.Exclude('span')": "is (column, operator)",
         "pg.Exclude(('span', 'and'))": "is no operator",
-        "pg.Exclude(('a', '='), using='btree')": "23P01",
+        "pg.Exclude(('a', '='), using='btree')": "2 rows, which exclude each other",
     }.items():
         declared = f"pg.table('t', constraints=[{text}])"
         output = deploy.run(declared, "--data", "postgres_allow=t").failed().output

@@ -117,6 +117,20 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         with_index("(n + id / 2)"),
         "the unique index t_n does not hold for 2 rows",
     ),
+    "an exclusion constraint": (
+        changed(
+            pg.Column("id", "integer"),
+            pg.Exclude(("int4range(id, id + 2)", "&&"), where="id < 3"),
+        ),
+        "does not hold for 2 rows, which exclude each other",
+    ),
+    "an exclusion constraint of a new column": (
+        table(
+            pg.Column("n", "int4range", default="'[1,2]'"),
+            constraints=(pg.Exclude(("n", "&&")),),
+        ),
+        "does not hold for 3 rows, which exclude each other",
+    ),
     "a foreign key to a new table": (
         with_target(),
         "does not hold for 3 rows, whose id is not in public.q",
@@ -157,6 +171,9 @@ def test_rows_stand_against_it(database: Database, case: str) -> None:
 
 
 ACCEPTED: dict[str, Callable[[], object]] = {
+    "an exclusion constraint": changed(
+        pg.Column("id", "integer"), pg.Exclude(("int4range(id, id + 1)", "&&"))
+    ),
     "a check that holds for the default": table(ZERO, constraints=(pg.Check("n = 0"),)),
     "a check of a new column that is null": table(
         pg.Column("n", "integer"), constraints=(pg.Check("n > 0"),)

@@ -370,6 +370,18 @@ def changed(
     yield from declared.beside(table, current)
 
 
+def regenerated(current: Iterable[Column], declared: Iterable[Column]) -> list[Exact]:
+    """The names of the columns that are computed otherwise."""
+    there = {column.name: column for column in current}
+    return [
+        column.name
+        for column in declared
+        if column.generated is not None
+        and column.name in there
+        and column.generated != there[column.name].generated
+    ]
+
+
 def freed(current: Iterable[Column], declared: Iterable[Column]) -> set[str]:
     """The names of the columns that are to take nulls and do not yet."""
     strict = {column.name for column in current if not column.nullable}
@@ -502,11 +514,15 @@ def _regenerated(
     computed = current.generated is not None and declared.generated is not None
     computed = computed and current.virtual == declared.virtual
     if computed and version >= 170000:
-        rewrites = filled and not declared.virtual
+        hazards: tuple[Hazard, ...] = ()
+        if filled and not declared.virtual:
+            hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
+        elif filled and not declared.nullable:
+            hazards = (Hazard.LOCKS_OUT,)
         return Statement(
             f"{alter} SET EXPRESSION AS ({closed(declared.generated or '')})",
             path=SearchPath.of(declared.generated),
-            hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
+            hazards=hazards,
             locks=table,
         )
     can = "only PostgreSQL 17 and newer change that" if computed else "PostgreSQL can't change that"

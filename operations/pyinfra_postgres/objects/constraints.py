@@ -519,7 +519,7 @@ def in_passing(table: Name, check: Check, path: SearchPath = SearchPath.OWN) -> 
     name, remark = quoted(check.name or ""), literal(_PASSING)
     add = f"ALTER TABLE {table} ADD {check.written()} NOT VALID"
     yield Statement(add, path=path, locks=table)
-    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}", locks=table)
+    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}")
     yield validated(table, check.name)
 
 

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createdomain.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar, Self
 
@@ -16,7 +16,7 @@ from typing_extensions import Unpack
 
 from .. import given, renames
 from ..arguments import Arguments
-from ..catalog import Catalog
+from ..catalog import Catalog, Declared
 from ..converge import converge, declared
 from ..dependents import of_type
 from ..entry import Key
@@ -25,6 +25,7 @@ from ..kind import (
     Ask,
     Copies,
     Object,
+    Part,
     Row,
     Same,
     aligned_type,
@@ -97,6 +98,8 @@ class Domain(Object):
     """The tables that have columns of it."""
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether one of them may have rows."""
+    kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
+    """The names of its checks that are there, and that the declaration does not have."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -155,9 +158,11 @@ class Domain(Object):
         elif same_value(current.type or "", self.default, current.default, same):
             changes["default"] = current.default
         users = _users(self.name, catalog)
+        checks, others = self._aligned_checks(current, same, catalog)
         return evolve(
             self,
-            checks=list(self._aligned_checks(current, same, catalog)),
+            checks=[*checks, *others],
+            kept=frozenset(one.name for one in others),
             users=tuple(users),
             filled=not catalog.filled.isdisjoint(users),
             **changes,
@@ -168,7 +173,29 @@ class Domain(Object):
             return either(self.type, current.type)
         return aligned_type(self.type, current.type, same)
 
-    def _aligned_checks(self, current: Self, same: Same, catalog: Catalog) -> Iterator[Check]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        domains = [one.declaration for one in known if isinstance(one.declaration, Domain)]
+        targets = [one.target for one in known if isinstance(one.target, Domain)]
+        if len(targets) < len(domains):
+            return  # An operation that has not had its turn may declare them.
+        kept = frozenset[str | None].intersection(*(one.kept for one in targets))
+        for one in self.checks:
+            if one.name in kept:
+                name = f"{self.name}.{quoted(one.name or '')}"
+                absent = Check("true", name=quoted(one.name or ""), present=False)
+                removal = Domain(
+                    self.name,
+                    self.type,
+                    checks=[absent],
+                    default=self.default,
+                    nullable=self.nullable,
+                )
+                yield Part("constraint", name, one.definition(), removal)
+
+    def _aligned_checks(
+        self, current: Self, same: Same, catalog: Catalog
+    ) -> tuple[list[Check], list[Check]]:
+        """Those that are declared, each written as the stored one it equals, and the others."""
         # VALUE reads as a column of that name.
         template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
         absent = [one for one in self.checks if not one.present]
@@ -183,6 +210,7 @@ class Domain(Object):
             )
         ]
         present = [one for one in self.checks if one.present]
+        found: list[Check] = []
         new = []
         for one in sorted(present, key=lambda one: one.name is None):
             named = [other for other in free if one.name in {None, other.name}]
@@ -191,7 +219,7 @@ class Domain(Object):
             if equal is not None:
                 other = named[texts.index(equal)]
                 free.remove(other)
-                yield other.evolved(validated=True)
+                found.append(other.evolved(validated=True))
             else:
                 new.append(one)
         declared_names = {one.name for one in present if one.name}
@@ -207,8 +235,8 @@ class Domain(Object):
                     free.remove(other)
                     one = one.evolved(name=other.name)
                     break
-            yield one
-        yield from free
+            found.append(one)
+        return found, free
 
     def _has_own_name(self, check: Check) -> bool:
         """Whether a stored check has the name that PostgreSQL gives, now or under a former name."""

@@ -16,7 +16,7 @@ from ..paths import SearchPath
 from ..plan import Objection
 from ..stored import operator
 from . import planned_rows
-from .constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .planned_rows import PlannedRows
 
 if TYPE_CHECKING:
@@ -98,9 +98,31 @@ def _to_constraint(
             )
         case ForeignKey(foreign_columns=[_, *_]):
             yield from _to_foreign_key(one, table, rows, catalog)
+        case Exclude():
+            yield _to_exclusion(one, rows)
         case PrimaryKey() | Unique():
             nulls = isinstance(one, Unique) and one.nulls_not_distinct
             yield repeated(rows, [Exact(quoted(name)) for name in one.columns], None, nulls, said)
+
+
+def _to_exclusion(one: Exclude, rows: PlannedRows) -> Objection:
+    elements = [element.column and quoted(element.column) for element, _ in one.elements]
+    values = ", ".join(
+        f"({name or element.expression}) AS e{number}"
+        for number, (name, (element, _)) in enumerate(zip(elements, one.elements, strict=True))
+    )
+    equal = " AND ".join(
+        f"a.e{number} {operator} b.e{number}" for number, (_, operator) in enumerate(one.elements)
+    )
+    where = "" if one.where is None else f" WHERE (\n{one.where}\n)"
+    return Objection(
+        "WITH x AS MATERIALIZED (SELECT pg_catalog.row_number() OVER () AS n, "
+        f"{values} FROM {rows.source}{where}) SELECT pg_catalog.count(*) FROM x AS a WHERE EXISTS "
+        f"(SELECT FROM x AS b WHERE a.n OPERATOR(pg_catalog.<>) b.n AND {equal})",
+        one.written(),
+        ", which exclude each other",
+        path=rows.path(*one.fragments),
+    )
 
 
 def _to_foreign_key(

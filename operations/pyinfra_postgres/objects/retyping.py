@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
 
@@ -24,12 +24,15 @@ from ..plan import Hazard, Loss, Statement
 from ..stored import columns_of, under
 from ..values import comparable
 from .columns import Column, collation_sql, default_sql
+from .constraints import Check
 from .enums import Enum
+from .heirs import inheriting
 
 if TYPE_CHECKING:
     from ..answer import Answer
     from ..catalog import Catalog
     from ..kind import Ask
+
 
 _TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
 _ANY_TEXT = frozenset({"text", "character varying"})
@@ -71,6 +74,10 @@ class Retypes:
     """What PostgreSQL makes anew by itself, as far as its definition goes."""
     definitions: tuple[Definition, ...] = ()
     """Of all that is made anew, by PostgreSQL itself too."""
+    rechecked: tuple[str, ...] = ()
+    """The checks for which PostgreSQL reads all rows, though it writes none."""
+    analyzed: tuple[tuple[Name, tuple[Exact, ...]], ...] = ()
+    """The columns that lose what the planner knows of them, by table."""
 
     def alone(self) -> Retypes:
         """The same without what depends on the columns, and without what rows lose."""
@@ -82,13 +89,13 @@ class Retypes:
         cls,
         table: Name,
         pairs: Sequence[tuple[Column, Column]],
-        replaced: Set[str],
+        ending: Set[str],
         catalog: Catalog,
         ask: Ask,
     ) -> Retypes:
         """What the server tells of columns as they are and as they are declared.
 
-        `replaced` names the constraints that get another definition in the same change.
+        `ending` names the constraints that go or get another definition in the same change.
 
         Raises DeclarationError where a value can't be converted, or what depends on a column
         can't be created again.
@@ -106,13 +113,15 @@ class Retypes:
                 f"column {', '.join(names)} changes its type, and these can't be created again "
                 f"with it: {', '.join(dependents.obstacles)}"
             )
+        replaced = ending | _gone(found, table, catalog)
         columns = [other for _, other in known]
         tables = [Name(*one.facts[:2]) for one in found.of_kind("column") if one.root]
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
         retypes: dict[str, Retype] = {other.name: _retype(twin, one, other) for one, other in known}
-        return cls(retypes, dependents, following, tuple(found.definitions))
+        checks = tuple(_rechecked(table, set(names), replaced, catalog))
+        return cls(retypes, dependents, following, tuple(found.definitions), checks)
 
 
 def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Catalog) -> Ground:
@@ -139,6 +148,40 @@ def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
     """The checks and indexes of columns, but for those that get another definition."""
     checks = found.of_kind("check", "exclusion", "index")
     return [one.title for one in checks if one.facts[2] not in replaced]
+
+
+def _gone(found: Dependents, table: Name, catalog: Catalog) -> set[str]:
+    """The checks that the server still has, and that the plan has taken away before."""
+    tables = (table, *inheriting(table, catalog))
+    there: list[Any] = [catalog.objects.get(("table", *name)) for name in tables]
+    names = {one.name for each in there for one in getattr(each, "constraints", ())}
+    return {one.facts[2] for one in found.of_kind("check") if one.facts[2] not in names}
+
+
+def _rechecked(
+    table: Name, columns: Set[str], replaced: Set[str], catalog: Catalog
+) -> Iterator[str]:
+    """The checks of columns, of all tables that inherit these, that are made anew and read."""
+    for name in (table, *inheriting(table, catalog)):
+        there: Any = catalog.objects.get(("table", *name))
+        for one in getattr(there, "constraints", ()):
+            is_read = isinstance(one, Check) and one.validated and one.enforced
+            if is_read and one.name not in replaced and not one.used.isdisjoint(columns):
+                yield f"{quoted(one.name or '')} of {name}"
+
+
+def analyzed(
+    table: Name, columns: Sequence[Exact], catalog: Catalog
+) -> tuple[tuple[Name, tuple[Exact, ...]], ...]:
+    """What to analyze again when columns get another type or are computed otherwise."""
+    virtual = {
+        column.name
+        for column in getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
+        if column.virtual
+    }
+    names = tuple(name for name in columns if name not in virtual)
+    tables = (table, *inheriting(table, catalog)) if names else ()
+    return tuple((name, names) for name in tables if name in catalog.filled)
 
 
 def _following(found: Dependents) -> tuple[Dependent, ...]:
@@ -195,6 +238,13 @@ def retyped(
     if filled and (built := [one.title for one in known.following if is_of_parts(one)]):
         hazards = hazards or (Hazard.LOCKS_OUT,)
         instead = instead or f"it builds {', '.join(built)} anew in the partitions meanwhile"
+    if filled and not hazards and known.rechecked:
+        hazards = (Hazard.LOCKS_OUT,)
+        names = ", ".join(known.rechecked)
+        instead = instead or (
+            f"that is for the check {names}: without that remove it in a run before, and declare "
+            "it again in one behind, which reads the rows after the transaction"
+        )
     losses = tuple(one.loss for one in found.values() if one.loss)
     alter = f"ALTER TABLE {table} {', '.join(parts)}"
     path = SearchPath.of(*(one.using for _, one in pairs))

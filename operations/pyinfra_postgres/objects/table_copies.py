@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..catalog import Catalog
 from ..names import Exact, Name
+from ..parse import column_names, tree
 from .columns import Column
-from .constraints import Constraint, Fittings, ForeignKey, Unique, Way
+from .constraints import Check, Constraint, Fittings, ForeignKey, Unique, Way
 
 if TYPE_CHECKING:
     from .tables import Table
@@ -40,10 +41,24 @@ def targets(*tables: Table, catalog: Catalog) -> Targets:
     return found
 
 
-def constraints(table: Table, known: Targets) -> Iterator[Constraint]:
-    """The constraints of a table's copy: of foreign keys those whose targets are known."""
+def reads_rows(table: Table) -> bool:
+    """Whether an expression of a table has a row of it as one value, whose type a copy has not."""
+    texts = [column.generated for column in table.columns or ()]
+    texts += [one.expression for one in table.constraints if isinstance(one, Check)]
+    trees = [tree(text) for text in texts if text is not None]
+    return any("'A_Star'" in repr(one) or table.name.name in column_names(one) for one in trees)
+
+
+def constraints(table: Table, known: Targets, before: Table | None = None) -> Iterator[Constraint]:
+    """The constraints of a table's copy: of foreign keys those whose targets are known.
+
+    Those of the table before the change are there as they are.
+    """
+    there = {id(one.way) for one in before.constraints} if before else set()
     for one in table.constraints:
-        way = Way(instead=one.way.instead, renames=one.way.renames)
+        way = Way()
+        if before and id(one.way) not in there:
+            way = Way(instead=one.way.instead, renames=one.way.renames)
         copy = one.evolved(
             inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, way=way
         )

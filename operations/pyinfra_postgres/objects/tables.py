@@ -34,7 +34,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, listed, optional_identifier, optional_name, parse_name, quoted
 from ..needs import reference_to
 from ..parse import Reference, closed
 from ..paths import SearchPath
@@ -50,7 +50,7 @@ from . import (
     table_constraints,
     table_copies,
 )
-from .columns import Column, Names, cast_template, changed, freed, released
+from .columns import Column, Names, cast_template, changed, freed, regenerated, released
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .dropped_columns import dropped, going, uses
 from .elements import Element, aligned_element, condition_template, key_elements, partitioning
@@ -59,7 +59,7 @@ from .heirs import inheriting
 from .indexes import Index
 from .known_columns import check_columns
 from .new_columns import added, rewriting
-from .retyping import Retypes, differing, retyped
+from .retyping import Retypes, analyzed, differing, retyped
 from .sequences import IdentitySequence, Owner, next_value
 from .sequences import Sequence as OwnedSequence
 
@@ -442,13 +442,21 @@ class Table(Object):
             if column.identity and column.name in there and there[column.name].default:
                 column_sequences.check_free(Owner(self.name, column.name), catalog, ask)
         pairs = differing(current.columns or (), self.columns or ())
-        if not new and not pairs:
+        computed = regenerated(current.columns or (), self.columns or ())
+        if not new and not pairs and not computed:
             return self
         check_columns(self.name, catalog, [], [one.using for _, one in pairs], own=there)
-        replaced = table_constraints.replaced(current, self)
+        ending = {
+            one.name
+            for one in current.constraints
+            if one.name and table_constraints.ends(one, current, self)
+        }
         return evolve(
             self,
-            retypes=Retypes.of(self.name, pairs, replaced, catalog, ask),
+            retypes=evolve(
+                Retypes.of(self.name, pairs, ending, catalog, ask),
+                analyzed=analyzed(self.name, [*(one.name for _, one in pairs), *computed], catalog),
+            ),
             rewriting=rewriting(self.name, new, catalog, ask),
         )
 
@@ -465,19 +473,21 @@ class Table(Object):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
-    def copied(self, current: Self, catalog: Catalog) -> Copies:
+    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+        if table_copies.reads_rows(self) or table_copies.reads_rows(current):
+            return None
         known = table_copies.targets(current, self, catalog=catalog)
         stand_ins = tuple(
             Table(name, columns, constraints=[table_copies.key_of(columns)])
             for name, columns in known.values()
         )
-        return Copies(stand_ins, current._copy(known), self._copy(known))
+        return Copies(stand_ins, current._copy(known), self._copy(known, current))
 
-    def _copy(self, known: table_copies.Targets) -> Self:
+    def _copy(self, known: table_copies.Targets, before: Self | None = None) -> Self:
         return type(self)(
             table_copies.name_of(self.name),
             self.columns,
-            constraints=tuple(table_copies.constraints(self, known)),
+            constraints=tuple(table_copies.constraints(self, known, before)),
             partition_by=self.partition_by,
             retypes=self.retypes.alone(),
             version=self.version,
@@ -648,6 +658,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     for column in declared.columns or ():
         if column.name in there:
             yield from released(name, there[column.name], column)
+    _check_virtual(current, declared)
     pairs = differing(current.columns or (), declared.columns or ())
     yield from retyped(name, pairs, declared.retypes, current.filled)
     yield from column_sequences.created(declared.sequences)
@@ -677,6 +688,29 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
             also = tuple(one.title for one in declared.gone)
             yield dropped(name, column, also)
     yield from map(foreign_keys.settled, declared.owed)
+    computed = regenerated(current.columns or (), declared.columns or ())
+    is_changed = current.filled and (pairs or computed)
+    for table, columns in declared.retypes.analyzed if is_changed else ():
+        locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
+        yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
+
+
+def _check_virtual(current: Table, declared: Table) -> None:
+    """Raise DeclarationError where PostgreSQL can't change what is computed when it is read."""
+    virtual = {column.name for column in declared.columns or () if column.virtual}
+    changes = virtual.intersection(regenerated(current.columns or (), declared.columns or ()))
+    names = {one.name for one in declared.constraints}
+    checks = [
+        quoted(one.name or "")
+        for one in current.constraints
+        if isinstance(one, Check) and one.name in names
+    ]
+    if changes and checks:
+        raise DeclarationError(
+            f"column {listed(sorted(changes))} is computed when it is read, which PostgreSQL does "
+            f"not change in a table with checks ({', '.join(checks)}): drop the column, and the "
+            "next run adds it"
+        )
 
 
 def table(
