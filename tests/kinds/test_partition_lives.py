@@ -517,3 +517,117 @@ def test_a_new_partition_has_nothing_of_its_own(database: Database) -> None:
     deploy = in_a_block(lambda: pg.partition("p_3", "p", "FOR VALUES IN (3)"), exact=True)
     assert run(database, deploy).succeeded().plan.undeclared == []
     assert run(database, deploy).succeeded().plan.changes == []
+
+
+TO_ATTACH = """
+    CREATE TABLE p (id integer, k integer) PARTITION BY {};
+    CREATE TABLE p_1 (id integer, k integer);
+    INSERT INTO p_1 SELECT n, n FROM generate_series(1, 10) n;
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "rows"),
+    [
+        ("LIST (k)", "FOR VALUES IN (1, 2)", 8),
+        ("LIST (abs(k))", "FOR VALUES IN (1, NULL)", 9),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (5)", 6),
+        ("RANGE (k, id)", "FOR VALUES FROM (1, MINVALUE) TO (5, 5)", 6),
+        ("HASH (k)", "FOR VALUES WITH (MODULUS 1, REMAINDER 0)", 0),
+        ("HASH (id, k)", "FOR VALUES WITH (MODULUS 2, REMAINDER 0)", None),
+        ("LIST (k)", "FOR VALUES IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)", 0),
+        ("RANGE (k, id)", "FOR VALUES FROM (1, 1) TO (11, 0)", 0),
+    ],
+)
+def test_rows_outside_the_bound_are_counted_before_a_table_is_attached(
+    key: str, values: str, rows: int | None, database: Database
+) -> None:
+    database.psql(TO_ATTACH.format(key))
+
+    def deploy() -> None:
+        pg.partition("p_1", "p", values)
+
+    if rows == 0:
+        settles(database, in_a_block(deploy), postgres_allow="p_1")
+        return
+    reason = f"does not hold for {rows or ''}"
+    refuses(database, in_a_block(deploy), reason, postgres_allow="p_1")
+    if rows is None:
+        database.psql(
+            "DELETE FROM p_1 WHERE NOT satisfies_hash_partition('p'::regclass, 2, 0, id, k)"
+        )
+        settles(database, in_a_block(deploy), postgres_allow="p_1")
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("others", "values", "rows"),
+    [
+        ("CREATE TABLE o PARTITION OF p FOR VALUES IN (1);", "DEFAULT", 1),
+        ("CREATE TABLE o PARTITION OF p FOR VALUES IN (11);", "DEFAULT", 0),
+        ("ALTER TABLE p ADD CHECK (id < 100);", "FOR VALUES IN (1)", 9),
+    ],
+)
+def test_the_other_partitions_bound_a_default_partition(
+    others: str, values: str, rows: int, database: Database
+) -> None:
+    database.psql(TO_ATTACH.format("LIST (k)") + others)
+    deploy = in_a_block(lambda: pg.partition("p_1", "p", values))
+    if rows:
+        refuses(database, deploy, f"does not hold for {rows} row", postgres_allow="p_1")
+    else:
+        settles(database, deploy, postgres_allow="p_1")
+
+
+@one_version
+def test_rows_obey_the_bounds_of_all_tables_above(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE top (id integer, k integer) PARTITION BY LIST (id); "
+        "CREATE TABLE p PARTITION OF top FOR VALUES IN (1) PARTITION BY LIST (k); "
+        "CREATE TABLE p_1 (id integer, k integer); INSERT INTO p_1 VALUES (2, 1)"
+    )
+    deploy = in_a_block(lambda: pg.partition("p_1", "p", "FOR VALUES IN (1)"))
+    refuses(database, deploy, "does not hold for 1 row")
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("key", "there", "values", "reason"),
+    [
+        ("LIST (k)", "FOR VALUES IN (1, 2)", "FOR VALUES IN (2, 3)", 'overlap partition "o"'),
+        ("LIST (k)", "FOR VALUES IN (1)", "FOR VALUES IN ('x')", "invalid input syntax"),
+        ("LIST (k)", "FOR VALUES IN (1)", "FOR VALUES FROM (1) TO (2)", "for a list partition"),
+        ("LIST (k)", "DEFAULT", "DEFAULT", "conflicts with existing default partition"),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (9)", "FOR VALUES FROM (5) TO (20)", "overlap"),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (9)", "FOR VALUES FROM (20) TO (15)", "empty range"),
+        (
+            "HASH (k)",
+            "FOR VALUES WITH (MODULUS 4, REMAINDER 0)",
+            "FOR VALUES WITH (MODULUS 3, REMAINDER 1)",
+            "modulus must be a factor",
+        ),
+    ],
+)
+def test_a_bound_that_does_not_fit_beside_the_others_is_refused(
+    key: str, there: str, values: str, reason: str, database: Database
+) -> None:
+    database.psql(
+        f"CREATE TABLE p (id integer, k integer) PARTITION BY {key}; "
+        f"CREATE TABLE o PARTITION OF p {there}"
+    )
+    refuses(database, in_a_block(lambda: pg.partition("new", "p", values)), reason)
+
+
+@one_version
+def test_a_period_that_another_partition_has_part_of_is_refused(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE t (at date) PARTITION BY RANGE (at); CREATE TABLE old PARTITION OF t "
+        "FOR VALUES FROM (MINVALUE) TO ('2026-06-01')"
+    )
+
+    def deploy(start: str) -> None:
+        pg.partitions("t", every="month", start=start, ahead=0)
+
+    data = {"postgres_today": "2026-08-02"}
+    refuses(database, lambda: deploy("2026-05"), 'overlap partition "old"', **data)
+    settles(database, lambda: deploy("2026-06"), **data)
