@@ -301,9 +301,14 @@ def parts(
             if there and part.partitioned:
                 there = evolve(there, valid=True)
             names = taken.setdefault(table.schema, catalog.names_in(table.schema) - {*freed})
-            name = there.name if there else default_name(part, names)
+            usual = default_name(part, names - {there.name} if there else names)
+            name = there.name if there else usual
             names.add(name)
-            part = evolve(part, name=name, built=there)
+            # What somebody has made keeps the name that they gave it.
+            is_part = there is not None and there.parent is not None
+            declared = catalog.is_declared((part.kind, table.schema, name))
+            ours = is_part or (name == usual and not declared)
+            part = evolve(part, name=name, built=there, becomes=name if ours else None)
             yield part
             if part.partitioned:
                 yield from below(part)
@@ -333,7 +338,7 @@ def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Inde
         evolve(
             one,
             tablespace=old[one.table].tablespace,
-            becomes=old[one.table].name if one.built is None or one.built.parent else None,
+            becomes=one.becomes and old[one.table].name,
         )
         if one.table in old
         else evolve(one, tablespace=None)
