@@ -261,7 +261,9 @@ def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
     for one in every:
         word = WORDS[one.what.kind]
         step = (number for number, words in enumerate(_STEPS) if word in words)
-        steps[next(step, len(_STEPS))].append(one)
+        # A foreign key goes before the index on which it stands.
+        before = one.early and word == "constraints"
+        steps[0 if before else next(step, len(_STEPS))].append(one)
     if sum(map(len, steps[1:])) > 1:
         edges = [(tuple(one), tuple(other)) for one, other in ask.renamed(_DEPENDENCIES)]
         early = _reaching(every, edges)
@@ -282,9 +284,12 @@ def _keys_to(found: Sequence[Leftover]) -> Iterator[Leftover]:
 
 
 def _reaching(found: Sequence[Leftover], edges: Sequence[_Edge]) -> list[Leftover]:
-    """The functions that read tables of which a part goes, and that these don't use themselves."""
+    """The functions that read views that go, or tables of which a part goes and that don't use
+    them themselves.
+    """
     tables = {one.removal.key()[1:] for one in found if one.present}
-    reading = set(tables)
+    views = {one.removal.key()[1:] for one in found if WORDS[one.what.kind] == "views"}
+    reading = tables | views
     while more := {one for one, other in edges if other in reading} - reading:
         reading |= more
     used = {other for one, other in edges if one in tables}

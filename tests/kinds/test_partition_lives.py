@@ -631,3 +631,91 @@ def test_a_period_that_another_partition_has_part_of_is_refused(database: Databa
     data = {"postgres_today": "2026-08-02"}
     refuses(database, lambda: deploy("2026-05"), 'overlap partition "old"', **data)
     settles(database, lambda: deploy("2026-06"), **data)
+
+
+AROUND_AN_INDEX = """
+    CREATE TABLE p (r integer NOT NULL, id integer NOT NULL) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p {key} FOR VALUES IN (1);
+    CREATE UNIQUE INDEX p_u ON p (r, id);
+    {more}
+"""
+KEY_OF_P_1 = "(PRIMARY KEY (r, id))"
+TO_P_1 = "CREATE TABLE c (r int, id int, FOREIGN KEY (r, id) REFERENCES p_1 (r, id));"
+TO_P = "CREATE TABLE c (r int, id int, FOREIGN KEY (r, id) REFERENCES p (r, id));"
+
+
+def absent() -> None:
+    pg.index("p_u", "p", present=False)
+
+
+def another() -> None:
+    pg.index("p_u", "p", ["id"])
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", "INSERT INTO p VALUES (1, 1);"], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    ("key", "more", "deploy", "reason"),
+    [
+        (KEY_OF_P_1, "", absent, "p_1_pkey, a part of it as long as public.p_1 is attached"),
+        (KEY_OF_P_1, "", another, "p_1_pkey, a part of it as long as public.p_1 is attached"),
+        ("", TO_P_1, absent, "it is used by c_r_id_fkey of public.c"),
+        ("", TO_P_1, another, "it is used by c_r_id_fkey of public.c"),
+        ("", TO_P, absent, "it is used by c_r_id_fkey of public.c"),
+        ("", "", lambda: r_and_id(pg.PrimaryKey("r", "id", name="p_u")), "p_u is in the way of"),
+    ],
+)
+def test_what_stands_on_an_index_of_partitions_is_named(
+    key: str,
+    more: str,
+    deploy: Callable[[], object],
+    reason: str,
+    rows: str,
+    database: Database,
+) -> None:
+    database.psql(AROUND_AN_INDEX.format(key=key, more=more) + rows)
+    refuses(database, in_a_block(deploy), reason)
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", "INSERT INTO p VALUES (1, 1);"], ids=["empty", "filled"])
+@pytest.mark.parametrize("foreign_key", [TO_P, TO_P_1])
+def test_exact_takes_the_foreign_key_before_its_index(
+    foreign_key: str, rows: str, database: Database
+) -> None:
+    database.psql(AROUND_AN_INDEX.format(key="", more=foreign_key) + rows)
+
+    def deploy() -> None:
+        r_and_id()
+        pg.partition("p_1", "p", "FOR VALUES IN (1)")
+        pg.table("c", [pg.Column("r", "integer"), pg.Column("id", "integer")])
+
+    columns = [pg.Column(name, "integer", nullable=False) for name in ("r", "id")]
+    whole = lambda: pg.table("p", columns, partition_by="LIST (r)")  # noqa: E731
+    settles(database, in_a_block(whole, deploy, exact=True))
+    assert database.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'p'::regclass") == "0"
+
+
+@one_version
+@pytest.mark.parametrize(
+    "user",
+    [
+        "CREATE FUNCTION s.f() RETURNS SETOF s.v LANGUAGE sql AS 'SELECT * FROM s.v'",
+        "CREATE FUNCTION s.f() RETURNS bigint LANGUAGE sql RETURN (SELECT count(*) FROM s.v)",
+        "CREATE POLICY f ON s.t USING (id IN (SELECT id FROM s.v))",
+    ],
+)
+def test_exact_takes_what_uses_a_view_before_it(user: str, database: Database) -> None:
+    database.psql(
+        "CREATE SCHEMA s; CREATE TABLE s.t (id integer); CREATE VIEW s.w AS SELECT id FROM s.t; "
+        f"CREATE VIEW s.v AS SELECT id FROM s.w; {user}"
+    )
+
+    def deploy() -> None:
+        pg.schema("s")
+        pg.table("s.t", [pg.Column("id", "integer")])
+
+    settles(database, in_a_block(deploy, exact=True))
+    assert (
+        database.psql("SELECT relname FROM pg_class WHERE relnamespace = 's'::regnamespace") == "t"
+    )

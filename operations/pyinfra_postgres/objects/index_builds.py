@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
-from ..kind import Same, comment
+from ..kind import Ask, Same, comment
 from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name, joined
 from ..paths import SearchPath
@@ -159,6 +159,33 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     ]
     yield together(texts, (Lock(declared.table),) if current.replica_identity else ())
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
+
+
+def users(index: Index, catalog: Catalog, ask: Ask) -> list[str]:
+    """The foreign keys on a unique index or a part of it, and the keys that are parts of it."""
+    found = ask.renamed(
+        f"""
+        WITH RECURSIVE tree(oid) AS (
+            SELECT to_regclass({literal(str(index.full))})::oid
+          UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+        SELECT json_build_array(c.contype, n.nspname, r.relname, c.conname)
+          FROM tree JOIN pg_constraint c ON c.conindid = tree.oid AND c.conparentid = 0
+          JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+         ORDER BY n.nspname, r.relname, c.conname"""
+    )
+    titles = []
+    for kind, schema, name, constraint in found:
+        table = Name(schema, name)
+        if kind != "f":
+            titles.append(f"{quoted(constraint)}, a part of it as long as {table} is attached")
+        elif _has(table, constraint, catalog):
+            titles.append(f"{quoted(constraint)} of {table}")
+    return titles
+
+
+def _has(table: Name, constraint: str, catalog: Catalog) -> bool:
+    there = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+    return any(one.name == constraint for one in there)
 
 
 def _renamed(parts: Iterable[Index]) -> Iterator[str]:

@@ -225,6 +225,20 @@ class Index(Object):
             owed=owed,
         )
 
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return index_builds.users(self, catalog, ask) if self.unique else []
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        if self.swap and current.unique and current.partitioned:
+            # The foreign keys on the whole of it are moved.
+            moved = {str(one) for one in self.swap.dependents}
+            found = [one for one in index_builds.users(current, catalog, ask) if one not in moved]
+            if found:
+                raise DeclarationError(
+                    f"it is used by {', '.join(found)}: remove or change that before"
+                )
+        return self
+
     def check_columns(self, catalog: Catalog) -> None:
         named = [*(one.column for one in self.columns), *self.include]
         texts = [*(one.expression for one in self.columns), self.where]
