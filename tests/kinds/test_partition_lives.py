@@ -517,3 +517,205 @@ def test_a_new_partition_has_nothing_of_its_own(database: Database) -> None:
     deploy = in_a_block(lambda: pg.partition("p_3", "p", "FOR VALUES IN (3)"), exact=True)
     assert run(database, deploy).succeeded().plan.undeclared == []
     assert run(database, deploy).succeeded().plan.changes == []
+
+
+TO_ATTACH = """
+    CREATE TABLE p (id integer, k integer) PARTITION BY {};
+    CREATE TABLE p_1 (id integer, k integer);
+    INSERT INTO p_1 SELECT n, n FROM generate_series(1, 10) n;
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "rows"),
+    [
+        ("LIST (k)", "FOR VALUES IN (1, 2)", 8),
+        ("LIST (abs(k))", "FOR VALUES IN (1, NULL)", 9),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (5)", 6),
+        ("RANGE (k, id)", "FOR VALUES FROM (1, MINVALUE) TO (5, 5)", 6),
+        ("HASH (k)", "FOR VALUES WITH (MODULUS 1, REMAINDER 0)", 0),
+        ("HASH (id, k)", "FOR VALUES WITH (MODULUS 2, REMAINDER 0)", None),
+        ("LIST (k)", "FOR VALUES IN (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)", 0),
+        ("RANGE (k, id)", "FOR VALUES FROM (1, 1) TO (11, 0)", 0),
+    ],
+)
+def test_rows_outside_the_bound_are_counted_before_a_table_is_attached(
+    key: str, values: str, rows: int | None, database: Database
+) -> None:
+    database.psql(TO_ATTACH.format(key))
+
+    def deploy() -> None:
+        pg.partition("p_1", "p", values)
+
+    if rows == 0:
+        settles(database, in_a_block(deploy), postgres_allow="p_1")
+        return
+    reason = f"does not hold for {rows or ''}"
+    refuses(database, in_a_block(deploy), reason, postgres_allow="p_1")
+    if rows is None:
+        database.psql(
+            "DELETE FROM p_1 WHERE NOT satisfies_hash_partition('p'::regclass, 2, 0, id, k)"
+        )
+        settles(database, in_a_block(deploy), postgres_allow="p_1")
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("others", "values", "rows"),
+    [
+        ("CREATE TABLE o PARTITION OF p FOR VALUES IN (1);", "DEFAULT", 1),
+        ("CREATE TABLE o PARTITION OF p FOR VALUES IN (11);", "DEFAULT", 0),
+        ("ALTER TABLE p ADD CHECK (id < 100);", "FOR VALUES IN (1)", 9),
+    ],
+)
+def test_the_other_partitions_bound_a_default_partition(
+    others: str, values: str, rows: int, database: Database
+) -> None:
+    database.psql(TO_ATTACH.format("LIST (k)") + others)
+    deploy = in_a_block(lambda: pg.partition("p_1", "p", values))
+    if rows:
+        refuses(database, deploy, f"does not hold for {rows} row", postgres_allow="p_1")
+    else:
+        settles(database, deploy, postgres_allow="p_1")
+
+
+@one_version
+def test_rows_obey_the_bounds_of_all_tables_above(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE top (id integer, k integer) PARTITION BY LIST (id); "
+        "CREATE TABLE p PARTITION OF top FOR VALUES IN (1) PARTITION BY LIST (k); "
+        "CREATE TABLE p_1 (id integer, k integer); INSERT INTO p_1 VALUES (2, 1)"
+    )
+    deploy = in_a_block(lambda: pg.partition("p_1", "p", "FOR VALUES IN (1)"))
+    refuses(database, deploy, "does not hold for 1 row")
+
+
+@one_version
+@pytest.mark.parametrize(
+    ("key", "there", "values", "reason"),
+    [
+        ("LIST (k)", "FOR VALUES IN (1, 2)", "FOR VALUES IN (2, 3)", 'overlap partition "o"'),
+        ("LIST (k)", "FOR VALUES IN (1)", "FOR VALUES IN ('x')", "invalid input syntax"),
+        ("LIST (k)", "FOR VALUES IN (1)", "FOR VALUES FROM (1) TO (2)", "for a list partition"),
+        ("LIST (k)", "DEFAULT", "DEFAULT", "conflicts with existing default partition"),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (9)", "FOR VALUES FROM (5) TO (20)", "overlap"),
+        ("RANGE (k)", "FOR VALUES FROM (1) TO (9)", "FOR VALUES FROM (20) TO (15)", "empty range"),
+        (
+            "HASH (k)",
+            "FOR VALUES WITH (MODULUS 4, REMAINDER 0)",
+            "FOR VALUES WITH (MODULUS 3, REMAINDER 1)",
+            "modulus must be a factor",
+        ),
+    ],
+)
+def test_a_bound_that_does_not_fit_beside_the_others_is_refused(
+    key: str, there: str, values: str, reason: str, database: Database
+) -> None:
+    database.psql(
+        f"CREATE TABLE p (id integer, k integer) PARTITION BY {key}; "
+        f"CREATE TABLE o PARTITION OF p {there}"
+    )
+    refuses(database, in_a_block(lambda: pg.partition("new", "p", values)), reason)
+
+
+@one_version
+def test_a_period_that_another_partition_has_part_of_is_refused(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE t (at date) PARTITION BY RANGE (at); CREATE TABLE old PARTITION OF t "
+        "FOR VALUES FROM (MINVALUE) TO ('2026-06-01')"
+    )
+
+    def deploy(start: str) -> None:
+        pg.partitions("t", every="month", start=start, ahead=0)
+
+    data = {"postgres_today": "2026-08-02"}
+    refuses(database, lambda: deploy("2026-05"), 'overlap partition "old"', **data)
+    settles(database, lambda: deploy("2026-06"), **data)
+
+
+AROUND_AN_INDEX = """
+    CREATE TABLE p (r integer NOT NULL, id integer NOT NULL) PARTITION BY LIST (r);
+    CREATE TABLE p_1 PARTITION OF p {key} FOR VALUES IN (1);
+    CREATE UNIQUE INDEX p_u ON p (r, id);
+    {more}
+"""
+KEY_OF_P_1 = "(PRIMARY KEY (r, id))"
+TO_P_1 = "CREATE TABLE c (r int, id int, FOREIGN KEY (r, id) REFERENCES p_1 (r, id));"
+TO_P = "CREATE TABLE c (r int, id int, FOREIGN KEY (r, id) REFERENCES p (r, id));"
+
+
+def absent() -> None:
+    pg.index("p_u", "p", present=False)
+
+
+def another() -> None:
+    pg.index("p_u", "p", ["id"])
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", "INSERT INTO p VALUES (1, 1);"], ids=["empty", "filled"])
+@pytest.mark.parametrize(
+    ("key", "more", "deploy", "reason"),
+    [
+        (KEY_OF_P_1, "", absent, "p_1_pkey, a part of it as long as public.p_1 is attached"),
+        (KEY_OF_P_1, "", another, "p_1_pkey, a part of it as long as public.p_1 is attached"),
+        ("", TO_P_1, absent, "it is used by c_r_id_fkey of public.c"),
+        ("", TO_P_1, another, "it is used by c_r_id_fkey of public.c"),
+        ("", TO_P, absent, "it is used by c_r_id_fkey of public.c"),
+        ("", "", lambda: r_and_id(pg.PrimaryKey("r", "id", name="p_u")), "p_u is in the way of"),
+    ],
+)
+def test_what_stands_on_an_index_of_partitions_is_named(
+    key: str,
+    more: str,
+    deploy: Callable[[], object],
+    reason: str,
+    rows: str,
+    database: Database,
+) -> None:
+    database.psql(AROUND_AN_INDEX.format(key=key, more=more) + rows)
+    refuses(database, in_a_block(deploy), reason)
+
+
+@one_version
+@pytest.mark.parametrize("rows", ["", "INSERT INTO p VALUES (1, 1);"], ids=["empty", "filled"])
+@pytest.mark.parametrize("foreign_key", [TO_P, TO_P_1])
+def test_exact_takes_the_foreign_key_before_its_index(
+    foreign_key: str, rows: str, database: Database
+) -> None:
+    database.psql(AROUND_AN_INDEX.format(key="", more=foreign_key) + rows)
+
+    def deploy() -> None:
+        r_and_id()
+        pg.partition("p_1", "p", "FOR VALUES IN (1)")
+        pg.table("c", [pg.Column("r", "integer"), pg.Column("id", "integer")])
+
+    columns = [pg.Column(name, "integer", nullable=False) for name in ("r", "id")]
+    whole = lambda: pg.table("p", columns, partition_by="LIST (r)")  # noqa: E731
+    settles(database, in_a_block(whole, deploy, exact=True))
+    assert database.psql("SELECT count(*) FROM pg_index WHERE indrelid = 'p'::regclass") == "0"
+
+
+@one_version
+@pytest.mark.parametrize(
+    "user",
+    [
+        "CREATE FUNCTION s.f() RETURNS SETOF s.v LANGUAGE sql AS 'SELECT * FROM s.v'",
+        "CREATE FUNCTION s.f() RETURNS bigint LANGUAGE sql RETURN (SELECT count(*) FROM s.v)",
+        "CREATE POLICY f ON s.t USING (id IN (SELECT id FROM s.v))",
+    ],
+)
+def test_exact_takes_what_uses_a_view_before_it(user: str, database: Database) -> None:
+    database.psql(
+        "CREATE SCHEMA s; CREATE TABLE s.t (id integer); CREATE VIEW s.w AS SELECT id FROM s.t; "
+        f"CREATE VIEW s.v AS SELECT id FROM s.w; {user}"
+    )
+
+    def deploy() -> None:
+        pg.schema("s")
+        pg.table("s.t", [pg.Column("id", "integer")])
+
+    settles(database, in_a_block(deploy, exact=True))
+    assert (
+        database.psql("SELECT relname FROM pg_class WHERE relnamespace = 's'::regnamespace") == "t"
+    )

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
-from ..kind import Same, comment
+from ..kind import Ask, Same, comment
 from ..names import Exact, Name, listed, literal, quoted
 from ..naming import chosen_name, joined, naming
 from ..paths import SearchPath
@@ -174,6 +174,33 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
 
 
+def users(index: Index, catalog: Catalog, ask: Ask) -> list[str]:
+    """The foreign keys on a unique index or a part of it, and the keys that are parts of it."""
+    found = ask.renamed(
+        f"""
+        WITH RECURSIVE tree(oid) AS (
+            SELECT to_regclass({literal(str(index.full))})::oid
+          UNION SELECT i.inhrelid FROM pg_inherits i JOIN tree ON i.inhparent = tree.oid)
+        SELECT json_build_array(c.contype, n.nspname, r.relname, c.conname)
+          FROM tree JOIN pg_constraint c ON c.conindid = tree.oid AND c.conparentid = 0
+          JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid = r.relnamespace
+         ORDER BY n.nspname, r.relname, c.conname"""
+    )
+    titles = []
+    for kind, schema, name, constraint in found:
+        table = Name(schema, name)
+        if kind != "f":
+            titles.append(f"{quoted(constraint)}, a part of it as long as {table} is attached")
+        elif _has(table, constraint, catalog):
+            titles.append(f"{quoted(constraint)} of {table}")
+    return titles
+
+
+def _has(table: Name, constraint: str, catalog: Catalog) -> bool:
+    there = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+    return any(one.name == constraint for one in there)
+
+
 def identity(index: str, table: Name, why: str = "") -> DeclarationError:
     """That a replica identity would go: on a published table UPDATE and DELETE would fail."""
     return DeclarationError(
@@ -230,13 +257,16 @@ def _targets(current: Index, name: Name, places: Mapping[int, int]) -> Iterator[
 
 def _kept_by_parts(current: Index, declared: Index, swap: Swap) -> Iterator[str]:
     """What gives the parts of the new index the names, comments and marks of the old ones."""
+    # What somebody has made keeps the name that they gave it.
+    theirs = {one.table for one in declared.parts if not one.becomes}
+    parts = [one for one in swap.parts if one.table not in theirs]
     names = [
         (str(declared.full if one.parent == current.full else one.parent), one.table, one.full)
-        for one in swap.parts
+        for one in parts
     ]
     if names:
         yield naming(names)
-    for one in swap.parts:
+    for one in parts:
         if one.clustered:
             yield clustered(one.table, one.name, declared.method, declared.where)
         # What is set for the whole is set for its parts as well.
@@ -373,9 +403,14 @@ def parts(
             if there and part.partitioned:
                 there = evolve(there, valid=True)
             names = taken.setdefault(table.schema, catalog.names_in(table.schema) - {*freed})
-            name = there.name if there else default_name(part, names)
+            usual = default_name(part, names - {there.name} if there else names)
+            name = there.name if there else usual
             names.add(name)
-            part = evolve(part, name=name, built=there)
+            # What somebody has made keeps the name that they gave it.
+            is_part = there is not None and there.parent is not None
+            declared = catalog.is_declared((part.kind, table.schema, name))
+            ours = is_part or (name == usual and not declared)
+            part = evolve(part, name=name, built=there, becomes=name if ours else None)
             yield part
             if part.partitioned:
                 yield from below(part)
@@ -398,10 +433,19 @@ def below(whole: Name, catalog: Catalog) -> list[Index]:
 def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Index, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
-    They get its name too.
+    Those that nobody else has made get its name too.
     """
-    places = {one.table: one.tablespace for one in below(current.full, catalog)}
-    return tuple(evolve(one, tablespace=places.get(one.table)) for one in new)
+    old = {one.table: one for one in below(current.full, catalog)}
+    return tuple(
+        evolve(
+            one,
+            tablespace=old[one.table].tablespace,
+            becomes=one.becomes and old[one.table].name,
+        )
+        if one.table in old
+        else evolve(one, tablespace=None)
+        for one in new
+    )
 
 
 def found(index: Index, catalog: Catalog, same: Same) -> Index | None:

@@ -125,6 +125,8 @@ class Index(Object):
     """What is built in its table's partitions."""
     automatic: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What of it PostgreSQL itself has in its table's partitions."""
+    becomes: Exact | None = field(default=None, eq=False, kw_only=True)
+    """The name of the part of an index whose place it takes."""
     swap: Swap | None = field(default=None, eq=False, kw_only=True)
     """How it takes the name of the stored index, which differs."""
     left: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
@@ -231,6 +233,20 @@ class Index(Object):
             left=index_builds.left(found, catalog),
             owed=owed,
         )
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return index_builds.users(self, catalog, ask) if self.unique else []
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        if self.swap and current.unique and current.partitioned:
+            # The foreign keys on the whole of it are moved.
+            moved = {str(one) for one in self.swap.dependents}
+            found = [one for one in index_builds.users(current, catalog, ask) if one not in moved]
+            if found:
+                raise DeclarationError(
+                    f"it is used by {', '.join(found)}: remove or change that before"
+                )
+        return self
 
     def check_columns(self, catalog: Catalog) -> None:
         named = [*(one.column for one in self.columns), *self.include]
@@ -347,10 +363,10 @@ class Index(Object):
 
     def _named(self, part: Index) -> Index:
         """A part as it is called once it has taken the place of another."""
-        names = (
-            (one.name for one in self.swap.parts if one.table == part.table) if self.swap else ()
-        )
-        return evolve(part, name=next(iter(names), part.name))
+        if not self.swap or (part in self.parts and not part.becomes):
+            return part
+        names = (one.name for one in self.swap.parts if one.table == part.table)
+        return evolve(part, name=next(names, part.name))
 
     def erase(self, catalog: Catalog) -> None:
         parts = [one for one in catalog.of(type(self)) if one.parent == self.full]

@@ -43,6 +43,9 @@ def planned(
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
     way = evolve(key.way, dependents=moved, marks=tuple(marks))
+    keeps = old is not None and old.name == key.name
+    if index.partitioned and key.name and not keeps and catalog.has_relation(index.full):
+        raise DeclarationError(f"{index.full} is in the way of {key.written()}: remove it before")
     if not filled or not index.online:
         if key.name and old and old.name == key.name:
             return key.evolved(way=way)

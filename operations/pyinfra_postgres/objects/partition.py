@@ -24,7 +24,7 @@ from ..parse import Reference, closed
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Objection, Stage, Statement, together
 from ..stored import operator
-from . import index_builds, keys, partition_keys, partition_references
+from . import index_builds, keys, partition_keys, partition_references, partition_twins
 from .constraints import Check, ForeignKey, PrimaryKey, Unique, in_passing, validated
 from .elements import partitioning
 from .indexes import Index
@@ -70,6 +70,8 @@ class AnyPartition(Object):
     """The name of a check of that."""
     left: str | None = field(default=None, eq=False, kw_only=True)
     """The name of one that an interrupted run has left."""
+    bound_rule: str = field(default="", eq=False, kw_only=True)
+    """What holds for all its rows, as the server prints it."""
     indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What its parent has and it lacks."""
     keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
@@ -213,14 +215,37 @@ class AnyPartition(Object):
     def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
         return users(self.name, self.of, catalog, ask) if self.attached else []
 
+    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+        return self._bounded(catalog, ask)
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        attaches = self.attached and not current.attached
+        return self._bounded(catalog, ask) if attaches else self
+
+    def _bounded(self, catalog: Catalog, ask: Ask) -> Self:
+        """Itself, with what the server says of its bound. Raises DeclarationError."""
+        if self.values is None:
+            return self
+        rule = partition_twins.condition(self.name, self.of, self.values, catalog, ask)
+        return evolve(self, bound_rule=rule)
+
     def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
         if current and current.attached and not self.attached and current.filled:
             yield from partition_references.objections(self.name, current.of, catalog)
         new = self.attached and not (current and current.attached)
-        if not new or self.values is None or self.rest not in catalog.filled:
+        if not new or self.values is None:
+            return
+        if current and self.bound_rule and self.name in catalog.filled:
+            outside = f"({self.bound_rule}) IS NOT TRUE"
+            yield Objection(
+                f"SELECT pg_catalog.count(*) FROM {self.name} WHERE {outside}",
+                f"its bound {self.values}",
+                remedy="correct them, or let a run before this one move them elsewhere",
+            )
+        if self.rest not in catalog.filled:
             return
         parent = catalog.objects.get(("table", *self.of))
-        condition = self._condition(parent, catalog)
+        condition = Exact(self.bound_rule) if self.bound_rule else self._condition(parent, catalog)
         if condition is not None:
             yield Objection(
                 f"SELECT pg_catalog.count(*) FROM {self.rest} WHERE (\n{condition}\n)",
@@ -228,7 +253,7 @@ class AnyPartition(Object):
                 ", which wait in it",
                 f"let a run before this one move them with pg.sql into a table {self.name}, which "
                 f"is then attached, or detach {self.rest}",
-                SearchPath.of(self.values),
+                SearchPath.of(condition if self.bound_rule else self.values),
             )
 
     def store(self, catalog: Catalog, current: Self | None) -> None:

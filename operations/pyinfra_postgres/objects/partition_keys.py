@@ -47,7 +47,7 @@ def check_constraint(
         check(table, one.written(), one.columns, catalog, key)
     elif isinstance(one, Exclude):
         equal = [element.column for element, operator in one.elements if operator == "="]
-        if catalog.version < 170000 and any(_keys(table, key, catalog)):
+        if 0 < catalog.version < 170000 and any(_keys(table, key, catalog)):
             raise DeclarationError(
                 f"{one.written()} can't be: {table} is partitioned, and only PostgreSQL 17 and "
                 "newer have exclusion constraints of partitioned tables"

@@ -25,7 +25,7 @@ from ..names import Exact, Name, identifier, literal, parse_name
 from ..parse import Reference, statement
 from ..plan import Lock, Loss, Statement
 from ..snapshot import Snapshot
-from . import default_rows, heirs, index_builds, partition_references
+from . import default_rows, heirs, index_builds, partition_references, partition_twins
 from .constraints import Check, ForeignKey
 from .indexes import Index
 from .partition_references import referring_tables
@@ -234,6 +234,9 @@ class Partition(Object):
 
     def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
         """Others may stay in the default partition: dates that no period has."""
+        if any(getattr(one, "other", "") for one in catalog.on(self.parent)):
+            # Python compares the bounds of the others.
+            partition_twins.condition(self.name, self.parent, self.bound, catalog, ask)
         if self.rest is None or self.bounds is None:
             return self
         (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")

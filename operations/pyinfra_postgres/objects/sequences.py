@@ -281,6 +281,9 @@ class IdentitySequence(Object):
     def title(self) -> str:
         return f"sequence {self.name}"
 
+    def lines(self) -> Iterator[str]:
+        yield f"owned by {self.owned_by}"
+
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
