@@ -169,7 +169,8 @@ class Planner:
             self._refuse(step, [f"it is used by {', '.join(users)}: remove or change that before"])
         if self._refuse(step, self._foreign(step, changes)):
             return None
-        statements = (*_giving(renamed), *self._weighed(changes))
+        is_dropped = step.target is None and self._is_dropped(step, changes)
+        statements = (*_giving(renamed), *self._weighed(() if is_dropped else changes))
         missing = self._missing(step)
         statements = (*self._let_in(step), *statements)
         self._refuse(step, self._doubts(step, statements, bool(missing)))
@@ -243,6 +244,14 @@ class Planner:
         # They may be printed with other casts, and call nothing that they have not called.
         checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
         return (*target.made_anew(own[1:]), *others, *filter(None, checks))
+
+    def _is_dropped(self, step: Step, changes: Iterable[Statement]) -> bool:
+        """Whether the plan has dropped what goes to make it anew, which it then leaves."""
+        one = step.current
+        if one is None or any(each.stage is not Stage.MAIN for each in changes):
+            return False
+        own, _ = self.plan.released(one.key())
+        return bool(own)
 
     def _noted(self, step: Step) -> Iterator[str]:
         """Note what is declared. Yields what stands against the names that it has."""

@@ -158,7 +158,7 @@ _STEPS = (
     ("views",),
     ("constraints",),
     ("columns", "labels"),
-    ("tables", "partitions", "functions"),
+    ("tables", "partitions", "functions", "types"),
 )
 _VIEWS = 1
 
@@ -192,9 +192,12 @@ def _keys_to(found: Sequence[Leftover]) -> Iterator[Leftover]:
 
 
 def _reaching(found: Sequence[Leftover], edges: Sequence[_Edge]) -> list[Leftover]:
-    """The functions that read tables of which a part goes, and that these don't use themselves."""
+    """The functions that read tables of which a part goes, and that these don't use themselves,
+    and those that read views that go.
+    """
     tables = {one.removal.key()[1:] for one in found if one.present}
-    reading = set(tables)
+    views = {one.removal.key()[1:] for one in found if WORDS[one.what.kind] == "views"}
+    reading = tables | views
     while more := {one for one, other in edges if other in reading} - reading:
         reading |= more
     used = {other for one, other in edges if one in tables}

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database
+from harness import Database, one_version
 from harness.process import run
 
 TABLE = """
@@ -390,3 +390,103 @@ def test_a_views_column_is_renamed_and_all_that_reads_it_follows(
         was = was.replace(old, new)
     assert _lines(now) == _lines(was)
     assert run(database, declared).succeeded().plan.changes == []
+
+
+ABSENT: dict[str, Callable[[], object]] = {
+    "view v": lambda: pg.view("v", present=False),
+    "policy p": lambda: pg.policy("p", "num", present=False),
+    "trigger g": lambda: pg.trigger("g", "num", present=False),
+    "function nf": lambda: pg.function("nf", present=False),
+    "check k": lambda: pg.table("num", constraints=[pg.Constraint(name="k", present=False)]),
+}
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "last"])
+@one_version
+def test_what_goes_is_not_made_anew(is_first: bool, database: Database) -> None:
+    database.psql("""CREATE TABLE num (x integer CONSTRAINT k CHECK (x > 0));
+        CREATE VIEW v AS SELECT x + 1 AS y FROM num;
+        CREATE POLICY p ON num USING (x > 1);
+        CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER g BEFORE UPDATE ON num FOR EACH ROW WHEN (new.x > 1)
+        EXECUTE FUNCTION touched(); CREATE FUNCTION nf() RETURNS bigint LANGUAGE sql
+        RETURN (SELECT count(*) FROM num WHERE x > 1)""")
+    absent = dict(ABSENT)
+    if not is_first:
+        del absent["check k"]
+        database.psql("ALTER TABLE num DROP CONSTRAINT k")
+
+    def declared() -> None:
+        with pg.transaction():
+            for one in absent.values() if is_first else ():
+                one()
+            pg.table("num", [pg.Column("x", "text")])
+            for one in absent.values() if not is_first else ():
+                one()
+
+    outcome = run(database, declared).succeeded()
+    assert "undeclared" not in outcome.messages
+    left = _lines(database.dump())
+    assert not [one for one in left if one.startswith("CREATE ") and "FUNCTION nf" in one]
+    assert database.rows("SELECT count(*) FROM pg_policy") == [("0",)]
+    assert database.psql("SELECT to_regclass('v')") == ""
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_a_domains_check_is_not_validated_within_an_array_that_the_block_adds(
+    database: Database,
+) -> None:
+    database.psql("CREATE DOMAIN d AS text; CREATE TABLE t (a d); INSERT INTO t VALUES ('x')")
+    was = database.dump()
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.domain("d", "text", checks=[pg.Check("VALUE <> ''", name="k")])
+            pg.table("t", [pg.Column("a", "d"), pg.Column("b", "d[]")])
+
+    assert "within b of public.t" in run(database, declared).refused().messages
+    assert database.dump() == was
+
+
+@one_version
+def test_what_calls_or_returns_something_goes_before_it(database: Database) -> None:
+    database.psql("""CREATE SCHEMA s; CREATE FUNCTION s.f(a text) RETURNS boolean LANGUAGE sql
+        IMMUTABLE AS 'SELECT true'; CREATE DOMAIN s.d AS text CHECK (s.f(VALUE));
+        CREATE TABLE s.u (id s.d); CREATE VIEW s.v AS SELECT 1 AS a;
+        CREATE FUNCTION s.g() RETURNS SETOF s.v LANGUAGE sql AS 'SELECT 1';
+        CREATE VIEW s.w AS SELECT a FROM s.g()""")
+
+    def declared() -> None:
+        with pg.transaction(exact=True):
+            pg.schema("s")
+
+    run(database, declared).succeeded()
+    left = "SELECT count(*) FROM pg_class WHERE relnamespace = 's'::regnamespace UNION ALL "
+    left += "SELECT count(*) FROM pg_type WHERE typnamespace = 's'::regnamespace UNION ALL "
+    left += "SELECT count(*) FROM pg_proc WHERE pronamespace = 's'::regnamespace"
+    assert database.rows(left) == [("0",)] * 3
+
+
+@one_version
+def test_a_function_is_made_anew_under_the_check_of_a_domain_without_rows(
+    database: Database,
+) -> None:
+    database.psql("""CREATE FUNCTION f(a text) RETURNS boolean LANGUAGE sql IMMUTABLE
+        AS 'SELECT $1 <> $$$$'; CREATE DOMAIN d AS text CONSTRAINT c CHECK (f(VALUE));
+        CREATE TABLE t (a d)""")
+
+    def declared() -> None:
+        pg.function("f", arguments="b text", returns="boolean", volatility="IMMUTABLE",
+                    body="SELECT $1 <> ''")  # fmt: skip
+
+    run(database, declared).succeeded()
+    database.psql("INSERT INTO t VALUES ('x')")
+    was = database.dump()
+
+    def another() -> None:
+        pg.function("f", arguments="c text", returns="boolean", volatility="IMMUTABLE",
+                    body="SELECT $1 <> ''")  # fmt: skip
+
+    assert "constraint c" in run(database, another).refused().messages
+    assert database.dump() == was

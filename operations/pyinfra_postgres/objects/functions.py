@@ -257,7 +257,7 @@ class Function(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if _replaceable(current, self):
             return self
-        found = of_function(current.signature, catalog, ask)
+        found = of_function(current.signature, catalog, ask).left
         checked = [one.title for one in found.all if _is_checked(one, catalog)]
         if checked:
             raise DeclarationError(

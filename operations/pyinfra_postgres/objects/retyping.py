@@ -93,7 +93,8 @@ class Retypes:
         if not known:
             return cls()
         names = [other.name for _, other in known]
-        found = of_columns(table, names, catalog, ask)
+        replaced = replaced | _removed(table, catalog, ask)
+        found = of_columns(table, names, catalog, ask).left
         following = _following(found)
         dependents = found.without(lambda one: one in following)
         if dependents.obstacles:
@@ -108,6 +109,18 @@ class Retypes:
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
         retypes: dict[str, Retype] = {other.name: _retype(twin, one, other) for one, other in known}
         return cls(retypes, dependents, following, tuple(found.definitions))
+
+
+def _removed(table: Name, catalog: Catalog, ask: Ask) -> Set[str]:
+    """The names of a table's constraints that the plan has taken away before."""
+    if ("table", *table) not in catalog.changed:
+        return set()
+    (names,) = ask.renamed(
+        "SELECT coalesce(json_agg(conname), '[]') FROM pg_constraint "
+        f"WHERE conrelid = to_regclass({literal(str(table))}) AND contype = 'c'"
+    )
+    one = catalog.objects.get(("table", *table))
+    return set(names) - {each.name for each in getattr(one, "constraints", ())}
 
 
 def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Catalog) -> Ground:

@@ -137,7 +137,7 @@ class _Query(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if self.query == current.query or self._replaces(current, ask):
             return self
-        found = self._fitting(of_relation(self.name, catalog, ask), current, ask)
+        found = self._fitting(of_relation(self.name, catalog, ask).left, current, ask)
         remade = Remade.of(found)
         columns = _columns(self.query or "", ask)
         gone = [one for one in _columns(current.query or "", ask) if columns and one not in columns]
