@@ -490,3 +490,36 @@ def test_a_function_is_made_anew_under_the_check_of_a_domain_without_rows(
 
     assert "constraint c" in run(database, another).refused().messages
     assert database.dump() == was
+
+
+@pytest.mark.parametrize("name", ["c", "A Table"])
+def test_nothing_is_made_anew_for_the_names_that_the_server_gives_in_a_query(
+    name: str, database: Database
+) -> None:
+    database.psql("""CREATE TABLE a (id integer, n integer); CREATE TABLE b (id integer);
+        CREATE VIEW v AS SELECT a.id FROM a WHERE EXISTS (SELECT 1 FROM a WHERE a.n > 1);
+        CREATE VIEW w AS SELECT a_1.id FROM a a_1 JOIN a ON a.id = a_1.n;
+        CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC
+        UPDATE a SET n = a.n + 1 WHERE a.id IN (SELECT a.id FROM a WHERE a.n > 7);
+        INSERT INTO a VALUES (1, 2); DELETE FROM a WHERE id = 9;
+        SELECT count(*) FROM a JOIN b ON a.id = b.id WHERE EXISTS
+          (SELECT 1 FROM a WHERE a.n > 1); END""")
+    one = f'"{name}"'
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.table(one, renamed_from="a")
+            pg.view("v", f"SELECT {one}.id FROM {one} WHERE EXISTS"
+                    f" (SELECT 1 FROM {one} WHERE {one}.n > 1)")  # fmt: skip
+            pg.function("f", returns="bigint", body=f"""BEGIN ATOMIC
+                UPDATE {one} SET n = {one}.n + 1 WHERE {one}.id IN
+                  (SELECT {one}.id FROM {one} WHERE {one}.n > 7);
+                INSERT INTO {one} VALUES (1, 2); DELETE FROM {one} WHERE id = 9;
+                SELECT count(*) FROM {one} JOIN b ON {one}.id = b.id WHERE EXISTS
+                  (SELECT 1 FROM {one} WHERE {one}.n > 1); END""")  # fmt: skip
+
+    plan = run(database, declared).succeeded().plan
+    assert [each.sql for change in plan.changes for each in change.statements] == [
+        f"ALTER TABLE public.a RENAME TO {one.replace(chr(34), '') if name == 'c' else one}"
+    ]
+    assert run(database, declared).succeeded().plan.changes == []
