@@ -175,6 +175,13 @@ class Object:
         """What has to exist before it."""
         return iter(())
 
+    def mentions(self) -> Iterator[Reference]:
+        """What it names in a text that PostgreSQL reads only when it runs.
+
+        That comes before it where one operation declares both, if that can be.
+        """
+        return iter(())
+
     def provides(self) -> Iterator[Reference]:
         """What exists with it."""
         return iter(())

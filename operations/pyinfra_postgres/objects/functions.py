@@ -198,6 +198,17 @@ class Function(Object):
                 if reference not in {own, Reference("function", Name("", self.name.name))}:
                     yield reference
 
+    def mentions(self) -> Iterator[Reference]:
+        if self.language in {"sql", "c", "internal"} or isinstance(self.body, Exact):
+            return
+        try:
+            words = ["", "", *(one.text for one in tokens(self.body or ""))]
+        except DeclarationError:
+            return  # It is no SQL.
+        for schema, dot, name, after in zip(words, words[1:], words[2:], words[3:], strict=False):
+            if after == "(" and name.isidentifier():
+                yield Reference("function", Name(schema if dot == "." else "", name))
+
     def _parsed_body(self) -> tuple[Node, ...]:
         if self.has_sql_body:
             return (_SQL_BODY.read(self.body),)

@@ -28,10 +28,11 @@ def ordered(declarations: Sequence[Object]) -> list[Object]:
     Tables may reference one another in a circle: a foreign key to a table further down becomes a
     declaration of its own at the end.
     """
-    try:
-        return _sorted(declarations, lambda one: one.requires())
-    except CycleError:
-        pass
+    for requires in (_all_named, lambda one: one.requires()):
+        try:
+            return _sorted(declarations, requires)
+        except CycleError:
+            pass
     try:
         return list(_without_forward_keys(_sorted(declarations, _order_requires)))
     except CycleError as error:
@@ -81,6 +82,12 @@ def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator
         for other, index in providers.items():
             if (other.kind, other.name.schema) == (reference.kind, reference.name.schema):
                 yield index
+
+
+def _all_named(one: Object) -> Iterator[Reference]:
+    """What it requires, and what it calls only when it runs."""
+    yield from one.requires()
+    yield from one.mentions()
 
 
 def _order_requires(one: Object) -> Iterator[Reference]:
