@@ -300,6 +300,7 @@ def _marked(found: Iterable[Dependent]) -> Iterator[Dependent]:
         mark = Remake(one.own_key, needs, check)
         yield evolve(
             one,
+            drop=tuple(evolve(each, remakes=evolve(mark, is_drop=True)) for each in one.drop),
             create=tuple(evolve(each, remakes=mark) for each in one.create),
             restore=tuple(evolve(each, remakes=mark) for each in one.restore),
         )

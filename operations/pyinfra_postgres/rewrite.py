@@ -186,6 +186,26 @@ def result_renamed(query: str, old: str, new: str) -> str:
     return _edited(found, edits, QUERY)
 
 
+def result_names(query: str) -> set[str] | None:
+    """The names of a query's columns; None where not all of them can be told from its text."""
+    try:
+        select = _parsed(query).tree["stmts"][0]["stmt"].get("SelectStmt", {})
+    except ParseError:
+        return None
+    while "larg" in select:
+        select = select["larg"]
+    names: set[str] = set()
+    for item in select.get("targetList", ()):
+        match item["ResTarget"]:
+            case {"name": name} | {
+                "val": {"ColumnRef": {"fields": [*_, {"String": {"sval": name}}]}}
+            }:
+                names.add(name)
+            case _:
+                return None
+    return names or None
+
+
 def _alias(found: _Parsed, place: int) -> tuple[int, int]:
     """Where the name stands that a query gives to the column at a place."""
     depth, before = 0, ""

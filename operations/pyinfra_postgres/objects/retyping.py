@@ -103,7 +103,7 @@ class Retypes:
                 f"with it: {', '.join(dependents.obstacles)}"
             )
         columns = [other for _, other in known]
-        tables = [Name(*one.facts[:2]) for one in found.of_kind("column") if one.root]
+        tables = sorted({Name(*one.facts[:2]) for one in found.of_kind("column") if one.root})
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)

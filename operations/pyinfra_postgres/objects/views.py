@@ -48,6 +48,7 @@ from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Statement
 from ..renames import Rename
+from ..rewrite import result_names
 from ..rights import Need, selects
 
 
@@ -145,6 +146,17 @@ class _Query(Object):
             remade = evolve(remade, dependents=self._without(gone, remade, catalog, ask))
         kept = [one for one in remade.created if not any(_is_on(self.name, x, one) for x in gone)]
         return evolve(self, remade=evolve(remade, created=tuple(kept)))
+
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        yield from super().made_anew(list(self._fitting_columns(stored)))
+
+    def _fitting_columns(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        """The statements without those about columns that it no longer has."""
+        names = result_names(self.query or "")
+        for one in stored:
+            is_kept = names is None or not _has_columns(one)
+            if is_kept or any(_is_on(self.name, name, one) for name in names or ()):
+                yield one
 
     def _without(
         self, gone: Sequence[str], remade: Remade, catalog: Catalog, ask: Ask
@@ -290,6 +302,14 @@ class MaterializedView(_Query):
             names = sorted(one.name for one in self.requires() if one.kind == "table")
             yield from selects(target.owner, names, catalog)
 
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        target = f"MATERIALIZED VIEW {self.name}"
+        create = _with_query(Remade(tuple(stored)), target, self.query or "")
+        yield Statement(create, path=SearchPath.of(self.query))
+        yield from list(self._fitting_columns(stored))[1:]
+        yield from owner(target, None, self)
+        yield from comment(target, None, self)
+
     @staticmethod
     def diff(
         current: MaterializedView | None, declared: MaterializedView | None
@@ -345,6 +365,13 @@ def _columns(query: str, ask: Ask) -> list[str]:
         ]
     )
     return [] if answer.failure else answer.values()[0] or []
+
+
+def _has_columns(statement: Statement) -> bool:
+    """Whether it says something of a column of a view, or grants privileges on it."""
+    sql = statement.sql
+    marked = sql.startswith("COMMENT ON COLUMN ") or " ALTER COLUMN " in sql.partition("\n")[0]
+    return marked or (sql.startswith("GRANT ") and ") ON TABLE " in sql)
 
 
 def _is_on(view: Name, column: str, statement: Statement) -> bool:
