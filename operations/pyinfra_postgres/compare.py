@@ -26,7 +26,7 @@ from .kind import VIEW, Reading, Same, Signature
 from .names import Exact, Name, quoted
 from .parse import Node, closing, expression_references, same_expression, statements, tokens, tree
 from .paths import SearchPath
-from .rewrite import as_stored
+from .rewrite import BODY, QUERY, as_stored
 from .snapshot import PINS
 from .verdicts import Verdicts
 
@@ -352,9 +352,10 @@ class Comparison:
 
     def _with_stored_names(self, one: Fragment) -> Fragment:
         """The fragment with the names that relations have until the plan has run."""
-        if not self.catalog.stored or (one.signature and one.signature != VIEW):
+        if not self.catalog.stored:
             return one
-        known = as_stored(one.statement, self.catalog.server_names())
+        form = BODY if one.signature and one.signature != VIEW else QUERY
+        known = as_stored(one.statement, self.catalog.server_names(), form)
         return Fragment("{}", known, one.path, one.signature)
 
     def _sent(self, items: list[dict[str, Any]]) -> Answer:

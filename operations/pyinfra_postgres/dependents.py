@@ -53,6 +53,8 @@ class Dependent:
     """What else is known of it."""
     definition: Definition | None = None
     """How the server prints it; None where the plan has it otherwise by now."""
+    gone: bool = False
+    """Whether the plan has taken it away by now."""
 
     @property
     def root(self) -> bool:
@@ -93,9 +95,13 @@ class Dependents:
         return [one for one in self.all if one.kind in kinds]
 
     def without(self, left_alone: Callable[[Dependent], bool]) -> Dependents:
-        """The same without what can stay, and without what depends on that alone."""
-        gone = {one.id for one in self.all if left_alone(one)}
-        return Dependents(tuple(one for one in self.all if one.id not in gone))
+        """The same without what can stay."""
+        return Dependents(tuple(one for one in self.all if not left_alone(one)))
+
+    @property
+    def left(self) -> Dependents:
+        """The same without what the plan has taken away."""
+        return self.without(lambda one: one.gone)
 
     def hindered(self, obstacles: Mapping[str, str]) -> Dependents:
         """The same, where some can't be made anew as they are; obstacles are given by id."""
@@ -260,11 +266,15 @@ def _oid(type_: str, name: Name) -> str:
 
 
 def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
-    rows = [row for row in ask.renamed(QUERY.replace("ROOTS", root)) if not _is_gone(row, catalog)]
+    rows = ask.renamed(QUERY.replace("ROOTS", root))
+    gone = _gone(rows, catalog)
     defaults = default_privileges(ask) if rows else ()
     titles = {row[0]: row[2] for row in rows if _is_printed(row, catalog)}
     printed = definitions(titles, ask)
-    found = [evolve(_read(row, defaults, catalog), definition=printed.get(row[0])) for row in rows]
+    found = [
+        evolve(_read(row, defaults, catalog), definition=printed.get(row[0]), gone=row[0] in gone)
+        for row in rows
+    ]
     known = {one.id: one for one in found}
     graph = {one.id: sorted(one.needs & known.keys() - {one.id}) for one in found}
     try:
@@ -291,16 +301,38 @@ def _marked(found: Iterable[Dependent]) -> Iterator[Dependent]:
         mark = Remake(one.own_key, needs, check)
         yield evolve(
             one,
+            drop=tuple(evolve(each, remakes=evolve(mark, is_drop=True)) for each in one.drop),
             create=tuple(evolve(each, remakes=mark) for each in one.create),
             restore=tuple(evolve(each, remakes=mark) for each in one.restore),
         )
 
 
+def _gone(rows: Sequence[Any], catalog: Catalog) -> set[str]:
+    """The ids of what the plan has taken away, and of what that has taken with it."""
+    gone = {row[0] for row in rows if _is_gone(row, catalog)}
+    while more := {
+        row[0]
+        for row in rows
+        if row[0] not in gone
+        and not gone.isdisjoint(row[3] or ())
+        and (row[4] is None or tuple(row[4]) not in catalog.changed)
+    }:
+        gone |= more
+    return gone
+
+
 def _is_gone(row: Sequence[Any], catalog: Catalog) -> bool:
-    """Whether the plan takes it away before."""
-    key = row[4] and tuple(row[4])
-    is_root = _ROOT in (row[3] or ())
-    return bool(key) and not is_root and key in catalog.changed and key not in catalog.objects
+    """Whether the plan has removed something within its transaction."""
+    kind, key, facts = row[1], tuple(row[4] or ()), row[-1]
+    if key not in catalog.changed or _ROOT in (row[3] or ()):
+        return False
+    one: Any = catalog.objects.get(key)
+    if kind in {"check", "foreign_key", "exclusion"} and one is not None:
+        names = {each.name for each in one.constraints}
+        return facts[2] not in names and None not in names
+    # An index of a table with rows goes after the transaction.
+    is_later = kind == "index" and Name(*facts[:2]) in catalog.filled
+    return one is None and kind == key[0] and not is_later
 
 
 def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:

@@ -27,6 +27,7 @@ _STOPPING = frozenset(
 def held(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _unfit(plan)
+    yield from _held_domains(plan, session.catalog())
     yield from _held_columns(session, plan)
     yield from _held_sequences(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
@@ -55,6 +56,25 @@ def _unfit(plan: Plan) -> Iterator[Refusal]:
                 f"it can be made anew only with {', '.join(obstacles)}: declare that to be "
                 "otherwise in the same block, or remove it before",
             )
+
+
+def _held_domains(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+    """The domains that are checked after the transaction, when another type holds them."""
+    for change in dict.fromkeys(change for change, _ in plan.of(Stage.AFTER)):
+        if change.key[0] != "domain":
+            continue
+        array = f"{Name(*change.key[1:])}[]"
+        for key, one in catalog.objects.items():
+            columns = getattr(one, "columns", None) if key[0] == "table" else None
+            for column in columns or ():
+                if column.type == array:
+                    yield Refusal(
+                        change.operation,
+                        change.title,
+                        f"PostgreSQL can't check the values within {quoted(column.name)} of "
+                        f"{Name(*key[1:])}, an array of it: let a run before this one change it, "
+                        "or declare another domain for one of them",
+                    )
 
 
 def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:

@@ -188,6 +188,13 @@ class Object:
         """What has to exist before it."""
         return iter(())
 
+    def mentions(self) -> Iterator[Reference]:
+        """What it names in a text that PostgreSQL reads only when it runs.
+
+        That comes before it where one operation declares both, if that can be.
+        """
+        return iter(())
+
     def provides(self) -> Iterator[Reference]:
         """What exists with it."""
         return iter(())
@@ -356,11 +363,14 @@ class Object:
         """Whether it can't be declared present in one run with the other, of the same key."""
         return False
 
-    def made_anew(self, restored: Sequence[Statement]) -> Iterator[Statement]:
-        """What creates it, where the plan has dropped it, and gives it what it had."""
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        """What creates it, where the plan has dropped it, and gives it what it had.
+
+        `stored` would have created it as it was, first with its definition.
+        """
         create, *rest = self.diff(None, self)
         yield create
-        yield from restored
+        yield from stored[1:]
         yield from rest
 
     def store(self, catalog: Catalog, current: Self | None) -> None:

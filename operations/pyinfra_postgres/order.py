@@ -146,6 +146,12 @@ class _Order:
                     unknown = not known and reference.kind in {"type", "function"}
                     for other in (opening if unknown else known) - {number}:
                         self._wait(number, other, reference)
+                # What a body calls only when it runs may come later, where that can't be.
+                for reference in self.items[number].declaration.mentions():
+                    for other in set(_matching(reference, providers)) - {number}:
+                        if other not in self.after[number]:
+                            self.after[number].add(other)
+                            self.wishes.add((other, number))
 
     def _wait(self, number: int, other: int, reference: Reference) -> None:
         """Have a declaration come after what provides it something, where it brings that."""

@@ -150,6 +150,8 @@ class Remake:
     """What fails where it is no longer what it was."""
     obstacle: str = ""
     """Why it can't be made anew as it was: something has to declare it otherwise."""
+    is_drop: bool = False
+    """Whether the statement drops it for that."""
 
 
 class Objection(NamedTuple):
@@ -369,7 +371,8 @@ class Plan:
 
     def remakes(self, key: tuple[str, ...]) -> bool:
         """Whether it drops an object and makes it anew as it was."""
-        return any(one.remakes and one.remakes.key == key for _, one, _ in self.staged())
+        marks = (one.remakes for change in self.changes for one in change.statements)
+        return any(mark and not mark.is_drop and mark.key == key for mark in marks)
 
     def released(self, key: tuple[str, ...]) -> tuple[list[Statement], list[Statement]]:
         """Leave it to others to make an object anew.
@@ -382,9 +385,12 @@ class Plan:
         for place, change in enumerate(self.changes):
             kept = []
             for one in change.statements:
-                if one.remakes and one.remakes.key == key:
+                mark = one.remakes
+                if mark is None or mark.is_drop:
+                    kept.append(one)
+                elif mark.key == key:
                     own.append(one)
-                elif one.remakes and key in one.remakes.needs:
+                elif key in mark.needs:
                     others.append(one)
                 else:
                     kept.append(one)

@@ -264,6 +264,7 @@ class Planner:
             # An aligned declaration that is the current object itself does not differ from it.
             same = step.current is step.target
             changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
+            changes = self._dropped_once(changes)
         except DeclarationError as error:
             self._refuse(step, [str(error)])
             self.catalog.promised.update(one.provides() if step.item.present else ())
@@ -275,7 +276,8 @@ class Planner:
             self._refuse(step, [f"it is used by {', '.join(users)}: remove or change that before"])
         if self._refuse(step, self._foreign(step, changes)):
             return None
-        statements = (*_giving(renamed), *self._weighed(changes))
+        is_dropped = step.target is None and self._is_dropped(step, changes)
+        statements = (*_giving(renamed), *self._weighed(() if is_dropped else changes))
         missing = self._missing(step)
         statements = (*self._let_in(step), *statements)
         self._refuse(step, self._doubts(step, statements, bool(missing)))
@@ -348,7 +350,35 @@ class Planner:
         own, others = self.plan.released(key)
         # They may be printed with other casts, and call nothing that they have not called.
         checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
-        return (*target.made_anew(own[1:]), *others, *filter(None, checks))
+        stored = [evolve(one, remakes=None) for one in own]
+        return (*target.made_anew(stored), *others, *filter(None, checks))
+
+    def _dropped_once(self, changes: Sequence[Statement]) -> tuple[Statement, ...]:
+        """The statements without what the plan has dropped before, and makes anew only here."""
+        marks = [one.remakes for one in changes if one.remakes]
+        twice = {mark.key for mark in marks if mark.is_drop and self.plan.remakes(mark.key)}
+        obstacles: dict[Key, str] = {}
+        for key in twice:
+            for one in chain(*self.plan.released(key)):
+                if one.remakes and one.remakes.obstacle:
+                    obstacles[one.remakes.key] = one.remakes.obstacle
+        found = []
+        for one in changes:
+            mark = one.remakes
+            if mark and mark.is_drop and mark.key in twice:
+                continue
+            if mark and not mark.obstacle and mark.key in obstacles:
+                one = evolve(one, remakes=evolve(mark, obstacle=obstacles[mark.key]))
+            found.append(one)
+        return tuple(found)
+
+    def _is_dropped(self, step: Step, changes: Iterable[Statement]) -> bool:
+        """Whether the plan has dropped what goes to make it anew, which it then leaves."""
+        one = step.current
+        if one is None or any(each.stage is not Stage.MAIN for each in changes):
+            return False
+        own, _ = self.plan.released(one.key())
+        return bool(own)
 
     def _noted(self, step: Step) -> Iterator[str]:
         """Note what is declared. Yields what stands against the names that it has."""

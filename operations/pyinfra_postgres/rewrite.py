@@ -8,6 +8,7 @@ tokens that name the thing are replaced; everything else stays as the server wro
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -88,6 +89,7 @@ def renamed(text: str, form: Form, old: Thing, new: Thing, on: Name | None = Non
     top = _Source(on)
     scopes = ({on.name: top, "old": _Source(on, False), "new": _Source(on, False)},) if on else ()
     edits = list(_edits(found, _mentions(found.tree, scopes), old, new))
+    edits += _alias_edits(found, old, new)
     return _edited(found, edits, form)
 
 
@@ -105,7 +107,9 @@ def trigger_events(text: str, old: Thing, new: Thing, on: Name) -> str:
     return _applied(text, edits)
 
 
-def as_stored(sql: str, relations: Mapping[Name, tuple[Name, tuple[str, ...]]]) -> str:
+def as_stored(
+    sql: str, relations: Mapping[Name, tuple[Name, tuple[str, ...]]], form: Form = QUERY
+) -> str:
     """SQL that a server understands on which relations still have other names.
 
     `relations` has of each its name there, and the columns as they are named in `sql`.
@@ -113,7 +117,7 @@ def as_stored(sql: str, relations: Mapping[Name, tuple[Name, tuple[str, ...]]]) 
     if not any(name.name in sql for name in relations):
         return sql
     try:
-        found = _parsed(sql)
+        found = _parsed(form.before + sql + form.after)
     except ParseError:
         return sql  # The server will say what is wrong with it.
     edits: list[_Edit] = []
@@ -131,27 +135,27 @@ def as_stored(sql: str, relations: Mapping[Name, tuple[Name, tuple[str, ...]]]) 
             edits.append((end, end, names))
         else:
             edits.append((end, end, f" AS {quoted(name.name)}{names}"))
-    return _edited(found, edits, QUERY)
+    for node in _targets(found.tree):
+        name = Name(node.get("schemaname", "public"), node["relname"])
+        if name in relations:
+            words = found.words_at(node.get("location", 0))
+            alias = "" if "alias" in node else f" AS {quoted(name.name)}"
+            edits.append((words[0][0], words[-1][1], f"{relations[name][0]}{alias}"))
+    return _edited(found, edits, form)
 
 
 def temporary(sql: str, relations: Set[Name], functions: Set[Name]) -> str:
     """SQL of the server's own in which some relations and functions are temporary ones."""
     found = _parsed(sql)
 
-    def schemas(node: object) -> Iterator[_Edit]:
-        for item in node if isinstance(node, list) else ():
-            yield from schemas(item)
-        if not isinstance(node, dict):
-            return
+    edits: list[_Edit] = []
+    for node in _nodes(found.tree):
         names = [part["String"]["sval"] for part in node.get("funcname", ())]
         is_one = "schemaname" in node and "relname" in node and _name(node) in relations
         if is_one or (len(names) == 2 and "location" in node and Name(*names) in functions):
             start, end, _ = found.words_at(node.get("location", 0))[0]
-            yield start, end, "pg_temp"
-        for value in node.values():
-            yield from schemas(value)
-
-    return _edited(found, schemas(found.tree), QUERY)
+            edits.append((start, end, "pg_temp"))
+    return _edited(found, edits, QUERY)
 
 
 def result_renamed(query: str, old: str, new: str) -> str:
@@ -180,6 +184,26 @@ def result_renamed(query: str, old: str, new: str) -> str:
                     end = found.words_at(cast(Node, rest).get("location", 0))[-1][1]
                     edits.append((end, end, f" AS {quoted(new)}"))
     return _edited(found, edits, QUERY)
+
+
+def result_names(query: str) -> set[str] | None:
+    """The names of a query's columns; None where not all of them can be told from its text."""
+    try:
+        select = _parsed(query).tree["stmts"][0]["stmt"].get("SelectStmt", {})
+    except ParseError:
+        return None
+    while "larg" in select:
+        select = select["larg"]
+    names: set[str] = set()
+    for item in select.get("targetList", ()):
+        match item["ResTarget"]:
+            case {"name": name} | {
+                "val": {"ColumnRef": {"fields": [*_, {"String": {"sval": name}}]}}
+            }:
+                names.add(name)
+            case _:
+                return None
+    return names or None
 
 
 def _alias(found: _Parsed, place: int) -> tuple[int, int]:
@@ -264,6 +288,44 @@ def _edits(found: _Parsed, mentions: Iterator[_Mention], old: Thing, new: Thing)
         elif len(words) > 1:
             yield words[-2][0], words[-2][1], quoted(new.name.schema)
             yield words[-1][0], words[-1][1], quoted(new.name.name)
+
+
+def _alias_edits(found: _Parsed, old: Thing, new: Thing) -> Iterator[_Edit]:
+    """The names that the server gives to a relation that is read again, after its own: `t_1`."""
+    if not isinstance(old, Reference) or not isinstance(new, Reference) or old.kind != "table":
+        return
+    own = re.compile(rf"{re.escape(old.name.name)}(_\d+)")
+    aliases: dict[str, str] = {}
+    for node in _nodes(found.tree):
+        alias = node.get("alias", {}).get("aliasname", "") if "relname" in node else ""
+        made = own.fullmatch(alias)
+        if made and "schemaname" in node and _name(node) == old.name:
+            aliases[alias] = quoted(new.name.name + made[1])
+            end = found.words_at(node.get("location", 0))[-1][1]
+            place = next(one for one in found.tokens if one[0] >= end and one[2] == quoted(alias))
+            yield place[0], place[1], aliases[alias]
+    for node in _nodes(found.tree) if aliases else ():
+        column = node.get("ColumnRef")
+        first = column["fields"][0].get("String", {}).get("sval") if column else None
+        if column and first in aliases and column["fields"][1:]:
+            start, end, _ = found.words_at(column.get("location", 0))[0]
+            yield start, end, aliases[first]
+
+
+def _nodes(tree: object) -> Iterator[Node]:
+    """All nodes of a parse tree."""
+    if isinstance(tree, dict):
+        yield tree
+    for one in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _nodes(one)
+
+
+def _targets(tree: object) -> Iterator[Node]:
+    """The relations that statements write."""
+    for node in _nodes(tree):
+        for kind in ("InsertStmt", "UpdateStmt", "DeleteStmt"):
+            if kind in node:
+                yield node[kind]["relation"]
 
 
 def _is(thing: Thing, old: Thing) -> bool:

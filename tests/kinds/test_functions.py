@@ -261,3 +261,41 @@ def test_a_function_of_another_result_is_made_anew_with_what_uses_it(
     run = deploy.run("pg.function('f', arguments='b integer', returns='integer', body='SELECT b')")
     assert "constraint k on table public.t" in run.failed().output
     assert database.dump() == dump
+
+
+def _in_plpgsql(name: str, body: str) -> pg.Function:
+    return pg.Function(
+        name, "x integer", returns="boolean", language="plpgsql", body=body, volatility="IMMUTABLE"
+    )
+
+
+@one_version
+def test_what_a_body_in_plpgsql_calls_comes_first(database: Database) -> None:
+    database.psql("CREATE TABLE t (x integer); INSERT INTO t VALUES (1)")
+
+    def declared() -> None:
+        calling = pg.Column("y", "boolean", generated="outer_one(x)")
+        pg.objects(
+            [
+                _in_plpgsql("outer_one", "BEGIN RETURN public.inner_one(x); END"),
+                pg.Table("t", [pg.Column("x", "integer"), calling]),
+                _in_plpgsql("inner_one", "BEGIN RETURN x > 0; END"),
+            ]
+        )
+
+    run(database, declared, postgres_allow="public.t").succeeded()
+    assert database.psql("SELECT y FROM t") == "t"
+
+
+@one_version
+def test_bodies_in_plpgsql_may_call_each_other(database: Database) -> None:
+    def declared() -> None:
+        pg.objects(
+            [
+                _in_plpgsql("one", "BEGIN RETURN x > 9 OR two(x + 1); END"),
+                _in_plpgsql("two", "BEGIN RETURN x > 9 OR one(x + 1); END"),
+            ]
+        )
+
+    run(database, declared).succeeded()
+    assert database.psql("SELECT one(1)") == "t"

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database
+from harness import Database, one_version
 from harness.process import run
 
 TABLE = """
@@ -389,4 +389,176 @@ def test_a_views_column_is_renamed_and_all_that_reads_it_follows(
     }.items():  # fmt: skip
         was = was.replace(old, new)
     assert _lines(now) == _lines(was)
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+ABSENT: dict[str, Callable[[], object]] = {
+    "view v": lambda: pg.view("v", present=False),
+    "policy p": lambda: pg.policy("p", "num", present=False),
+    "trigger g": lambda: pg.trigger("g", "num", present=False),
+    "function nf": lambda: pg.function("nf", present=False),
+    "check k": lambda: pg.table("num", constraints=[pg.Constraint(name="k", present=False)]),
+}
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first", "last"])
+@one_version
+def test_what_goes_is_not_made_anew(is_first: bool, database: Database) -> None:
+    database.psql("""CREATE TABLE num (x integer CONSTRAINT k CHECK (x > 0));
+        CREATE VIEW v AS SELECT x + 1 AS y FROM num;
+        CREATE POLICY p ON num USING (x > 1);
+        CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER g BEFORE UPDATE ON num FOR EACH ROW WHEN (new.x > 1)
+        EXECUTE FUNCTION touched(); CREATE FUNCTION nf() RETURNS bigint LANGUAGE sql
+        RETURN (SELECT count(*) FROM num WHERE x > 1)""")
+    absent = dict(ABSENT)
+    if not is_first:
+        del absent["check k"]
+        database.psql("ALTER TABLE num DROP CONSTRAINT k")
+
+    def declared() -> None:
+        with pg.transaction():
+            for one in absent.values() if is_first else ():
+                one()
+            pg.table("num", [pg.Column("x", "text")])
+            for one in absent.values() if not is_first else ():
+                one()
+
+    outcome = run(database, declared).succeeded()
+    assert "undeclared" not in outcome.messages
+    left = _lines(database.dump())
+    assert not [one for one in left if one.startswith("CREATE ") and "FUNCTION nf" in one]
+    assert database.rows("SELECT count(*) FROM pg_policy") == [("0",)]
+    assert database.psql("SELECT to_regclass('v')") == ""
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_a_domains_check_is_not_validated_within_an_array_that_the_block_adds(
+    database: Database,
+) -> None:
+    database.psql("CREATE DOMAIN d AS text; CREATE TABLE t (a d); INSERT INTO t VALUES ('x')")
+    was = database.dump()
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.domain("d", "text", checks=[pg.Check("VALUE <> ''", name="k")])
+            pg.table("t", [pg.Column("a", "d"), pg.Column("b", "d[]")])
+
+    assert "within b of public.t" in run(database, declared).refused().messages
+    assert database.dump() == was
+
+
+@one_version
+def test_what_calls_or_returns_something_goes_before_it(database: Database) -> None:
+    database.psql("""CREATE SCHEMA s; CREATE FUNCTION s.f(a text) RETURNS boolean LANGUAGE sql
+        IMMUTABLE AS 'SELECT true'; CREATE DOMAIN s.d AS text CHECK (s.f(VALUE));
+        CREATE TABLE s.u (id s.d); CREATE VIEW s.v AS SELECT 1 AS a;
+        CREATE FUNCTION s.g() RETURNS SETOF s.v LANGUAGE sql AS 'SELECT 1';
+        CREATE VIEW s.w AS SELECT a FROM s.g()""")
+
+    def declared() -> None:
+        with pg.transaction(exact=True):
+            pg.schema("s")
+
+    run(database, declared).succeeded()
+    left = "SELECT count(*) FROM pg_class WHERE relnamespace = 's'::regnamespace UNION ALL "
+    left += "SELECT count(*) FROM pg_type WHERE typnamespace = 's'::regnamespace UNION ALL "
+    left += "SELECT count(*) FROM pg_proc WHERE pronamespace = 's'::regnamespace"
+    assert database.rows(left) == [("0",)] * 3
+
+
+@one_version
+def test_a_function_is_made_anew_under_the_check_of_a_domain_without_rows(
+    database: Database,
+) -> None:
+    database.psql("""CREATE FUNCTION f(a text) RETURNS boolean LANGUAGE sql IMMUTABLE
+        AS 'SELECT $1 <> $$$$'; CREATE DOMAIN d AS text CONSTRAINT c CHECK (f(VALUE));
+        CREATE TABLE t (a d)""")
+
+    def declared() -> None:
+        pg.function("f", arguments="b text", returns="boolean", volatility="IMMUTABLE",
+                    body="SELECT $1 <> ''")  # fmt: skip
+
+    run(database, declared).succeeded()
+    database.psql("INSERT INTO t VALUES ('x')")
+    was = database.dump()
+
+    def another() -> None:
+        pg.function("f", arguments="c text", returns="boolean", volatility="IMMUTABLE",
+                    body="SELECT $1 <> ''")  # fmt: skip
+
+    assert "constraint c" in run(database, another).refused().messages
+    assert database.dump() == was
+
+
+@pytest.mark.parametrize("name", ["c", "A Table"])
+def test_nothing_is_made_anew_for_the_names_that_the_server_gives_in_a_query(
+    name: str, database: Database
+) -> None:
+    database.psql("""CREATE TABLE a (id integer, n integer); CREATE TABLE b (id integer);
+        CREATE VIEW v AS SELECT a.id FROM a WHERE EXISTS (SELECT 1 FROM a WHERE a.n > 1);
+        CREATE VIEW w AS SELECT a_1.id FROM a a_1 JOIN a ON a.id = a_1.n;
+        CREATE FUNCTION f() RETURNS bigint LANGUAGE sql BEGIN ATOMIC
+        UPDATE a SET n = a.n + 1 WHERE a.id IN (SELECT a.id FROM a WHERE a.n > 7);
+        INSERT INTO a VALUES (1, 2); DELETE FROM a WHERE id = 9;
+        SELECT count(*) FROM a JOIN b ON a.id = b.id WHERE EXISTS
+          (SELECT 1 FROM a WHERE a.n > 1); END""")
+    one = f'"{name}"'
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.table(one, renamed_from="a")
+            pg.view("v", f"SELECT {one}.id FROM {one} WHERE EXISTS"
+                    f" (SELECT 1 FROM {one} WHERE {one}.n > 1)")  # fmt: skip
+            pg.function("f", returns="bigint", body=f"""BEGIN ATOMIC
+                UPDATE {one} SET n = {one}.n + 1 WHERE {one}.id IN
+                  (SELECT {one}.id FROM {one} WHERE {one}.n > 7);
+                INSERT INTO {one} VALUES (1, 2); DELETE FROM {one} WHERE id = 9;
+                SELECT count(*) FROM {one} JOIN b ON {one}.id = b.id WHERE EXISTS
+                  (SELECT 1 FROM {one} WHERE {one}.n > 1); END""")  # fmt: skip
+
+    plan = run(database, declared).succeeded().plan
+    assert [each.sql for change in plan.changes for each in change.statements] == [
+        f"ALTER TABLE public.a RENAME TO {one.replace(chr(34), '') if name == 'c' else one}"
+    ]
+    assert run(database, declared).succeeded().plan.changes == []
+
+
+@one_version
+def test_what_is_made_anew_for_two_changes_is_dropped_once(database: Database) -> None:
+    database.psql("""CREATE TABLE num (x integer, total integer);
+        CREATE VIEW v1 AS SELECT x, total FROM num;
+        CREATE VIEW v2 AS SELECT sum(total) AS s, max(x + 1) AS m FROM v1;
+        COMMENT ON COLUMN v2.s IS 'kept'; COMMENT ON COLUMN v1.total IS 'goes';
+        CREATE MATERIALIZED VIEW m WITH (fillfactor = 70) AS SELECT total FROM v1;
+        CREATE INDEX mi ON m (total); COMMENT ON INDEX mi IS 'kept';
+        CREATE FUNCTION may(a integer) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+        CREATE POLICY p ON num USING (may(a => x)); COMMENT ON POLICY p ON num IS 'kept';
+        CREATE POLICY q ON num USING (may(total))""")
+
+    def declared() -> None:
+        pg.objects([
+            pg.View("v2", "SELECT sum(gross) AS s, max(x || '1') AS m FROM v1"),
+            pg.MaterializedView("m", "SELECT gross FROM v1"),
+            pg.Index("mi", "m", ["gross"]),
+            pg.View("v1", "SELECT x, total AS gross FROM num"),
+            pg.Policy("p", "num", using="may(b => x::integer)"),
+            pg.Function("may", "b integer", returns="boolean", body="SELECT true"),
+            pg.Table("num", [pg.Column("x", "text"), pg.Column("total", "bigint")]),
+        ])  # fmt: skip
+
+    # The policy that is not declared no longer fits, whichever of the two changes it is made for.
+    assert "policy q on table public.num" in run(database, declared).refused().messages
+    database.psql("DROP POLICY q ON num; CREATE POLICY q ON num USING (total > 0)")
+    statements = [
+        one.sql
+        for change in run(database, declared).succeeded().plan.changes
+        for one in change.statements
+    ]
+    assert statements.count("DROP POLICY p ON public.num") == 1
+    assert statements.count("REFRESH MATERIALIZED VIEW public.m") == 1
+    now = database.dump()
+    assert now.count("IS 'kept'") == 3
+    assert "fillfactor='70'" in now
     assert run(database, declared).succeeded().plan.changes == []

@@ -105,7 +105,7 @@ class Rebuild:
         what = f"without {', '.join(gone)}" if gone else "with its labels in another order"
         if name in catalog.created:
             raise DeclarationError(f"this run creates it, and declares it again {what}")
-        users = of_type(name, catalog, ask)
+        users = of_type(name, catalog, ask).left
         if users.obstacles:
             raise DeclarationError(
                 f"it would be made anew {what}, and these could not be made anew with it: "

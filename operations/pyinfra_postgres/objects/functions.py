@@ -178,6 +178,17 @@ class Function(Object):
                 if reference not in {own, Reference("function", Name("", self.name.name))}:
                     yield reference
 
+    def mentions(self) -> Iterator[Reference]:
+        if self.language in {"sql", "c", "internal"} or isinstance(self.body, Exact):
+            return
+        try:
+            words = ["", "", *(one.text for one in tokens(self.body or ""))]
+        except DeclarationError:
+            return  # It is no SQL.
+        for schema, dot, name, after in zip(words, words[1:], words[2:], words[3:], strict=False):
+            if after == "(" and name.isidentifier():
+                yield Reference("function", Name(schema if dot == "." else "", name))
+
     def _parsed_body(self) -> tuple[Node, ...]:
         if self.has_sql_body:
             return (_SQL_BODY.read(self.body),)
@@ -237,7 +248,7 @@ class Function(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if _replaceable(current, self):
             return self
-        found = of_function(current.signature, catalog, ask)
+        found = of_function(current.signature, catalog, ask).left
         checked = [one.title for one in found.all if _is_checked(one, catalog)]
         if checked:
             raise DeclarationError(

@@ -5,7 +5,8 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, eq
 from typing import Any, ClassVar, Self
 
@@ -345,6 +346,15 @@ class Index(Object):
             raise DeclarationError("it does not exist: declare its columns")
         found = self.placed(catalog)
         return evolve(found, later=found.online).parted(catalog, same)
+
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        found = []
+        for one in stored:
+            place = re.search(r" ALTER COLUMN (\d+) SET STATISTICS ", one.sql)
+            number = int(place[1]) - 1 if place else 0
+            if not place or any(each.expression for each in self.columns[number : number + 1]):
+                found.append(one)
+        return super().made_anew(found)
 
     def store(self, catalog: Catalog, current: Self | None) -> None:
         renamed = current if current and current.key() != self.key() else None

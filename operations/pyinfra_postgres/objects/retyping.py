@@ -105,7 +105,9 @@ class Retypes:
         if not known:
             return cls()
         names = [other.name for _, other in known]
-        found = of_columns(table, names, catalog, ask)
+        every = of_columns(table, names, catalog, ask)
+        replaced = ending | _gone(every, table, catalog)
+        found = every.left
         following = _following(found)
         dependents = found.without(lambda one: one in following)
         if dependents.obstacles:
@@ -113,9 +115,8 @@ class Retypes:
                 f"column {', '.join(names)} changes its type, and these can't be created again "
                 f"with it: {', '.join(dependents.obstacles)}"
             )
-        replaced = ending | _gone(found, table, catalog)
         columns = [other for _, other in known]
-        tables = [Name(*one.facts[:2]) for one in found.of_kind("column") if one.root]
+        tables = sorted({Name(*one.facts[:2]) for one in found.of_kind("column") if one.root})
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
         twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)

@@ -41,6 +41,7 @@ from ..parse import Reference, references, sql_text, statement
 from ..paths import SearchPath
 from ..plan import Hazard, Need, Statement
 from ..renames import Rename
+from ..rewrite import result_names
 from ..snapshot import USER_SCHEMA, Snapshot
 
 
@@ -130,7 +131,7 @@ class _Query(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         if self.query == current.query or self._replaces(current, ask):
             return self
-        found = self._fitting(of_relation(self.name, catalog, ask), current, ask)
+        found = self._fitting(of_relation(self.name, catalog, ask).left, current, ask)
         remade = Remade.of(found)
         columns = _columns(self.query or "", ask)
         gone = [one for one in _columns(current.query or "", ask) if columns and one not in columns]
@@ -138,6 +139,17 @@ class _Query(Object):
             remade = evolve(remade, dependents=self._without(gone, remade, catalog, ask))
         kept = [one for one in remade.created if not any(_is_on(self.name, x, one) for x in gone)]
         return evolve(self, remade=evolve(remade, created=tuple(kept)))
+
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        yield from super().made_anew(list(self._fitting_columns(stored)))
+
+    def _fitting_columns(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        """The statements without those about columns that it no longer has."""
+        names = result_names(self.query or "")
+        for one in stored:
+            is_kept = names is None or not _has_columns(one)
+            if is_kept or any(_is_on(self.name, name, one) for name in names or ()):
+                yield one
 
     def _without(
         self, gone: Sequence[str], remade: Remade, catalog: Catalog, ask: Ask
@@ -285,6 +297,14 @@ class MaterializedView(_Query):
             names = sorted(one.name for one in self.requires() if one.kind == "table")
             yield from selects(target.owner, names, catalog)
 
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        target = f"MATERIALIZED VIEW {self.name}"
+        create = _with_query(Remade(tuple(stored)), target, self.query or "")
+        yield Statement(create, path=SearchPath.of(self.query))
+        yield from list(self._fitting_columns(stored))[1:]
+        yield from owner(target, None, self)
+        yield from comment(target, None, self)
+
     @staticmethod
     def diff(
         current: MaterializedView | None, declared: MaterializedView | None
@@ -340,6 +360,13 @@ def _columns(query: str, ask: Ask) -> list[str]:
         ]
     )
     return [] if answer.failure else answer.values()[0] or []
+
+
+def _has_columns(statement: Statement) -> bool:
+    """Whether it says something of a column of a view, or grants privileges on it."""
+    sql = statement.sql
+    marked = sql.startswith("COMMENT ON COLUMN ") or " ALTER COLUMN " in sql.partition("\n")[0]
+    return marked or (sql.startswith("GRANT ") and ") ON TABLE " in sql)
 
 
 def _is_on(view: Name, column: str, statement: Statement) -> bool:
