@@ -105,6 +105,11 @@ class Part(NamedTuple):
     early: bool = False
     """Whether it goes before others of its kind, because it may need them."""
 
+    @property
+    def word(self) -> str:
+        """The word of `exact=` for it."""
+        return f"{self.kind}s"
+
 
 class Objection(NamedTuple):
     """What rows may say against a change."""
@@ -131,10 +136,13 @@ class Object:
     kind: ClassVar[str]
     acl: ClassVar[str] = ""
     """What privileges call it, where it has any."""
+    word: ClassVar[str] = ""
+    """The word of `exact=` for it, where it can belong to something."""
     holds: ClassVar[tuple[str, ...]] = ()
-    """What can belong to it, in the words of `exact=`, where it takes that."""
+    """What can belong to it, in the words of `exact=`."""
     exact: Any = False
-    """What of that goes where nobody declares it."""
+    """What of that goes where nobody declares it: these words, or True where its own diff does it.
+    """
     essence: ClassVar[str] = ""
     """The attribute without which only what lies beside it is declared: owner, comment."""
     runs: ClassVar[bool] = False

@@ -15,6 +15,7 @@ from .converge import fail, send, stop_if_another_host_failed
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .held import held
+from .objects.declarations import WORDS
 from .planning import add
 from .questions import Questions
 from .session import Block, Draft, Item, Session, without_collector
@@ -32,8 +33,8 @@ def transaction(exact: Exactness = False) -> Iterator[None]:
     A block inside a block is part of the outer one.
 
     + exact: what goes where it belongs to something declared in the block and no operation of the
-      run declares it: True, or some of columns, constraints, indexes, triggers, policies,
-      statistics, partitions, labels, grants, tables, views, functions, types and sequences
+      run declares it: True, or some of the words that `exact=` takes of schemas, tables and types,
+      and labels
 
     **Example:**
 
@@ -44,7 +45,7 @@ def transaction(exact: Exactness = False) -> Iterator[None]:
             pg.table("auth.users", [pg.Column("id", "uuid", primary_key=True)])
     """
     session = Session.current()
-    words = chosen(exact)
+    words = chosen(exact, WORDS)
     if session.block:
         if words:
             raise DeclarationError("exact= belongs to the outermost pg.transaction()")

@@ -13,10 +13,10 @@ from typing import NamedTuple, TypeAlias
 from .catalog import Catalog, Declared
 from .entry import Key
 from .errors import DeclarationError
-from .exact import WORDS
 from .kind import Ask, Object
 from .names import Name, quoted
 from .objects.constraints import Constraint, ForeignKey
+from .objects.declarations import WORDS
 from .objects.grants import undeclared_privileges
 from .objects.partitions import Partition
 from .objects.tables import Table
@@ -32,6 +32,8 @@ class Leftover(NamedTuple):
     """What nobody declares, and the declaration that takes it away."""
 
     what: Undeclared
+    word: str
+    """The word of `exact=` for it."""
     removal: Object
     present: bool
     """Whether that declaration is of something present."""
@@ -54,11 +56,10 @@ def leftovers(
     whole: dict[Key, frozenset[str]] = {}
     for one in (single for many in declarations for single in many.expand(catalog)):
         if one.is_whole:
-            own = one.exact if one.holds else frozenset()
+            own = one.exact if isinstance(one.exact, frozenset) else frozenset()
             whole[one.key()] = whole.get(one.key(), exact) | own
     found = _found(catalog, whole, _known(catalog, waiting))
-    kinds = list(WORDS)
-    return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
+    return sorted(found, key=lambda one: (WORDS.index(one.word), one.what.name))
 
 
 def _known(catalog: Catalog, waiting: Iterable[Object]) -> _Known:
@@ -84,7 +85,7 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
             title, exact = holder
             name = one.title.partition(" ")[2]
             what = Undeclared(title, one.kind, name, _shortened(one.brief()))
-            yield Leftover(what, one, False, WORDS[one.kind] in exact)
+            yield Leftover(what, one.word, one, False, one.word in exact)
 
 
 def _within(
@@ -92,11 +93,11 @@ def _within(
 ) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
-        yield Leftover(what, part.removal, True, WORDS[part.kind] in exact, part.early)
+        yield Leftover(what, part.word, part.removal, True, part.word in exact, part.early)
     for excess, removal in undeclared_privileges(one, catalog, known):
         name = excess.title.partition(" ")[2]
         what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
-        yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
+        yield Leftover(what, excess.word, removal, True, excess.word in exact)
 
 
 def _periods(known: _Known) -> set[tuple[Name, str]]:
@@ -171,8 +172,7 @@ def in_order(found: Iterable[Leftover], ask: Ask) -> list[Leftover]:
     every = sorted(found, key=lambda one: not one.early)
     steps[0] += _keys_to(every)
     for one in every:
-        word = WORDS[one.what.kind]
-        step = (number for number, words in enumerate(_STEPS) if word in words)
+        step = (number for number, words in enumerate(_STEPS) if one.word in words)
         steps[next(step, len(_STEPS))].append(one)
     if sum(map(len, steps[1:])) > 1:
         edges = [(tuple(one), tuple(other)) for one, other in ask.renamed(_DEPENDENCIES)]
@@ -201,9 +201,7 @@ def _reaching(found: Sequence[Leftover], edges: Sequence[_Edge]) -> list[Leftove
         reading |= more
     used = {other for one, other in edges if one in tables}
     return [
-        one
-        for one in found
-        if WORDS[one.what.kind] == "functions" and one.removal.key()[1:] in reading - used
+        one for one in found if one.word == "functions" and one.removal.key()[1:] in reading - used
     ]
 
 
@@ -244,4 +242,5 @@ def _foreign_keys(
             absent = Constraint(name=key.name, present=False)
             what = Undeclared(table.title, "constraint", f"{table.name}.{quoted(key.name or '')}")
             removal = Table(table.name, constraints=[absent])
-            yield Leftover(what, removal, True, True), (table.name, key.table)
+            found = Leftover(what, "constraints", removal, True, True)
+            yield found, (table.name, key.table)

@@ -56,6 +56,10 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     View: view,
 }
 
+_KINDS: tuple[type[Object], ...] = (Schema, Table, *OPERATIONS)
+WORDS = tuple(dict.fromkeys(word for kind in _KINDS for word in kind.holds))
+"""The words of `exact=`, in the order in which people read them."""
+
 
 def check_declaration(one: object) -> None:
     """Raise DeclarationError where it is none, or has what is no argument of its operation."""

@@ -87,6 +87,7 @@ class Domain(Object):
     """A domain: a type with conditions."""
 
     kind: ClassVar[str] = "domain"
+    word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
     essence: ClassVar[str] = "type"
 

@@ -59,7 +59,9 @@ class Enum(Object):
     """An enum type and its labels in order."""
 
     kind: ClassVar[str] = "enum"
+    word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
+    holds: ClassVar[tuple[str, ...]] = ("labels",)
 
     name: Name = field(converter=parse_name)
     labels: tuple[str, ...] = field(default=(), converter=_labels)

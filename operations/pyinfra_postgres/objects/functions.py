@@ -102,6 +102,7 @@ class Function(Object):
     """A function, told apart by its name and the types of its arguments."""
 
     kind: ClassVar[str] = "function"
+    word: ClassVar[str] = "functions"
     acl: ClassVar[str] = "FUNCTION"
     essence: ClassVar[str] = "body"
 

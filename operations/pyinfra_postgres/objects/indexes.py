@@ -82,6 +82,7 @@ class Index(Object):
     """An index of a table that no constraint owns."""
 
     kind: ClassVar[str] = "index"
+    word: ClassVar[str] = "indexes"
     essence: ClassVar[str] = "columns"
 
     name: Exact = field(converter=identifier)

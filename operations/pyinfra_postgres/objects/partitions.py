@@ -107,6 +107,7 @@ class Partition(Object):
     """One partition of a table."""
 
     kind: ClassVar[str] = "partition"
+    word: ClassVar[str] = "partitions"
     acl: ClassVar[str] = "TABLE"
 
     name: Name

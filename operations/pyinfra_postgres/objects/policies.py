@@ -55,6 +55,7 @@ class Policy(Object):
     """A row security policy of a table."""
 
     kind: ClassVar[str] = "policy"
+    word: ClassVar[str] = "policies"
 
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)

@@ -106,6 +106,7 @@ class Sequence(Object):
     """A sequence. Its present value is not declared, and is never changed."""
 
     kind: ClassVar[str] = "sequence"
+    word: ClassVar[str] = "sequences"
     acl: ClassVar[str] = "SEQUENCE"
 
     name: Name = field(converter=parse_name)

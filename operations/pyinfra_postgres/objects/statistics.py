@@ -53,6 +53,7 @@ class Statistics(Object):
     """Extended statistics of a table."""
 
     kind: ClassVar[str] = "statistics"
+    word: ClassVar[str] = "statistics"
     essence: ClassVar[str] = "on"
 
     name: Name = field(converter=parse_name)

@@ -89,9 +89,9 @@ _HOLDS = (
     "columns",
     "constraints",
     "indexes",
+    "statistics",
     "triggers",
     "policies",
-    "statistics",
     "partitions",
     "grants",
 )
@@ -106,6 +106,7 @@ class Table(Object):
     """A table with its columns and constraints."""
 
     kind: ClassVar[str] = "table"
+    word: ClassVar[str] = "tables"
     acl: ClassVar[str] = "TABLE"
     holds: ClassVar[tuple[str, ...]] = _HOLDS
 

@@ -138,6 +138,7 @@ class View(_Query):
     """A view."""
 
     kind: ClassVar[str] = "view"
+    word: ClassVar[str] = "views"
     acl: ClassVar[str] = "TABLE"
 
     security_invoker: bool | None = field(default=None, kw_only=True)
@@ -214,6 +215,7 @@ class MaterializedView(_Query):
     """A materialized view."""
 
     kind: ClassVar[str] = "materialized_view"
+    word: ClassVar[str] = "views"
     acl: ClassVar[str] = "TABLE"
 
     @property
