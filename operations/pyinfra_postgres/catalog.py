@@ -57,6 +57,8 @@ class Catalog(Snapshot):
     """The relations that the plan changes: the server knows them otherwise."""
     changed: set[Key] = field(factory=set)
     """What the plan changes: the server has it otherwise."""
+    means_other: bool = False
+    """Whether that has something on which the meaning of expressions may stand."""
     outdated: set[Key] = field(factory=set)
     """What of that it has changed before it renames something: a text may have a former name."""
     unavailable: set[str] = field(factory=set)
@@ -180,6 +182,7 @@ class Catalog(Snapshot):
         self.objects[one.key()] = one
         self._place(one)
         self.changed.add(one.key())
+        self.means_other |= one.gives_meaning
         self.outdated.discard(one.key())
         if one.acl:
             owner: str | None = getattr(one, "owner", None)
@@ -302,6 +305,7 @@ class Catalog(Snapshot):
         """Remove an object from the catalog as it will be."""
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())
+        self.means_other |= one.gives_meaning
         self.acls.pop((one.acl, *one.key()[1:]), None)
         for reference in one.provides():
             match reference.kind:

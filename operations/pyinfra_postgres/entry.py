@@ -20,6 +20,7 @@ class Entry(Protocol):
 
     kind: ClassVar[str]
     acl: ClassVar[str]
+    gives_meaning: ClassVar[bool]
 
     @property
     def is_beside(self) -> bool:

@@ -148,6 +148,8 @@ class Object:
     runs: ClassVar[bool] = False
     """Whether it is something to do, rather than something that is."""
 
+    gives_meaning: ClassVar[bool] = False
+    """Whether the meaning of an expression may stand on it, though that does not name it."""
     locks_nothing: ClassVar[bool] = False
     """Whether it is changed without the lock of a relation."""
 

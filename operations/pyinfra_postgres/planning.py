@@ -356,16 +356,11 @@ def _taken(current: Object, target: Object) -> Iterator[Key]:
             yield ("constraint", *target.key()[1:], one.way.instead.name)
 
 
-_GROUND = frozenset({"domain", "enum", "function"})
-"""Kinds on which the meaning of an expression may stand, though it does not name them."""
-
-
 def _brings(state: str, catalog: Catalog) -> bool:
     """Whether the plan may bring what an expression lacks."""
-    changed = any(key[0] in _GROUND for key in catalog.changed)
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
-    return changed or created or bool(catalog.extended) or catalog.rows_change
+    return catalog.means_other or created or bool(catalog.extended) or catalog.rows_change
 
 
 _PATIENCE = "SET LOCAL statement_timeout = '10s';\n"

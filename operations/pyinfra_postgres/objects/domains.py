@@ -90,6 +90,7 @@ class Domain(Object):
     word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
     essence: ClassVar[str] = "type"
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     type: str | None = field(default=None, converter=_type)

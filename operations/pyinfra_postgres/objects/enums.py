@@ -62,6 +62,7 @@ class Enum(Object):
     word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
     holds: ClassVar[tuple[str, ...]] = ("labels",)
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     labels: tuple[str, ...] = field(default=(), converter=_labels)

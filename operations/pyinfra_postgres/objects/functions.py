@@ -105,6 +105,7 @@ class Function(Object):
     word: ClassVar[str] = "functions"
     acl: ClassVar[str] = "FUNCTION"
     essence: ClassVar[str] = "body"
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
@@ -316,6 +317,7 @@ class Procedure(Function):
 
     kind: ClassVar[str] = "procedure"
     acl: ClassVar[str] = "PROCEDURE"
+    gives_meaning: ClassVar[bool] = False
 
     def __attrs_post_init__(self) -> None:
         given.check_plain(self.title, self)
