@@ -263,16 +263,12 @@ class Catalog(Snapshot):
             elif isinstance(new, Reference) and new.kind == "schema":
                 self.functions = set(map(rename.name, self.functions))
 
-    def holds(self, key: Key) -> bool:
-        """Whether an object, or a part of one, is there."""
-        kind, *name = key
-        match kind:
-            case "column" | "constraint" | "label":
-                owners = (self.objects.get((one, *name[:2])) for one in ("table", "domain", "enum"))
-                parts = (part for one in owners if one for part in one.names())
-                return key in parts
-            case _:
-                return key in self.objects
+    def holds(self, key: Key, whole: Key = ()) -> bool:
+        """Whether an object, or a part of a whole one, is there."""
+        if not whole:
+            return key in self.objects
+        one = self.objects.get(whole)
+        return one is not None and key in one.names()
 
     def renaming(self, *, unlocked: bool = False) -> list[str]:
         """The statements that give what the plan renames its new names, or only those that lock no

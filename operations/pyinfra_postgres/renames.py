@@ -24,6 +24,7 @@ from .rewrite import (
     QUERY,
     RESULT,
     TYPE,
+    Attribute,
     Column,
     Form,
     Label,
@@ -34,7 +35,7 @@ from .rewrite import (
 
 _T = TypeVar("_T")
 
-_PARTS = frozenset({"column", "constraint", "label"})
+_PARTS = frozenset({"attribute", "column", "constraint", "label"})
 """What is renamed inside an object; its key begins with that of the object's name."""
 _FORMS: dict[str, Form] = {
     **dict.fromkeys(
@@ -63,6 +64,8 @@ class Rename:
     statements: tuple[Statement, ...] = ()
     heirs: frozenset[Name] = frozenset()
     """The tables that have a renamed constraint from the one that it is of."""
+    whole: Key = ()
+    """The object that it is a part of, where it is one."""
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""
@@ -78,8 +81,8 @@ class Rename:
         """Whether a text that PostgreSQL keeps as it is has the words of the former name."""
         if body is None or isinstance(body, Exact) or not self.things:
             return False
-        # A column's name alone says little.
-        words = self.old[2:] if self.old[0] == "column" else self.old[-1:]
+        # The name of a column or an attribute alone says little.
+        words = self.old[2:] if self.old[0] in {"attribute", "column"} else self.old[-1:]
         return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", body) for word in words)
 
     def name(self, name: Name) -> Name:
@@ -97,9 +100,9 @@ class Rename:
         return Exact(self.name(Name(schema, "")).schema)
 
     def column(self, table: Name, column: str) -> str:
-        """A name of a column."""
+        """A name of a column, or of an attribute of a composite type."""
         for old, new in self.things:
-            if old == Column(table, column):
+            if isinstance(old, Column | Attribute) and tuple(old) == (table, column):
                 return Exact(new.name)
         return column
 
@@ -153,7 +156,8 @@ def column(tables: tuple[Name, ...], old: str, new: str) -> Rename:
     sql = f"ALTER TABLE {table} RENAME COLUMN {quoted(old)} TO {quoted(new)}"
     things = tuple((Column(one, old), Column(one, new)) for one in tables)
     statement = Statement(sql, locks=table)
-    return Rename(("column", *table, old), ("column", *table, new), things, (statement,))
+    keys = ("column", *table, old), ("column", *table, new)
+    return Rename(*keys, things, (statement,), whole=("table", *table))
 
 
 def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> Rename:
@@ -161,14 +165,25 @@ def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> 
     sql = f"ALTER {owner.address} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
     name = owner.key()[1:]
     keys = ("constraint", *name, old), ("constraint", *name, new)
-    return Rename(*keys, (), (Statement(sql, locks=owner.locked),), frozenset(heirs))
+    statement = Statement(sql, locks=owner.locked)
+    return Rename(*keys, (), (statement,), frozenset(heirs), owner.key())
 
 
 def label(type_: Name, old: str, new: str) -> Rename:
     """The rename of an enum's label."""
     sql = f"ALTER TYPE {type_} RENAME VALUE {literal(old)} TO {literal(new)}"
     things = ((Label(type_, old), Label(type_, new)),)
-    return Rename(("label", *type_, old), ("label", *type_, new), things, (Statement(sql),))
+    keys = ("label", *type_, old), ("label", *type_, new)
+    return Rename(*keys, things, (Statement(sql),), whole=("enum", *type_))
+
+
+def attribute(owner: Entry, old: str, new: str) -> Rename:
+    """The rename of an attribute of a composite type."""
+    type_ = Name(*owner.key()[1:])
+    sql = f"ALTER {owner.address} RENAME ATTRIBUTE {quoted(old)} TO {quoted(new)}"
+    keys = ("attribute", *type_, old), ("attribute", *type_, new)
+    things = ((Attribute(type_, old), Attribute(type_, new)),)
+    return Rename(*keys, things, (Statement(sql),), whole=owner.key())
 
 
 def followed(one: Entry, rename: Rename) -> Entry:
@@ -230,7 +245,7 @@ def _value(field: str, value: Any, rename: Rename, on: Name | None) -> Any:
 
 
 def _string(field: str, value: str, rename: Rename, on: Name | None) -> str:
-    if field == "schema":
+    if field in {"schema", "schemas"}:
         return rename.schema(value)
     if field in _COLUMNS and on:
         return rename.column(on, value)
