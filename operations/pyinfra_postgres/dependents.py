@@ -95,7 +95,7 @@ class Dependents:
             one.title
             for one in self.all
             if not one.root
-            and one.kind not in {"row", "array"}
+            and one.kind not in {"row", "array", "part"}
             and one.key not in catalog.changed
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]

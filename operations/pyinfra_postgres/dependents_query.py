@@ -51,7 +51,7 @@ WITH RECURSIVE walk(classid, objid, subid, refclass, refobj, refsub) AS (
        AND k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')
      WHERE w.classid IN ('pg_type'::regclass, 'pg_proc'::regclass)
         OR x.relkind IN ('v', 'm') OR (x.relkind = 'S' AND w.refclass = 0)
-        OR (x.relkind IN ('r', 'p', 'f') AND w.subid > 0)
+        OR (x.relkind IN ('r', 'p', 'f', 'c') AND w.subid > 0)
 ),
 node AS (
     SELECT classid, objid, subid, format('%s/%s/%s', classid, objid, subid) AS id,
@@ -67,11 +67,15 @@ _DOMAIN_CHECK = "format('CONSTRAINT %I ON DOMAIN %I.%I', k.conname, n.nspname, t
 _STATISTICS_NAME = "format('STATISTICS %I.%I', m.nspname, s.stxname)"
 _RELATION = "json_build_array(json_build_array(n.nspname, c.relname))"
 _TABLE = "format('%I.%I', n.nspname, c.relname)"
+# A type's own: a composite type's relation, a range type's constructors and casts.
+_PART = """EXISTS (SELECT FROM pg_depend i WHERE i.classid = node.classid AND i.objid = node.objid
+               AND i.refclassid = 'pg_type'::regclass AND i.deptype = 'i')"""
 _OF_TABLE = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
 
 _COLUMN = f"""
     SELECT json_build_array(node.id, 'column', node.title, node.needs,
-             json_build_array('table', n.nspname, c.relname), {_RELATION}, NULL, NULL,
+             json_build_array(CASE c.relkind WHEN 'c' THEN 'composite' ELSE 'table' END,
+               n.nspname, c.relname), {_RELATION}, NULL, NULL,
              CASE WHEN c.relkind = 'f' THEN 'of a foreign table'
                   WHEN EXISTS (SELECT FROM pg_depend k WHERE k.classid = node.classid
                     AND k.refclassid = node.classid AND (k.objid, k.objsubid, k.refobjid,
@@ -96,9 +100,11 @@ _COLUMN = f"""
 
 _TYPE = f"""
     SELECT json_build_array(node.id, CASE t.typtype WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum'
-               WHEN 'b' THEN 'array' WHEN 'c' THEN 'row' ELSE 'type' END, node.title, node.needs,
-             CASE t.typtype WHEN 'd' THEN json_build_array('domain', n.nspname, t.typname) END,
-             NULL, NULL, CASE t.typtype WHEN 'd' THEN json_build_array(
+               WHEN 'b' THEN 'array' WHEN 'c' THEN 'row' WHEN 'm' THEN 'part' ELSE 'type' END,
+             node.title, node.needs, json_build_array(CASE t.typtype WHEN 'd' THEN 'domain'
+               WHEN 'e' THEN 'enum' WHEN 'c' THEN 'composite' WHEN 'r' THEN 'range_type'
+               ELSE 'type' END, n.nspname, t.typname), NULL, NULL,
+             CASE t.typtype WHEN 'd' THEN json_build_array(
                format('CREATE DOMAIN %I.%I AS %s%s%s%s', n.nspname, t.typname,
                  format_type(t.typbasetype, t.typtypmod),
                  (SELECT format(' COLLATE %I.%I', m.nspname, l.collname) FROM pg_collation l
@@ -116,7 +122,7 @@ _TYPE = f"""
                      {_remark(_DOMAIN_CHECK, "pg_constraint", "k.oid")})
                    ORDER BY k.conname)
                   FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')) END,
-             CASE WHEN t.typtype NOT IN ('d', 'e', 'c') AND NOT (t.typtype = 'b' AND
+             CASE WHEN t.typtype NOT IN ('d', 'e', 'c', 'm') AND NOT (t.typtype = 'b' AND
                t.typsubscript = 'array_subscript_handler'::regproc) THEN 'not made anew' END,
              json_build_array(n.nspname, t.typname, t.typtype = 'b' OR b.typsubscript =
                'array_subscript_handler'::regproc, format('%s/%s/0', 'pg_type'::regclass::oid,
@@ -279,35 +285,38 @@ _VIEW = f"""
       FROM node {_OF_TABLE.format("node.objid")}
      WHERE node.classid = 'pg_class'::regclass AND c.relkind IN ('v', 'm')"""
 
-_FUNCTION = """
-    SELECT json_build_array(node.id, CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
-             node.title, node.needs, json_build_array(CASE p.prokind WHEN 'p' THEN 'procedure'
-               ELSE 'function' END, n.nspname, p.proname, coalesce(i.types, '')), NULL,
-             json_build_array(format('DROP %s %s', w.word, w.signature)),
+_FUNCTION = f"""
+    SELECT json_build_array(node.id, CASE WHEN {_PART} THEN 'part' ELSE k.kind END, node.title,
+             node.needs, json_build_array(k.kind, n.nspname, p.proname, coalesce(i.types, '')),
+             NULL, json_build_array(format('DROP %s %s', k.word, k.signature)),
              CASE WHEN p.prokind IN ('f', 'p') THEN json_build_array(pg_get_functiondef(p.oid),
-               OWNED, REMARK) END,
+               {_owned("format('%s %s', k.word, k.signature)", "p.proowner")},
+               {_remark("format('%s %s', k.word, k.signature)", "pg_proc", "p.oid")}) END,
              CASE WHEN p.prokind NOT IN ('f', 'p') THEN 'not made anew' END,
              json_build_array(n.nspname, p.proname))
       FROM node JOIN pg_proc p ON p.oid = node.objid
       JOIN pg_namespace n ON n.oid = p.pronamespace
       CROSS JOIN LATERAL (SELECT string_agg(format_type(t, NULL), ', ' ORDER BY place)
                             FROM unnest(p.proargtypes) WITH ORDINALITY u(t, place)) i(types)
-      CROSS JOIN LATERAL (SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
-                            format('%I.%I(%s)', n.nspname, p.proname, i.types)) w(word, signature)
-     WHERE node.classid = 'pg_proc'::regclass""".replace(
-    "OWNED", _owned("format('%s %s', w.word, w.signature)", "p.proowner")
-).replace("REMARK", _remark("format('%s %s', w.word, w.signature)", "pg_proc", "p.oid"))
+      CROSS JOIN LATERAL (SELECT CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
+                            CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END,
+                            format('%I.%I(%s)', n.nspname, p.proname, i.types)
+                         ) k(kind, word, signature)
+     WHERE node.classid = 'pg_proc'::regclass"""
 
 _PUBLICATION = f"""
-    SELECT json_build_array(node.id, 'publication', node.title, node.needs, NULL, NULL, NULL, NULL,
+    SELECT json_build_array(node.id, 'publication', node.title, node.needs,
+             json_build_array('publication', b.pubname), NULL, NULL, NULL,
              'not made anew', json_build_array(n.nspname, c.relname))
       FROM node JOIN pg_publication_rel p ON p.oid = node.objid {_OF_TABLE.format("p.prrelid")}
+      JOIN pg_publication b ON b.oid = p.prpubid
      WHERE node.classid = 'pg_publication_rel'::regclass"""
 
 # Whatever else stands in the way.
-_OTHER = """
-    SELECT json_build_array(node.id, 'other', node.title, node.needs, NULL, NULL, NULL, NULL,
-             'not made anew', NULL)
+_OTHER = f"""
+    SELECT json_build_array(node.id, CASE WHEN {_PART} THEN 'part' ELSE 'other' END, node.title,
+             node.needs, NULL, NULL, NULL, NULL, CASE WHEN NOT {_PART} THEN 'not made anew' END,
+             NULL)
       FROM node LEFT JOIN pg_class c ON node.classid = 'pg_class'::regclass AND c.oid = node.objid
      WHERE c.relkind IN ('r', 'p', 'f', 'c') AND node.subid = 0
         OR node.classid NOT IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_attrdef'::regclass,

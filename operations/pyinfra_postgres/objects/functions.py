@@ -405,8 +405,10 @@ QUERIES = {
                   ON f.pronamespace = n.oid WHERE {USER_SCHEMA} OFFSET 0) p
           JOIN pg_language l ON l.oid = p.prolang
           LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
+         -- Neither those of extensions, nor the constructors of range types.
          WHERE p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
-           WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid AND e.deptype = 'e')"""
+           WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
+             AND e.deptype IN ('e', 'i'))"""
 }
 _STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}
 _STORED_PARALLEL = {"u": "UNSAFE", "r": "RESTRICTED", "s": "SAFE"}
