@@ -1,6 +1,7 @@
 """The package's public names, which `pyinfra_postgres` takes from here when one is used."""
 
 from .objects.columns import Column
+from .objects.composites import Attribute, Composite, composite
 from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .objects.default_privileges import DefaultPrivileges, default_privileges
 from .objects.domains import Domain, domain
@@ -29,8 +30,10 @@ from .verification import check, verification
 
 __all__ = [
     "SQL",
+    "Attribute",
     "Check",
     "Column",
+    "Composite",
     "Constraint",
     "DefaultPrivileges",
     "Domain",
@@ -59,6 +62,7 @@ __all__ = [
     "Unique",
     "View",
     "check",
+    "composite",
     "default_privileges",
     "domain",
     "enum",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import snapshot
 from . import (
+    composites,
     default_privileges,
     domains,
     enums,
@@ -29,6 +30,7 @@ snapshot.register(
     extensions,
     enums,
     domains,
+    composites,
     stored_tables,
     sequences,
     partitions,

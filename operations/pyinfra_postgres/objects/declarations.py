@@ -12,6 +12,7 @@ from pyinfra.api.operation import OperationMeta
 
 from .. import given
 from ..kind import Object
+from .composites import Composite, composite
 from .default_privileges import DefaultPrivileges, default_privileges
 from .domains import Domain, domain
 from .enums import Enum, enum
@@ -33,6 +34,7 @@ from .triggers import Trigger, trigger
 from .views import MaterializedView, View, materialized_view, view
 
 OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
+    Composite: composite,
     DefaultPrivileges: default_privileges,
     Domain: domain,
     Enum: enum,
