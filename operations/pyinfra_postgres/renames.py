@@ -43,7 +43,7 @@ _FORMS: dict[str, Form] = {
         EXPRESSION,
     ),
     "query": QUERY,
-    "type": TYPE,
+    **dict.fromkeys(("type", "subtype"), TYPE),
     "returns": RESULT,
     "partition_by": PARTITION_KEY,
     "body": BODY,
@@ -88,11 +88,24 @@ class Rename:
     def name(self, name: Name) -> Name:
         """A name of a relation or a type."""
         for old, new in self.things:
+            is_named = isinstance(old, Reference) and old.kind in {"table", "type"}
+            if is_named and isinstance(new, Reference) and name == old.name:
+                return new.name
+        return self._moved(name)
+
+    def reference(self, reference: Reference) -> Reference:
+        """A reference, also to a function."""
+        for old, new in self.things:
+            if old == reference and isinstance(new, Reference):
+                return new
+        return reference._replace(name=self._moved(reference.name))
+
+    def _moved(self, name: Name) -> Name:
+        """A name in a schema that may have another one."""
+        for old, new in self.things:
             if isinstance(old, Reference) and isinstance(new, Reference):
-                if old.kind == "schema" and name.schema == old.name.name:
-                    return Name(new.name.name, name.name)
-                if old.kind in {"table", "type"} and name == old.name:
-                    return new.name
+                is_schema = old.kind == "schema" and old.name.name == name.schema
+                name = Name(new.name.name, name.name) if is_schema else name
         return name
 
     def schema(self, schema: str) -> str:
@@ -227,6 +240,8 @@ def _value(field: str, value: Any, rename: Rename, on: Name | None) -> Any:
     """A field's value after a rename; itself where nothing in it changes."""
     if isinstance(value, Name):
         return value if field == "collation" else rename.name(value)
+    if isinstance(value, Reference):
+        return rename.reference(value)
     if isinstance(value, str):
         return _string(field, value, rename, on)
     if isinstance(value, tuple):
