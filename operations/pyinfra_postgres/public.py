@@ -14,6 +14,7 @@ from .objects.partition import AnyPartition as Partition
 from .objects.partition import partition
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
+from .objects.range_types import RangeType, range_type
 from .objects.roles import Membership, Role, role
 from .objects.rows import Rows, rows
 from .objects.schemas import Schema, schema
@@ -51,6 +52,7 @@ __all__ = [
     "Policy",
     "PrimaryKey",
     "Procedure",
+    "RangeType",
     "Role",
     "Rows",
     "Schema",
@@ -75,6 +77,7 @@ __all__ = [
     "partition",
     "partitions",
     "policy",
+    "range_type",
     "role",
     "rows",
     "schema",

@@ -23,6 +23,7 @@ from .indexes import Index, index
 from .partition import AnyPartition, partition
 from .partitions import Partitions, partitions
 from .policies import Policy, policy
+from .range_types import RangeType, range_type
 from .roles import Role, role
 from .rows import Rows, rows
 from .schemas import Schema, schema
@@ -47,6 +48,7 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     Partitions: partitions,
     Policy: policy,
     Procedure: function,
+    RangeType: range_type,
     Role: role,
     Rows: rows,
     Schema: schema,
