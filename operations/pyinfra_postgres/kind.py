@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import (
     Any,
     ClassVar,
@@ -255,6 +256,10 @@ class Object:
 
     def check_columns(self, catalog: Catalog) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
+
+    def uses(self, table: Name, columns: AbstractSet[str]) -> bool:
+        """Whether it names columns of a table, as far as it can tell."""
+        return False
 
     def readings(self, current: Self | None) -> Iterator[Reading]:
         """What the server can read of it before the plan runs, if it has what that names."""
