@@ -14,6 +14,7 @@ from .objects.partition import AnyPartition as Partition
 from .objects.partition import partition
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
+from .objects.publications import Publication, publication
 from .objects.range_types import RangeType, range_type
 from .objects.roles import Membership, Role, role
 from .objects.rows import Rows, rows
@@ -52,6 +53,7 @@ __all__ = [
     "Policy",
     "PrimaryKey",
     "Procedure",
+    "Publication",
     "RangeType",
     "Role",
     "Rows",
@@ -77,6 +79,7 @@ __all__ = [
     "partition",
     "partitions",
     "policy",
+    "publication",
     "range_type",
     "role",
     "rows",

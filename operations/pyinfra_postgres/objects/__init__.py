@@ -13,6 +13,7 @@ from . import (
     grants,
     partitions,
     policies,
+    publications,
     range_types,
     roles,
     schemas,
@@ -42,6 +43,7 @@ snapshot.register(
     functions,
     triggers,
     policies,
+    publications,
     grants,
     default_privileges,
 )

@@ -23,6 +23,7 @@ from .indexes import Index, index
 from .partition import AnyPartition, partition
 from .partitions import Partitions, partitions
 from .policies import Policy, policy
+from .publications import Publication, publication
 from .range_types import RangeType, range_type
 from .roles import Role, role
 from .rows import Rows, rows
@@ -48,6 +49,7 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     Partitions: partitions,
     Policy: policy,
     Procedure: function,
+    Publication: publication,
     RangeType: range_type,
     Role: role,
     Rows: rows,
