@@ -57,6 +57,8 @@ class Catalog(Snapshot):
     """The relations that the plan changes: the server knows them otherwise."""
     changed: set[Key] = field(factory=set)
     """What the plan changes: the server has it otherwise."""
+    means_other: bool = False
+    """Whether that has something on which the meaning of expressions may stand."""
     outdated: set[Key] = field(factory=set)
     """What of that it has changed before it renames something: a text may have a former name."""
     unavailable: set[str] = field(factory=set)
@@ -202,6 +204,7 @@ class Catalog(Snapshot):
         self.objects[one.key()] = one
         self._place(one)
         self.changed.add(one.key())
+        self.means_other |= one.gives_meaning
         self.outdated.discard(one.key())
         if one.acl:
             owner: str | None = getattr(one, "owner", None)
@@ -289,16 +292,13 @@ class Catalog(Snapshot):
             elif isinstance(new, Reference) and new.kind == "schema":
                 self.functions = set(map(rename.name, self.functions))
 
-    def holds(self, key: Key) -> bool:
-        """Whether an object, or a part of one, is there."""
-        kind, *name = key
-        match kind:
-            case "column" | "constraint" | "label":
-                owners = (self.objects.get((one, *name[:2])) for one in ("table", "domain", "enum"))
-                parts = (part for one in owners if one for part in one.names())
-                return key in parts or (kind == "column" and self._shows(*name))
-            case _:
-                return key in self.objects
+    def holds(self, key: Key, whole: Key = ()) -> bool:
+        """Whether an object, or a part of a whole one, is there."""
+        if not whole:
+            return key in self.objects
+        one = self.objects.get(whole)
+        shown = key[0] == "column" and self._shows(*key[1:])
+        return shown or (one is not None and key in one.names())
 
     def _shows(self, schema: str, view: str, column: str) -> bool:
         """Whether a view has a column."""
@@ -338,6 +338,7 @@ class Catalog(Snapshot):
         self.key_indexes -= _key_indexes(self.objects.get(one.key()))
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())
+        self.means_other |= one.gives_meaning
         self.acls.pop((one.acl, *one.key()[1:]), None)
         for reference in one.provides():
             match reference.kind:

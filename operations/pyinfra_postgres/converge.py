@@ -45,7 +45,7 @@ def declared(
     for one in declarations:
         given.check_plain(one.title, one)
         one.validate(present)
-        if one.holds and one.exact and not session.block:
+        if isinstance(one.exact, frozenset) and one.exact and not session.block:
             raise DeclarationError(
                 f"{one.title}: put it into a pg.transaction(): what exact= takes away is known at "
                 "its end"

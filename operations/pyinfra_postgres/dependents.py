@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attrs import evolve, field, frozen
 
@@ -19,6 +19,7 @@ from .acl import Acl
 from .definitions import Definition, compared, definitions, function
 from .dependents_query import QUERY
 from .errors import DeclarationError
+from .kind import Ask
 from .names import Name, literal, quoted, role_sql
 from .naming import naming
 from .parse import closed
@@ -28,7 +29,6 @@ from .plan import Hazard, Lock, Remake, Statement
 if TYPE_CHECKING:
     from .catalog import Catalog
     from .entry import Key
-from .kind import Ask
 
 
 @frozen
@@ -121,7 +121,7 @@ class Dependents:
             one.title
             for one in self.all
             if not one.root
-            and one.kind not in {"row", "array", "key"}
+            and one.kind not in {"row", "array", "key", "part"}
             and one.key not in catalog.changed
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]
@@ -155,6 +155,48 @@ def of_type(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
     """What depends on a type, with the columns that have it and what depends on those."""
     root = f"SELECT 'pg_type'::regclass, {_oid('regtype', name)}, 0"
     return _found(root, catalog, ask)
+
+
+class Holder(NamedTuple):
+    """A column that has values of a type."""
+
+    relation: Name
+    column: str
+    within: bool
+    """Whether they are within values of another type, other than a domain over it."""
+    first: bool
+    """Whether the column is not that of a partition, or inherited."""
+
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        return f"{quoted(self.column)} of {self.relation}"
+
+
+def columns_of_type(name: Name, ask: Ask) -> list[Holder]:
+    """The columns of tables and materialized views in which there are values of a type.
+
+    They may be within others: arrays, composites, ranges, and domains over those.
+    """
+    found = ask.renamed(_HOLDERS.format(literal(str(name))))
+    return [Holder(Name(schema, relation), *rest) for schema, relation, *rest in found]
+
+
+_HOLDERS = """
+    WITH RECURSIVE holder(id, is_other) AS (
+        SELECT to_regtype({})::oid, false
+      UNION SELECT t.oid, h.is_other OR t.typtype <> 'd'
+        FROM holder h JOIN pg_type t ON t.typbasetype = h.id OR t.typelem = h.id
+          OR t.oid IN (SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                        WHERE a.atttypid = h.id AND a.attnum > 0 AND NOT a.attisdropped)
+          OR t.oid IN (SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_range r
+                        WHERE r.rngsubtype = h.id))
+    SELECT DISTINCT jsonb_build_array(n.nspname, c.relname, a.attname, h.is_other,
+             a.attinhcount = 0)
+      FROM holder h JOIN pg_attribute a ON a.atttypid = h.id
+      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm')
+     ORDER BY 1"""
 
 
 def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) -> Dependents:

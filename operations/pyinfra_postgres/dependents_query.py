@@ -105,7 +105,7 @@ WITH RECURSIVE walk(classid, objid, subid, refclass, refobj, refsub) AS (
         -- A domain whose default calls a function stays.
         OR (w.classid = 'pg_type'::regclass AND w.refclass <> 'pg_proc'::regclass)
         OR x.relkind IN ('v', 'm') OR (x.relkind = 'S' AND w.refclass = 0)
-        OR (x.relkind IN ('r', 'p', 'f') AND w.subid > 0)
+        OR (x.relkind IN ('r', 'p', 'f', 'c') AND w.subid > 0)
 ),
 node AS (
     SELECT classid, objid, subid, format('%s/%s/%s', classid, objid, subid) AS id,
@@ -119,10 +119,14 @@ gone AS (SELECT objid FROM node WHERE classid = 'pg_class'::regclass AND subid =
 _DOMAIN = "format('DOMAIN %I.%I', n.nspname, t.typname)"
 _DOMAIN_CONSTRAINT = "format('CONSTRAINT %I ON DOMAIN %I.%I', k.conname, n.nspname, t.typname)"
 _STATISTICS_NAME = "format('STATISTICS %I.%I', m.nspname, s.stxname)"
+# A type's own: a composite type's relation, a range type's constructors and casts.
+_PART = """EXISTS (SELECT FROM pg_depend i WHERE i.classid = node.classid AND i.objid = node.objid
+               AND i.refclassid = 'pg_type'::regclass AND i.deptype = 'i')"""
 
 _COLUMN = f"""
     SELECT json_build_array(node.id, 'column', node.title, node.needs,
-             json_build_array('table', n.nspname, c.relname), {_RELATION}, NULL, NULL, NULL,
+             json_build_array(CASE c.relkind WHEN 'c' THEN 'composite' ELSE 'table' END,
+               n.nspname, c.relname), {_RELATION}, NULL, NULL, NULL,
              CASE WHEN c.relkind = 'f' THEN 'of a foreign table'
                   WHEN EXISTS (SELECT FROM pg_depend k WHERE k.classid = node.classid
                     AND k.refclassid = node.classid AND (k.objid, k.objsubid, k.refobjid,
@@ -151,9 +155,11 @@ _IS_DOMAIN_DEFAULT = """t.typtype = 'd' AND NOT EXISTS (
 
 _TYPE = f"""
     SELECT json_build_array(node.id, CASE t.typtype WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum'
-               WHEN 'b' THEN 'array' WHEN 'c' THEN 'row' ELSE 'type' END, node.title, node.needs,
-             CASE t.typtype WHEN 'd' THEN json_build_array('domain', n.nspname, t.typname) END,
-             NULL, NULL, CASE t.typtype WHEN 'd' THEN json_build_array(
+               WHEN 'b' THEN 'array' WHEN 'c' THEN 'row' WHEN 'm' THEN 'part' ELSE 'type' END,
+             node.title, node.needs, json_build_array(CASE t.typtype WHEN 'd' THEN 'domain'
+               WHEN 'e' THEN 'enum' WHEN 'c' THEN 'composite' WHEN 'r' THEN 'range_type'
+               ELSE 'type' END, n.nspname, t.typname), NULL, NULL,
+             CASE t.typtype WHEN 'd' THEN json_build_array(
                format('CREATE DOMAIN %I.%I AS %s%s%s%s', n.nspname, t.typname,
                  format_type(t.typbasetype, t.typtypmod),
                  (SELECT format(' COLLATE %I.%I', m.nspname, l.collname) FROM pg_collation l
@@ -173,7 +179,7 @@ _TYPE = f"""
                      {_remark(_DOMAIN_CONSTRAINT, "pg_constraint", "k.oid")})
                    ORDER BY k.conname)
                   FROM pg_constraint k WHERE k.contypid = t.oid)) END,
-             CASE WHEN t.typtype NOT IN ('d', 'e', 'c') AND NOT (t.typtype = 'b' AND
+             CASE WHEN t.typtype NOT IN ('d', 'e', 'c', 'm') AND NOT (t.typtype = 'b' AND
                t.typsubscript = 'array_subscript_handler'::regproc) THEN 'not made anew' END,
              json_build_array(n.nspname, t.typname, t.typtype = 'b' OR b.typsubscript =
                'array_subscript_handler'::regproc, format('%s/%s/0', 'pg_type'::regclass::oid,
@@ -413,7 +419,8 @@ _VIEW = f"""
 
 _ROUTINE = "format('%s %s', w.word, w.signature)"
 _FUNCTION = f"""
-    SELECT json_build_array(node.id, CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END,
+    SELECT json_build_array(node.id, CASE WHEN {_PART} THEN 'part' WHEN p.prokind = 'p'
+               THEN 'procedure' ELSE 'function' END,
              node.title, node.needs, json_build_array(CASE p.prokind WHEN 'p' THEN 'procedure'
                ELSE 'function' END, n.nspname, p.proname, coalesce(i.types, '')), NULL,
              json_build_array(format('DROP %s %s', w.word, w.signature)),
@@ -464,15 +471,18 @@ _RULE = f"""
      WHERE node.classid = 'pg_rewrite'::regclass"""
 
 _PUBLICATION = f"""
-    SELECT json_build_array(node.id, 'publication', node.title, node.needs, NULL, NULL, NULL, NULL,
-             NULL, 'not made anew', json_build_array(n.nspname, c.relname))
+    SELECT json_build_array(node.id, 'publication', node.title, node.needs,
+             json_build_array('publication', b.pubname), NULL, NULL, NULL, NULL, 'not made anew',
+             json_build_array(n.nspname, c.relname))
       FROM node JOIN pg_publication_rel p ON p.oid = node.objid {_OF_TABLE.format("p.prrelid")}
+      JOIN pg_publication b ON b.oid = p.prpubid
      WHERE node.classid = 'pg_publication_rel'::regclass"""
 
 # Whatever else stands in the way.
-_OTHER = """
-    SELECT json_build_array(node.id, 'other', node.title, node.needs, NULL, NULL, NULL, NULL, NULL,
-             'not made anew', NULL)
+_OTHER = f"""
+    SELECT json_build_array(node.id, CASE WHEN {_PART} THEN 'part' ELSE 'other' END, node.title,
+             node.needs, NULL, NULL, NULL, NULL, NULL,
+             CASE WHEN NOT {_PART} THEN 'not made anew' END, NULL)
       FROM node LEFT JOIN pg_class c ON node.classid = 'pg_class'::regclass AND c.oid = node.objid
      WHERE c.relkind IN ('r', 'p', 'f', 'c') AND node.subid = 0
         OR node.classid NOT IN ('pg_class'::regclass, 'pg_type'::regclass, 'pg_attrdef'::regclass,

@@ -22,6 +22,7 @@ class Entry(Protocol):
     acl: ClassVar[str]
     relkind: ClassVar[str]
     is_beside_its_table: ClassVar[bool]
+    gives_meaning: ClassVar[bool]
 
     @property
     def is_beside(self) -> bool:

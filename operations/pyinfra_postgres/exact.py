@@ -12,31 +12,8 @@ from .given import refused, several
 
 Exactness: TypeAlias = bool | str | Iterable[str]
 
-WORDS = {
-    "table": "tables",
-    "partition": "partitions",
-    "partition_by": "partitions",
-    "view": "views",
-    "materialized_view": "views",
-    "column": "columns",
-    "constraint": "constraints",
-    "index": "indexes",
-    "statistics": "statistics",
-    "trigger": "triggers",
-    "policy": "policies",
-    "function": "functions",
-    "procedure": "functions",
-    "enum": "types",
-    "domain": "types",
-    "label": "labels",
-    "sequence": "sequences",
-    "grant": "grants",
-}
-"""The word for each kind that can belong to something."""
-EVERYTHING = tuple(dict.fromkeys(WORDS.values()))
 
-
-def chosen(exact: Exactness, words: Iterable[str] = EVERYTHING) -> frozenset[str]:
+def chosen(exact: Exactness, words: Iterable[str]) -> frozenset[str]:
     """The words that `exact=` stands for: all with True. Raises DeclarationError."""
     known = frozenset(words)
     if isinstance(exact, bool):

@@ -112,7 +112,7 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     for table, columns in dropped.items() if ask.in_time else ():
         found = of_columns(table, sorted(columns), catalog, ask).all
         plan.users.update(one.key for one in found if one.key and one.key != ("table", *table))
-        users = sorted(one.title for one in found if _stops(one, columns, catalog))
+        users = sorted(one.title for one in found if _stops(one, table, columns, catalog))
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
@@ -142,15 +142,17 @@ def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
                 yield Refusal(by, title, reason)
 
 
-def _stops(one: Dependent, columns: Set[str], catalog: Catalog) -> bool:
+def _stops(one: Dependent, table: Name, columns: Set[str], catalog: Catalog) -> bool:
     """Whether what depends on columns stands against dropping them, when the plan has run."""
-    table: Any = one.key and catalog.objects.get(one.key)
+    stored: Any = one.key and catalog.objects.get(one.key)
     match one.kind:
         case "foreign_key":
-            return any(key.name == one.facts[2] for key in getattr(table, "constraints", ()))
+            return any(key.name == one.facts[2] for key in getattr(stored, "constraints", ()))
         case "generated":
-            known = (each for each in getattr(table, "columns", None) or ())
+            known = (each for each in getattr(stored, "columns", None) or ())
             texts = [each.generated for each in known if each.name == one.facts[2]]
             names = (name for text in texts if text for name in column_names(tree(text)))
             return not columns.isdisjoint(names)
-    return one.kind in _STOPPING and one.key not in catalog.changed
+    # What the plan changes may use them all the same.
+    stays = one.key not in catalog.changed or (stored is not None and stored.uses(table, columns))
+    return one.kind in _STOPPING and stays

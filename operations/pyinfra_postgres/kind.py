@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import (
     Any,
     ClassVar,
@@ -105,6 +106,11 @@ class Part(NamedTuple):
     early: bool = False
     """Whether it goes before others of its kind, because it may need them."""
 
+    @property
+    def word(self) -> str:
+        """The word of `exact=` for it."""
+        return f"{self.kind}s"
+
 
 class Copies(NamedTuple):
     """An object and what a change makes of it, both as empty copies in `pg_temp`."""
@@ -113,10 +119,6 @@ class Copies(NamedTuple):
     """What stands there for others that they need."""
     before: Object
     after: Object
-
-
-KINDS: dict[str, type[Object]] = {}
-"""The class of each kind, by its word."""
 
 
 class Object:
@@ -134,10 +136,13 @@ class Object:
     """The letter of the relation that it provides, where it provides one."""
     is_beside_its_table: ClassVar[bool] = False
     """Whether it belongs to a table, and has a name in the schema of its own."""
+    word: ClassVar[str] = ""
+    """The word of `exact=` for it, where it can belong to something."""
     holds: ClassVar[tuple[str, ...]] = ()
-    """What can belong to it, in the words of `exact=`, where it takes that."""
+    """What can belong to it, in the words of `exact=`."""
     exact: Any = False
-    """What of that goes where nobody declares it."""
+    """What of that goes where nobody declares it: these words, or True where its own diff does it.
+    """
     essence: ClassVar[str] = ""
     """The attribute without which only what lies beside it is declared: owner, comment."""
     runs: ClassVar[bool] = False
@@ -149,15 +154,10 @@ class Object:
     """Whether others stand on it, and it on nothing but its like: a schema, a role."""
     goes_last: ClassVar[bool] = False
     """Whether all else lets go of it before it goes: a role."""
+    gives_meaning: ClassVar[bool] = False
+    """Whether the meaning of an expression may stand on it, though that does not name it."""
     locks_nothing: ClassVar[bool] = False
     """Whether it is changed without the lock of a relation."""
-    decides_meaning: ClassVar[bool] = False
-    """Whether an expression that does not name it may mean something else without it."""
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "kind" in vars(cls):
-            KINDS[cls.kind] = cls
 
     @property
     def exists(self) -> bool:
@@ -293,6 +293,10 @@ class Object:
 
     def check_columns(self, catalog: Catalog) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
+
+    def uses(self, table: Name, columns: AbstractSet[str]) -> bool:
+        """Whether it names columns of a table, as far as it can tell."""
+        return False
 
     def readings(self, current: Self | None) -> Iterator[Reading]:
         """What the server can read of it before the plan runs, if it has what that names."""

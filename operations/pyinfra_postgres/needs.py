@@ -130,7 +130,7 @@ def _schemas(one: Entry, catalog: Catalog) -> set[str]:
         in_public = kind == "function" and Name("public", name.name) in catalog.functions
         found.add(name.schema or ("public" if in_public else ""))
     # The key of what is in a schema begins with its kind and the schema.
-    former = [rename.old for rename in one.renames(catalog) if catalog.holds(rename.old)]
+    former = [each.old for each in one.renames(catalog) if catalog.holds(each.old, each.whole)]
     return found | {key[1] for key in former if len(key) > 2}
 
 

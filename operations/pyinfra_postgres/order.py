@@ -49,6 +49,10 @@ USES = f"""
                WHERE typrelid <> 0
         UNION SELECT 'pg_type'::regclass, oid, 'pg_type'::regclass, typelem FROM pg_type
                WHERE typelem <> 0 AND typrelid = 0
+        UNION SELECT 'pg_type'::regclass, rngmultitypid, 'pg_type'::regclass, rngtypid FROM pg_range
+        UNION SELECT classid, objid, refclassid, refobjid FROM pg_depend
+               WHERE (classid, refclassid, deptype)
+                   = ('pg_proc'::regclass, 'pg_type'::regclass, 'i')
         UNION SELECT 'pg_constraint'::regclass, oid, CASE conrelid WHEN 0
                  THEN 'pg_type'::regclass ELSE 'pg_class'::regclass END,
                  CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint),

@@ -21,7 +21,7 @@ from .entry import Key
 from .errors import DeclarationError, HostError, UnreachableError
 from .held import held
 from .hidden import MASK, holds, within
-from .kind import KINDS, Ask, Object, Reading, Same, difference
+from .kind import Ask, Object, Reading, Same, difference
 from .needs import usage
 from .order import Use, in_time, in_turn
 from .parse import Reference
@@ -542,10 +542,9 @@ def _taken(current: Object, target: Object) -> Iterator[Key]:
 
 def _brings(state: str, catalog: Catalog) -> bool:
     """Whether the plan may bring what an expression lacks."""
-    changed = any(KINDS.get(key[0], Object).decides_meaning for key in catalog.changed)
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
-    return changed or created or bool(catalog.extended) or catalog.rows_change
+    return catalog.means_other or created or bool(catalog.extended) or catalog.rows_change
 
 
 def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The package's public names, which `pyinfra_postgres` takes from here when one is used."""
 
 from .objects.columns import Column
+from .objects.composites import Attribute, Composite, composite
 from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .objects.default_privileges import DefaultPrivileges, default_privileges
 from .objects.domains import Domain, domain
@@ -13,6 +14,8 @@ from .objects.partition import AnyPartition as Partition
 from .objects.partition import partition
 from .objects.partitions import Partitions, partitions
 from .objects.policies import Policy, policy
+from .objects.publications import Publication, publication
+from .objects.range_types import RangeType, range_type
 from .objects.roles import Membership, Role, role
 from .objects.rows import Rows, rows
 from .objects.schemas import Schema, schema
@@ -29,8 +32,10 @@ from .verification import check, verification
 
 __all__ = [
     "SQL",
+    "Attribute",
     "Check",
     "Column",
+    "Composite",
     "Constraint",
     "DefaultPrivileges",
     "Domain",
@@ -48,6 +53,8 @@ __all__ = [
     "Policy",
     "PrimaryKey",
     "Procedure",
+    "Publication",
+    "RangeType",
     "Role",
     "Rows",
     "Schema",
@@ -59,6 +66,7 @@ __all__ = [
     "Unique",
     "View",
     "check",
+    "composite",
     "default_privileges",
     "domain",
     "enum",
@@ -71,6 +79,8 @@ __all__ = [
     "partition",
     "partitions",
     "policy",
+    "publication",
+    "range_type",
     "role",
     "rows",
     "schema",

@@ -24,6 +24,7 @@ from .rewrite import (
     QUERY,
     RESULT,
     TYPE,
+    Attribute,
     Column,
     Form,
     Label,
@@ -35,7 +36,7 @@ from .rewrite import (
 
 _T = TypeVar("_T")
 
-_PARTS = frozenset({"column", "constraint", "label"})
+_PARTS = frozenset({"attribute", "column", "constraint", "label"})
 """What is renamed inside an object; its key begins with that of the object's name."""
 _FORMS: dict[str, Form] = {
     **dict.fromkeys(
@@ -43,7 +44,7 @@ _FORMS: dict[str, Form] = {
         EXPRESSION,
     ),
     "query": QUERY,
-    "type": TYPE,
+    **dict.fromkeys(("type", "subtype"), TYPE),
     "returns": RESULT,
     "partition_by": PARTITION_KEY,
     "body": BODY,
@@ -64,6 +65,8 @@ class Rename:
     statements: tuple[Statement, ...] = ()
     heirs: frozenset[Name] = frozenset()
     """The tables that have a renamed constraint from the one that it is of."""
+    whole: Key = ()
+    """The object that it is a part of, where it is one."""
 
     def lines(self) -> Iterator[str]:
         """What a person reads."""
@@ -79,18 +82,31 @@ class Rename:
         """Whether a text that PostgreSQL keeps as it is has the words of the former name."""
         if body is None or isinstance(body, Exact) or not self.things:
             return False
-        # A column's name alone says little.
-        words = self.old[2:] if self.old[0] == "column" else self.old[-1:]
+        # The name of a column or an attribute alone says little.
+        words = self.old[2:] if self.old[0] in {"attribute", "column"} else self.old[-1:]
         return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", body) for word in words)
 
     def name(self, name: Name) -> Name:
         """A name of a relation or a type."""
         for old, new in self.things:
+            is_named = isinstance(old, Reference) and old.kind in {"table", "type"}
+            if is_named and isinstance(new, Reference) and name == old.name:
+                return new.name
+        return self._moved(name)
+
+    def reference(self, reference: Reference) -> Reference:
+        """A reference, also to a function."""
+        for old, new in self.things:
+            if old == reference and isinstance(new, Reference):
+                return new
+        return reference._replace(name=self._moved(reference.name))
+
+    def _moved(self, name: Name) -> Name:
+        """A name in a schema that may have another one."""
+        for old, new in self.things:
             if isinstance(old, Reference) and isinstance(new, Reference):
-                if old.kind == "schema" and name.schema == old.name.name:
-                    return Name(new.name.name, name.name)
-                if old.kind in {"table", "type"} and name == old.name:
-                    return new.name
+                is_schema = old.kind == "schema" and old.name.name == name.schema
+                name = Name(new.name.name, name.name) if is_schema else name
         return name
 
     def schema(self, schema: str) -> str:
@@ -98,9 +114,9 @@ class Rename:
         return Exact(self.name(Name(schema, "")).schema)
 
     def column(self, table: Name, column: str) -> str:
-        """A name of a column."""
+        """A name of a column, or of an attribute of a composite type."""
         for old, new in self.things:
-            if old == Column(table, column):
+            if isinstance(old, Column | Attribute) and tuple(old) == (table, column):
                 return Exact(new.name)
         return column
 
@@ -154,7 +170,8 @@ def column(tables: tuple[Name, ...], old: str, new: str) -> Rename:
     sql = f"ALTER TABLE {table} RENAME COLUMN {quoted(old)} TO {quoted(new)}"
     things = tuple((Column(one, old), Column(one, new)) for one in tables)
     statement = Statement(sql, locks=table)
-    return Rename(("column", *table, old), ("column", *table, new), things, (statement,))
+    keys = ("column", *table, old), ("column", *table, new)
+    return Rename(*keys, things, (statement,), whole=("table", *table))
 
 
 def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> Rename:
@@ -162,14 +179,25 @@ def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> 
     sql = f"ALTER {owner.address} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
     name = owner.key()[1:]
     keys = ("constraint", *name, old), ("constraint", *name, new)
-    return Rename(*keys, (), (Statement(sql, locks=owner.locked),), frozenset(heirs))
+    statement = Statement(sql, locks=owner.locked)
+    return Rename(*keys, (), (statement,), frozenset(heirs), owner.key())
 
 
 def label(type_: Name, old: str, new: str) -> Rename:
     """The rename of an enum's label."""
     sql = f"ALTER TYPE {type_} RENAME VALUE {literal(old)} TO {literal(new)}"
     things = ((Label(type_, old), Label(type_, new)),)
-    return Rename(("label", *type_, old), ("label", *type_, new), things, (Statement(sql),))
+    keys = ("label", *type_, old), ("label", *type_, new)
+    return Rename(*keys, things, (Statement(sql),), whole=("enum", *type_))
+
+
+def attribute(owner: Entry, old: str, new: str) -> Rename:
+    """The rename of an attribute of a composite type."""
+    type_ = Name(*owner.key()[1:])
+    sql = f"ALTER {owner.address} RENAME ATTRIBUTE {quoted(old)} TO {quoted(new)}"
+    keys = ("attribute", *type_, old), ("attribute", *type_, new)
+    things = ((Attribute(type_, old), Attribute(type_, new)),)
+    return Rename(*keys, things, (Statement(sql),), whole=owner.key())
 
 
 def followed(one: Entry, rename: Rename) -> Entry:
@@ -223,6 +251,8 @@ def _value(field: str, value: Any, rename: Rename, on: Name | None) -> Any:
     """A field's value after a rename; itself where nothing in it changes."""
     if isinstance(value, Name):
         return value if field == "collation" else rename.name(value)
+    if isinstance(value, Reference):
+        return rename.reference(value)
     if isinstance(value, str):
         return _string(field, value, rename, on)
     if isinstance(value, tuple):
@@ -241,7 +271,7 @@ def _value(field: str, value: Any, rename: Rename, on: Name | None) -> Any:
 
 
 def _string(field: str, value: str, rename: Rename, on: Name | None) -> str:
-    if field == "schema":
+    if field in {"schema", "schemas"}:
         return rename.schema(value)
     if field in _COLUMNS and on:
         return rename.column(on, value)

@@ -25,9 +25,9 @@ def renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
             catalog.former.setdefault(rename.old, item.operation)
         if reason := _obstacle(rename, catalog):
             plan.refusals.append(Refusal(item.operation, one.title, reason))
-        elif catalog.holds(rename.old) and closed:
+        elif catalog.holds(rename.old, rename.whole) and closed:
             plan.lack(item.operation, one.title, closed)
-        elif catalog.holds(rename.old):
+        elif catalog.holds(rename.old, rename.whole):
             catalog.rename(rename)
             yield rename
 
@@ -37,7 +37,7 @@ def _obstacle(rename: Rename, catalog: Catalog) -> str:
     old, new = spoken(rename.old), spoken(rename.new)
     if rename.old == rename.new:
         return f"its former name is the one that it has, {new}: leave renamed_from out"
-    is_old, is_new = catalog.holds(rename.old), catalog.holds(rename.new)
+    is_old, is_new = (catalog.holds(one, rename.whole) for one in (rename.old, rename.new))
     if not is_old:
         elsewhere = None if is_new else _elsewhere(rename, catalog)
         if elsewhere is None:

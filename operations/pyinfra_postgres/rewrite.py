@@ -49,7 +49,15 @@ class Label(NamedTuple):
     name: str
 
 
-Thing: TypeAlias = Reference | Column | Label
+class Attribute(NamedTuple):
+    """An attribute of a composite type."""
+
+    type: Name
+    name: str
+
+
+_Mentioned: TypeAlias = Reference | Column | Label
+Thing: TypeAlias = _Mentioned | Attribute
 """What can be named in a text."""
 
 
@@ -63,7 +71,7 @@ class _Source(NamedTuple):
 class _Mention(NamedTuple):
     """A place in a text, in bytes, where a thing is named, by the words at that place."""
 
-    thing: Thing
+    thing: _Mentioned
     place: int
     is_result: bool = False
     """Whether it names a column of a result as well, which keeps its name."""
@@ -86,6 +94,9 @@ def renamed(text: str, form: Form, old: Thing, new: Thing, on: Name | None = Non
         found = _parsed(form.before + text + form.after)
     except ParseError:
         return text  # The server prints a few things that it can't read itself.
+    if isinstance(old, Attribute) or isinstance(new, Attribute):
+        selections = _selections(found.tokens, str(old.name), str(new.name))
+        return _edited(found, selections, form)
     top = _Source(on)
     scopes = ({on.name: top, "old": _Source(on, False), "new": _Source(on, False)},) if on else ()
     edits = list(_edits(found, _mentions(found.tree, scopes), old, new))
@@ -266,7 +277,9 @@ def _may_name(text: str, thing: Thing) -> bool:
     return name in text or quoted(name) in text or name.replace("'", "''") in text
 
 
-def _edits(found: _Parsed, mentions: Iterator[_Mention], old: Thing, new: Thing) -> Iterator[_Edit]:
+def _edits(
+    found: _Parsed, mentions: Iterator[_Mention], old: _Mentioned, new: _Mentioned
+) -> Iterator[_Edit]:
     for thing, place, is_result, is_prefix in mentions:
         if not _is(thing, old):
             continue
@@ -328,7 +341,22 @@ def _targets(tree: object) -> Iterator[Node]:
                 yield node[kind]["relation"]
 
 
-def _is(thing: Thing, old: Thing) -> bool:
+def _selections(tokens: list[_Edit], old: str, new: str) -> Iterator[_Edit]:
+    """Where a field is selected: `(value).field`, and behind that `(value).one.other`.
+
+    The type of the value is not told: another type's attribute of the same name looks alike.
+    """
+    selected = -1
+    for (place, _, before), (_, _, dot), (start, end, word) in zip(
+        tokens, tokens[1:], tokens[2:], strict=False
+    ):
+        if dot == "." and (before in {")", "]"} or place == selected):
+            selected = start
+            if word == quoted(old):
+                yield start, end, quoted(new)
+
+
+def _is(thing: _Mentioned, old: _Mentioned) -> bool:
     """Whether a mention is of what gets another name; tables are types too."""
     if isinstance(thing, Reference) and isinstance(old, Reference):
         if old.kind == "schema":

@@ -20,6 +20,7 @@ from .converge import Queued, fail, postpone, refuse, send, show, stop_if_anothe
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .held import held
+from .objects.declarations import WORDS
 from .plan import Operation, Refusal
 from .planning import add, conclude
 from .session import Block, Draft, Session, without_collector
@@ -41,8 +42,8 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
     block's. What it returns tells behind the block whether it changed anything.
 
     + exact: what goes where it belongs to something declared in the block and no operation of the
-      run declares it: True, or some of columns, constraints, indexes, triggers, policies,
-      statistics, partitions, labels, grants, tables, views, functions, types and sequences
+      run declares it: True, or some of the words that `exact=` takes of schemas, tables and types,
+      and labels
 
     **Example:**
 
@@ -53,7 +54,7 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
             pg.table("auth.users", [pg.Column("id", "uuid", primary_key=True)])
     """
     session = Session.current()
-    words = chosen(exact)
+    words = chosen(exact, WORDS)
     if session.block:
         if words or arguments:
             given = "exact" if words else next(iter(arguments))

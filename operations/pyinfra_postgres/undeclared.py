@@ -10,12 +10,12 @@ from attrs import evolve
 
 from .catalog import Catalog, Declared
 from .entry import Key
-from .exact import WORDS
 from .kind import Object
 from .names import Name, quoted
 from .objects import column_sequences
 from .objects.columns import Column
 from .objects.constraints import Constraint, ForeignKey
+from .objects.declarations import WORDS
 from .objects.grants import undeclared_privileges
 from .objects.heirs import below
 from .objects.partition import AnyPartition
@@ -33,6 +33,8 @@ class Leftover(NamedTuple):
     """What nobody declares, and the declaration that takes it away."""
 
     what: Undeclared
+    word: str
+    """The word of `exact=` for it."""
     removal: Object
     present: bool
     """Whether that declaration is of something present."""
@@ -57,11 +59,10 @@ def leftovers(
     whole: dict[Key, frozenset[str]] = {}
     for one in (single for many in declarations for single in many.expand(catalog)):
         if one.is_whole:
-            own = one.exact if one.holds else frozenset()
+            own = one.exact if isinstance(one.exact, frozenset) else frozenset()
             whole[one.key()] = whole.get(one.key(), exact) | own
     found = _found(catalog, whole, everything(catalog, waiting))
-    kinds = list(WORDS)
-    return sorted(found, key=lambda one: (kinds.index(one.what.kind), one.what.name))
+    return sorted(found, key=lambda one: (WORDS.index(one.word), one.what.name))
 
 
 def detached(
@@ -80,7 +81,7 @@ def detached(
         if isinstance(stored, Partition) and ("table", *part) in known:
             what = Undeclared(f"table {stored.parent}", stored.kind, str(part), stored.brief())
             removal = AnyPartition(part, stored.parent, attached=False, at_once=True)
-            stay.append(Leftover(what, removal, True, True))
+            stay.append(Leftover(what, stored.word, removal, True, True))
     return stay
 
 
@@ -97,7 +98,7 @@ def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) ->
             title, exact = holder
             name = one.title.partition(" ")[2]
             what = Undeclared(title, one.kind, name, _shortened(one.brief()))
-            yield Leftover(what, one, False, WORDS[one.kind] in exact)
+            yield Leftover(what, one.word, one, False, one.word in exact)
 
 
 _TABLES = frozenset({"table", "partition"})
@@ -108,7 +109,7 @@ def _within(
 ) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
-        yield Leftover(what, part.removal, True, WORDS[part.kind] in exact, part.early)
+        yield Leftover(what, part.word, part.removal, True, part.word in exact, part.early)
     if isinstance(one, Partition):
         yield from _of_partition(one, exact, catalog, known)
     table = catalog.objects.get(("table", *one.key()[1:]))
@@ -118,17 +119,17 @@ def _within(
     ):
         what = Undeclared(one.title, "partition_by", str(Name(*one.key()[1:])), key)
         obstacle = f"it is partitioned by {key}, which can't go: declare partition_by"
-        yield Leftover(what, one, True, WORDS[what.kind] in exact, obstacle=obstacle)
+        yield Leftover(what, "partitions", one, True, "partitions" in exact, obstacle=obstacle)
     own = [each for each in column_sequences.of(one, catalog) if each.key() not in known]
     for sequence in column_sequences.unused(one, catalog):
         if sequence in own:
             what = Undeclared(one.title, sequence.kind, str(sequence.name), sequence.brief())
-            yield Leftover(what, sequence, False, WORDS[sequence.kind] in exact)
+            yield Leftover(what, sequence.word, sequence, False, sequence.word in exact)
     every = (undeclared_privileges(each, catalog, known) for each in (one, *own))
     for excess, removal in chain.from_iterable(every):
         name = excess.title.partition(" ")[2]
         what = Undeclared(one.title, excess.kind, name, _shortened(excess.brief()))
-        yield Leftover(what, removal, True, WORDS[excess.kind] in exact)
+        yield Leftover(what, excess.word, removal, True, excess.word in exact)
 
 
 def _of_partition(
@@ -146,7 +147,7 @@ def _of_partition(
                 one.name, constraints=[Constraint(name=each.name, present=False)]
             )
             early = isinstance(each, ForeignKey)
-            yield Leftover(what, removal, True, WORDS["constraint"] in exact, early)
+            yield Leftover(what, "constraints", removal, True, "constraints" in exact, early)
     above = {column.name: column for column in parent.columns or ()}
     for column in table.columns or ():
         usual = above.get(column.name)
@@ -154,7 +155,7 @@ def _of_partition(
             name = f"{one.name}.{quoted(column.name)}"
             what = Undeclared(one.title, "column", name, column.definition())
             removal = Table(one.name, [evolve(usual, inherited=column.inherited)])
-            yield Leftover(what, removal, True, WORDS["column"] in exact)
+            yield Leftover(what, "columns", removal, True, "columns" in exact)
 
 
 def _differs(column: Column, usual: Column) -> bool:
@@ -221,5 +222,4 @@ def removals(found: Iterable[Leftover]) -> list[Item]:
 
 
 def _place(one: Leftover) -> tuple[int, bool]:
-    word = WORDS[one.what.kind]
-    return _FIRST.index(word) if word in _FIRST else len(_FIRST), not one.early
+    return _FIRST.index(one.word) if one.word in _FIRST else len(_FIRST), not one.early

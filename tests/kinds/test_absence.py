@@ -135,6 +135,20 @@ def test_what_publishes_a_column_is_told_and_a_whole_table_goes_from_it(database
     assert database.psql("SELECT to_regclass('job')") == ""
 
 
+def test_a_policy_that_changes_otherwise_still_holds_its_columns(database: Database) -> None:
+    database.psql("CREATE POLICY p ON job USING (note IS NULL)")
+
+    def deploy(using: str) -> None:
+        with pg.transaction():
+            pg.policy("p", "job", roles="pg_monitor", using=using)
+            without("note")()
+
+    assert "its note is used by policy p on table public.job" in (
+        run(database, lambda: deploy("note IS NULL")).refused().messages
+    )
+    run(database, lambda: deploy("size > 0")).succeeded()
+
+
 def test_a_column_goes_when_what_is_declared_no_longer_uses_it(database: Database) -> None:
     database.psql("CREATE MATERIALIZED VIEW notes AS SELECT note AS id FROM job")
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import pyinfra_postgres as pg
-from laws.zoo import PARTS, SAMPLES, ZOO, Sample
+from laws.sample import Sample
+from laws.zoo import PARTS, SAMPLES, ZOO
 from pyinfra_postgres.catalog import Catalog
 from pyinfra_postgres.compare import Textual
 from pyinfra_postgres.errors import DeclarationError

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
+from laws.sample import Sample
 from pyinfra_postgres.objects.roles import Membership
 
 NO_ARGUMENT: tuple[Any, ...] = (
@@ -50,16 +52,16 @@ ZOO: tuple[Any, ...] = (
 )
 
 
-class Sample(NamedTuple):
-    """A class, arguments that it takes, and the statements that may become of it."""
-
-    declaration: Callable[..., Any]
-    arguments: dict[str, Any]
-    statements: str = "CreateStmt AlterTableStmt CommentStmt"
+def _beside_tests(name: str) -> Iterator[Sample]:
+    """The samples of this name that the tests of kinds have beside them."""
+    for path in sorted((Path(__file__).parents[1] / "kinds").glob("test_*.py")):
+        if f"\n{name} = " in path.read_text():
+            yield getattr(import_module(f"kinds.{path.stem}"), name)
 
 
 _TABLE = "CreateStmt AlterTableStmt CommentStmt AlterOwnerStmt"
 SAMPLES = (
+    *_beside_tests("SAMPLE"),
     Sample(pg.Schema, {"name": "s"}, "CreateSchemaStmt AlterOwnerStmt CommentStmt"),
     Sample(pg.Role, {"name": "r"}, "CreateRoleStmt GrantRoleStmt CommentStmt"),
     Sample(pg.Extension, {"name": "e"}, "CreateExtensionStmt CommentStmt"),
@@ -128,6 +130,7 @@ SAMPLES = (
 )
 """A declaration of each kind."""
 PARTS = (
+    *_beside_tests("PART"),
     Sample(pg.Column, {"name": "a", "type": "text"}),
     Sample(pg.Check, {"expression": "a > 0"}),
     Sample(pg.Unique, {"columns": "a"}),

@@ -156,6 +156,23 @@ def test_what_is_used_elsewhere_is_kept_and_the_user_told(database: Database) ->
     assert "z" in names(database)
 
 
+def test_the_constructors_of_a_range_type_belong_to_it(database: Database) -> None:
+    database.psql(
+        "CREATE TYPE shop.span AS RANGE (subtype = shop.mood);"
+        "ALTER TABLE shop.job ADD span shop.span, ADD spans shop.span_multirange"
+    )
+
+    def deploy() -> None:
+        with pg.transaction(exact=["functions"]):
+            pg.schema("shop")
+            pg.function("shop.touch", returns="trigger", language="plpgsql",
+                        body="BEGIN RETURN NEW; END")  # fmt: skip
+
+    left = run(database, deploy).succeeded().plan.undeclared
+    assert not [one.title for one in left if "span" in one.title]
+    assert database.psql("SELECT isempty(shop.span('ok', 'ok'))") == "t"
+
+
 def test_tables_that_reference_one_another_go(database: Database) -> None:
     database.psql("ALTER TABLE shop.a ADD FOREIGN KEY (id) REFERENCES shop.c")
 

@@ -57,20 +57,20 @@ def test_all_that_belongs_to_a_declared_table_and_schema_is_found(
     assert [(one.within, one.title) for one in outcome.plan.undeclared] == [
         ("schema shop", "table shop.old_log"),
         ("schema shop", "view shop.latest"),
-        ("table shop.job", "column shop.job.note"),
-        ("table shop.job", "constraint shop.job.short"),
-        ("table shop.job", "index shop.job_note"),
-        ("table shop.job", "statistics shop.pair"),
-        ("table shop.job", "trigger touched on shop.job"),
-        ("table shop.job", "policy everybody on shop.job"),
         ("schema shop", "function shop.touch()"),
         ("schema shop", "enum shop.mood"),
         ("schema shop", "domain shop.short"),
         ("schema shop", "sequence shop.free"),
         ("table shop.job", f"grant on TABLE shop.job to {roles['other']}"),
         ("table shop.job", f"grant on TABLE shop.job to {roles['role']}"),
+        ("table shop.job", "column shop.job.note"),
+        ("table shop.job", "constraint shop.job.short"),
+        ("table shop.job", "index shop.job_note"),
+        ("table shop.job", "statistics shop.pair"),
+        ("table shop.job", "trigger touched on shop.job"),
+        ("table shop.job", "policy everybody on shop.job"),
     ]
-    assert outcome.plan.undeclared[-1].definition == "SELECT"
+    assert outcome.plan.undeclared[7].definition == "SELECT"
     assert not outcome.plan.changes
     assert database.dump() == before
 
@@ -93,7 +93,7 @@ def test_the_dry_run_shows_it_under_what_it_belongs_to(
     assert "        view shop.latest   SELECT " in shown
     assert "        function shop.touch()   () returns trigger, language plpgsql, " in shown
     assert "no changes, 14 undeclared (shop.old_log, view shop.latest, " in shown
-    assert "column shop.job.note, and 11 more)" in shown
+    assert "function shop.touch(), and 11 more)" in shown
     assert roles
     assert "no changes, 14 undeclared" in project.run().succeeded().output
 

@@ -10,6 +10,7 @@ import pytest
 
 import pyinfra_postgres as pg
 from harness import Database, one_version, process
+from laws.zoo import SAMPLES
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.declarations import OPERATIONS
 
@@ -189,33 +190,9 @@ def wrong_arguments(operation: Callable[..., object]) -> list[tuple[str, Any]]:
 
 
 def with_argument(operation: Callable[..., object], argument: str, value: Any) -> None:
-    (declaration, sample) = next(
-        (one, SAMPLE[one]) for one, other in OPERATIONS.items() if other is operation
-    )
-    assert declaration
-    operation(**sample | {argument: value})
-
-
-SAMPLE: dict[Any, dict[str, Any]] = {
-    pg.DefaultPrivileges: {"privileges": "SELECT", "on": "TABLES", "to": "r"},
-    pg.Domain: {"domain": "d", "type": "text"},
-    pg.Enum: {"enum": "e", "labels": ["a"]},
-    pg.Extension: {"extension": "e"},
-    pg.Function: {"function": "f", "returns": "int", "body": "SELECT 1"},
-    pg.Grant: {"privileges": "SELECT", "on": "TABLE t", "to": "r"},
-    pg.Index: {"index": "i", "table": "t", "columns": "a"},
-    pg.MaterializedView: {"materialized_view": "v", "query": "SELECT 1 AS a"},
-    pg.Partition: {"partition": "p", "of": "t", "values": "DEFAULT"},
-    pg.Partitions: {"partitions": "t", "every": "month", "start": "2025"},
-    pg.Policy: {"policy": "p", "table": "t", "using": "true"},
-    pg.Role: {"role": "r"},
-    pg.Rows: {"table": "t", "rows": [{"a": 1}], "key": "a"},
-    pg.Schema: {"schema": "s"},
-    pg.Script: {"sql": "SELECT 1"},
-    pg.Sequence: {"sequence": "s"},
-    pg.Statistics: {"statistics": "s", "table": "t", "on": ["a", "b"]},
-    pg.Table: {"table": "t", "columns": []},
-    pg.Trigger: {"trigger": "g", "table": "t", "when": "AFTER INSERT", "function": "f()"},
-    pg.View: {"view": "v", "query": "SELECT 1 AS a"},
-}
-"""Arguments that each operation takes."""
+    declared = [one for one, other in OPERATIONS.items() if other is operation]
+    sample = next(one for one in SAMPLES if one.declaration in declared)
+    # The first argument of an operation may have its name.
+    names = [next(iter(operation.__annotations__)), *list(sample.arguments)[1:]]
+    usual = dict(zip(names, sample.arguments.values(), strict=True))
+    operation(**usual | {argument: value})

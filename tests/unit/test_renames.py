@@ -117,8 +117,8 @@ def test_the_rename_of_a_constraint_reaches_that_of_its_table_alone() -> None:
         Table("v", [Column("a", "int")], constraints=[Check("a > 0", name="old")]),
     )
     found.rename(renames.constraint(Table(T), "old", "new"))
-    assert found.holds(("constraint", *T, "new"))
-    assert found.holds(("constraint", "public", "v", "old"))
+    assert found.holds(("constraint", *T, "new"), ("table", *T))
+    assert found.holds(("constraint", "public", "v", "old"), ("table", "public", "v"))
 
 
 def test_a_check_without_a_name_replaces_the_one_named_after_the_former_names() -> None:
@@ -152,6 +152,6 @@ def test_a_check_that_partitions_inherit_follows_and_their_own_does_not() -> Non
     )
     declared = Check("a > 0", name="new", renamed_from="old")
     apply(found, Table(T, [Column("a", "int")], constraints=[declared]))
-    assert found.holds(("constraint", *T, "new"))
-    assert found.holds(("constraint", *part, "new"))
-    assert found.holds(("constraint", *own, "old"))
+    assert found.holds(("constraint", *T, "new"), ("table", *T))
+    assert found.holds(("constraint", *part, "new"), ("table", *part))
+    assert found.holds(("constraint", *own, "old"), ("table", *own))

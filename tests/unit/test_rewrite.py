@@ -13,6 +13,7 @@ from pyinfra_postgres.rewrite import (
     QUERY,
     RESULT,
     TYPE,
+    Attribute,
     Column,
     Form,
     Label,
@@ -57,6 +58,13 @@ def schema(name: str) -> Reference:
             SUBLINK, EXPRESSION, table(USERS), table(Name("x", "people")),
             "(org = ( SELECT people.a FROM x.people WHERE (people.id = t.a)))",
             id="a table with the prefixes of its columns",
+        ),
+        pytest.param(
+            "(((v).a > 1) AND ((t.a).a.a = (f(a))[1].a) AND (b.a <> '(v).a'::text))", EXPRESSION,
+            Attribute(STATE, "a"), Attribute(STATE, "B"),
+            "(((v).\"B\" > 1) AND ((t.a).\"B\".\"B\" = (f(a))[1].\"B\") AND (b.a <> "
+            "'(v).a'::text))",
+            id="an attribute where it is selected",
         ),
         pytest.param(
             SUBLINK, EXPRESSION, schema("auth"), schema("Auth"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .. import snapshot
 from . import (
+    composites,
     default_privileges,
     domains,
     enums,
@@ -12,6 +13,8 @@ from . import (
     grants,
     partitions,
     policies,
+    publications,
+    range_types,
     roles,
     schemas,
     sequences,
@@ -29,6 +32,8 @@ snapshot.register(
     extensions,
     enums,
     domains,
+    composites,
+    range_types,
     stored_tables,
     sequences,
     partitions,
@@ -38,6 +43,7 @@ snapshot.register(
     functions,
     triggers,
     policies,
+    publications,
     grants,
     default_privileges,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter, eq
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from attrs import evolve, field, frozen
 
@@ -44,7 +44,7 @@ from .clauses import target
 from .constraints import Check, Constraint, in_passing, validated
 
 
-def _collation(text: str | Name | None) -> Name | None:
+def read_collation(text: str | Name | None) -> Name | None:
     if text is None or isinstance(text, Name):
         return text
     # Collations are called C, en_US or de-x-icu: without quotes they are taken as they are.
@@ -119,7 +119,7 @@ class Column:
     identity: str | None = field(default=None, converter=_identity, kw_only=True)
     generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
     virtual: bool = field(default=False, kw_only=True)
-    collation: Name | None = field(default=None, converter=_collation, kw_only=True)
+    collation: Name | None = field(default=None, converter=read_collation, kw_only=True)
     using: str | None = field(default=None, converter=optional_expression, eq=False, kw_only=True)
     storage: str | None = field(default=None, converter=_storage, kw_only=True)
     compression: str | None = field(default=None, converter=_compression, kw_only=True)
@@ -239,7 +239,7 @@ class Column:
         changes: dict[str, Any] = {
             "type": type_,
             "comment": either(self.comment, current.comment),
-            "collation": self._collated(current),
+            "collation": collated(self, current),
             "storage": either(self.storage, current.storage if type_ == current.type else None),
             "compression": either(self.compression, current.compression),
             "statistics": either(self.statistics, current.statistics),
@@ -265,17 +265,30 @@ class Column:
             changes["usual_storage"] = current.usual_storage
         return evolve(self, **_BARE, **changes)
 
-    def _collated(self, current: Column) -> Name | None:
-        """The collation; what is not declared stays where the type can have one."""
-        if self.collation is None:
-            keeps = self.type == current.type or _COLLATABLE.match(self.type)
-            return current.collation if keeps else None
-        if self.collation == _TYPES_OWN and current.collation is None:
-            return None
-        # Without a schema it may be one of `public` as well.
-        theirs = Name("public", self.collation.name)
-        unqualified = self.collation.schema == _TYPES_OWN.schema
-        return theirs if unqualified and current.collation == theirs else self.collation
+
+class Collated(Protocol):
+    """What has a type, and a collation of it."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+
+    @property
+    def collation(self) -> Name | None:
+        """Its collation; None where that is the type's own, or not declared."""
+
+
+def collated(declared: Collated, current: Collated) -> Name | None:
+    """The declared collation; what is not declared stays where the type can have one."""
+    if declared.collation is None:
+        keeps = declared.type == current.type or _COLLATABLE.match(declared.type)
+        return current.collation if keeps else None
+    if declared.collation == _TYPES_OWN and current.collation is None:
+        return None
+    # Without a schema it may be one of `public` as well.
+    theirs = Name("public", declared.collation.name)
+    unqualified = declared.collation.schema == _TYPES_OWN.schema
+    return theirs if unqualified and current.collation == theirs else declared.collation
 
 
 def cast_template(type_: str) -> str:

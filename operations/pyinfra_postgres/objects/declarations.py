@@ -12,6 +12,7 @@ from pyinfra.api.operation import OperationMeta
 
 from .. import given
 from ..kind import Object
+from .composites import Composite, composite
 from .default_privileges import DefaultPrivileges, default_privileges
 from .domains import Domain, domain
 from .enums import Enum, enum
@@ -22,6 +23,8 @@ from .indexes import Index, index
 from .partition import AnyPartition, partition
 from .partitions import Partitions, partitions
 from .policies import Policy, policy
+from .publications import Publication, publication
+from .range_types import RangeType, range_type
 from .roles import Role, role
 from .rows import Rows, rows
 from .schemas import Schema, schema
@@ -33,6 +36,7 @@ from .triggers import Trigger, trigger
 from .views import MaterializedView, View, materialized_view, view
 
 OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
+    Composite: composite,
     DefaultPrivileges: default_privileges,
     Domain: domain,
     Enum: enum,
@@ -45,6 +49,8 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     Partitions: partitions,
     Policy: policy,
     Procedure: function,
+    Publication: publication,
+    RangeType: range_type,
     Role: role,
     Rows: rows,
     Schema: schema,
@@ -55,6 +61,10 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     Trigger: trigger,
     View: view,
 }
+
+_KINDS: tuple[type[Object], ...] = (Schema, Table, *OPERATIONS)
+WORDS = tuple(dict.fromkeys(word for kind in _KINDS for word in kind.holds))
+"""The words of `exact=`, in the order in which people read them."""
 
 
 def check_declaration(one: object) -> None:

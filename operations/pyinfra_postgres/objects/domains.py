@@ -18,7 +18,7 @@ from .. import given, renames
 from ..arguments import Arguments
 from ..catalog import Catalog, Declared
 from ..converge import converge, declared
-from ..dependents import of_type
+from ..dependents import columns_of_type, of_type
 from ..entry import Key
 from ..errors import DeclarationError
 from ..kind import (
@@ -35,7 +35,7 @@ from ..kind import (
     owner_references,
     schema_of,
 )
-from ..names import Exact, Name, literal, optional_identifier, optional_name, parse_name, quoted
+from ..names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ..naming import chosen_name, joined
 from ..parse import (
     Reference,
@@ -81,9 +81,10 @@ class Domain(Object):
     """A domain: a type with conditions."""
 
     kind: ClassVar[str] = "domain"
-    decides_meaning: ClassVar[bool] = True
+    word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
     essence: ClassVar[str] = "type"
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     type: str | None = field(default=None, converter=_type)
@@ -247,12 +248,11 @@ class Domain(Object):
     def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
         is_stricter = not self.nullable and current.nullable
         if is_stricter or not set(self.checks) <= set(current.checks):
-            found = ask.renamed(_WITHIN_OTHERS.format(literal(str(self.name))))
             kinds = ("table", "materialized_view")
             if columns := [
-                f"{quoted(column)} of {Name(schema, relation)}"
-                for schema, relation, column in found
-                if any((kind, schema, relation) in catalog.objects for kind in kinds)
+                one.text
+                for one in columns_of_type(self.name, ask)
+                if one.within and any((kind, *one.relation) in catalog.objects for kind in kinds)
             ]:
                 raise DeclarationError(
                     f"PostgreSQL can't check the values within {', '.join(columns)} (an array or "
@@ -371,22 +371,6 @@ def _users(domain: Name, catalog: Catalog) -> list[Name]:
         and any(column.type in types for column in table.columns or ())
     )
 
-
-# The columns of types that hold a domain: arrays, composites, ranges, and domains over those.
-_WITHIN_OTHERS = """
-    WITH RECURSIVE holder(id, is_other) AS (
-        SELECT to_regtype({})::oid, false
-      UNION SELECT t.oid, h.is_other OR t.typtype <> 'd'
-        FROM holder h JOIN pg_type t ON t.typbasetype = h.id OR t.typelem = h.id
-          OR t.oid IN (SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                        WHERE a.atttypid = h.id AND a.attnum > 0 AND NOT a.attisdropped)
-          OR t.oid IN (SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_range r
-                        WHERE r.rngsubtype = h.id))
-    SELECT json_build_array(n.nspname, c.relname, a.attname)
-      FROM holder h JOIN pg_attribute a ON a.atttypid = h.id
-      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE h.is_other AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm')
-     ORDER BY n.nspname, c.relname, a.attnum"""
 
 QUERIES = {
     "domains": f"""

@@ -59,8 +59,10 @@ class Enum(Object):
     """An enum type and its labels in order."""
 
     kind: ClassVar[str] = "enum"
-    decides_meaning: ClassVar[bool] = True
+    word: ClassVar[str] = "types"
     acl: ClassVar[str] = "TYPE"
+    holds: ClassVar[tuple[str, ...]] = ("labels",)
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     labels: tuple[str, ...] = field(default=(), converter=_labels)

@@ -81,9 +81,10 @@ class Function(Object):
     """A function, told apart by its name and the types of its arguments."""
 
     kind: ClassVar[str] = "function"
-    decides_meaning: ClassVar[bool] = True
+    word: ClassVar[str] = "functions"
     acl: ClassVar[str] = "FUNCTION"
     essence: ClassVar[str] = "body"
+    gives_meaning: ClassVar[bool] = True
 
     name: Name = field(converter=parse_name)
     arguments: tuple[Argument, ...] = field(default=(), converter=parse_arguments)
@@ -341,8 +342,8 @@ class Procedure(Function):
     """A procedure."""
 
     kind: ClassVar[str] = "procedure"
-    decides_meaning: ClassVar[bool] = False
     acl: ClassVar[str] = "PROCEDURE"
+    gives_meaning: ClassVar[bool] = False
 
     def __attrs_post_init__(self) -> None:
         given.check_plain(self.title, self)
@@ -430,7 +431,7 @@ QUERIES = {
                   ON f.pronamespace = n.oid WHERE {USER_SCHEMA} OFFSET 0) p
           JOIN pg_language l ON l.oid = p.prolang
           LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
-         -- Without what is an extension's, or a part of something: of a range its constructors.
+         -- Neither those of extensions, nor the constructors of range types.
          WHERE p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
            WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
              AND e.deptype IN ('e', 'i'))"""

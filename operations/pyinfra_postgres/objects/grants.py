@@ -96,6 +96,7 @@ class Privileges(Object):
     """What one role may do with one object."""
 
     kind: ClassVar[str] = "grant"
+    word: ClassVar[str] = "grants"
     locks_nothing: ClassVar[bool] = True
 
     target: Target

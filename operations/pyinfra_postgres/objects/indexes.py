@@ -85,6 +85,7 @@ class Index(Object):
 
     kind: ClassVar[str] = "index"
     is_beside_its_table: ClassVar[bool] = True
+    word: ClassVar[str] = "indexes"
     essence: ClassVar[str] = "columns"
 
     name: Exact = field(converter=identifier)

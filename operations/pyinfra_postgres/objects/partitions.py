@@ -110,6 +110,7 @@ class Partition(Object):
 
     kind: ClassVar[str] = "partition"
     is_beside_its_table: ClassVar[bool] = True
+    word: ClassVar[str] = "partitions"
     acl: ClassVar[str] = "TABLE"
 
     name: Name

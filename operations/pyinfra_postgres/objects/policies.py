@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createpolicy.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -29,7 +29,15 @@ from ..names import (
     quoted,
     role_sql,
 )
-from ..parse import Reference, closed, declared_references, optional_expression, role_references
+from ..parse import (
+    Reference,
+    closed,
+    column_names,
+    declared_references,
+    optional_expression,
+    role_references,
+    tree,
+)
 from ..paths import SearchPath
 from ..plan import Lock, Statement
 from ..snapshot import USER_SCHEMA, Snapshot
@@ -55,6 +63,7 @@ class Policy(Object):
     """A row security policy of a table."""
 
     kind: ClassVar[str] = "policy"
+    word: ClassVar[str] = "policies"
 
     name: Exact = field(converter=identifier)
     table: Name = field(converter=parse_name)
@@ -103,6 +112,11 @@ class Policy(Object):
         yield Reference("table", self.table)
         yield from role_references(*self.roles)
         yield from declared_references(self.using, self.check)
+
+    def uses(self, table: Name, columns: Set[str]) -> bool:
+        texts = [text for text in (self.using, self.check) if text is not None]
+        names = {name for text in texts for name in column_names(tree(text))}
+        return table == self.table and not columns.isdisjoint(names)
 
     def readings(self, current: Self | None) -> Iterator[Reading]:
         for text in (self.using, self.check):

@@ -107,6 +107,7 @@ class Sequence(Object):
 
     kind: ClassVar[str] = "sequence"
     relkind: ClassVar[str] = "S"
+    word: ClassVar[str] = "sequences"
     acl: ClassVar[str] = "SEQUENCE"
 
     name: Name = field(converter=parse_name)

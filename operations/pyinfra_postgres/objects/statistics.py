@@ -54,6 +54,7 @@ class Statistics(Object):
 
     kind: ClassVar[str] = "statistics"
     is_beside_its_table: ClassVar[bool] = True
+    word: ClassVar[str] = "statistics"
     essence: ClassVar[str] = "on"
 
     name: Name = field(converter=parse_name)

@@ -99,9 +99,9 @@ _HOLDS = (
     "columns",
     "constraints",
     "indexes",
+    "statistics",
     "triggers",
     "policies",
-    "statistics",
     "partitions",
     "grants",
 )
@@ -116,6 +116,7 @@ class Table(Object):
     """A table with its columns and constraints."""
 
     kind: ClassVar[str] = "table"
+    word: ClassVar[str] = "tables"
     acl: ClassVar[str] = "TABLE"
     holds: ClassVar[tuple[str, ...]] = _HOLDS
 

@@ -105,6 +105,7 @@ class Trigger(Object):
     """A trigger of a table."""
 
     kind: ClassVar[str] = "trigger"
+    word: ClassVar[str] = "triggers"
     essence: ClassVar[str] = "when"
 
     name: Exact = field(converter=identifier)

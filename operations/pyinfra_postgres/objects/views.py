@@ -196,6 +196,7 @@ class View(_Query):
 
     kind: ClassVar[str] = "view"
     relkind: ClassVar[str] = "v"
+    word: ClassVar[str] = "views"
     acl: ClassVar[str] = "TABLE"
 
     security_invoker: bool | None = field(default=None, kw_only=True)
@@ -273,6 +274,7 @@ class MaterializedView(_Query):
 
     kind: ClassVar[str] = "materialized_view"
     relkind: ClassVar[str] = "m"
+    word: ClassVar[str] = "views"
     acl: ClassVar[str] = "TABLE"
 
     @property
