@@ -117,10 +117,10 @@ CASES = {
         PARTS,
         [
             ("i", "t", ""),
-            ("t1_b_idx", "t", "i"),
-            ("t21_b_idx", "t", "t2_b_idx"),
-            ("t2_b_idx", "t", "i"),
-            ("t3_b_idx", "t", "i"),
+            ("t1_a_idx", "t", "i"),
+            ("t21_a_idx", "t", "t2_a_idx"),
+            ("t2_a_idx", "t", "i"),
+            ("t3_a_idx", "t", "i"),
         ],
     ),
 }
