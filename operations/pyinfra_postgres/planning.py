@@ -34,11 +34,21 @@ from .terminal import say
 
 def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
     """A plan that makes declarations true, then takes leftovers away."""
-    draft = Draft(items=list(items), leftovers=list(leftovers))
-    for some in (draft.items, draft.leftovers):
-        add(session, draft, some)
+    draft = Draft(items=list(items))
+    add(session, draft, draft.items)
+    take_away(session, draft, leftovers)
     draft.plan.refusals += held(session, draft.plan)
     return draft
+
+
+def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None:
+    """Add to a plan that what nobody declares goes."""
+    draft.leftovers = list(leftovers)
+    if draft.leftovers:
+        add(session, draft, draft.leftovers)
+        # Without a key, its columns are as declared only now.
+        parts = {one.declaration.key() for one in draft.leftovers if one.present}
+        add(session, draft, [one for one in draft.items if one.declaration.key() in parts])
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
@@ -407,7 +417,8 @@ class Planner:
         for key in _taken(current, target) if current else ():
             catalog.taken.setdefault(key, step.item.operation)
         target.store(catalog, current)
-        if step.item.present and catalog.objects.get(one.key()) is target:
+        is_declared = step.item.present and step.item.result is not None
+        if is_declared and catalog.objects.get(one.key()) is target:
             known = catalog.declared[one.key()]
             for operation in _contradicted(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"

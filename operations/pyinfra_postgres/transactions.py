@@ -28,7 +28,7 @@ from .converge import (
 from .errors import DeclarationError, HostError
 from .exact import Exactness, chosen
 from .held import held
-from .planning import add
+from .planning import add, take_away
 from .session import Block, Draft, Session, without_collector
 from .terminal import nothing_to_do
 from .trial import objection
@@ -130,9 +130,8 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     declarations = [item.declaration for item in draft.items if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    draft.leftovers = removals(found)
+    take_away(session, draft, removals(found))
     if draft.leftovers:
-        add(session, draft, draft.leftovers)
         gone = {one.declaration.key(): one.operation for one in draft.leftovers if not one.present}
         catalog.gone.update(gone)
     draft.plan.undeclared = [one.what for one in found if not one.goes]

@@ -328,3 +328,53 @@ def test_a_label_goes_with_what_names_it(database: Database, turned: bool) -> No
     run(database, deploy, postgres_allow="kt,k").succeeded()
     assert database.psql("SELECT enum_range(NULL::k)") == "{a}"
     assert not run(database, deploy).succeeded().plan.changes
+
+
+def test_a_comment_is_no_use_of_a_label(database: Database) -> None:
+    database.psql("CREATE TYPE k AS ENUM ('a', 'b'); CREATE TABLE t (k k)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.enum("k", ["a", "b", "c"])
+            pg.table("t", [pg.Column("k", "k", comment="c")], comment="c")
+            pg.sql("SELECT 1 / 0")
+
+    run(database, deploy).refused()
+    assert database.psql("SELECT enum_range(NULL::k)") == "{a,b}"
+
+
+def test_a_key_that_is_left_out_goes_under_exact(database: Database) -> None:
+    database.psql("CREATE TABLE t (id integer PRIMARY KEY)")
+
+    def deploy() -> None:
+        with pg.transaction(exact=True):
+            pg.table("t", [pg.Column("id", "integer")])
+
+    run(database, deploy).succeeded()
+    assert "PRIMARY KEY" not in database.dump()
+    assert "NOT NULL" not in database.dump()
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+@pytest.mark.parametrize("options", [("--dry",), ("-y",)])
+def test_plans_are_told_in_the_order_of_the_inventory(
+    project: Project, database: Database, options: tuple[str, ...]
+) -> None:
+    project.inventory({name: database.dsn for name in ("b", "c", "a", "d")})
+    project.deploy(
+        """
+        import time
+
+        if host.name != "@postgres/c":
+            if host.name == "@postgres/b":
+                time.sleep(0.5)
+            with pg.transaction():
+                pg.table(f"t_{host.name[-1]}", [pg.Column("id", "integer")])
+        """
+    )
+    printed = project.run("inventory.py", "deploy.py", *options).succeeded().stdout
+    plain = re.sub(r"\x1b\[[\d;]*m", "", printed)
+    assert [line.split()[0] for line in plain.splitlines() if "to create" in line] == [
+        "[@postgres/b]"
+    ]
+    assert re.findall(r"\[@postgres/(\w)\] same plan as @postgres/b", plain) == ["a", "d"]
