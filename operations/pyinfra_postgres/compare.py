@@ -114,6 +114,11 @@ class Fragment(NamedTuple):
         return self.template.replace("{}", f"\n{self.text}\n")
 
 
+def of_reading(one: Reading) -> Fragment:
+    """What is read of a declaration, under the search path of the user's own SQL."""
+    return Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)
+
+
 class Pair(NamedTuple):
     """A declared fragment and the stored one."""
 
@@ -160,14 +165,16 @@ class Comparison:
     send: Callable[[list[str]], Answer]
     pending: dict[Pair, None] = field(factory=dict)
     """In the order in which they came up."""
-    errors: dict[str, str] = field(factory=dict)
+    errors: dict[Fragment, str] = field(factory=dict)
     """What the server said of declared fragments that it could not read."""
+    asked: set[Fragment] = field(factory=set)
+    """The declared fragments about which whoever compares right now has asked."""
     unknown: set[str] = field(factory=set)
     """The declared fragments that a standby can't judge; they count as equal."""
     namespace: str = "pg_temp"
     new: dict[Fragment, None] = field(factory=dict)
     """Declared fragments that are only read: there is nothing to compare them with."""
-    lacking: dict[str, tuple[str, str]] = field(factory=dict)
+    lacking: dict[Fragment, tuple[str, str]] = field(factory=dict)
     """What the server says of fragments that it can't read yet, after the SQLSTATE."""
     verdicts: dict[Pair, bool] = field(factory=dict)
     """What the server has said."""
@@ -188,6 +195,7 @@ class Comparison:
         if declared == stored:
             return True
         pair = Pair(template, declared, stored, on, signature)
+        self.asked.add(pair.sides()[0])
         if self._reads_all_of_what_changes(pair):
             return same_expression(declared, stored)
         if pair in self.verdicts:
@@ -205,7 +213,7 @@ class Comparison:
         """Have the server read a declared fragment, where it has the relations that this names."""
         if self.is_readable(one):
             self._check_constants(one.template, one.text or "", one.on, one.signature)
-            self.new[Fragment(one.template, one.text or "", SearchPath.USERS, one.signature)] = None
+            self.new[of_reading(one)] = None
 
     def is_readable(self, one: Reading) -> bool:
         """Whether the server has all relations that a fragment names, as they will be."""
@@ -311,16 +319,16 @@ class Comparison:
             elif fragments[index].path is not SearchPath.USERS:
                 continue
             elif state in PENDING:
-                self.lacking[fragments[index].text] = state, message
+                self.lacking[fragments[index]] = state, message
             elif fragments[index] in self.new:
                 if state[:2] in _OF_SQL and state != _NO_PRIVILEGE:
-                    self.lacking[fragments[index].text] = state, message
+                    self.lacking[fragments[index]] = state, message
             elif state == _NO_PRIVILEGE:
                 raise HostError(
                     f"the server could not compare definitions: {message} (SQLSTATE {state})"
                 )
             else:
-                self.errors[fragments[index].text] = f"{message} (SQLSTATE {state})"
+                self.errors[fragments[index]] = f"{message} (SQLSTATE {state})"
         return found
 
     def _bodies(

@@ -14,7 +14,7 @@ from attrs import define, evolve, field
 from . import order, renaming
 from .calls import Calls
 from .catalog import Catalog, Declared
-from .compare import NO_COLUMN, Comparison, Textual
+from .compare import NO_COLUMN, Comparison, Fragment, Textual, of_reading
 from .consent import left_open, unallowed, unseen, weighed
 from .errors import DeclarationError, HiddenRowsError, HostError, UnreachableError
 from .held import held
@@ -122,6 +122,8 @@ class Step:
     """What it takes to find what it names, and the role lacks."""
     seen: bool = False
     """Whether it has been looked at."""
+    asked: set[Fragment] = field(factory=set)
+    """The fragments about which it has asked the server."""
 
     def readings(self) -> Iterator[Reading]:
         """What the server can read of it before the plan runs."""
@@ -188,13 +190,13 @@ class Planner:
         every = [step for step in chain.from_iterable(prepared) if not self._waits(step, coming)]
         for step in every:
             with _named(step.item.operation):
-                step.look(catalog, same, self.ask)
+                self._look(step)
                 for one in step.readings():
                     same.read(one)
         # All that only the server can compare or read, in one batch.
         if (same.pending or same.new) and same.settle():
             for step in every:
-                step.look(catalog, same, self.ask)
+                self._look(step)
         several = chain.from_iterable(prepared)
         catalog.named.update(key for step in several for key in step.declaration.names())
         before = len(plan.changes)
@@ -205,11 +207,16 @@ class Planner:
             for step in steps:
                 with _named(step.item.operation):
                     if len(plan.changes) > before or not step.seen:
-                        step.look(catalog, same, self.ask)
+                        self._look(step)
                         if same.pending and same.settle():
-                            step.look(catalog, same, self.ask)
+                            self._look(step)
                     if change := self.change(step, renames.get(id(item), ())):
                         plan.changes.append(change)
+
+    def _look(self, step: Step) -> None:
+        """Find the object as it is and as it is declared, and remember what that has asked."""
+        self.same.asked = step.asked
+        step.look(self.catalog, self.same, self.ask)
 
     def _waits(self, step: Step, coming: Container[Reference]) -> bool:
         """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
@@ -393,13 +400,12 @@ class Planner:
         """
         one, same, catalog = step.declaration, self.same, self.catalog
         for reading in step.readings() if same.lacking and not is_lacking else ():
-            state, said = same.lacking.get(reading.text or "", ("", ""))
+            state, said = same.lacking.get(of_reading(reading), ("", ""))
             if state and same.is_readable(reading) and not _brings(state, catalog):
                 yield f"PostgreSQL refuses it: {said} (SQLSTATE {state})"
-        if same.errors:
-            definition = "\n".join(one.lines())
-            for text in [text for text in same.errors if text in definition]:
-                yield f"{same.errors.pop(text)} in {text!r}"
+        for fragment in same.errors if step.asked else ():
+            if fragment in step.asked:
+                yield f"{same.errors[fragment]} in {fragment.text!r}"
         if not is_lacking:
             yield from unallowed(statements, one, self.session, catalog)
             at_once = (each for each in statements if each.stage is not Stage.AFTER)

@@ -115,8 +115,10 @@ def _draft(session: Session, block: Block) -> Draft:
     items = [one for one in block.items if one.applies or not session.executing]
     # pyinfra may try an operation again.
     draft = session.drafts[block, session.executing] = Draft(items=items)
+    if not items:
+        return draft
     add(session, draft, items)
-    if items and draft.plan.sound:
+    if draft.plan.sound:
         _finish(session, block, draft)
     draft.plan.refusals += held(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):

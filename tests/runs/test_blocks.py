@@ -360,7 +360,7 @@ def test_a_key_that_is_left_out_goes_under_exact(database: Database) -> None:
 def test_plans_are_told_in_the_order_of_the_inventory(
     project: Project, database: Database, options: tuple[str, ...]
 ) -> None:
-    project.inventory({name: database.dsn for name in ("b", "c", "a", "d")})
+    project.inventory(dict.fromkeys(("b", "c", "a", "d"), database.dsn))
     project.deploy(
         """
         import time
@@ -378,3 +378,27 @@ def test_plans_are_told_in_the_order_of_the_inventory(
         "[@postgres/b]"
     ]
     assert re.findall(r"\[@postgres/(\w)\] same plan as @postgres/b", plain) == ["a", "d"]
+
+
+def test_a_message_belongs_to_the_declaration_that_asked(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE a (n integer); CREATE TABLE b (n text);"
+        "CREATE VIEW v AS SELECT n FROM a;"
+        "CREATE POLICY p ON a USING (n > 1); CREATE POLICY p ON b USING (n > 'x')"
+    )
+
+    def equal_texts() -> None:
+        with pg.transaction():
+            pg.policy("p", "a", using="n + 1 > 2")
+            pg.policy("p", "b", using="n + 1 > 2")
+
+    def several_lines() -> None:
+        with pg.transaction():
+            pg.view("v", "SELECT n\nFROM a\nGROUP BY n\nHAVING n")
+
+    messages = run(database, equal_texts).refused().messages
+    assert "policy p on public.b: " in messages
+    assert "policy p on public.a: " not in messages
+    messages = run(database, several_lines, dry=True).refused().messages
+    assert "view public.v: " in messages
+    assert "HAVING" in messages
