@@ -446,6 +446,7 @@ def comment(
     if after is not None and after != (before or ""):
         yield Statement(
             f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}",
+            is_text=True,
             locks=table and Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
         )
 

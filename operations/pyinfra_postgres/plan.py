@@ -183,6 +183,8 @@ class Statement:
     """What it locks of the relations that exist."""
     publishes: str | None = None
     """The literal that can be used only once this statement is committed."""
+    is_text: bool = False
+    """Whether its literals are texts, and none of them a label: a comment."""
     reads: Name | None = None
     """The relation whose rows it reads, where that is another one than is declared."""
     sees: tuple[Name, ...] = ()
@@ -486,5 +488,5 @@ class Plan:
             literal in other.sql or within.search(other.sql.replace("\\", ""))
             for change in self.changes
             for other in change.statements
-            if not other.publishes
+            if not other.publishes and not other.is_text
         )

@@ -34,12 +34,22 @@ from .terminal import say
 
 def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
     """A plan that makes declarations true, then takes leftovers away."""
-    draft = Draft(items=list(items), leftovers=list(leftovers))
+    draft = Draft(items=list(items))
     add(session, draft, draft.items)
     conclude(session, draft)
-    add(session, draft, draft.leftovers)
+    take_away(session, draft, leftovers)
     draft.plan.refusals += held(session, draft.plan)
     return draft
+
+
+def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None:
+    """Add to a plan that what nobody declares goes."""
+    draft.leftovers += leftovers
+    if leftovers:
+        add(session, draft, leftovers)
+        # Without a key, its columns are as declared only now.
+        parts = {one.declaration.key() for one in leftovers if one.present}
+        add(session, draft, [one for one in draft.items if one.declaration.key() in parts])
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
@@ -207,13 +217,13 @@ class Planner:
         every = [step for step in chain.from_iterable(prepared) if not self._waits(step, coming)]
         for step in every:
             with _named(step.item.operation):
-                step.look(catalog, same, self.ask)
+                self._look(step)
                 for one in step.readings():
                     same.read(one)
         # All that only the server can compare or read, in one batch.
         if (same.pending or same.new) and same.settle():
             for step in every:
-                step.look(catalog, same, self.ask)
+                self._look(step)
         several = chain.from_iterable(prepared)
         catalog.named.update(key for step in several for key in step.declaration.names())
         before = len(plan.changes)
@@ -224,11 +234,16 @@ class Planner:
             for step in steps:
                 with _named(step.item.operation):
                     if len(plan.changes) > before or not step.seen:
-                        step.look(catalog, same, self.ask)
+                        self._look(step)
                         if same.pending and same.settle():
-                            step.look(catalog, same, self.ask)
+                            self._look(step)
                     if change := self.change(step, renames.get(id(item), ())):
                         plan.changes.append(change)
+
+    def _look(self, step: Step) -> None:
+        """Find the object as it is and as it is declared, and remember what that has asked."""
+        self.same.asked = step.asked
+        step.look(self.catalog, self.same, self.ask)
 
     def _waits(self, step: Step, coming: Container[Reference]) -> bool:
         """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
@@ -508,7 +523,8 @@ class Planner:
             catalog.taken.setdefault(key, step.item.operation)
         target.store(catalog, current)
         stored: Object | None = catalog.objects.get(one.key())
-        if step.item.present and stored is target:
+        is_declared = step.item.present and step.item.result is not None
+        if is_declared and stored is target:
             known = catalog.declared[one.key()]
             for operation in _contradicted(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
+from gevent import Greenlet
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
@@ -47,68 +47,64 @@ _reports: WeakKeyDictionary[State, dict[int, Report]] = WeakKeyDictionary()
 
 @define
 class Report:
-    """What all hosts are told of one block of a deploy: a plan that several have is shown once."""
+    """What is told of one block of a deploy: on all hosts, in the order of the inventory.
 
-    first: dict[tuple[str, ...], str] = field(factory=dict)
-    """The host that was the first with a plan."""
-    alike: Counter[tuple[str, ...]] = field(factory=Counter)
-    """How many more hosts have it."""
-    unchanged: list[Host] = field(factory=list)
-    """Those on which nothing is to change."""
+    A plan that several of them have is shown once.
+    """
+
+    plans: dict[Host, tuple[str, ...]] = field(factory=dict)
     told: set[Host] = field(factory=set)
-
-    def add(self, host: Host, lines: tuple[str, ...]) -> None:
-        """Tell a host's plan, the last line of which is its summary."""
-        self.told.add(host)
-        if lines == (NO_CHANGES,):
-            self.unchanged.append(host)
-        elif lines in self.first:
-            self.alike[lines] += 1
-            if self.alike[lines] <= _ALIKE:
-                report(f"same plan as {self.first[lines]}", host=host)
-        else:
-            self.first[lines] = host.name
-            for one in lines[:-1]:
-                report(one, host=None if one[:1] == " " else host)
-            report(lines[-1], host=host)
+    greenlets: set[Greenlet] = field(factory=set)
+    """In which pyinfra reads the deploy, or runs an operation, for hosts that have told nothing."""
 
     def end(self) -> None:
-        """Tell what all hosts together come to."""
-        for lines, count in self.alike.items():
-            if count > _ALIKE:
-                report(f"{count - _ALIKE} more hosts: same plan as {self.first[lines]}")
-        if len(self.unchanged) > _ALIKE:
-            report(f"{NO_CHANGES}: {len(self.unchanged)} hosts")
-        else:
-            for host in self.unchanged:
-                report(NO_CHANGES, host=host)
-        self.alike.clear()
-        self.unchanged.clear()
+        """Print it."""
+        plans, self.plans = self.plans, {}
+        hosts = [host for host in next(iter(plans)).state.inventory if host in plans]
+        first: dict[tuple[str, ...], str] = {}
+        alike: Counter[tuple[str, ...]] = Counter()
+        unchanged = [host for host in hosts if plans[host] == (NO_CHANGES,)]
+        for host in (
+            hosts if len(unchanged) <= _ALIKE else [one for one in hosts if one not in unchanged]
+        ):
+            *lines, last = plan = plans[host]
+            alike[plan] += 1
+            if last == NO_CHANGES or plan not in first:
+                first[plan] = host.name
+                for one in lines:
+                    report(one, host=None if one[:1] == " " else host)
+                report(last, host=host)
+            elif alike[plan] <= _ALIKE:
+                report(f"same plan as {first[plan]}", host=host)
+        for plan, name in first.items():
+            if alike[plan] > _ALIKE:
+                report(f"{alike[plan] - _ALIKE} more hosts: same plan as {name}")
+        if len(unchanged) > _ALIKE:
+            report(f"{NO_CHANGES}: {len(unchanged)} hosts")
 
 
 def show(host: Host, number: int, lines: Sequence[str]) -> None:
     """Print lines about a host's plan, the last of them its summary, to standard output.
 
-    `number` is that of its block in the deploy.
+    They wait for those of the other hosts. `number` is that of its block in the deploy.
     """
-    reports = _reports.setdefault(host.state, {})
-    if not reports:
-        atexit.register(_end, reports)
-    reports.setdefault(number, Report()).add(host, tuple(lines))
-    settle(host.state)
+    state = host.state
+    one = _reports.setdefault(state, {}).setdefault(number, Report())
+    one.plans[host] = tuple(lines)
+    one.told.add(host)
+    # Not all hosts need have the block.
+    for greenlet in set(state.pool or ()) - one.greenlets:
+        one.greenlets.add(greenlet)
+        greenlet.link(lambda _: settle(state))
+    settle(state)
 
 
 def settle(state: State) -> None:
-    """End what has been told of all hosts that are left."""
+    """Print what all hosts that are left have told."""
     for one in _reports.get(state, {}).values():
-        if one.told >= state.active_hosts:
+        are_done = all(greenlet.ready() for greenlet in one.greenlets) and one.greenlets
+        if one.plans and (one.told >= state.active_hosts or are_done):
             one.end()
-
-
-def _end(reports: dict[int, Report]) -> None:
-    """End what hosts never came to that failed, or left the block out."""
-    for one in reports.values():
-        one.end()
 
 
 def phase_lines(plan: Plan) -> Iterator[Line]:

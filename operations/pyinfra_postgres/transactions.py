@@ -22,7 +22,7 @@ from .exact import Exactness, chosen
 from .held import held
 from .objects.declarations import WORDS
 from .plan import Operation, Refusal
-from .planning import add, conclude
+from .planning import add, conclude, take_away
 from .session import Block, Draft, Session, without_collector
 from .terminal import nothing_to_do
 from .trial import objection
@@ -109,8 +109,10 @@ def _draft(session: Session, block: Block) -> Draft:
     items = [one for one in block.items if one.applies or not session.executing]
     # pyinfra may try an operation again.
     draft = session.drafts[block, session.executing] = Draft(items=items)
+    if not items:
+        return draft
     add(session, draft, items)
-    if items and draft.plan.sound:
+    if draft.plan.sound:
         _finish(session, block, draft)
     draft.plan.refusals += held(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):
@@ -127,17 +129,15 @@ def _finish(session: Session, block: Block, draft: Draft) -> None:
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
     if staying := removals(detached(found, catalog, session.waiting())):
         # What of them is nobody's is known only then.
-        add(session, draft, staying)
+        take_away(session, draft, staying)
         found = leftovers(catalog, declarations, session.waiting(), block.exact)
     draft.plan.refusals += [
         Refusal(Operation("exact"), one.what.within, one.obstacle)
         for one in found
         if one.goes and one.obstacle
     ]
-    going = removals(one for one in found if not one.obstacle)
-    draft.leftovers = [*staying, *going]
-    if going:
-        add(session, draft, going)
+    if going := removals(one for one in found if not one.obstacle):
+        take_away(session, draft, going)
         gone = {one.declaration.key(): one.operation for one in going if not one.present}
         catalog.gone.update(gone)
     draft.plan.undeclared = [one.what for one in found if not one.goes]

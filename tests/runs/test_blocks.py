@@ -328,3 +328,77 @@ def test_a_label_goes_with_what_names_it(database: Database, turned: bool) -> No
     run(database, deploy, postgres_allow="kt,k").succeeded()
     assert database.psql("SELECT enum_range(NULL::k)") == "{a}"
     assert not run(database, deploy).succeeded().plan.changes
+
+
+def test_a_comment_is_no_use_of_a_label(database: Database) -> None:
+    database.psql("CREATE TYPE k AS ENUM ('a', 'b'); CREATE TABLE t (k k)")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.enum("k", ["a", "b", "c"])
+            pg.table("t", [pg.Column("k", "k", comment="c")], comment="c")
+            pg.sql("SELECT 1 / 0")
+
+    run(database, deploy).refused()
+    assert database.psql("SELECT enum_range(NULL::k)") == "{a,b}"
+
+
+def test_a_key_that_is_left_out_goes_under_exact(database: Database) -> None:
+    database.psql("CREATE TABLE t (id integer PRIMARY KEY)")
+
+    def deploy() -> None:
+        with pg.transaction(exact=True):
+            pg.table("t", [pg.Column("id", "integer")])
+
+    run(database, deploy).succeeded()
+    assert "PRIMARY KEY" not in database.dump()
+    assert "NOT NULL" not in database.dump()
+    assert not run(database, deploy).succeeded().plan.changes
+
+
+@pytest.mark.parametrize("options", [("--dry",), ("-y",)])
+def test_plans_are_told_in_the_order_of_the_inventory(
+    project: Project, database: Database, options: tuple[str, ...]
+) -> None:
+    project.inventory(dict.fromkeys(("b", "c", "a", "d"), database.dsn))
+    project.deploy(
+        """
+        import time
+
+        if host.name != "@postgres/c":
+            if host.name == "@postgres/b":
+                time.sleep(0.5)
+            with pg.transaction():
+                pg.table(f"t_{host.name[-1]}", [pg.Column("id", "integer")])
+        """
+    )
+    printed = project.run("inventory.py", "deploy.py", *options).succeeded().stdout
+    plain = re.sub(r"\x1b\[[\d;]*m", "", printed)
+    assert [line.split()[0] for line in plain.splitlines() if "to create" in line] == [
+        "[@postgres/b]"
+    ]
+    assert re.findall(r"\[@postgres/(\w)\] same plan as @postgres/b", plain) == ["a", "d"]
+
+
+def test_a_message_belongs_to_the_declaration_that_asked(database: Database) -> None:
+    database.psql(
+        "CREATE TABLE a (n integer); CREATE TABLE b (n text);"
+        "CREATE VIEW v AS SELECT n FROM a;"
+        "CREATE POLICY p ON a USING (n > 1); CREATE POLICY p ON b USING (n > 'x')"
+    )
+
+    def equal_texts() -> None:
+        with pg.transaction():
+            pg.policy("p", "a", using="n + 1 > 2")
+            pg.policy("p", "b", using="n + 1 > 2")
+
+    def several_lines() -> None:
+        with pg.transaction():
+            pg.view("v", "SELECT n\nFROM a\nGROUP BY n\nHAVING n")
+
+    messages = run(database, equal_texts).refused().messages
+    assert "policy p on public.b: " in messages
+    assert "policy p on public.a: " not in messages
+    messages = run(database, several_lines, dry=True).refused().messages
+    assert "view public.v: " in messages
+    assert "HAVING" in messages

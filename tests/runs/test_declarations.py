@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -21,7 +22,7 @@ def host(project: Project, database: Database) -> Database:
 def unchanged(project: Project) -> bool:
     """Whether a dry run finds nothing to do."""
     output = project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().output
-    return "[@postgres/one] no changes" in output
+    return bool(re.search(r"\[@postgres/one\] (.*: )?no changes", output))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,9 @@ def test_a_changed_table_does_not_change_what_names_it(project: Project, host: D
     project.deploy(deploy.format(more=', pg.Column("b", "int")'))
     with host.watch() as seen:
         project.run().succeeded()
-    (transaction,) = [one for one in seen.statements if "ADD COLUMN b" in one]
+    (transaction,) = [
+        one for one in seen.statements if "t ADD COLUMN b" in one and "pg_temp" not in one
+    ]
     assert "INDEX" not in transaction
     assert "POLICY" not in transaction
     assert unchanged(project)
