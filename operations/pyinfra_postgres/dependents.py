@@ -372,9 +372,7 @@ def _is_gone(row: Sequence[Any], catalog: Catalog) -> bool:
     if kind in {"check", "foreign_key", "exclusion"} and one is not None:
         names = {each.name for each in one.constraints}
         return facts[2] not in names and None not in names
-    # An index of a table with rows goes after the transaction.
-    is_later = kind == "index" and Name(*facts[:2]) in catalog.filled
-    return one is None and kind == key[0] and not is_later
+    return one is None and kind == key[0]
 
 
 def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:

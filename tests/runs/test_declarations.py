@@ -150,9 +150,9 @@ def test_a_changed_table_does_not_change_what_names_it(project: Project, host: D
     project.deploy(deploy.format(more=', pg.Column("b", "int")'))
     with host.watch() as seen:
         project.run().succeeded()
-    (transaction,) = [
-        one for one in seen.statements if "t ADD COLUMN b" in one and "pg_temp" not in one
-    ]
+    found = [one for one in seen.statements if "ADD COLUMN b" in one]
+    # The other one tries it on an empty copy.
+    (transaction,) = [one for one in found if "public.t ADD COLUMN" in one]
     assert "INDEX" not in transaction
     assert "POLICY" not in transaction
     assert unchanged(project)

@@ -260,10 +260,11 @@ class Table(Object):
         yield Reference("table", self.name)
 
     def brings(self, current: Self) -> bool:
-        there = {column.name for column in current.columns or ()}
+        types = {column.name: column.type for column in current.columns or ()}
         known = {one.columns for one in current.constraints if isinstance(one, PrimaryKey | Unique)}
         keys = (one for one in self.constraints if isinstance(one, PrimaryKey | Unique))
-        return any(column.name not in there for column in self.columns or ()) or any(
+        # What stands on a column that changes its type is made anew with it.
+        return any(types.get(column.name) != column.type for column in self.columns or ()) or any(
             key.columns not in known for key in keys
         )
 
