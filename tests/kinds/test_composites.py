@@ -154,6 +154,9 @@ def test_what_values_would_lose_is_counted_and_needs_permission(database: Databa
         ("", [pg.Attribute("zip", "int"), pg.Attribute("street", "text")],
          "declared as zip, street: PostgreSQL keeps their order"),
         ("", [pg.Attribute("zip", "shop.zip")], "type shop.zip"),
+        ("", [pg.Attribute("self", "addr")], "PostgreSQL refuses it: composite type public.addr"),
+        ("", [pg.Attribute("any", "anyelement")], "PostgreSQL refuses it"),
+        ("", [pg.Attribute("no", "bigint", collation="C")], "PostgreSQL refuses it: collations"),
     ],
 )  # fmt: skip
 def test_what_postgresql_can_not_change_is_refused_with_who_uses_it(
@@ -164,6 +167,19 @@ def test_what_postgresql_can_not_change_is_refused_with_who_uses_it(
     outcome = process.run(database, lambda: pg.composite("addr", attributes))
     assert message in outcome.refused().messages
     assert database.dump() == before
+
+
+@one_version
+def test_a_type_has_no_name_of_a_relation(database: Database) -> None:
+    database.psql("CREATE TYPE addr AS (a int); CREATE TABLE t (a int); CREATE INDEX i ON t (a)")
+    before = database.dump()
+    for name, former in ("i", "addr"), ("t", "addr"), ("i", None):
+
+        def deploy(name: str = name, former: str | None = former) -> None:
+            pg.composite(name, [pg.Attribute("a", "int")], renamed_from=former)
+
+        assert "has its name" in process.run(database, deploy).refused().messages
+        assert database.dump() == before
 
 
 @one_version

@@ -109,6 +109,31 @@ def test_what_it_publishes_follows_renames_and_goes_with_tables(deploy: Deploy) 
 
 
 @one_version
+def test_tables_and_options_change_together(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        "CREATE TABLE t (a int, b int) PARTITION BY LIST (a);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1)"
+    )
+    whole = "pg.publication('fed', 't (a) WHERE (a > 0)', publish_via_partition_root=True)"
+    parts = "pg.publication('fed', 't1 (b) WHERE (b > 0)', publish_via_partition_root=False)"
+    deploy.apply(whole)
+    deploy.apply(parts)
+    assert database.rows(TABLES) == [("public", "t1", "{b}", "(b > 0)")]
+    deploy.apply(whole)
+    # What a block has published holds the types of its columns.
+    said = deploy.run(
+        f"""
+        with pg.transaction():
+            {parts}
+            pg.table("t", [pg.Column("b", "bigint")])
+        """
+    ).failed()
+    assert "publication fed use it: declare this one before that" in said.output
+    assert database.rows(TABLES) == [("public", "t", "{a}", "(a > 0)")]
+
+
+@one_version
 def test_a_column_goes_when_it_is_published_no_longer(database: Database) -> None:
     database.psql(
         "CREATE TABLE job (id int PRIMARY KEY, note text);"

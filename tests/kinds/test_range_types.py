@@ -55,6 +55,9 @@ def test_a_type_is_created_changed_and_removed(deploy: Deploy) -> None:
                   f"ALTER TYPE span OWNER TO {owner}; COMMENT ON TYPE span IS 'kept';"
                   "GRANT USAGE ON TYPE span TO pg_monitor")  # fmt: skip
     deploy.apply("pg.range_type('span', 'text', subtype_opclass='text_pattern_ops', collation='C')")
+    deploy.apply("pg.range_type('span', 'date')")
+    assert database.rows(RANGES)[0][3] == "date_ops"
+    deploy.apply("pg.range_type('span', 'text', subtype_opclass='text_pattern_ops', collation='C')")
     (made,) = database.rows(RANGES)
     assert made[:6] == ("span", "text", "span_multirange", "text_pattern_ops", '"C"', "-")
     assert made[6] == owner
@@ -106,6 +109,8 @@ def test_names_change_with_what_makes_the_values(deploy: Deploy) -> None:
          "is declared subtype_diff float8mi: PostgreSQL can't change that, and to make it anew is "
          "out of the question, because it is used by column r of table public.t"),
         ("CREATE VIEW v AS SELECT r(1, 2)", {"subtype": "numeric"}, "view public.v"),
+        ("", {"subtype": "json"}, "PostgreSQL refuses it: data type json has no default operator"),
+        ("", {"subtype_diff": "int4mi"}, "PostgreSQL refuses it: function int4mi"),
         ("", {"canonical": "f"}, "a canonical function takes the type"),
     ],
 )  # fmt: skip

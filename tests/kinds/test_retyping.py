@@ -60,7 +60,7 @@ def test_one_message_says_all_that_a_change_needs_permission_for(database: Datab
 
     def refused(*columns: pg.Column) -> list[str]:
         messages = run(database, lambda: pg.table("t", columns), dry=True).refused().messages
-        return [line for line in messages.splitlines() if "table public.t" in line]
+        return [line for line in messages.splitlines() if "] table public.t" in line]
 
     (cut,) = refused(pg.Column("c", "varchar(3)"))
     assert (
@@ -240,3 +240,15 @@ def test_a_check_that_is_declared_anew_changes_with_the_type(
         *("--data", "postgres_allow=public.u"),
     )
     assert database.psql("SELECT u FROM u") == "(a,b)"
+
+
+@one_version
+def test_what_the_run_has_use_a_column_before_is_named(deploy: Deploy, database: Database) -> None:
+    database.psql("CREATE TABLE w (c integer, d integer); CREATE POLICY q ON w USING (d > 1)")
+    before = database.dump()
+    policy, column = "pg.policy('q', 'w', using='c > 1')", "pg.table('w', [pg.Column('c', 'text')])"
+    said = deploy.run(f"with pg.transaction():\n    {policy}\n    {column}").failed().output
+    assert "have policy q on public.w use it: declare this one before that" in said
+    assert database.dump() == before
+    later = policy.replace("> 1", "<> 1::text")
+    deploy.apply(f"with pg.transaction():\n    {column}\n    {later}")

@@ -51,6 +51,8 @@ from .columns import collated, collation_sql, read_collation
 from .tables import Table
 
 _HOLDS = ("attributes", "grants")
+_REFUSALS = frozenset({"42P16", "42804"})
+"""The SQLSTATEs of attributes that can't be, whatever else a plan brings."""
 
 
 @frozen
@@ -146,7 +148,10 @@ class Composite(Object):
                 yield ("attribute", *self.name, one.name)
 
     def renames(self, catalog: Catalog) -> Iterator[Rename]:
-        yield from Object.renames(self, catalog)
+        for rename in Object.renames(self, catalog):
+            if catalog.holds(rename.old):
+                self._check_name(catalog)
+            yield rename
         for one in self.attributes:
             if one.present and one.renamed_from:
                 rename = renames.attribute(self, one.renamed_from, one.name)
@@ -186,10 +191,13 @@ class Composite(Object):
         attributes = [one for one in self.attributes if one.present]
         if not attributes:
             raise DeclarationError("it does not exist: declare its attributes")
-        # Its name is among those of relations too.
+        self._check_name(catalog)
+        return evolve(self, attributes=attributes)
+
+    def _check_name(self, catalog: Catalog) -> None:
+        """Raise DeclarationError where a relation has its name, which is among theirs."""
         if holder := catalog.holder(Reference("index", self.name)):
             raise DeclarationError(f"{holder} {self.name} has its name: rename or drop that")
-        return evolve(self, attributes=attributes)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
         declared = {one.name: one for one in self.attributes}
@@ -237,7 +245,7 @@ class Composite(Object):
         if gone or retyped or len(after) > len(current.attributes):
             current.check_tables()
         if not gone and not retyped:
-            return self
+            return self._tried(current, ask)
         if users := of_columns(self.name, [*gone, *retyped], catalog, ask).users(
             self.name, catalog
         ):
@@ -252,7 +260,20 @@ class Composite(Object):
                 f"PostgreSQL can't change the type of {listed(retyped)}, because there are values "
                 f"in {', '.join(sorted(columns))}: add another attribute, or declare another type"
             )
-        return evolve(self, holders=tuple(holders) if gone else ())
+        return evolve(self, holders=tuple(holders) if gone else ())._tried(current, ask)
+
+    def _tried(self, current: Self, ask: Ask) -> Self:
+        """Itself, where PostgreSQL has nothing against its attributes.
+
+        Raises DeclarationError with what it has.
+        """
+        before = {one.name: one for one in current.attributes}
+        changes = [one.sql for one in _altered(before, self)]
+        failure = ask.attempt(changes).failure if changes else None
+        # Types that are not there may come with the plan.
+        if failure and failure.sqlstate in _REFUSALS:
+            raise DeclarationError(f"PostgreSQL refuses it: {failure}")
+        return self
 
     @staticmethod
     def diff(current: Composite | None, declared: Composite | None) -> Iterator[Statement]:

@@ -326,14 +326,14 @@ class Publication(Object):
             end = f" WITH ({given})" if given else ""
             yield _changing(f"CREATE {target}{what}{end}", declared)
         else:
+            gone, new = _beyond(current, declared), _beyond(declared, current)
+            if gone.tables or gone.schemas:
+                yield _changing(f"ALTER {target} DROP {_listed(gone, 'DROP')}", gone)
+            # What the options do not allow is out by now, and what they allow is not yet in.
             if given:
                 yield Statement(f"ALTER {target} SET ({given})")
-            for word, gone in (
-                ("DROP", _beyond(current, declared)),
-                ("ADD", _beyond(declared, current)),
-            ):
-                if gone.tables or gone.schemas:
-                    yield _changing(f"ALTER {target} {word} {_listed(gone, word)}", gone)
+            if new.tables or new.schemas:
+                yield _changing(f"ALTER {target} ADD {_listed(new)}", new)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 

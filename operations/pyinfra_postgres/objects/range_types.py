@@ -173,9 +173,10 @@ class RangeType(Object):
         return evolve(self, multirange_type_name=self.multirange, leads=leads)
 
     def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
-        changes: dict[str, Any] = {
-            part: _either(getattr(self, part), getattr(current, part)) for part in _PARTS[1:]
-        }
+        changes: dict[str, Any] = {}
+        # What belongs to one subtype is nothing to another.
+        for part in _PARTS[1:] if self.subtype == current.subtype else ():
+            changes[part] = _either(getattr(self, part), getattr(current, part))
         return evolve(
             self,
             owner=either(self.owner, current.owner),
@@ -205,6 +206,13 @@ class RangeType(Object):
                 f"{', '.join(_described(self, current))}: PostgreSQL can't change that, and "
                 f"to make it anew is out of the question, because {how}"
             )
+        created = _created(self)
+        script = [f"DROP TYPE {self.name}", created.path.local, created.sql]
+        failure = ask.attempt(script).failure
+        # Types and functions that are not there may come with the plan.
+        may_come = bool(catalog.changed) and failure and failure.sqlstate in {"42704", "42883"}
+        if failure and failure.sqlstate.startswith(("0A", "42")) and not may_come:
+            raise DeclarationError(f"PostgreSQL refuses it: {failure}")
         key = (self.acl, *self.name)
         granted = granted_again(self.acl, key, default_privileges(ask), catalog)
         return evolve(self, granted=tuple(granted))
@@ -243,7 +251,7 @@ def _parts(one: RangeType) -> list[object]:
 
 def _described(one: RangeType, other: RangeType) -> Iterator[str]:
     """What one of two has otherwise."""
-    for part in _PARTS:
+    for part in _PARTS if one.subtype == other.subtype else _PARTS[:1]:
         if (value := getattr(one, part)) != getattr(other, part):
             yield f"{part} {_sql(value) if value else 'none'}"
 
@@ -381,9 +389,9 @@ def range_type(
     + renamed_from: its former name
     + present: whether it exists; a type that anything uses is not removed
 
-    What is left out stays as it is. Another subtype, and what else PostgreSQL does not alter, makes
-    the type anew where nothing uses it, and is refused where anything does. Other names are given
-    to the functions that make its values too.
+    What is left out stays as it is, with the subtype. Another subtype, and what else PostgreSQL
+    does not alter, makes the type anew where nothing uses it, and is refused where anything does.
+    Other names are given to the functions that make its values too.
 
     **Example:**
 

@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, field, frozen
@@ -115,6 +115,11 @@ class Retypes:
                 f"column {', '.join(names)} changes its type, and these can't be created again "
                 f"with it: {', '.join(dependents.obstacles)}"
             )
+        if users := list(_new_users(table, names, found, catalog)):
+            raise DeclarationError(
+                f"column {', '.join(names)} changes its type, and earlier operations of this run "
+                f"have {', '.join(users)} use it: declare this one before that"
+            )
         columns = [other for _, other in known]
         tables = sorted({Name(*one.facts[:2]) for one in found.of_kind("column") if one.root})
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
@@ -143,6 +148,20 @@ def _new_types(columns: Sequence[Column], catalog: Catalog) -> Iterator[str]:
     for enum in catalog.of(Enum):
         if str(enum.name) in types and enum.name in catalog.created:
             yield next(iter(Enum.diff(None, enum))).sql
+
+
+def _new_users(
+    table: Name, columns: Iterable[str], found: Dependents, catalog: Catalog
+) -> Iterator[str]:
+    """What the plan has use columns of a table or its partitions, and the server does not know."""
+    known = {one.key for one in found.all}
+    below, tables = catalog.partitions(), [table]
+    for one in tables:
+        tables += below.get(one, ())
+    for key in sorted(catalog.changed - known):
+        user = catalog.objects.get(key)
+        if user and any(user.uses(one, set(columns)) for one in tables):
+            yield user.title
 
 
 def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
