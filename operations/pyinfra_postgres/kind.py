@@ -148,6 +148,8 @@ class Object:
     runs: ClassVar[bool] = False
     """Whether it is something to do, rather than something that is."""
 
+    asks_rows: ClassVar[bool] = False
+    """Whether rows tell what there is of it, as they are when it has its turn."""
     opens: ClassVar[bool] = False
     """Whether what comes with it is known only once it is there: an extension."""
     is_ground: ClassVar[bool] = False

@@ -247,6 +247,8 @@ class Planner:
 
     def _waits(self, step: Step, coming: Container[Reference]) -> bool:
         """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
+        if step.declaration.asks_rows:
+            return True
         with suppress(DeclarationError):
             for one in step.declaration.requires():
                 if one in coming and not self.catalog.has(one):

@@ -210,7 +210,6 @@ def test_what_is_used_is_not_removed_and_its_users_are_named(
         "function public.f(public.job)",
         "constraint step_job_fkey on table public.step",
         "view public.v",
-        "enum public.mood: it is used by view public.v",
         "function public.g(): it is used by default value for column n of table public.u",
     ):
         assert message in told, message

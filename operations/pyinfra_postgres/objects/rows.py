@@ -71,6 +71,7 @@ class Rows(Object):
     """Rows of a table, each known by its key."""
 
     kind: ClassVar[str] = "rows"
+    asks_rows: ClassVar[bool] = True
 
     table: Name = field(converter=parse_name)
     rows: _Checked = field(converter=_checked)

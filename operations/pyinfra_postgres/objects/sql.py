@@ -135,6 +135,7 @@ class Script(Object):
     """SQL statements that run every time, or until a query says that they have."""
 
     kind: ClassVar[str] = "sql"
+    asks_rows: ClassVar[bool] = True
     runs: ClassVar[bool] = True
 
     statements: tuple[str, ...] = field(converter=_statements)
