@@ -213,6 +213,8 @@ class Planner:
         """Add what declarations would change; `renames` are theirs, by their identity."""
         catalog, plan, same = self.catalog, self.plan, self.same
         prepared = [self._steps(item) for item in items]
+        several = chain.from_iterable(prepared)
+        catalog.named.update(key for step in several for key in step.declaration.names())
         coming = {one for item in items if item.present for one in item.declaration.provides()}
         every = [step for step in chain.from_iterable(prepared) if not self._waits(step, coming)]
         for step in every:
@@ -224,8 +226,6 @@ class Planner:
         if (same.pending or same.new) and same.settle():
             for step in every:
                 self._look(step)
-        several = chain.from_iterable(prepared)
-        catalog.named.update(key for step in several for key in step.declaration.names())
         before = len(plan.changes)
         for item, steps in zip(items, prepared, strict=True):
             # What an earlier declaration changes, a later one may stand for or look at.
