@@ -23,7 +23,8 @@ from .objects.sequences import Sequence, sequence
 from .objects.several import objects
 from .objects.sql import Script, sql
 from .objects.statistics import Statistics, statistics
-from .objects.tables import Table, table
+from .objects.table_definition import table
+from .objects.tables import Table
 from .objects.triggers import Trigger, trigger
 from .objects.views import MaterializedView, View, materialized_view, view
 from .transactions import transaction

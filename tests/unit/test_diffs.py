@@ -19,7 +19,8 @@ from pyinfra_postgres.objects.extensions import Extension
 from pyinfra_postgres.objects.functions import Function
 from pyinfra_postgres.objects.grants import Privilege, Privileges, Target
 from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.partitions import Partition, floor, following, suffix
+from pyinfra_postgres.objects.partition_definition import floor, following, suffix
+from pyinfra_postgres.objects.partitions import Partition
 from pyinfra_postgres.objects.policies import Policy
 from pyinfra_postgres.objects.retyping import Retype, Retypes
 from pyinfra_postgres.objects.roles import Role

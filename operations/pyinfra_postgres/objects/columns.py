@@ -41,7 +41,8 @@ from ..parse import (
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Statement, together
 from .clauses import target
-from .constraints import Check, Constraint, in_passing, validated
+from .constraints import Check, Constraint
+from .validation import in_passing, validated
 
 
 def read_collation(text: str | Name | None) -> Name | None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 from attrs import field, fields, frozen
 
 from ..errors import DeclarationError
 from ..given import check_plain, refused
-from ..kind import Same
+from ..kind import Object, Same
 from ..names import (
     Exact,
     Name,
@@ -33,14 +33,8 @@ from ..parse import (
     named,
     optional_expression,
 )
-from ..paths import SearchPath
-from ..plan import Hazard, Lock, Mode, Stage, Statement
 from .clauses import Target, delete_action, operator, target, update_action
 from .elements import Element, aligned_element, condition_template
-
-if TYPE_CHECKING:
-    from .foreign_keys import Dependent
-    from .indexes import Index
 
 
 @cache
@@ -63,7 +57,7 @@ class Way:
     """The stored constraint whose place it takes."""
     renames: bool = False
     """Whether that one is the same but for its name."""
-    indexes: tuple[Index, ...] = ()
+    indexes: tuple[Object, ...] = ()
     """What is built first for a key: of a partitioned table one for each partition."""
     dependents: tuple[Dependent, ...] = ()
     """The foreign keys that stand on the key whose place it takes."""
@@ -352,6 +346,29 @@ class ForeignKey(Constraint):
         yield Reference("table", self.table)
 
 
+@frozen
+class Dependent:
+    """A foreign key with its table."""
+
+    table: Name
+    key: ForeignKey
+    in_steps: bool
+    """Whether PostgreSQL lets it be added first and validated later."""
+
+    @property
+    def is_to_be_valid(self) -> bool:
+        """Whether all rows are known to obey it, or are to be read again."""
+        return self.key.validated or self.key.owed
+
+    @property
+    def name(self) -> str:
+        """Its name, as SQL needs it."""
+        return quoted(self.key.name or "")
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.table}"
+
+
 @frozen(init=False)
 class Check(Constraint):
     """A check constraint."""
@@ -491,48 +508,3 @@ def _given(columns: tuple[str, ...]) -> tuple[str, ...]:
     if not columns:
         raise DeclarationError("a key needs at least one column")
     return columns
-
-
-_OWED = "(put back, still to be validated)"
-
-
-def marked(remark: str | None) -> str:
-    """The comment of a foreign key that is owed its validation."""
-    return f"{remark}\n{_OWED}" if remark else _OWED
-
-
-def unmarked(remark: str | None) -> tuple[str | None, bool]:
-    """A constraint's own comment, and whether it is owed its validation."""
-    if not remark or not remark.endswith(_OWED):
-        return remark, False
-    return remark.removesuffix(_OWED).removesuffix("\n") or None, True
-
-
-_PASSING = "(added by a deploy, which drops it again)"
-
-
-def in_passing(table: Name, check: Check, path: SearchPath = SearchPath.OWN) -> Iterator[Statement]:
-    """Add a check that spares a scan under a strong lock and is dropped after that.
-
-    It is marked, so that the next run knows it where this one dies: the name alone may be a user's.
-    """
-    name, remark = quoted(check.name or ""), literal(_PASSING)
-    add = f"ALTER TABLE {table} ADD {check.written()} NOT VALID"
-    yield Statement(add, path=path, locks=table)
-    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}")
-    yield validated(table, check.name)
-
-
-def is_passing(remark: str | None) -> bool:
-    """Whether a constraint's comment says that it was added to be dropped."""
-    return remark == _PASSING
-
-
-def validated(table: Name, name: str | None, filled: bool = True) -> Statement:
-    """Read all rows of a table with a constraint that was added NOT VALID."""
-    return Statement(
-        f"ALTER TABLE {table} VALIDATE CONSTRAINT {quoted(name or '')}",
-        stage=Stage.AFTER if filled else Stage.MAIN,
-        hazards=(Hazard.SCANS,) if filled else (),
-        locks=Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE),
-    )

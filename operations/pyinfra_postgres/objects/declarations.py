@@ -31,7 +31,8 @@ from .schemas import Schema, schema
 from .sequences import Sequence, sequence
 from .sql import Script, sql
 from .statistics import Statistics, statistics
-from .tables import Table, table
+from .table_definition import table
+from .tables import Table
 from .triggers import Trigger, trigger
 from .views import MaterializedView, View, materialized_view, view
 

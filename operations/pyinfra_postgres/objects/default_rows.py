@@ -7,23 +7,20 @@ before and after all periods, infinite ones and nulls.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from ..catalog import Catalog
 from ..names import Name, listed, literal, quoted
 from ..plan import Hazard, Lock, Statement
 from .constraints import ForeignKey
+from .partition_definition import PartitionDefinition
 from .tables import Table
 from .triggers import Trigger
-
-if TYPE_CHECKING:
-    from .partitions import Partition
 
 _SEES_NONE = (Hazard.SCANS, Hazard.BLOCKS_READS)
 """Of what has PostgreSQL see that no row of the default partition belongs elsewhere."""
 
 
-def created(declared: Partition) -> Iterator[Statement]:
+def created(declared: PartitionDefinition) -> Iterator[Statement]:
     """Create a partition into which no rows move."""
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.parent} {declared.bound}",
@@ -32,7 +29,7 @@ def created(declared: Partition) -> Iterator[Statement]:
     )
 
 
-def _attaching(declared: Partition) -> tuple[Lock, ...]:
+def _attaching(declared: PartitionDefinition) -> tuple[Lock, ...]:
     """What a new partition locks of those that are there: of the default one the bound changes."""
     rest = (Lock(declared.default),) if declared.default else ()
     return (Lock(declared.parent, only=True), *rest)
@@ -54,7 +51,7 @@ def obstacle(rest: Name, catalog: Catalog) -> str:
     return ""
 
 
-def unmoved(declared: Partition) -> Statement:
+def unmoved(declared: PartitionDefinition) -> Statement:
     """Have a partition only where no rows wait for it."""
     text = (
         f"{declared.rest} holds rows of {declared.name}, and moving them would delete them for "
@@ -67,12 +64,12 @@ def unmoved(declared: Partition) -> Statement:
     )
 
 
-def waiting(declared: Partition) -> str:
+def waiting(declared: PartitionDefinition) -> str:
     """A query for the rows of the default partition that belong into this one."""
     return f"SELECT FROM {declared.rest} WHERE {_belonging(declared)}"
 
 
-def _belonging(declared: Partition) -> str:
+def _belonging(declared: PartitionDefinition) -> str:
     """The condition for that."""
     assert declared.bounds
     column = quoted(declared.key_column)
@@ -80,7 +77,7 @@ def _belonging(declared: Partition) -> str:
     return f"{column} >= {start} AND {column} < {end}"
 
 
-def moved(declared: Partition) -> Iterator[Statement]:
+def moved(declared: PartitionDefinition) -> Iterator[Statement]:
     """Create a partition as a table, move its rows there, and attach it."""
     assert declared.rest
     columns = listed(declared.columns)

@@ -5,36 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
-from ..names import Name, listed, literal, quoted
+from ..names import Name, listed, literal
 from ..plan import Lock, Mode, Stage, Statement, together
-from .constraints import Constraint, ForeignKey, marked, validated
-
-
-@frozen
-class Dependent:
-    """A foreign key with its table."""
-
-    table: Name
-    key: ForeignKey
-    in_steps: bool
-    """Whether PostgreSQL lets it be added first and validated later."""
-
-    @property
-    def is_to_be_valid(self) -> bool:
-        """Whether all rows are known to obey it, or are to be read again."""
-        return self.key.validated or self.key.owed
-
-    @property
-    def name(self) -> str:
-        """Its name, as SQL needs it."""
-        return quoted(self.key.name or "")
-
-    def __str__(self) -> str:
-        return f"{self.name} of {self.table}"
+from .constraints import Constraint, Dependent, ForeignKey
+from .validation import marked, validated
 
 
 def dependents(

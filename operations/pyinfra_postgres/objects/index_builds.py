@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from ..catalog import Catalog
 from ..errors import DeclarationError
@@ -21,44 +21,15 @@ from ..naming import chosen_name, joined, naming
 from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Stage, Statement, together
 from . import foreign_keys
+from .constraints import Constraint, Dependent
 from .elements import aligned_element
-from .foreign_keys import Dependent
-
-if TYPE_CHECKING:
-    from .constraints import Constraint
-    from .indexes import Index
-
+from .index_definition import IndexDefinition, Swap
 
 _ONLINE = (Hazard.NOT_TRANSACTIONAL,)
 _CLUSTERABLE = frozenset({"btree", "gist"})
 
 
-@frozen
-class Swap:
-    """How one index takes another's name."""
-
-    successor: Exact
-    """The name under which it is built."""
-    predecessor: Exact
-    """The name that the old index gets until it is dropped."""
-    there: Index | None = None
-    """What an interrupted run has built under the successor's name."""
-    dependents: tuple[Dependent, ...] = ()
-    """The foreign keys that stand on the old index."""
-    identifies: bool = False
-    """Whether the new index can be a replica identity."""
-    parts: tuple[Index, ...] = ()
-    """What partitions have of the old index, each before the parts that it has in turn."""
-    places: Mapping[int, int] = field(factory=dict)
-    """Of the old index's expressions with a statistics target, their places in the new one."""
-
-    @classmethod
-    def of(cls, index: Index) -> Swap:
-        """A swap where nothing is in its way."""
-        return cls(Exact(joined(index.name, None, "new")), Exact(joined(index.name, None, "old")))
-
-
-def built(index: Index) -> Iterator[Statement]:
+def built(index: IndexDefinition) -> Iterator[Statement]:
     """Build an index, from wherever an interrupted run has stopped."""
     if index.built is None or not index.built.valid:
         yield from _created(index)
@@ -80,7 +51,7 @@ def attached(part: Name, whole: Name | None, in_use: bool) -> Statement:
     )
 
 
-def _created(index: Index) -> Iterator[Statement]:
+def _created(index: IndexDefinition) -> Iterator[Statement]:
     if index.built:
         yield dropped(index.built, concurrently=index.online and not index.partitioned)
     if index.online and not index.partitioned:
@@ -101,7 +72,7 @@ def _created(index: Index) -> Iterator[Statement]:
         )
 
 
-def dropped(index: Index, concurrently: bool) -> Statement:
+def dropped(index: IndexDefinition, concurrently: bool) -> Statement:
     """Drop an index, unless a session is building it right now, which that would kill.
 
     Another deploy has ended before this one gets its lock, and makes its plan anew.
@@ -130,7 +101,7 @@ def dropped(index: Index, concurrently: bool) -> Statement:
     return at_once
 
 
-def replaced(current: Index, declared: Index) -> Iterator[Statement]:
+def replaced(current: IndexDefinition, declared: IndexDefinition) -> Iterator[Statement]:
     """Have another index under the same name; what is INVALID serves no query and just goes."""
     swap = declared.swap or Swap.of(declared)
     marks = [
@@ -174,7 +145,7 @@ def replaced(current: Index, declared: Index) -> Iterator[Statement]:
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
 
 
-def users(index: Index, catalog: Catalog, ask: Ask) -> list[str]:
+def users(index: IndexDefinition, catalog: Catalog, ask: Ask) -> list[str]:
     """The foreign keys on a unique index or a part of it, and the keys that are parts of it."""
     found = ask.renamed(
         f"""
@@ -228,7 +199,9 @@ def check_nulls(
             raise identity(name, table, why)
 
 
-def marks_of(current: Index, declared: Index, identifies: bool) -> Iterator[str]:
+def marks_of(
+    current: IndexDefinition, declared: IndexDefinition, identifies: bool
+) -> Iterator[str]:
     """What a table has said of its index, said of the new one.
 
     `identifies` is whether that can be a replica identity.
@@ -248,14 +221,16 @@ def marks_of(current: Index, declared: Index, identifies: bool) -> Iterator[str]
         yield clustered(table, declared.name, declared.method, declared.where)
 
 
-def _targets(current: Index, name: Name, places: Mapping[int, int]) -> Iterator[str]:
+def _targets(current: IndexDefinition, name: Name, places: Mapping[int, int]) -> Iterator[str]:
     """What sets how much ANALYZE gathers of the expressions that the new index has as well."""
     for place, target in sorted(current.targets.items()):
         if place in places:
             yield f"ALTER INDEX {name} ALTER COLUMN {places[place]} SET STATISTICS {target}"
 
 
-def _kept_by_parts(current: Index, declared: Index, swap: Swap) -> Iterator[str]:
+def _kept_by_parts(
+    current: IndexDefinition, declared: IndexDefinition, swap: Swap
+) -> Iterator[str]:
     """What gives the parts of the new index the names, comments and marks of the old ones."""
     # What somebody has made keeps the name that they gave it.
     theirs = {one.table for one in declared.parts if not one.becomes}
@@ -285,12 +260,12 @@ def clustered(table: Name, index: str, method: str, where: str | None) -> str:
     return f"ALTER TABLE {table} CLUSTER ON {quoted(index)}"
 
 
-def mark(index: Index) -> str:
+def mark(index: IndexDefinition) -> str:
     """The comment on an index that has given its name to another."""
     return f"replaced by {index.full}, to be dropped"
 
 
-def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
+def swap(current: IndexDefinition, declared: IndexDefinition, catalog: Catalog, same: Same) -> Swap:
     """How a declared index takes the name of a stored one that differs."""
     name, there = aside(
         declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
@@ -312,7 +287,10 @@ def swap(current: Index, declared: Index, catalog: Catalog, same: Same) -> Swap:
 
 
 def _places(
-    current: Index, declared: Index, parts: Iterable[Index], same: Same
+    current: IndexDefinition,
+    declared: IndexDefinition,
+    parts: Iterable[IndexDefinition],
+    same: Same,
 ) -> Iterator[tuple[int, int]]:
     for place in sorted({place for one in (current, *parts) for place in one.targets}):
         stored = current.columns[place - 1]
@@ -323,7 +301,7 @@ def _places(
                 break
 
 
-def _below(index: Index, catalog: Catalog) -> Iterator[Index]:
+def _below(index: IndexDefinition, catalog: Catalog) -> Iterator[IndexDefinition]:
     """The parts of an index as they are, each before its own."""
     parts = [one for one in catalog.of(type(index)) if one.parent == index.full]
     for one in sorted(parts, key=lambda part: part.full):
@@ -337,9 +315,9 @@ def never_null(table: Name, columns: Iterable[str], catalog: Catalog) -> bool:
     return set(columns) <= {one.name for one in there if not one.nullable}
 
 
-def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
+def left(index: IndexDefinition, catalog: Catalog) -> tuple[IndexDefinition, ...]:
     """The indexes whose name this one has taken, where a run died before it dropped them."""
-    found: list[Index] = []
+    found: list[IndexDefinition] = []
     while True:
         _, one = aside(
             index, catalog, "old", lambda one: one not in found and one.comment == mark(index)
@@ -350,8 +328,8 @@ def left(index: Index, catalog: Catalog) -> tuple[Index, ...]:
 
 
 def aside(
-    index: Index, catalog: Catalog, label: str, ours: Callable[[Index], bool]
-) -> tuple[Exact, Index | None]:
+    index: IndexDefinition, catalog: Catalog, label: str, ours: Callable[[IndexDefinition], bool]
+) -> tuple[Exact, IndexDefinition | None]:
     """The first name for an index that is free, or has an index of the table that is ours."""
     schema = index.table.schema
     for number in count():
@@ -364,7 +342,7 @@ def aside(
     raise AssertionError("unreachable")
 
 
-def part(whole: Index, table: Name) -> Index:
+def part(whole: IndexDefinition, table: Name) -> IndexDefinition:
     """What a partition has of an index of its table, still without a name of its own."""
     return evolve(
         whole,
@@ -383,8 +361,8 @@ def part(whole: Index, table: Name) -> Index:
 
 
 def parts(
-    index: Index, catalog: Catalog, same: Same, freed: Collection[str] = ()
-) -> tuple[Index, ...]:
+    index: IndexDefinition, catalog: Catalog, same: Same, freed: Collection[str] = ()
+) -> tuple[IndexDefinition, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn.
 
     `freed` are names that are free by then.
@@ -392,7 +370,7 @@ def parts(
     partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
-    def below(whole: Index) -> Iterator[Index]:
+    def below(whole: IndexDefinition) -> Iterator[IndexDefinition]:
         for table in partitions.get(whole.table, ()):
             part = evolve(whole, table=table, comment=None, parent=whole.full, parts=(), built=None)
             part = part.placed(catalog)
@@ -418,19 +396,21 @@ def parts(
     return tuple(below(index))
 
 
-def below(whole: Name, catalog: Catalog) -> list[Index]:
+def below(whole: Name, catalog: Catalog) -> list[IndexDefinition]:
     """The parts of a partitioned table's index, at all levels."""
     children: dict[Name, list[Any]] = {}
     for one in catalog.objects.values():
         if one.kind == "index" and (parent := getattr(one, "parent", None)):
             children.setdefault(parent, []).append(one)
-    found: list[Index] = [*children.get(whole, ())]
+    found: list[IndexDefinition] = [*children.get(whole, ())]
     for one in found:
         found += children.get(one.full, ())
     return found
 
 
-def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Index, ...]:
+def placed(
+    new: Iterable[IndexDefinition], current: IndexDefinition, catalog: Catalog
+) -> tuple[IndexDefinition, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
     Those that nobody else has made get its name too.
@@ -448,13 +428,15 @@ def placed(new: Iterable[Index], current: Index, catalog: Catalog) -> tuple[Inde
     )
 
 
-def found(index: Index, catalog: Catalog, same: Same) -> Index | None:
+def found(index: IndexDefinition, catalog: Catalog, same: Same) -> IndexDefinition | None:
     """An index of the same table that is no other's part and equal but for its name."""
     others = (one for one in catalog.on(index.table) if isinstance(one, type(index)))
     return _there(index, others, same)
 
 
-def _there(part: Index, candidates: Iterable[Index], same: Same) -> Index | None:
+def _there(
+    part: IndexDefinition, candidates: Iterable[IndexDefinition], same: Same
+) -> IndexDefinition | None:
     """The index of a partition that is this part of its table's, or can become it."""
     free = [one for one in candidates if one.parent in {None, part.parent}]
     # Attached ones first, and an invalid one only where there is nothing else.
@@ -462,7 +444,7 @@ def _there(part: Index, candidates: Iterable[Index], same: Same) -> Index | None
     return same.first(free, lambda one: part.equals(one, same))
 
 
-def default_name(part: Index, taken: set[str | None]) -> Exact:
+def default_name(part: IndexDefinition, taken: set[str | None]) -> Exact:
     """The name that PostgreSQL gives to it."""
     columns = "_".join([*(element.label for element in part.columns), *part.include])
     return chosen_name(part.table.name, columns, "idx", taken)

@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias, cast
 
 from attrs import evolve
 
@@ -19,12 +19,10 @@ from ..names import Exact, Name, literal, quoted
 from ..naming import chosen_name
 from ..plan import Hazard, Lock, Stage, Statement, together
 from . import foreign_keys, heirs, index_builds
-from .constraints import Constraint, PrimaryKey, Unique
+from .constraints import Constraint, Dependent, PrimaryKey, Unique
 from .elements import Element
+from .index_definition import IndexDefinition
 from .indexes import Index
-
-if TYPE_CHECKING:
-    from .foreign_keys import Dependent
 
 Key: TypeAlias = PrimaryKey | Unique
 
@@ -39,7 +37,7 @@ def planned(
     if isinstance(old, PrimaryKey | Unique):
         moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
         foreign_keys.check(moved, key.columns)
-    index = index_of(table, key).placed(catalog)
+    index: IndexDefinition = index_of(table, key).placed(catalog)
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
     way = evolve(key.way, dependents=moved, marks=tuple(marks))
@@ -80,8 +78,8 @@ def _check_complete(table: Name, key: Key, same: Same, catalog: Catalog) -> None
 
 
 def _place(
-    index: Index, key: Key, taken: set[str | None], same: Same, catalog: Catalog
-) -> tuple[Exact, Index | None]:
+    index: IndexDefinition, key: Key, taken: set[str | None], same: Same, catalog: Catalog
+) -> tuple[Exact, IndexDefinition | None]:
     """The name of a new key, and what an interrupted run, or somebody, has built under it."""
     names = catalog.names_in(index.table.schema) | taken
     ours = {
@@ -104,14 +102,14 @@ def _place(
     return name, ours.get(name)
 
 
-def _usable(one: Index, index: Index) -> bool:
+def _usable(one: IndexDefinition, index: IndexDefinition) -> bool:
     """Whether a key can take an index over: at once it has to be whole."""
     return index.online or (one.valid and not index.partitioned)
 
 
 def of_leaf(
     leaf: Name, key: Key, same: Same, catalog: Catalog, top: Name | None = None
-) -> Iterator[Index]:
+) -> Iterator[IndexDefinition]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
     if any(
@@ -149,7 +147,7 @@ def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:
     return chosen_name(table.name, "_".join([*key.columns, *key.include]), "key", taken)
 
 
-def index_of(table: Name, key: Key) -> Index:
+def index_of(table: Name, key: Key) -> IndexDefinition:
     """The index that a key has."""
     columns = [Element(name, None, (), None, False, False) for name in key.columns]
     nulls = isinstance(key, Unique) and key.nulls_not_distinct
@@ -181,7 +179,7 @@ def added(
         remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
     if not key.way.later:
         rule = key.written()
-        for index in key.way.indexes:
+        for index in built_first(key):
             rule = using(key, key.name or "", index.name)
         add = f"{change} ADD {rule}"
         if key.way.dependents:
@@ -192,24 +190,29 @@ def added(
         yield Statement(add, hazards=scan, locks=table)
         yield from (Statement(one, locks=table) for one in (*remark, *key.way.marks))
         return
-    for index in key.way.indexes:
+    for index in built_first(key):
         yield from index_builds.built(index)
     if partitioned:
         # Its partitions have the same constraint then, and nothing is built or read.
         parts = [
             f"ALTER TABLE {index.table} ADD {using(key, index.name, index.name)}"
-            for index in key.way.indexes
+            for index in built_first(key)
         ]
         add = f"{change} ADD {key.written()}"
     else:
-        (index,) = key.way.indexes
+        (index,) = built_first(key)
         parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
     texts = [*drop, *parts, add, *remark, *key.way.marks]
-    tables = [table, *(one.table for one in key.way.indexes if one.table != table)]
+    tables = [table, *(one.table for one in built_first(key) if one.table != table)]
     if key.way.dependents:
         yield from foreign_keys.around(table, texts, key.way.dependents, Stage.AFTER)
     else:
         yield together(texts, tuple(map(Lock, tables)))
+
+
+def built_first(key: Constraint) -> tuple[IndexDefinition, ...]:
+    """What is built first for a key."""
+    return cast(tuple[IndexDefinition, ...], key.way.indexes)
 
 
 def using(key: Key, name: str, index: str) -> str:

@@ -9,18 +9,16 @@ https://www.postgresql.org/docs/current/sql-altertable.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..catalog import Catalog
 from ..errors import DeclarationError
+from ..kind import Ask
 from ..names import Name, listed
 from ..parse import declared_references, type_references
 from ..paths import SearchPath
 from ..plan import Hazard, Statement
 from .columns import NOT_NULL, Column, is_null
-
-if TYPE_CHECKING:
-    from ..catalog import Catalog
-    from ..kind import Ask
 
 _TWIN = "pyinfra_postgres_twin"
 _FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_TWIN}'::regclass))"

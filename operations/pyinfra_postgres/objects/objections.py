@@ -7,7 +7,7 @@ when the rule is there already and writers have to keep it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..catalog import Catalog
 from ..names import Exact, Name, listed, quoted
@@ -16,15 +16,15 @@ from ..paths import SearchPath
 from ..plan import Objection
 from ..stored import operator
 from . import planned_rows
+from .columns import Column
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 from .planned_rows import PlannedRows
-
-if TYPE_CHECKING:
-    from .columns import Column
-    from .tables import Table
+from .table_definition import TableDefinition
 
 
-def to_table(current: Table, declared: Table, catalog: Catalog) -> Iterator[Objection]:
+def to_table(
+    current: TableDefinition, declared: TableDefinition, catalog: Catalog
+) -> Iterator[Objection]:
     """What the rows of a table may say against what is declared and not yet so."""
     if not current.filled:
         return

@@ -25,13 +25,16 @@ from ..paths import SearchPath
 from ..plan import Hazard, Lock, Mode, Objection, Stage, Statement, together
 from ..stored import operator
 from . import index_builds, keys, partition_keys, partition_references, partition_twins
-from .constraints import Check, ForeignKey, PrimaryKey, Unique, in_passing, validated
+from .constraints import Check, ForeignKey, PrimaryKey, Unique
 from .elements import partitioning
+from .index_definition import IndexDefinition
 from .indexes import Index
 from .partition_bounds import Bound
 from .partition_references import referring_tables
 from .partitions import Partition, partition_of, removed, users
-from .tables import Table, row_security
+from .table_definition import row_security
+from .tables import Table
+from .validation import in_passing, validated
 
 
 def _values(text: str | None) -> str | None:
@@ -74,7 +77,9 @@ class AnyPartition(Object):
     """What holds for all its rows, as the server prints it."""
     indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
     """What its parent has and it lacks."""
-    keys: tuple[tuple[PrimaryKey | Unique, Index], ...] = field(default=(), eq=False, kw_only=True)
+    keys: tuple[tuple[PrimaryKey | Unique, IndexDefinition], ...] = field(
+        default=(), eq=False, kw_only=True
+    )
     checks: tuple[tuple[Check, bool], ...] = field(default=(), eq=False, kw_only=True)
     """The checks of its parent that it lacks, and whether it has them NOT VALID."""
 

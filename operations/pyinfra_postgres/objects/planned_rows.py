@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from attrs import frozen
 
@@ -12,13 +12,13 @@ from ..names import Exact, Name, quoted
 from ..parse import closed, type_references
 from ..paths import SearchPath
 from ..stored import columns_of
-
-if TYPE_CHECKING:
-    from .columns import Column
-    from .tables import Table
+from .columns import Column
+from .table_definition import TableDefinition
 
 
-def values(current: Table, declared: Table, catalog: Catalog) -> Iterator[tuple[str, str | None]]:
+def values(
+    current: TableDefinition, declared: TableDefinition, catalog: Catalog
+) -> Iterator[tuple[str, str | None]]:
     """What each row gets in a column that is new or converted, None where nobody knows yet."""
     there = {column.name: column for column in current.columns or ()}
     for column in declared.columns or ():

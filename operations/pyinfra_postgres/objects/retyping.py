@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve, field, frozen
 
+from ..answer import Answer
+from ..catalog import Catalog
 from ..definitions import Definition, called_by, compared
 from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_columns
 from ..errors import DeclarationError, HostError
 from ..fitting import Ground, fitting
+from ..kind import Ask
 from ..names import Exact, Name, literal, quoted
 from ..parse import closed
 from ..paths import SearchPath
@@ -27,12 +30,6 @@ from .columns import Column, collation_sql, default_sql
 from .constraints import Check
 from .enums import Enum
 from .heirs import inheriting
-
-if TYPE_CHECKING:
-    from ..answer import Answer
-    from ..catalog import Catalog
-    from ..kind import Ask
-
 
 _TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
 _ANY_TEXT = frozenset({"text", "character varying"})

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createsequence.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, fields_dict, frozen
 from pyinfra.api.operation import OperationMeta
@@ -34,9 +34,6 @@ from ..plan import Hazard, Loss, Statement
 from ..sequence_users import users
 from ..snapshot import USER_SCHEMA, Snapshot
 from .known_columns import check_columns
-
-if TYPE_CHECKING:
-    pass
 
 RANGES = {"smallint": 2**15, "integer": 2**31, "bigint": 2**63}
 NONE = "none"

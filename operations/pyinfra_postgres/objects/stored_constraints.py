@@ -13,18 +13,9 @@ from ..names import Exact, Name, listed
 from ..parse import closing, items, sliced, tokens
 from ..snapshot import USER_SCHEMA, Snapshot
 from .clauses import Target
-from .constraints import (
-    Check,
-    Constraint,
-    Exclude,
-    Fittings,
-    ForeignKey,
-    PrimaryKey,
-    Unique,
-    is_passing,
-    unmarked,
-)
+from .constraints import Check, Constraint, Exclude, Fittings, ForeignKey, PrimaryKey, Unique
 from .elements import with_defaults
+from .validation import is_passing, unmarked
 
 # Of each key column its operator class, whether that is the default, its collation, and the class's
 # schema.

@@ -13,7 +13,8 @@ from ..names import Exact, Name
 from ..parse import statement
 from ..snapshot import USER_SCHEMA, Snapshot
 from .elements import Element, class_schema_of, collation_of
-from .indexes import Index, placing
+from .index_definition import placing
+from .indexes import Index
 from .stored_constraints import IDENTIFIES, TABLESPACE
 
 QUERIES = {

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -21,17 +20,15 @@ from ..paths import SearchPath
 from ..plan import Hazard, Lock, Stage, Statement
 from . import foreign_keys, index_builds, keys, partition_keys
 from .columns import Column
-from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique, Way, validated
+from .constraints import Check, Constraint, Dependent, Exclude, ForeignKey, PrimaryKey, Unique, Way
 from .dropped_columns import uses
 from .elements import Element, key_elements
-from .foreign_keys import Dependent
 from .known_columns import check_columns
+from .table_definition import TableDefinition
+from .validation import validated
 
-if TYPE_CHECKING:
-    from .tables import Table
 
-
-def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
+def pointed(table: TableDefinition, one: Constraint, catalog: Catalog) -> Constraint:
     """A foreign key with the columns that it means where it names only a table."""
     if not isinstance(one, ForeignKey) or one.foreign_columns:
         return one
@@ -43,7 +40,7 @@ def pointed(table: Table, one: Constraint, catalog: Catalog) -> Constraint:
 
 
 def check(
-    table: Table,
+    table: TableDefinition,
     new: Sequence[Constraint],
     there: Iterable[Constraint],
     columns: Sequence[Column],
@@ -77,7 +74,11 @@ def check(
 
 
 def aligned(
-    declared: Table, current: Table, columns: Sequence[Column], same: Same, catalog: Catalog
+    declared: TableDefinition,
+    current: TableDefinition,
+    columns: Sequence[Column],
+    same: Same,
+    catalog: Catalog,
 ) -> tuple[list[Constraint], list[Constraint]]:
     """The constraints that a table has in the end, each written as the stored one it equals.
 
@@ -148,7 +149,11 @@ def _same_method(one: Constraint, other: Constraint) -> bool:
 
 
 def _twin(
-    table: Table, one: Constraint, free: Iterable[Constraint], same: Same, catalog: Catalog
+    table: TableDefinition,
+    one: Constraint,
+    free: Iterable[Constraint],
+    same: Same,
+    catalog: Catalog,
 ) -> Constraint | None:
     """The same constraint under another name that nothing declares."""
     if one.name is None or any(other.name == one.name for other in free):
@@ -164,8 +169,8 @@ def _twin(
 
 
 def _planned(
-    table: Table,
-    current: Table,
+    table: TableDefinition,
+    current: TableDefinition,
     one: Constraint,
     taken: set[str | None],
     same: Same,
@@ -189,7 +194,7 @@ def _planned(
     return one
 
 
-def _is_in_the_way(table: Table, one: Constraint, catalog: Catalog) -> bool:
+def _is_in_the_way(table: TableDefinition, one: Constraint, catalog: Catalog) -> bool:
     """Whether something else has the name that the index of a constraint is to have."""
     old = one.way.instead
     takes_over = isinstance(one, PrimaryKey | Unique) and not one.way.renames
@@ -198,7 +203,7 @@ def _is_in_the_way(table: Table, one: Constraint, catalog: Catalog) -> bool:
     return not takes_over and not same_name and catalog.has_relation(full)
 
 
-def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
+def _absent(table: TableDefinition, other: Constraint, same: Same, catalog: Catalog) -> bool:
     """Whether a stored constraint is declared not to be there."""
     return any(
         one.name == other.name
@@ -209,7 +214,7 @@ def _absent(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bo
     )
 
 
-def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
+def _replaces(table: TableDefinition, one: Constraint, other: Constraint) -> bool:
     """Whether a constraint stands for a stored one.
 
     That is an unnamed one for one that has its default name. A table has one primary key,
@@ -224,7 +229,7 @@ def _replaces(table: Table, one: Constraint, other: Constraint) -> bool:
     return not one.name and same_columns and other.name in _own_names(table, one)
 
 
-def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> bool:
+def _claimed(table: TableDefinition, other: Constraint, same: Same, catalog: Catalog) -> bool:
     """Whether an earlier operation of the run declares a stored constraint."""
     return any(
         one.name in {None, other.name}
@@ -234,7 +239,7 @@ def _claimed(table: Table, other: Constraint, same: Same, catalog: Catalog) -> b
     )
 
 
-def dropped(current: Table, declared: Table) -> Iterator[Statement]:
+def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Statement]:
     """Rename what is the same, and drop what is to go or to make place in the transaction."""
     change = f"ALTER TABLE {declared.name}"
     pairs = replacing(current, declared)
@@ -260,7 +265,9 @@ def dropped(current: Table, declared: Table) -> Iterator[Statement]:
         yield Statement(drop, locks=tuple(map(Lock, sorted(tables))), late=late)
 
 
-def replacing(current: Table, declared: Table) -> list[tuple[Constraint, Constraint]]:
+def replacing(
+    current: TableDefinition, declared: TableDefinition
+) -> list[tuple[Constraint, Constraint]]:
     """The declared constraints that take the place of others, with those."""
     stored = {one.name: one for one in current.constraints}
     pairs = [
@@ -276,21 +283,21 @@ def replacing(current: Table, declared: Table) -> list[tuple[Constraint, Constra
     ]
 
 
-def replaced(current: Table, declared: Table) -> set[str]:
+def replaced(current: TableDefinition, declared: TableDefinition) -> set[str]:
     """The names of the constraints whose place others take."""
     return {
         old.name for one, old in replacing(current, declared) if old.name and not one.way.renames
     }
 
 
-def ends(one: Constraint, current: Table, declared: Table) -> bool:
+def ends(one: Constraint, current: TableDefinition, declared: TableDefinition) -> bool:
     """Whether a stored constraint goes, with another one in its place or without."""
     stay = {each.name for each in declared.constraints}
     stay |= {old.name for _, old in replacing(current, declared)}
     return one.name in replaced(current, declared) or one.name not in stay
 
 
-def leaving(current: Table, declared: Table) -> set[str]:
+def leaving(current: TableDefinition, declared: TableDefinition) -> set[str]:
     """The columns of a primary key whose place another one takes after the transaction."""
     return {
         column
@@ -300,7 +307,7 @@ def leaving(current: Table, declared: Table) -> set[str]:
     }
 
 
-def added(current: Table, declared: Table) -> Iterator[Statement]:
+def added(current: TableDefinition, declared: TableDefinition) -> Iterator[Statement]:
     """Add what is not there, and validate what is."""
     replaced = {one.name: old for one, old in replacing(current, declared)}
     gone = {old.name for old in replaced.values()}
@@ -334,8 +341,8 @@ def same_rule(one: Constraint, other: Constraint) -> bool:
 def _constrained(
     one: Constraint,
     old: Constraint | None,
-    current: Table,
-    declared: Table,
+    current: TableDefinition,
+    declared: TableDefinition,
     taken: set[str | None],
 ) -> Iterator[Statement]:
     name = declared.name
@@ -368,7 +375,7 @@ def _constrained(
         yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
 
 
-def _needs_its_rows_at_once(one: Constraint, declared: Table) -> bool:
+def _needs_its_rows_at_once(one: Constraint, declared: TableDefinition) -> bool:
     """Whether it is about values that nobody knows before the transaction makes them.
 
     Then the transaction has to end where they are against it.
@@ -379,13 +386,13 @@ def _needs_its_rows_at_once(one: Constraint, declared: Table) -> bool:
     )
 
 
-def _free_name(table: Table, one: Constraint, taken: set[str | None]) -> Exact:
+def _free_name(table: TableDefinition, one: Constraint, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a constraint that a later statement has to name."""
     columns, label = _named_after(table, one)
     return chosen_name(table.name.name, "_".join(columns) or None, label, taken)
 
 
-def _own_names(table: Table, one: Constraint) -> Iterator[str | None]:
+def _own_names(table: TableDefinition, one: Constraint) -> Iterator[str | None]:
     """PostgreSQL's names for a constraint, which it keeps when the table or a column is renamed."""
     columns, label = _named_after(table, one)
     former: dict[str, str | None] = {one.name: one.renamed_from for one in table.columns or ()}
@@ -394,7 +401,7 @@ def _own_names(table: Table, one: Constraint) -> Iterator[str | None]:
             yield joined(name.name, "_".join(parts) or None, label)
 
 
-def _named_after(table: Table, one: Constraint) -> tuple[list[str], str]:
+def _named_after(table: TableDefinition, one: Constraint) -> tuple[list[str], str]:
     """The columns after which PostgreSQL names a constraint, and the end of the name."""
     match one:
         case PrimaryKey():
@@ -409,7 +416,7 @@ def _named_after(table: Table, one: Constraint) -> tuple[list[str], str]:
     raise AssertionError(one)
 
 
-def check_column(one: Check, table: Table) -> str | None:
+def check_column(one: Check, table: TableDefinition) -> str | None:
     """The column of a check constraint that names exactly one."""
     names = {column.name for column in table.columns or ()}
     used = {name for name in column_names(tree(one.expression)) if name in names}

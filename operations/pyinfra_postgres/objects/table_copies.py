@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from ..catalog import Catalog
 from ..names import Exact, Name
 from ..parse import column_names, tree
 from .columns import Column
 from .constraints import Check, Constraint, Fittings, ForeignKey, Unique, Way
-
-if TYPE_CHECKING:
-    from .tables import Table
+from .table_definition import TableDefinition
 
 Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[Column]]]
 """The columns on which foreign keys stand, by table and name: what stands for that table."""
@@ -23,7 +21,7 @@ def name_of(name: Name) -> Name:
     return Name("pg_temp", name.name)
 
 
-def targets(*tables: Table, catalog: Catalog) -> Targets:
+def targets(*tables: TableDefinition, catalog: Catalog) -> Targets:
     """What stands for the tables to which foreign keys of tables go, as these will be."""
     found: Targets = {}
     for table in tables:
@@ -41,7 +39,7 @@ def targets(*tables: Table, catalog: Catalog) -> Targets:
     return found
 
 
-def reads_rows(table: Table) -> bool:
+def reads_rows(table: TableDefinition) -> bool:
     """Whether an expression of a table has a row of it as one value, whose type a copy has not."""
     texts = [column.generated for column in table.columns or ()]
     texts += [one.expression for one in table.constraints if isinstance(one, Check)]
@@ -49,7 +47,9 @@ def reads_rows(table: Table) -> bool:
     return any("'A_Star'" in repr(one) or table.name.name in column_names(one) for one in trees)
 
 
-def constraints(table: Table, known: Targets, before: Table | None = None) -> Iterator[Constraint]:
+def constraints(
+    table: TableDefinition, known: Targets, before: TableDefinition | None = None
+) -> Iterator[Constraint]:
     """The constraints of a table's copy: of foreign keys those whose targets are known.
 
     Those of the table before the change are there as they are.
