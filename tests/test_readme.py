@@ -16,7 +16,7 @@ import pyinfra_postgres as pg
 from harness import Project, one_version
 from harness.process import Deploy, run
 from harness.servers import Databases
-from pyinfra_postgres.connector import KNOWN_DATA
+from pyinfra_postgres.transport.connector import KNOWN_DATA
 
 
 @pytest.fixture(scope="module")

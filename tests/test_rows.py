@@ -12,7 +12,7 @@ from pyinfra.api import HiddenValue
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version, process
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.values import shown, written
+from pyinfra_postgres.syntax.values import shown, written
 
 ORGANIZATION = """
     pg.table(

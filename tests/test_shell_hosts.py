@@ -8,7 +8,7 @@ import subprocess
 import textwrap
 
 from harness import Database, Databases, Project, finished, one_version, until
-from pyinfra_postgres import psql
+from pyinfra_postgres.transport import psql
 
 DEPLOY = """
     with pg.transaction():

@@ -8,7 +8,7 @@ import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import run
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.plan import Hazard, Stage
+from pyinfra_postgres.plan.plan import Hazard, Stage
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ import pytest
 
 from harness import Database, Project, one_version
 from harness.servers import Databases
-from pyinfra_postgres.answer import Answer, Failure
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.verification import Check, Outcome, Section, answer_query, write
+from pyinfra_postgres.reports.verification import Check, Outcome, Section, answer_query, write
+from pyinfra_postgres.transport.answer import Answer, Failure
 
 MARK = "pyinfra-postgres answer "
 

@@ -3,7 +3,7 @@
     import pyinfra_postgres as pg
 
 Each operation declares one object, compares it with the server's catalog and changes only what
-differs. README.md, "How it works", has the layers of the modules.
+differs. README.md, "How it works", has the rooms of the modules.
 
 pyinfra imports this package at every start, for its connectors, whatever it is to run. So the
 names are imported when the first of them is used.
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .public import *  # noqa: F403
     from .public import __all__ as __all__
 
-_FUNCTIONS = ("objects", "verification")
-"""Public names that are those of modules as well."""
+_FUNCTIONS = ("objects",)
+"""Public names that are those of folders as well."""
 
 
 class _Package(ModuleType):

@@ -11,8 +11,8 @@ import click
 from attrs import evolve
 from pyinfra.api.output import set_formatter
 
-from .neon_api import Neon, NeonError
-from .rehearsal import Rehearsal, Result
+from .neon.api import Neon, NeonError
+from .neon.rehearsal import Rehearsal, Result
 from .terminal import line, put, styled
 
 _PREFIX = "@neon/"

@@ -9,15 +9,15 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.context import ctx_host
 
 from . import objects  # noqa: F401  (registers the kinds that the catalog reads)
-from . import snapshot as snapshots
-from .command import SQLCommand
-from .connector import PostgresConnector
+from .catalog import snapshot as snapshots
 from .errors import ConnectError, FactError, HostError
-from .names import quoted
-from .psql import Psql, without_marks
-from .scripts import run
+from .syntax.names import quoted
 from .terminal import printable
-from .watch import Limits
+from .transport.command import SQLCommand
+from .transport.connector import PostgresConnector
+from .transport.psql import Psql, without_marks
+from .transport.scripts import run
+from .transport.watch import Limits
 
 
 class Catalog(FactBase[dict[str, Any]]):

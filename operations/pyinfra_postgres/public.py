@@ -1,35 +1,62 @@
 """The package's public names, which `pyinfra_postgres` takes from here when one is used."""
 
-from .objects.columns import Column
-from .objects.composites import Attribute, Composite, composite
-from .objects.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
-from .objects.default_privileges import DefaultPrivileges, default_privileges
-from .objects.domains import Domain, domain
-from .objects.enums import Enum, enum
-from .objects.extensions import Extension, extension
-from .objects.functions import Function, Procedure, function
-from .objects.grants import Grant, grant
-from .objects.indexes import Index, index
-from .objects.partition import AnyPartition as Partition
-from .objects.partition import partition
-from .objects.partitions import Partitions, partitions
-from .objects.policies import Policy, policy
-from .objects.publications import Publication, publication
-from .objects.range_types import RangeType, range_type
-from .objects.roles import Membership, Role, role
-from .objects.rows import Rows, rows
-from .objects.schemas import Schema, schema
-from .objects.sequences import Sequence, sequence
-from .objects.several import objects
-from .objects.sql import Script, sql
-from .objects.statistics import Statistics, statistics
-from .objects.table_definition import table
-from .objects.tables import Table
-from .objects.triggers import Trigger, trigger
-from .objects.views import MaterializedView, View, materialized_view, view
-from .transactions import transaction
-from .values import SQL
-from .verification import check, verification
+from .objects.access.default_privileges import DefaultPrivileges
+from .objects.access.grants import Grant
+from .objects.access.policies import Policy
+from .objects.access.roles import Membership, Role
+from .objects.code.functions import Function, Procedure
+from .objects.code.triggers import Trigger
+from .objects.code.views import MaterializedView, View
+from .objects.constraints.constraints import (
+    Check,
+    Constraint,
+    Exclude,
+    ForeignKey,
+    PrimaryKey,
+    Unique,
+)
+from .objects.data.rows import Rows
+from .objects.data.sql import Script
+from .objects.indexes.indexes import Index
+from .objects.partitions.partition import AnyPartition as Partition
+from .objects.partitions.partitions import Partitions
+from .objects.server.extensions import Extension
+from .objects.server.publications import Publication
+from .objects.server.schemas import Schema
+from .objects.tables.columns import Column
+from .objects.tables.sequences import Sequence
+from .objects.tables.statistics import Statistics
+from .objects.tables.tables import Table
+from .objects.types.composites import Attribute, Composite
+from .objects.types.domains import Domain
+from .objects.types.enums import Enum
+from .objects.types.range_types import RangeType
+from .operations.composites import composite
+from .operations.default_privileges import default_privileges
+from .operations.domains import domain
+from .operations.enums import enum
+from .operations.extensions import extension
+from .operations.functions import function
+from .operations.grants import grant
+from .operations.indexes import index
+from .operations.partition import partition
+from .operations.partitions import partitions
+from .operations.policies import policy
+from .operations.publications import publication
+from .operations.range_types import range_type
+from .operations.roles import role
+from .operations.rows import rows
+from .operations.schemas import schema
+from .operations.sequences import sequence
+from .operations.several import objects
+from .operations.sql import sql
+from .operations.statistics import statistics
+from .operations.table_definition import table
+from .operations.transactions import transaction
+from .operations.triggers import trigger
+from .operations.views import materialized_view, view
+from .reports.verification import check, verification
+from .syntax.values import SQL
 
 __all__ = [
     "SQL",

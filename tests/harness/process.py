@@ -18,8 +18,8 @@ from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operations import run_ops
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
-from pyinfra_postgres.plan import Plan
-from pyinfra_postgres.session import Draft, Session
+from pyinfra_postgres.plan.plan import Plan
+from pyinfra_postgres.planning.session import Draft, Session
 
 from .cli import Run
 from .servers import Database

@@ -9,7 +9,7 @@ import pytest
 
 from harness import Database, Project, Run
 from harness.process import run_files
-from pyinfra_postgres import verdicts
+from pyinfra_postgres.comparison import verdicts
 
 _OUTCOME = re.compile(
     r"Starting operation: (.*?) *\n(?:(?!--> ).*\n)*?"

@@ -8,7 +8,7 @@ import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import Deploy, run
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.plan import Stage
+from pyinfra_postgres.plan.plan import Stage
 
 pytestmark = one_version
 

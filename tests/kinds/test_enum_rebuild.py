@@ -11,8 +11,8 @@ import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
 from kinds.conftest import Deploy
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.plan import Lock
+from pyinfra_postgres.plan.plan import Lock
+from pyinfra_postgres.syntax.names import Name
 
 USES = """
     CREATE TYPE state AS ENUM ('new', 'old', 'done');

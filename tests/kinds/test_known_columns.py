@@ -9,7 +9,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
-from pyinfra_postgres.kind import Object
+from pyinfra_postgres.objects.kind import Object
 
 COLUMNS = [
     pg.Column("id", "integer"),

@@ -11,7 +11,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
-from pyinfra_postgres.plan import Mode, Stage, Statement
+from pyinfra_postgres.plan.plan import Mode, Stage, Statement
 
 BEFORE = """
     CREATE ROLE lock_owner;

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 from harness import Database
-from pyinfra_postgres.names import Exact, literal, quoted
-from pyinfra_postgres.naming import chosen_name, joined
-from pyinfra_postgres.parse import bare_type, type_name, type_node
+from pyinfra_postgres.syntax.names import Exact, literal, quoted
+from pyinfra_postgres.syntax.naming import chosen_name, joined
+from pyinfra_postgres.syntax.parse import bare_type, type_name, type_node
 
 LETTERS = "abcXYZ_09 .\"'$é名🎈"
 

@@ -9,7 +9,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
-from pyinfra_postgres.plan import Hazard
+from pyinfra_postgres.plan.plan import Hazard
 
 BEFORE = """
     CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2);

@@ -7,11 +7,11 @@ import pytest
 import pyinfra_postgres as pg
 from harness import one_version
 from kinds.conftest import Deploy
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.order import in_turn
-from pyinfra_postgres.plan import Operation
-from pyinfra_postgres.session import Item
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.plan.plan import Operation
+from pyinfra_postgres.planning.order import in_turn
+from pyinfra_postgres.planning.session import Item
 
 DECLARATIONS = """
 role = "{role}"

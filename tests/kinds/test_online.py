@@ -14,7 +14,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Databases, one_version
 from harness.process import run
-from pyinfra_postgres.plan import Stage
+from pyinfra_postgres.plan.plan import Stage
 
 INDEXES = """
     SELECT c.relname::text, i.indisvalid, i.indisreplident, i.indisclustered,

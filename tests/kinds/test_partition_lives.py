@@ -11,10 +11,10 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
-from pyinfra_postgres import render
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.objects.partitions import partition_of
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.objects.partitions.partitions import partition_of
+from pyinfra_postgres.running import render
+from pyinfra_postgres.syntax.names import Name
 
 REFERRED = """
     CREATE TABLE ev (id integer, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);

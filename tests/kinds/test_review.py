@@ -10,10 +10,10 @@ from attrs import evolve
 
 from harness import Database, one_version
 from kinds.conftest import Deploy, outcomes
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import PrimaryKey, Unique
-from pyinfra_postgres.objects.tables import Table
-from pyinfra_postgres.plan import Stage
+from pyinfra_postgres.objects.constraints.constraints import PrimaryKey, Unique
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.plan.plan import Stage
 
 CONSTRAINTS = (
     "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "

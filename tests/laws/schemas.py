@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import strategies as st
 
 import pyinfra_postgres as pg
-from pyinfra_postgres.names import quoted
+from pyinfra_postgres.syntax.names import quoted
 
 from .calls import Call, made
 from .tables import (

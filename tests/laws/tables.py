@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from attrs import field, frozen
 from hypothesis import strategies as st
 
-from pyinfra_postgres.names import quoted
+from pyinfra_postgres.syntax.names import quoted
 
 from .calls import Call
 

@@ -13,16 +13,16 @@ import pytest
 import pyinfra_postgres as pg
 from laws.sample import Sample
 from laws.zoo import PARTS, SAMPLES, ZOO
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Textual
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison.compare import Textual
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.given import check_plain
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.objects.declarations import OPERATIONS, check_declaration
-from pyinfra_postgres.order import in_turn
-from pyinfra_postgres.parse import statement
-from pyinfra_postgres.plan import Operation
-from pyinfra_postgres.session import Item
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.operations.declarations import OPERATIONS, check_declaration
+from pyinfra_postgres.plan.plan import Operation
+from pyinfra_postgres.planning.order import in_turn
+from pyinfra_postgres.planning.session import Item
+from pyinfra_postgres.syntax.given import check_plain
+from pyinfra_postgres.syntax.parse import statement
 
 PARTITIONED = pg.Table("t", [pg.Column("a", "date")], partition_by="RANGE (a)")
 

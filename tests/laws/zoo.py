@@ -14,7 +14,7 @@ from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
 from laws.sample import Sample
-from pyinfra_postgres.objects.roles import Membership
+from pyinfra_postgres.objects.access.roles import Membership
 
 NO_ARGUMENT: tuple[Any, ...] = (
     object(),

@@ -8,8 +8,8 @@ import httpx2
 import pytest
 
 from harness import TOKEN, FakeNeon, FakeProject
-from pyinfra_postgres import neon as connector
-from pyinfra_postgres.neon_api import Neon
+from pyinfra_postgres.neon import branches as connector
+from pyinfra_postgres.neon.api import Neon
 
 
 @pytest.fixture

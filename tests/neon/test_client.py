@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from harness import TOKEN, FakeNeon, FakeProject, Fault
-from pyinfra_postgres.neon_api import Branch, Neon, NeonError, Project
+from pyinfra_postgres.neon.api import Branch, Neon, NeonError, Project
 
 SOON = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -6,9 +6,9 @@ import pytest
 from pyinfra.api.exceptions import InventoryError
 
 from harness import FakeNeon, FakeProject
-from pyinfra_postgres.endpoint import endpoint
-from pyinfra_postgres.neon import verified
-from pyinfra_postgres.neon_connector import NeonConnector
+from pyinfra_postgres.neon.branches import verified
+from pyinfra_postgres.neon.connector import NeonConnector
+from pyinfra_postgres.transport.endpoint import endpoint
 
 
 def groups(name: str) -> dict[str, set[str]]:

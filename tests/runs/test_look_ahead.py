@@ -9,7 +9,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Project, finished, one_version, until
 from harness.process import run
-from pyinfra_postgres import session
+from pyinfra_postgres.planning import session
 
 TABLE = """
     with pg.transaction():

@@ -12,7 +12,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import EVERY_LABEL, NEWEST, Database, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres import verdicts
+from pyinfra_postgres.comparison import verdicts
 
 DEPLOYER = "deployer"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from harness import LogEntry
-from pyinfra_postgres import libpg_query
-from pyinfra_postgres.parse import split_statements
+from pyinfra_postgres.syntax import libpg_query
+from pyinfra_postgres.syntax.parse import split_statements
 
 OWN = "pg_catalog, pg_temp"
 # The names of what PostgreSQL looks for when it reads IN, BETWEEN, LIKE and the like.

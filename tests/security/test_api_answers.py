@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from harness import TOKEN, FakeNeon
 from harness.neon_api import Fault
 from pyinfra_postgres import hidden
-from pyinfra_postgres.answer import Answer
+from pyinfra_postgres.catalog.snapshot import read
 from pyinfra_postgres.cli import main
 from pyinfra_postgres.errors import HostError
-from pyinfra_postgres.neon_api import Neon, NeonError, Project
-from pyinfra_postgres.snapshot import read
+from pyinfra_postgres.neon.api import Neon, NeonError, Project
+from pyinfra_postgres.transport.answer import Answer
 
 DEEP = '{"project":' * 100_000
 HUGE = '{"projects": [{"id": "x", "name": ' + "9" * 5000 + "}]}"

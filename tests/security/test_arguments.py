@@ -12,7 +12,7 @@ import pyinfra_postgres as pg
 from harness import Database, one_version, process
 from laws.zoo import SAMPLES
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.objects.declarations import OPERATIONS
+from pyinfra_postgres.operations.declarations import OPERATIONS
 
 Declared = Callable[[], object]
 

@@ -17,10 +17,10 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres import consent
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.kind import Ask
-from pyinfra_postgres.plan import Loss
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison.asking import Ask
+from pyinfra_postgres.plan.plan import Loss
+from pyinfra_postgres.planning import consent
 
 from .conftest import Trap
 

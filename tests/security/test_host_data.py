@@ -11,8 +11,8 @@ from pyinfra.api.exceptions import ConnectError
 
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version, process
-from pyinfra_postgres.connector import KNOWN_DATA, check_host_data
-from pyinfra_postgres.host_data import READERS
+from pyinfra_postgres.transport.connector import KNOWN_DATA, check_host_data
+from pyinfra_postgres.transport.host_data import READERS
 
 HOST_DATA: dict[str, tuple[Any, ...]] = {
     "postgres_lock_timeout": (-5, 0, 1e308, "1e308", True, 0.5, math.nan, 2**31, [5], b"5", "5 s"),

@@ -17,7 +17,7 @@ from harness import Database, TestServer, one_version
 from harness.process import run
 from pyinfra_postgres import hidden
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.passwords import Password
+from pyinfra_postgres.objects.access.passwords import Password
 
 SECRET = "corréct horse"
 OTHER = "batt\u00a0ery \\ 'staple'"

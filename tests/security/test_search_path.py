@@ -16,7 +16,7 @@ import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
 from pyinfra_postgres import facts
-from pyinfra_postgres.query import Query
+from pyinfra_postgres.operations.query import Query
 
 from .conftest import Trap
 from .search_paths import Replay, names_in

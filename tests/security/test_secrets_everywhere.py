@@ -15,7 +15,8 @@ from pyinfra.api import HiddenValue
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import run
-from pyinfra_postgres import hidden, verdicts
+from pyinfra_postgres import hidden
+from pyinfra_postgres.comparison import verdicts
 from pyinfra_postgres.errors import DeclarationError
 
 MARK = "M4RKED"
@@ -143,7 +144,7 @@ def test_loud_runs_through_psql(database: Database, project: Project) -> None:
 def _texts() -> Iterator[tuple[str, str]]:
     """The arguments of operations that take a text."""
     for name, operation in inspect.getmembers(pg, inspect.isfunction):
-        if operation.__module__.startswith("pyinfra_postgres.objects"):
+        if operation.__module__.startswith("pyinfra_postgres.operations"):
             for parameter in inspect.signature(operation).parameters.values():
                 if re.search(r"\bstr\b", str(parameter.annotation)):
                     yield name, parameter.name

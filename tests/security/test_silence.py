@@ -24,10 +24,10 @@ from harness import (
     relayed,
     until,
 )
-from pyinfra_postgres.connection import Connection
-from pyinfra_postgres.connector import check_host_data
-from pyinfra_postgres.psql import Psql
-from pyinfra_postgres.watch import Limits
+from pyinfra_postgres.transport.connection import Connection
+from pyinfra_postgres.transport.connector import check_host_data
+from pyinfra_postgres.transport.psql import Psql
+from pyinfra_postgres.transport.watch import Limits
 from runs.conftest import SLOW, sleeping
 
 LONG = SLOW.replace("1.5", "60")

@@ -15,7 +15,7 @@ import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.errors import ConnectError, DeclarationError, HostError, InventoryError
-from pyinfra_postgres.tabular import Answer, print_answers
+from pyinfra_postgres.operations.tabular import Answer, print_answers
 from pyinfra_postgres.terminal import printable, printable_lines
 
 PACKAGE = Path(pg.__file__).parent

@@ -11,7 +11,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Databases, one_version
 from harness.process import run
-from pyinfra_postgres.session import Session
+from pyinfra_postgres.planning.session import Session
 
 LOG = """
     CREATE TABLE log (id integer, at {0}) PARTITION BY RANGE (at);

@@ -15,8 +15,8 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Databases, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres import verdicts
-from pyinfra_postgres.verdicts import Verdicts
+from pyinfra_postgres.comparison import verdicts
+from pyinfra_postgres.comparison.verdicts import Verdicts
 
 _COMPARES = re.compile(r"pyinfra_postgres_deparse\(")
 TABLE = """

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_postgres.acl import Acl, all_privileges
+from pyinfra_postgres.syntax.acl import Acl, all_privileges
 
 
 def read(text: str | None, target: str = "TABLE", version: int = 160000) -> dict[str, set[str]]:

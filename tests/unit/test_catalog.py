@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.partitions import partition_of
-from pyinfra_postgres.objects.sequences import Sequence
-from pyinfra_postgres.objects.tables import Table
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.objects.partitions.partitions import partition_of
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.sequences import Sequence
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.syntax.names import Name
 
 ORDERS = Table("orders", [Column("id", "bigint")])
 ARCHIVE = Table("archive", [Column("id", "bigint")])

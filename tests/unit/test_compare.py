@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_postgres import compare, verdicts
-from pyinfra_postgres.answer import Answer, Failure
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Comparison
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison import compare, verdicts
+from pyinfra_postgres.comparison.compare import Comparison
+from pyinfra_postgres.comparison.verdicts import Verdicts
 from pyinfra_postgres.errors import HostError
-from pyinfra_postgres.verdicts import Verdicts
+from pyinfra_postgres.transport.answer import Answer, Failure
 
 WHERE = "SELECT 1 WHERE ({})"
 

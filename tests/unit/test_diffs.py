@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from pyinfra_postgres.dependents import Remade
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.names import Exact, Name
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import Check, ForeignKey, PrimaryKey, Unique
-from pyinfra_postgres.objects.enums import Enum
-from pyinfra_postgres.objects.extensions import Extension
-from pyinfra_postgres.objects.functions import Function
-from pyinfra_postgres.objects.grants import Privilege, Privileges, Target
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.partition_definition import floor, following, suffix
-from pyinfra_postgres.objects.partitions import Partition
-from pyinfra_postgres.objects.policies import Policy
-from pyinfra_postgres.objects.retyping import Retype, Retypes
-from pyinfra_postgres.objects.roles import Role
-from pyinfra_postgres.objects.schemas import Schema
-from pyinfra_postgres.objects.tables import Table
-from pyinfra_postgres.objects.triggers import Trigger
-from pyinfra_postgres.plan import Hazard, Loss, Stage, Statement
+from pyinfra_postgres.objects.access.grants import Privilege, Privileges, Target
+from pyinfra_postgres.objects.access.policies import Policy
+from pyinfra_postgres.objects.access.roles import Role
+from pyinfra_postgres.objects.code.functions import Function
+from pyinfra_postgres.objects.code.triggers import Trigger
+from pyinfra_postgres.objects.constraints.constraints import Check, ForeignKey, PrimaryKey, Unique
+from pyinfra_postgres.objects.dependents import Remade
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.objects.partitions.partition_definition import floor, following, suffix
+from pyinfra_postgres.objects.partitions.partitions import Partition
+from pyinfra_postgres.objects.server.extensions import Extension
+from pyinfra_postgres.objects.server.schemas import Schema
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.retyping import Retype, Retypes
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.objects.types.enums import Enum
+from pyinfra_postgres.plan.plan import Hazard, Loss, Stage, Statement
+from pyinfra_postgres.syntax.names import Exact, Name
 
 T = Name("public", "t")
 

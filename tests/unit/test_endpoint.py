@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_postgres.connection import passes
-from pyinfra_postgres.endpoint import endpoint
+from pyinfra_postgres.transport.connection import passes
+from pyinfra_postgres.transport.endpoint import endpoint
 
 POOLED = "ep-cool-darkness-a1b2c3d4-pooler.us-east-2.aws.neon.tech"
 DIRECT = "ep-cool-darkness-a1b2c3d4.us-east-2.aws.neon.tech"
@@ -19,7 +19,9 @@ VERIFIED = {"sslmode": "verify-full", "sslrootcert": "/roots.pem"}
 def _known_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PGHOST", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT", "PGOPTIONS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("pyinfra_postgres.endpoint._system_certificates", lambda: "/roots.pem")
+    monkeypatch.setattr(
+        "pyinfra_postgres.transport.endpoint._system_certificates", lambda: "/roots.pem"
+    )
 
 
 @pytest.mark.parametrize(

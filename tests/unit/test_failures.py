@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pyinfra.api.exceptions import ConnectError
 
-from pyinfra_postgres.answer import Failure
-from pyinfra_postgres.connector import check_host_data
-from pyinfra_postgres.rollout import _remedy
+from pyinfra_postgres.running.rollout import _remedy
+from pyinfra_postgres.transport.answer import Failure
+from pyinfra_postgres.transport.connector import check_host_data
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Comparison
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import Check, Exclude, ForeignKey, PrimaryKey
-from pyinfra_postgres.objects.domains import Domain
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.policies import Policy
-from pyinfra_postgres.objects.statistics import Statistics
-from pyinfra_postgres.objects.tables import Table
-from pyinfra_postgres.objects.triggers import Trigger
+from pyinfra_postgres.objects.access.policies import Policy
+from pyinfra_postgres.objects.code.triggers import Trigger
+from pyinfra_postgres.objects.constraints.constraints import Check, Exclude, ForeignKey, PrimaryKey
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.statistics import Statistics
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.objects.types.domains import Domain
+from pyinfra_postgres.syntax.names import Name
 
 MISSING = r"there is no column vv in public\.t: did you mean v\?"
 

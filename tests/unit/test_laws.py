@@ -9,23 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.kind import Object, difference
-from pyinfra_postgres.names import Exact, Name
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import Check, Constraint, ForeignKey, PrimaryKey, Unique
-from pyinfra_postgres.objects.elements import Element
-from pyinfra_postgres.objects.enums import Enum
-from pyinfra_postgres.objects.extensions import Extension
-from pyinfra_postgres.objects.functions import Function
-from pyinfra_postgres.objects.grants import Privilege, Privileges, Target
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.partitions import Partition
-from pyinfra_postgres.objects.policies import Policy
-from pyinfra_postgres.objects.roles import Role
-from pyinfra_postgres.objects.schemas import Schema
-from pyinfra_postgres.objects.tables import Table
-from pyinfra_postgres.objects.triggers import Trigger
-from pyinfra_postgres.parse import statement
+from pyinfra_postgres.objects.access.grants import Privilege, Privileges, Target
+from pyinfra_postgres.objects.access.policies import Policy
+from pyinfra_postgres.objects.access.roles import Role
+from pyinfra_postgres.objects.code.functions import Function
+from pyinfra_postgres.objects.code.triggers import Trigger
+from pyinfra_postgres.objects.constraints.constraints import (
+    Check,
+    Constraint,
+    ForeignKey,
+    PrimaryKey,
+    Unique,
+)
+from pyinfra_postgres.objects.indexes.elements import Element
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.kind import Object, difference
+from pyinfra_postgres.objects.partitions.partitions import Partition
+from pyinfra_postgres.objects.server.extensions import Extension
+from pyinfra_postgres.objects.server.schemas import Schema
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.objects.types.enums import Enum
+from pyinfra_postgres.syntax.names import Exact, Name
+from pyinfra_postgres.syntax.parse import statement
 from unit.test_names import ANY_NAME
 
 PLAIN = st.characters(exclude_characters="\x00", codec="utf-8")

@@ -1,52 +1,71 @@
-"""The layers of the modules are those that README.md lists."""
+"""The rooms of the package are the layers that README.md lists, and no module needs itself."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "operations" / "pyinfra_postgres"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__init__.py"
+}
 
 
 def layers() -> dict[str, int]:
-    """Each module that README.md lists, with its place."""
+    """Each room and module at the top that README.md lists, with its place."""
     text = (ROOT / "README.md").read_text()
-    (listed,) = re.findall(r"^The layers.*?```\n(.*?)```", text, re.DOTALL | re.MULTILINE)
-    lines = [line.partition("  ")[0].split() for line in listed.splitlines()]
-    return {module: place for place, modules in enumerate(lines) for module in modules}
+    (listed,) = re.findall(r"^The rooms.*?```\n(.*?)```", text, re.DOTALL | re.MULTILINE)
+    lines = [re.split("  +", line)[0].split() for line in listed.splitlines()]
+    return {room: place for place, rooms in enumerate(lines) for room in rooms}
 
 
-def used(path: Path) -> Iterator[str]:
-    """The modules of the package that a module imports, but for those that only types need."""
-    tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            node.body = []
-    for node in ast.walk(tree):
-        up = 1 + (path.parent != PACKAGE)
-        if isinstance(node, ast.ImportFrom) and node.level == up:
-            names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from (name.split(".")[0] for name in names)
+def used(module: str) -> Iterator[str]:
+    """The modules of the package that a module imports, those that only types need among them."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*module.split(".")[: -node.level], *(node.module or "").split(".")]
+            for alias in node.names:
+                names = (".".join(filter(None, [*base, alias.name])), ".".join(filter(None, base)))
+                yield from [name for name in names if name in MODULES][:1]
 
 
-def test_every_module_has_its_place() -> None:
-    there = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} | {"objects"}
-    assert layers().keys() == there
+def room(module: str) -> str:
+    return module.partition(".")[0]
 
 
-def test_no_module_uses_one_below_it() -> None:
+def test_every_room_has_its_place() -> None:
+    assert layers().keys() == {room(module) for module in MODULES}
+
+
+def test_no_room_uses_one_below_it() -> None:
     known = layers()
-    paths = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in known]
     wrong = [
-        f"{path.relative_to(PACKAGE)} uses {other}"
-        for path in paths
-        for other in used(path)
-        if known[other] > known["objects" if path.parent != PACKAGE else path.stem]
+        f"{module} uses {other}"
+        for module in MODULES
+        for other in used(module)
+        if known[room(other)] > known[room(module)]
     ]
     assert wrong == []
+
+
+def test_no_module_needs_itself() -> None:
+    TopologicalSorter({module: set(used(module)) for module in MODULES}).prepare()
+
+
+def test_what_is_pure_knows_of_pyinfra_only_what_hides_a_value() -> None:
+    known = {
+        line.strip()
+        for module, path in MODULES.items()
+        if room(module) in {"syntax", "plan", "catalog", "comparison", "objects"}
+        for line in re.findall(r"^ *(?:import|from) pyinfra\b.*", path.read_text(), re.MULTILINE)
+    }
+    assert known == {"from pyinfra.api import HiddenValue"}
 
 
 def test_one_module_knows_the_parser() -> None:

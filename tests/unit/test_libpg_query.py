@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_postgres.libpg_query import ParseError, parse, scan
+from pyinfra_postgres.syntax.libpg_query import ParseError, parse, scan
 
 WORDS = [
     "SELECT",

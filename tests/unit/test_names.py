@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.names import (
+from pyinfra_postgres.syntax.names import (
     Exact,
     Name,
     identifier,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_postgres.naming import chosen_name, joined
+from pyinfra_postgres.syntax.naming import chosen_name, joined
 from unit.test_names import ANY_NAME
 
 

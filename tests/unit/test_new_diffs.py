@@ -7,25 +7,25 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from pyinfra_postgres.answer import Answer
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Comparison
-from pyinfra_postgres.dependents import Dependent, Dependents, Remade
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.names import Exact
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import Check, Exclude
-from pyinfra_postgres.objects.domains import Domain
-from pyinfra_postgres.objects.elements import key_elements
-from pyinfra_postgres.objects.functions import Procedure
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.sequences import Sequence
-from pyinfra_postgres.objects.statistics import Statistics
-from pyinfra_postgres.objects.triggers import Trigger
-from pyinfra_postgres.objects.views import MaterializedView, View
-from pyinfra_postgres.parse import type_name
-from pyinfra_postgres.plan import Statement
+from pyinfra_postgres.objects.code.functions import Procedure
+from pyinfra_postgres.objects.code.triggers import Trigger
+from pyinfra_postgres.objects.code.views import MaterializedView, View
+from pyinfra_postgres.objects.constraints.constraints import Check, Exclude
+from pyinfra_postgres.objects.dependents import Dependent, Dependents, Remade
+from pyinfra_postgres.objects.indexes.elements import key_elements
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.sequences import Sequence
+from pyinfra_postgres.objects.tables.statistics import Statistics
+from pyinfra_postgres.objects.types.domains import Domain
+from pyinfra_postgres.plan.plan import Statement
+from pyinfra_postgres.syntax.names import Exact
+from pyinfra_postgres.syntax.parse import type_name
+from pyinfra_postgres.transport.answer import Answer
 
 VIEW = View("v", "SELECT 1 AS a", security_barrier=True, check_option="none", owner="o")
 MATERIALIZED = MaterializedView("m", "SELECT 1 AS a", owner="o", comment="x")

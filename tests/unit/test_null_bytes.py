@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.objects.enums import Enum
-from pyinfra_postgres.objects.schemas import Schema
-from pyinfra_postgres.parse import expression, split_statements
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.objects.server.schemas import Schema
+from pyinfra_postgres.objects.types.enums import Enum
+from pyinfra_postgres.syntax.parse import expression, split_statements
 
 
 @pytest.mark.parametrize(

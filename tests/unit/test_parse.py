@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.names import Exact, Name
-from pyinfra_postgres.objects.functions import Function
-from pyinfra_postgres.parse import (
+from pyinfra_postgres.objects.code.functions import Function
+from pyinfra_postgres.syntax.names import Exact, Name
+from pyinfra_postgres.syntax.parse import (
     Reference,
     closing,
     expression,

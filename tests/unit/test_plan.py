@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_postgres.kind import difference, either
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.objects.enums import Enum
-from pyinfra_postgres.parse import Reference
-from pyinfra_postgres.plan import (
+from pyinfra_postgres.objects.kind import difference, either
+from pyinfra_postgres.objects.types.enums import Enum
+from pyinfra_postgres.plan.plan import (
     Action,
     Change,
     Gap,
@@ -19,7 +17,9 @@ from pyinfra_postgres.plan import (
     Stage,
     Statement,
 )
-from pyinfra_postgres.render import plan_lines
+from pyinfra_postgres.running.render import plan_lines
+from pyinfra_postgres.syntax.names import Name
+from pyinfra_postgres.syntax.parse import Reference
 
 
 def change(*statements: Statement) -> Change:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 import pyinfra_postgres as pg
-from pyinfra_postgres.answer import Answer
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Comparison
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.platforms import administers, platform_of
+from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.platforms import administers, platform_of
+from pyinfra_postgres.transport.answer import Answer
 
 OWNERS = {
     "pg_monitor": "PostgreSQL",

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pyinfra_postgres import renames
-from pyinfra_postgres.acl import Acl
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.compare import Comparison
-from pyinfra_postgres.kind import Object
-from pyinfra_postgres.names import Exact, Name
-from pyinfra_postgres.objects.columns import Column
-from pyinfra_postgres.objects.constraints import Check, Exclude, ForeignKey, Unique
-from pyinfra_postgres.objects.indexes import Index
-from pyinfra_postgres.objects.partitions import Partition
-from pyinfra_postgres.objects.policies import Policy
-from pyinfra_postgres.objects.sequences import Sequence
-from pyinfra_postgres.objects.statistics import Statistics
-from pyinfra_postgres.objects.tables import Table
-from pyinfra_postgres.objects.triggers import Trigger
+from pyinfra_postgres.catalog import renames
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.comparison.compare import Comparison
+from pyinfra_postgres.objects.access.policies import Policy
+from pyinfra_postgres.objects.code.triggers import Trigger
+from pyinfra_postgres.objects.constraints.constraints import Check, Exclude, ForeignKey, Unique
+from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.kind import Object
+from pyinfra_postgres.objects.partitions.partitions import Partition
+from pyinfra_postgres.objects.tables.columns import Column
+from pyinfra_postgres.objects.tables.sequences import Sequence
+from pyinfra_postgres.objects.tables.statistics import Statistics
+from pyinfra_postgres.objects.tables.tables import Table
+from pyinfra_postgres.syntax.acl import Acl
+from pyinfra_postgres.syntax.names import Exact, Name
 
 T, U = Name("public", "t"), Name("shop", "u")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from click import unstyle
 
-from pyinfra_postgres.plan import Action, Change, Operation, Plan, Statement
-from pyinfra_postgres.render import plan_lines, summary
+from pyinfra_postgres.plan.plan import Action, Change, Operation, Plan, Statement
+from pyinfra_postgres.running.render import plan_lines, summary
 
 
 def change(title: str, action: Action, sql: str) -> Change:

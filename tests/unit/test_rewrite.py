@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyinfra_postgres.names import Name
-from pyinfra_postgres.parse import Reference
-from pyinfra_postgres.rewrite import (
+from pyinfra_postgres.syntax.names import Name
+from pyinfra_postgres.syntax.parse import Reference
+from pyinfra_postgres.syntax.rewrite import (
     BODY,
     EXPRESSION,
     PARTITION_KEY,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from attrs import fields
 
-from pyinfra_postgres.acl import Acl
-from pyinfra_postgres.catalog import Catalog
-from pyinfra_postgres.names import Exact, Name
-from pyinfra_postgres.objects.schemas import Schema
-from pyinfra_postgres.snapshot import Snapshot
+from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.snapshot import Snapshot
+from pyinfra_postgres.objects.server.schemas import Schema
+from pyinfra_postgres.syntax.acl import Acl
+from pyinfra_postgres.syntax.names import Exact, Name
 
 
 def snapshot() -> Snapshot:

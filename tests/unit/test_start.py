@@ -35,15 +35,16 @@ def printed(script: str) -> object:
 
 
 def test_the_connectors_import_next_to_nothing() -> None:
-    modules = ["connector", "errors", "hidden", "neon_connector", "terminal"]
+    modules = ["errors", "hidden", "neon", "neon.connector", "terminal", "transport"]
+    modules += ["transport.connector"]
     assert printed(CONNECTORS) == ["pyinfra_postgres", *(f"pyinfra_postgres.{m}" for m in modules)]
 
 
 @pytest.mark.parametrize(
     "before",
     [
-        "import pyinfra_postgres.objects.tables",
-        "import pyinfra_postgres.verification",
+        "import pyinfra_postgres.objects.tables.tables",
+        "import pyinfra_postgres.reports.verification",
         "from pyinfra_postgres import facts",
         "from pyinfra_postgres import *",
         "import pyinfra_postgres as pg; pg.schema",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pyinfra_postgres.tabular import Answer, print_answers
+from pyinfra_postgres.operations.tabular import Answer, print_answers
 
 
 @pytest.fixture(autouse=True)

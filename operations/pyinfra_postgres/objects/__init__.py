@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-from .. import snapshot
-from . import (
-    composites,
-    default_privileges,
-    domains,
-    enums,
-    extensions,
-    functions,
-    grants,
-    partitions,
-    policies,
-    publications,
-    range_types,
-    roles,
-    schemas,
-    sequences,
-    statistics,
-    stored_indexes,
-    stored_tables,
-    triggers,
-    views,
-)
+from ..catalog import snapshot
+from .access import default_privileges, grants, policies, roles
+from .code import functions, triggers, views
+from .indexes import stored_indexes
+from .partitions import partitions
+from .server import extensions, publications, schemas
+from .tables import sequences, statistics, stored_tables
+from .types import composites, domains, enums, range_types
 
 # In the order in which they need one another's names.
 snapshot.register(

@@ -1,0 +1,1 @@
+"""What a database holds, who may do what, and whose code it is."""

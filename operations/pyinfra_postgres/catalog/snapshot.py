@@ -1,0 +1,306 @@
+"""What a database holds, read in one round trip.
+
+The query is one script that works through psycopg and through `psql`: positional JSON arrays, every
+name printed in full, deparsed under pinned settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from types import MappingProxyType, ModuleType
+from typing import Any, Self
+
+from attrs import define, evolve, field, fields, frozen
+
+from ..errors import DeclarationError, HostError
+from ..syntax.acl import Acl
+from ..syntax.names import Exact, Name, literal
+from ..syntax.paths import SearchPath
+from ..transport import answer
+from . import rights, trust_query
+from .entry import Key
+from .rights import Rights
+from .trust import Foreign
+from .unreadable import Unreadable
+
+PINS = (
+    # Before anything is evaluated; it also has the server print every name with its schema.
+    SearchPath.OWN.local,
+    "SET LOCAL TimeZone = 'UTC'",
+    "SET LOCAL DateStyle = 'ISO, YMD'",
+    "SET LOCAL IntervalStyle = 'postgres'",
+    "SET LOCAL extra_float_digits = 1",
+    "SET LOCAL bytea_output = 'hex'",
+    "SET LOCAL quote_all_identifiers = off",
+    "SET LOCAL client_min_messages = error",
+    "SET LOCAL transform_null_equals = off",
+    "SET LOCAL array_nulls = on",
+    "SET LOCAL jit = off",
+    "SET LOCAL check_function_bodies = on",
+    "SET LOCAL default_tablespace = ''",
+    # An expected error would end the session.
+    "SET LOCAL exit_on_error = off",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = 0",
+    # Before PostgreSQL 17 there is none.
+    "DO $pin$ BEGIN IF current_setting('transaction_timeout', true) <> '0' "
+    "THEN SET LOCAL transaction_timeout = 0; END IF; END $pin$",
+)
+USERS_PINS = (*PINS, SearchPath.USERS.local)
+"""The same for the user's own SQL, in which unqualified names are in `public`."""
+ALL_ROWS = "SET LOCAL row_security = off"
+"""Has all that reads rows fail where row security would filter them: what is not seen is not gone.
+
+The check of a foreign key is among that; only what PostgreSQL reads past its queries, as it builds
+an index or checks a CHECK, sees all rows of itself."""
+USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+
+# What decides how an expression's functions, operators and types resolve.
+_ENVIRONMENT = """
+    SELECT md5(concat_ws('|',
+      (SELECT string_agg(concat_ws(' ', pronamespace, proname, proargtypes), ',' ORDER BY oid)
+         FROM pg_proc WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', oprnamespace, oprname, oprleft, oprright), ',' ORDER BY oid)
+         FROM pg_operator WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', castsource, casttarget), ',' ORDER BY oid)
+         FROM pg_cast WHERE oid >= 16384),
+      (SELECT string_agg(concat_ws(' ', oid, typnamespace, typname), ',' ORDER BY oid)
+         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r'))))"""
+
+_OWN_SECTIONS = {
+    "server": f"""
+        SELECT json_build_array(current_setting('server_version_num')::int, current_database(),
+          current_user, pg_is_in_recovery(), CURRENT_DATE, ({_ENVIRONMENT}))""",
+    "rights": rights.QUERY,
+    "closed": f"""
+        SELECT json_build_array(n.nspname) FROM pg_namespace n
+         WHERE {USER_SCHEMA} AND NOT has_schema_privilege(n.oid, 'USAGE')""",
+    "foreign": trust_query.OWNERS,
+    "function_names": f"""
+        SELECT json_build_array(n.nspname, json_agg(DISTINCT p.proname))
+          FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
+         WHERE {USER_SCHEMA} GROUP BY n.nspname""",
+}
+
+_KINDS: list[ModuleType] = []
+
+
+def register(*kinds: ModuleType) -> None:
+    """Have the catalog read these kinds' QUERIES, with their `read`, in this order."""
+    _KINDS.extend(kinds)
+
+
+@frozen
+class Fingerprint:
+    """What tells one state of a catalog from another, as far as it could be read."""
+
+    digest: str = ""
+    unreadable: Unreadable = field(factory=Unreadable)
+    """What it is without."""
+
+
+@define
+class Snapshot:
+    """What the server has said of a database.
+
+    The kinds fill it while it is read; once it is sealed nothing changes it.
+    """
+
+    fingerprint: Fingerprint = field(factory=Fingerprint)
+    version: int = 0
+    """The server's, like 170002."""
+    database: str = ""
+    role: str = ""
+    rights: Rights = field(factory=Rights)
+    """What the role may do."""
+    standby: bool = False
+    today: date = date.min
+    environment: str = ""
+    """A digest of what decides how expressions resolve."""
+    objects: dict[Key, Any] = field(factory=dict)
+    roles: dict[int, Exact] = field(factory=dict)
+    relations: dict[int, Name] = field(factory=dict)
+    oids: dict[Name, int] = field(factory=dict)
+    """The same by name."""
+    relation_kinds: dict[Name, str] = field(factory=dict)
+    filled: set[Name] = field(factory=set)
+    """The tables that take up space: those that may have rows."""
+    types: set[Name] = field(factory=set)
+    functions: set[Name] = field(factory=set)
+    acls: dict[Key, Acl] = field(factory=dict)
+    default_acls: dict[tuple[str, str, str], Acl] = field(factory=dict)
+    """The default privileges of a role, in a schema or everywhere, by the letter of the kind."""
+    extension_owned: set[Name] = field(factory=set)
+    """The relations and types that came with an extension."""
+    key_indexes: set[Name] = field(factory=set)
+    """The indexes that constraints own."""
+    columns: dict[int, dict[int, Exact]] = field(factory=dict)
+    """Of each relation, its columns' names by number."""
+    heirs: dict[int, list[int]] = field(factory=dict)
+    """The tables that inherit from each, and are no partitions of it."""
+    owing: bool = False
+    """Whether foreign keys are owed their validation."""
+    foreign: Foreign = field(factory=Foreign)
+    """The code of other roles that may run as the role."""
+    owners: set[str] = field(factory=set)
+    """The other roles that may have some."""
+
+    def sealed(self) -> Self:
+        """The same, whose tables and sets can't be changed."""
+        sealed = {one.name: _sealed(getattr(self, one.name)) for one in fields(Snapshot)}
+        return evolve(self, **sealed)
+
+
+def _sealed(value: Any) -> Any:
+    match value:
+        case dict():
+            return MappingProxyType({key: _sealed(one) for key, one in value.items()})
+        case set():
+            return frozenset(value)
+        case list():
+            return tuple(value)
+    return value
+
+
+# A sum of hashes, so that the order in which rows are read does not matter.
+_HASH = "sum(hashtextextended(j::text, 0))::text"
+
+_NOTHING = Unreadable()
+CHANGED = "PG002"
+"""The SQLSTATE of `unchanged` where the catalog is another one."""
+
+
+def script(unreadable: Unreadable = _NOTHING) -> list[str]:
+    """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
+    return _pinned(unreadable.masks + _whole())
+
+
+def read_ahead() -> list[str]:
+    """The statements that read it and keep the row in the session, for `what_was_read`.
+
+    The transaction is over then, and its locks are gone, however long nobody asks for the row.
+    """
+    return _pinned(f"DECLARE {_KEPT} CURSOR WITH HOLD FOR {_whole()}")
+
+
+def what_was_read() -> list[str]:
+    """The statements that give the row that `read_ahead` has kept."""
+    return ["BEGIN READ ONLY", f"FETCH ALL FROM {_KEPT}", f"CLOSE {_KEPT}", "COMMIT"]
+
+
+_KEPT = "pyinfra_postgres_catalog"
+
+
+def _whole() -> str:
+    sections = _sections(f"json_build_array({_HASH}, json_agg(j))")
+    parts = ",\n".join(f"'{name}', ({query})" for name, query in sections.items())
+    return f"SELECT json_build_object({parts})"
+
+
+def fingerprint_script(unreadable: Unreadable) -> list[str]:
+    """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
+    return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
+
+
+def foreign_script() -> list[str]:
+    """The statements that read the role, and a row for each thing that calls code of others."""
+    return _pinned("SELECT to_json(current_user)", trust_query.QUERY)
+
+
+_READ_FOREIGN = f"""DECLARE digest text; BEGIN
+  IF EXISTS ({trust_query.OWNERS}) THEN
+    SELECT {_HASH} INTO digest FROM ({trust_query.QUERY}) AS q(j);
+  END IF;"""
+_SAME_FOREIGN = f"""DO $foreign$ {_READ_FOREIGN}
+  IF coalesce(digest, '') <> current_setting('pyinfra_postgres.foreign') THEN
+    RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the code of other roles has changed';
+  END IF;
+END $foreign$"""
+KEEP_FOREIGN = f"""DO $keep$ {_READ_FOREIGN}
+  PERFORM set_config('pyinfra_postgres.foreign', coalesce(digest, ''), false),
+          set_config('pyinfra_postgres.same', {literal(_SAME_FOREIGN)}, false);
+END $keep$"""
+"""Has the session remember what calls code of other roles, and how to ask whether it still does."""
+SAME_FOREIGN = "DO $same$ BEGIN EXECUTE current_setting('pyinfra_postgres.same'); END $same$"
+"""Fails with `CHANGED` where it does not. Short, as others see of a session how its text begins."""
+
+
+def unchanged(fingerprint: Fingerprint) -> list[str]:
+    """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
+    now = _digest_sql(fingerprint.unreadable)
+    return _pinned(
+        KEEP_FOREIGN,
+        f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
+        f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
+        "END IF; END $unchanged$",
+    )
+
+
+def _digest_sql(unreadable: Unreadable) -> str:
+    sections = _sections(_HASH)
+    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
+    return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
+
+
+def _digest_of(sections: dict[str, list[Any]]) -> str:
+    """What `_digest_sql` gives, from what `script` has read."""
+    hashes = ((name, section[0]) for name, section in sections.items())
+    text = " ".join(part for pair in hashes for part in pair if part is not None)
+    return digest(text)
+
+
+def digest(text: str) -> str:
+    """What tells one text from another."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _sections(selected: str) -> dict[str, str]:
+    """A query for each section of the catalog, of which all select the same."""
+    sections = dict(_OWN_SECTIONS)
+    for kind in _KINDS:
+        sections.update(kind.QUERIES)
+    # OFFSET 0 has each row computed once, though it is selected twice.
+    return {
+        name: f"SELECT {selected} FROM ({query} OFFSET 0) AS q(j)"
+        for name, query in sections.items()
+    }
+
+
+def _pinned(*statements: str) -> list[str]:
+    # The size of a table and the definition of a view need their locks, if only for a moment.
+    return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", *statements, "COMMIT"]
+
+
+def read(text: str, unreadable: Unreadable = _NOTHING) -> Snapshot:
+    """The snapshot from what `script` printed. Raises HostError."""
+    try:
+        return _read(answer.read(text), unreadable)
+    except DeclarationError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise HostError(
+            f"the server answered with something else than a catalog: {reason}"
+        ) from None
+
+
+def _read(hashed: Any, unreadable: Unreadable) -> Snapshot:
+    sections = {name: section[1] for name, section in hashed.items()}
+    (version, database, role, standby, today, environment) = sections["server"][0]
+    snapshot = Snapshot(
+        fingerprint=Fingerprint(_digest_of(hashed), unreadable),
+        version=version,
+        database=database,
+        role=role,
+        standby=standby,
+        today=date.fromisoformat(today),
+        environment=environment,
+        rights=Rights.read(role, sections["rights"], sections["closed"] or []),
+        owners={owner for *_, owner in sections["foreign"] or ()},
+    )
+    for schema, names in sections["function_names"] or ():
+        snapshot.functions.update(Name(schema, name) for name in names)
+    for kind in _KINDS:
+        kind.read(sections, snapshot)
+    return snapshot.sealed()

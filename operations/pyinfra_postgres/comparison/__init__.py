@@ -1,0 +1,1 @@
+"""The server as the judge of whether two definitions are the same."""

@@ -1,0 +1,1 @@
+"""Neon's API, its branches as hosts, and deploys on a copy of one."""

@@ -1,0 +1,1 @@
+"""Roles, privileges and policies."""

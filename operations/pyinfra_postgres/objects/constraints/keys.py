@@ -1,0 +1,223 @@
+"""Primary keys and unique constraints of tables with rows.
+
+Their indexes are built first, concurrently, of a partitioned table one for each partition. Then
+one short transaction makes them the constraint's, and takes away what it replaces.
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-ADD-TABLE-CONSTRAINT-USING-INDEX
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias, cast
+
+from attrs import evolve
+
+from ...catalog.catalog import Catalog
+from ...comparison.asking import Same
+from ...errors import DeclarationError
+from ...plan.plan import Hazard, Lock, Stage, Statement, together
+from ...syntax.names import Exact, Name, literal, quoted
+from ...syntax.naming import chosen_name
+from ..indexes import index_builds
+from ..indexes.elements import Element
+from ..indexes.index_definition import IndexDefinition
+from ..indexes.indexes import Index
+from ..tables import heirs
+from . import foreign_keys
+from .constraints import Constraint, Dependent, PrimaryKey, Unique
+
+Key: TypeAlias = PrimaryKey | Unique
+
+
+def planned(
+    table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Catalog
+) -> Key:
+    """A new key, with how it comes to be."""
+    _check_complete(table, key, same, catalog)
+    old = key.way.instead
+    moved: tuple[Dependent, ...] = ()
+    if isinstance(old, PrimaryKey | Unique):
+        moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
+        foreign_keys.check(moved, key.columns)
+    index: IndexDefinition = index_of(table, key).placed(catalog)
+    identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
+    marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
+    way = evolve(key.way, dependents=moved, marks=tuple(marks))
+    keeps = old is not None and old.name == key.name
+    if index.partitioned and key.name and not keeps and catalog.has_relation(index.full):
+        raise DeclarationError(f"{index.full} is in the way of {key.written()}: remove it before")
+    if not filled or not index.online:
+        if key.name and old and old.name == key.name:
+            return key.evolved(way=way)
+        name, there = _place(index, key, taken, same, catalog)
+        indexes = [there] if there else []
+        return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes)))
+    if index.partitioned:
+        name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
+        leaves = catalog.leaves(table)
+        indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog, table)]
+    elif key.name and old and old.name == key.name:
+        name, there = index_builds.aside(
+            index, catalog, "new", lambda one: not one.valid or index.equals(one, same)
+        )
+        indexes = [evolve(index, name=name, built=there)]
+        name = key.name
+    else:
+        name, there = _place(index, key, taken, same, catalog)
+        indexes = [evolve(index, name=name, built=there)]
+    return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes), later=True))
+
+
+def _check_complete(table: Name, key: Key, same: Same, catalog: Catalog) -> None:
+    """Raise DeclarationError where a partition has the key, and its own partitions lack it."""
+    for partition in heirs.below(table, catalog):
+        for one in _constraints(partition, catalog):
+            if not one.validated and not one.inherited and key.equals(one, same, partition):
+                raise DeclarationError(
+                    f"{partition} has {quoted(one.name or '')}, which its own partitions lack: "
+                    "declare that key before, so that they get it"
+                )
+
+
+def _place(
+    index: IndexDefinition, key: Key, taken: set[str | None], same: Same, catalog: Catalog
+) -> tuple[Exact, IndexDefinition | None]:
+    """The name of a new key, and what an interrupted run, or somebody, has built under it."""
+    names = catalog.names_in(index.table.schema) | taken
+    ours = {
+        one.name: one
+        for one in catalog.of(Index)
+        if one.table == index.table
+        and not one.parent
+        and _usable(one, index)
+        and ((not one.valid and index.online) or evolve(index, name=one.name).equals(one, same))
+    }
+    if key.name is None:
+        name = free_name(index.table, key, names - ours.keys())
+    elif catalog.has_relation(index.full) and key.name not in ours:
+        raise DeclarationError(
+            f"{index.full} is in the way of {key.written()}: give one of them another name, or "
+            "remove that before"
+        )
+    else:
+        name = key.name
+    return name, ours.get(name)
+
+
+def _usable(one: IndexDefinition, index: IndexDefinition) -> bool:
+    """Whether a key can take an index over: at once it has to be whole."""
+    return index.online or (one.valid and not index.partitioned)
+
+
+def of_leaf(
+    leaf: Name, key: Key, same: Same, catalog: Catalog, top: Name | None = None
+) -> Iterator[IndexDefinition]:
+    """The index that a partition lacks for a key of a table above it, if it is one already."""
+    stored = _constraints(leaf, catalog)
+    if any(
+        one.validated and not one.inherited and key.equals(one, same, name)
+        for name in _up(leaf, top, catalog)
+        for one in _constraints(name, catalog)
+    ):
+        return
+    before = (one for one in stored if key.way.instead and key.way.instead.says_as(one))
+    fittings = next((one.fittings for one in before), key.fittings)
+    index = index_of(leaf, key.evolved(fittings=fittings)).placed(catalog)
+    there = index_builds.found(index, catalog, same)
+    taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
+    name = there.name if there else free_name(leaf, key, taken)
+    yield evolve(index, name=name, built=there)
+
+
+def _constraints(table: Name, catalog: Catalog) -> list[Constraint]:
+    return [*getattr(catalog.objects.get(("table", *table)), "constraints", ())]
+
+
+def _up(leaf: Name, top: Name | None, catalog: Catalog) -> Iterator[Name]:
+    """A partition and those above it, as far as to a table."""
+    name: Name | None = leaf
+    while name is not None and name != top:
+        yield name
+        above = catalog.objects.get(("partition", *name)) if top else None
+        name = getattr(above, "parent", None)
+
+
+def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:
+    """PostgreSQL's own name for a key."""
+    if isinstance(key, PrimaryKey):
+        return chosen_name(table.name, None, "pkey", taken)
+    return chosen_name(table.name, "_".join([*key.columns, *key.include]), "key", taken)
+
+
+def index_of(table: Name, key: Key) -> IndexDefinition:
+    """The index that a key has."""
+    columns = [Element(name, None, (), None, False, False) for name in key.columns]
+    nulls = isinstance(key, Unique) and key.nulls_not_distinct
+    return Index(
+        Exact(key.name or ""),
+        table,
+        columns,
+        unique=True,
+        include=key.include,
+        nulls_not_distinct=nulls,
+        parameters=dict(one.split("=", 1) for one in key.fittings.parameters) or None,
+        tablespace=key.fittings.tablespace,
+        replica_identity=key.fittings.replica_identity,
+        clustered=key.fittings.clustered,
+    )
+
+
+def added(
+    table: Name, key: Key, old: Constraint | None, filled: bool, partitioned: bool
+) -> Iterator[Statement]:
+    """Add a key; with rows its indexes are built first, and then made the key's."""
+    change = f"ALTER TABLE {table}"
+    # After the transaction it may have gone with a column.
+    going = "IF EXISTS " if key.way.later else ""
+    drop = [f"{change} DROP CONSTRAINT {going}{quoted(old.name or '')}"] if old else []
+    remark = []
+    if key.remark:
+        target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
+        remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
+    if not key.way.later:
+        rule = key.written()
+        for index in built_first(key):
+            rule = using(key, key.name or "", index.name)
+        add = f"{change} ADD {rule}"
+        if key.way.dependents:
+            texts = [*drop, add, *remark, *key.way.marks]
+            yield from foreign_keys.around(table, texts, key.way.dependents, Stage.MAIN)
+            return
+        scan = (Hazard.LOCKS_OUT,) if filled else ()
+        yield Statement(add, hazards=scan, locks=table)
+        yield from (Statement(one, locks=table) for one in (*remark, *key.way.marks))
+        return
+    for index in built_first(key):
+        yield from index_builds.built(index)
+    if partitioned:
+        # Its partitions have the same constraint then, and nothing is built or read.
+        parts = [
+            f"ALTER TABLE {index.table} ADD {using(key, index.name, index.name)}"
+            for index in built_first(key)
+        ]
+        add = f"{change} ADD {key.written()}"
+    else:
+        (index,) = built_first(key)
+        parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
+    texts = [*drop, *parts, add, *remark, *key.way.marks]
+    tables = [table, *(one.table for one in built_first(key) if one.table != table)]
+    if key.way.dependents:
+        yield from foreign_keys.around(table, texts, key.way.dependents, Stage.AFTER)
+    else:
+        yield together(texts, tuple(map(Lock, tables)))
+
+
+def built_first(key: Constraint) -> tuple[IndexDefinition, ...]:
+    """What is built first for a key."""
+    return cast(tuple[IndexDefinition, ...], key.way.indexes)
+
+
+def using(key: Key, name: str, index: str) -> str:
+    """A key's definition on an index that is there."""
+    kind = "PRIMARY KEY" if isinstance(key, PrimaryKey) else "UNIQUE"
+    return f"CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(index)}{key.timing}"

@@ -1,0 +1,126 @@
+"""Whether what is made anew still fits what it stands on.
+
+The server reads it on temporary tables, views and functions that are as the real ones will be and
+have their names, and rolls back: nobody waits for that. What it can't even read on such as are
+there now, because it needs more than them, is not known and stands against nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ..errors import DeclarationError
+from ..syntax.names import Name, quoted
+from ..syntax.rewrite import temporary
+from .dependents import Dependent, Dependents
+
+if TYPE_CHECKING:
+    from ..comparison.asking import Ask
+    from ..transport.answer import Failure
+
+_VIEWS = frozenset({"view", "materialized_view"})
+_ON_TABLES = frozenset({"policy", "trigger", "rule", "default", "check", "exclusion", "index"})
+_ROUTINES = frozenset({"function", "procedure"})
+_OF_DOMAINS = frozenset({"domain_check", "domain_default"})
+_READ = _VIEWS | _ON_TABLES | _ROUTINES | _OF_DOMAINS
+_ABOUT_MEANING = ("22", "42")
+"""The classes of SQLSTATEs that say that something does not fit."""
+_NO_PRIVILEGE = "42501"
+
+
+@frozen
+class Ground:
+    """What others stand on, as temporary objects that have its names."""
+
+    before: tuple[str, ...]
+    """What creates it as it is."""
+    after: tuple[str, ...]
+    """What creates it as it will be."""
+    relations: frozenset[Name] = frozenset()
+    functions: frozenset[Name] = frozenset()
+
+
+def fitting(found: Dependents, ground: Ground, ask: Ask) -> Dependents:
+    """The same, with an obstacle to those that will not fit any more."""
+    those = [one for one in found.all if _is_read(one) and not one.root]
+    if not those:
+        return found
+    views = {_name(one) for one in those if one.kind in _VIEWS}
+    tables = {_name(one) for one in those if one.kind in _ON_TABLES} - views - ground.relations
+    copies = [f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in sorted(tables)]
+    relations = ground.relations | views | tables
+    functions = ground.functions | {_name(one) for one in those if one.kind in _ROUTINES}
+    texts = {one.id: temporary(_text(one), relations, functions) for one in those}
+    try:
+        unknown = _failures([*ground.before, *copies], texts, those, ask)
+        known = {id_: text for id_, text in texts.items() if id_ not in unknown}
+        failures = _failures([*ground.after, *copies], known, those, ask)
+    except (DeclarationError, _NotThereError):
+        return found
+    return found.hindered(
+        {
+            id_: f"PostgreSQL would refuse it then: {failure}"
+            for id_, failure in failures.items()
+            if failure and failure.sqlstate[:2] in _ABOUT_MEANING
+        }
+    )
+
+
+class _NotThereError(Exception):
+    """The ground itself can't be created."""
+
+
+def _is_read(one: Dependent) -> bool:
+    """Whether the server can read it by itself, without a lock that others would wait for."""
+    if one.kind not in _READ or not one.create or (one.kind != "default" and not one.definition):
+        return False
+    text = one.create[0].shown
+    if one.kind in _ROUTINES:  # Of another one the body is read when it runs.
+        return "\nBEGIN ATOMIC\n" in text or "\nRETURN " in text
+    return not text.startswith("CREATE CONSTRAINT TRIGGER")
+
+
+def _name(one: Dependent) -> Name:
+    return Name(*one.facts[:2])
+
+
+def _text(one: Dependent) -> str:
+    """What creates it alone."""
+    text = one.create[0].shown
+    if one.kind in _VIEWS and one.definition:
+        return f"CREATE VIEW {_name(one)} AS\n{one.definition.text.rstrip().rstrip(';')}"
+    if one.kind in _ROUTINES:
+        return text.replace(f" {_name(one)}(", f" pg_temp.{quoted(one.facts[1])}(", 1)
+    if one.kind in _OF_DOMAINS:
+        clause = text.partition(" SET " if one.kind == "domain_default" else " ADD ")[2]
+        return f"CREATE DOMAIN pg_temp.{quoted(one.id)} AS {one.facts[-1]} {clause}"
+    return text
+
+
+def _failures(
+    head: Sequence[str], texts: Mapping[str, str], those: Sequence[Dependent], ask: Ask
+) -> dict[str, Failure | None]:
+    """What the server refuses, by id, and what stands on that, with None."""
+    found: dict[str, Failure | None] = {}
+    while True:
+        waiting = [id_ for id_ in texts if id_ not in found]
+        failure = ask.attempt([*head, *(texts[id_] for id_ in waiting)]).failure
+        if failure is None:
+            return found
+        place = failure.index - len(head)
+        if failure.sqlstate == _NO_PRIVILEGE or not 0 <= place < len(waiting):
+            raise _NotThereError
+        found[waiting[place]] = failure
+        found |= dict.fromkeys(_upon(waiting[place], those, found))
+
+
+def _upon(id_: str, those: Sequence[Dependent], found: Mapping[str, object]) -> Iterator[str]:
+    """What stands on an object, in the order in which they come."""
+    gone = {id_}
+    for one in those:
+        if one.id not in found and not one.needs.isdisjoint(gone):
+            gone.add(one.id)
+            yield one.id

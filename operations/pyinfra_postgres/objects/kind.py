@@ -1,0 +1,437 @@
+"""What every kind of object has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import (
+    Any,
+    ClassVar,
+    NamedTuple,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+)
+
+from attrs import evolve, fields
+
+from ..catalog import renames
+from ..catalog.catalog import Catalog, Declared
+from ..catalog.entry import Key
+from ..catalog.needs import needed
+from ..catalog.renames import Rename
+from ..comparison.asking import Ask, Reading, Same
+from ..errors import DeclarationError
+from ..plan.plan import Lock, Mode, Need, Objection, Statement
+from ..syntax.names import Exact, Name, literal, quoted
+from ..syntax.parse import Reference, has_own_modifiers, role_references
+from ..syntax.paths import SearchPath
+
+_T = TypeVar("_T")
+Row: TypeAlias = list[Any]
+
+
+class Part(NamedTuple):
+    """Something that an object holds within itself: a column, a constraint, a label."""
+
+    kind: str
+    name: str
+    definition: str
+    removal: Object
+    """The declaration that takes it away."""
+    early: bool = False
+    """Whether it goes before others of its kind, because it may need them."""
+
+    @property
+    def word(self) -> str:
+        """The word of `exact=` for it."""
+        return f"{self.kind}s"
+
+
+class Copies(NamedTuple):
+    """An object and what a change makes of it, both as empty copies in `pg_temp`."""
+
+    beside: tuple[Object, ...]
+    """What stands there for others that they need."""
+    before: Object
+    after: Object
+
+
+class Object:
+    """An object as it is declared, or as the catalog has it.
+
+    An attribute that is None where the field allows it is not declared: it is left as it is.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    acl: ClassVar[str] = ""
+    """What privileges call it, where it has any."""
+    relkind: ClassVar[str] = "r"
+    """The letter of the relation that it provides, where it provides one."""
+    is_beside_its_table: ClassVar[bool] = False
+    """Whether it belongs to a table, and has a name in the schema of its own."""
+    word: ClassVar[str] = ""
+    """The word of `exact=` for it, where it can belong to something."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """What can belong to it, in the words of `exact=`."""
+    exact: Any = False
+    """What of that goes where nobody declares it: these words, or True where its own diff does it.
+    """
+    essence: ClassVar[str] = ""
+    """The attribute without which only what lies beside it is declared: owner, comment."""
+    runs: ClassVar[bool] = False
+    """Whether it is something to do, rather than something that is."""
+
+    asks_rows: ClassVar[bool] = False
+    """Whether rows tell what there is of it, as they are when it has its turn."""
+    opens: ClassVar[bool] = False
+    """Whether what comes with it is known only once it is there: an extension."""
+    is_ground: ClassVar[bool] = False
+    """Whether others stand on it, and it on nothing but its like: a schema, a role."""
+    goes_last: ClassVar[bool] = False
+    """Whether all else lets go of it before it goes: a role."""
+    gives_meaning: ClassVar[bool] = False
+    """Whether the meaning of an expression may stand on it, though that does not name it."""
+    locks_nothing: ClassVar[bool] = False
+    """Whether it is changed without the lock of a relation."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is more than the absence of itself."""
+        return True
+
+    def validate(self, present: bool) -> None:
+        """Raise DeclarationError where it is not to be declared, or not to be removed."""
+
+    def key(self) -> Key:
+        """What identifies it in a catalog."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, for people."""
+        return f"{self.kind} {'.'.join(map(quoted, self.key()[1:]))}"
+
+    def lines(self) -> Iterator[str]:
+        """Its definition, a line for each thing that can differ."""
+        raise NotImplementedError
+
+    def brief(self) -> str:
+        """Its definition in one line, to recognise it by."""
+        return ", ".join(self.lines())
+
+    def requires(self) -> Iterator[Reference]:
+        """What has to exist before it."""
+        return iter(())
+
+    def mentions(self) -> Iterator[Reference]:
+        """What it names in a text that PostgreSQL reads only when it runs.
+
+        That comes before it where one operation declares both, if that can be.
+        """
+        return iter(())
+
+    def provides(self) -> Iterator[Reference]:
+        """What exists with it."""
+        return iter(())
+
+    def takes(self) -> Iterator[Reference]:
+        """The names that have to be free where it is new."""
+        return (one for one in self.provides() if one.kind in {"table", "type"})
+
+    def brings(self, current: Self) -> bool:
+        """Whether others may need what it adds to the current object."""
+        return True
+
+    def lessens(self, current: Self) -> bool:
+        """Whether others may have to let go before of what it takes from the current object."""
+        return False
+
+    @property
+    def reshapes(self) -> bool:
+        """Whether it may change what others stand on: what of them goes, then goes before."""
+        return True
+
+    def divided(self, other: Object) -> tuple[Self, Object | None]:
+        """Itself without what needs another object, and that apart, where it can be apart."""
+        return self, None
+
+    def freed(self, other: Object) -> Object | None:
+        """The declaration that takes away what of it needs another object, and can go before."""
+        return None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it says what the object is, so that all that belongs to it can be told."""
+        return not self.is_beside
+
+    @property
+    def claims(self) -> bool:
+        """Whether it can be true only of an object that is there."""
+        return True
+
+    def belongs_to(self) -> Reference | None:
+        """What holds it: its table, else its schema."""
+        table, name = getattr(self, "table", None), getattr(self, "name", None)
+        if isinstance(table, Name):
+            return Reference("table", table)
+        return Reference("schema", Name("", name.schema)) if isinstance(name, Name) else None
+
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        """What the object, as the catalog has it, holds and none of its declarations names."""
+        return iter(())
+
+    def expand(self, catalog: Catalog) -> Iterable[Object]:
+        """The single objects that it stands for."""
+        return (self,)
+
+    @property
+    def address(self) -> str:
+        """What ALTER calls it."""
+        return f"{self.kind.upper().replace('_', ' ')} {getattr(self, 'name', '')}"
+
+    @property
+    def locked(self) -> Name | None:
+        """The relation that nobody can use while its name changes."""
+        return next((one.name for one in self.provides() if one.kind == "table"), None)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        """The renames that it declares: its own, then those of its parts."""
+        if getattr(self, "renamed_from", None) is not None:
+            yield renames.own(self)
+
+    def names(self) -> Iterator[Key]:
+        """The keys of what it declares: its own, and those of parts that can be renamed."""
+        yield self.key()
+
+    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+        """The object as it is now."""
+        found: Self | None = catalog.objects.get(self.key())
+        return found
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        """Itself, with whatever equals the current object written as it is written there."""
+        return self
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        """Itself, with what the server tells of what the change would touch.
+
+        Raises DeclarationError where that can't be.
+        """
+        return self
+
+    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+        """Itself, not there yet, with what the server tells of the rows that it is to take.
+
+        Raises DeclarationError where nobody can see them.
+        """
+        return self
+
+    def check_columns(self, catalog: Catalog) -> None:
+        """Raise DeclarationError where it names columns that its table will not have."""
+
+    def uses(self, table: Name, columns: AbstractSet[str]) -> bool:
+        """Whether it names columns of a table, as far as it can tell."""
+        return False
+
+    def readings(self, current: Self | None) -> Iterator[Reading]:
+        """What the server can read of it before the plan runs, if it has what that names."""
+        return iter(())
+
+    def openings(self, current: Self | None, catalog: Catalog) -> Iterator[str]:
+        """How others could make use of it, which takes permission by its name."""
+        return iter(())
+
+    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+        """What rows that are there may say against it."""
+        return iter(())
+
+    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+        """An empty copy of the current object, and what the change would make of it.
+
+        None where a copy would tell nothing.
+        """
+        return None
+
+    def twin(self, catalog: Catalog, same: Same) -> Self | None:
+        """What is the same under another name, which nothing declares, where it does not exist."""
+        return None
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        """What depends on it and would stop its removal."""
+        return []
+
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+        """Itself, with what the catalog tells of an object that does not exist yet.
+
+        None where its absence is what is declared.
+        """
+        return self
+
+    def alone(self, declared: Sequence[Object]) -> Self | None:
+        """What takes away all that neither it nor others of its key declare, if it asks for that.
+
+        `declared` is what the whole run declares of it, known only at the end of a plan.
+        """
+        return None
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it declares only what lies beside its essence."""
+        return bool(self.essence) and not getattr(self, self.essence)
+
+    def beside(self, current: Self) -> Self:
+        """The current object with what is declared beside its essence.
+
+        Raises DeclarationError where more is declared, which would not be enough.
+        """
+        names = {attribute.name for attribute in fields(cast(Any, type(self)))}
+        identity = {name: getattr(self, name) for name in names & _IDENTITY}
+        bare = type(self)(**identity)
+        given = {name for name in names - _IDENTITY if getattr(self, name) != getattr(bare, name)}
+        if more := sorted(given - _BESIDE):
+            raise DeclarationError(f"declare its {self.essence} too, or leave out {more[0]}")
+        return cast(
+            Self, evolve(cast(Any, current), **{name: getattr(self, name) for name in given})
+        )
+
+    def withdrawn(self, current: Self) -> Self | None:
+        """What remains of the current object when this declaration is removed."""
+        return None
+
+    def contradicts(self, other: Self) -> bool:
+        """Whether it can't be declared present in one run with the other, of the same key."""
+        return False
+
+    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+        """What creates it, where the plan has dropped it, and gives it what it had.
+
+        `stored` would have created it as it was, first with its definition.
+        """
+        create, *rest = self.diff(None, self)
+        yield create
+        yield from stored[1:]
+        yield from rest
+
+    def store(self, catalog: Catalog, current: Self | None) -> None:
+        """Write itself into the catalog as it will be."""
+        catalog.put(self)
+
+    def erase(self, catalog: Catalog) -> None:
+        """Remove itself, with what goes with it, from the catalog as it will be."""
+        catalog.remove(self)
+
+    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+        """What the change takes and the role that deploys lacks."""
+        return needed(self, current, target, catalog)
+
+    def order(self) -> tuple[str, ...]:
+        """What of it has an order that can differ."""
+        return ()
+
+    @staticmethod
+    def diff(current: Any, declared: Any) -> Iterator[Statement]:
+        """The statements that turn the one into the other; None is an absent object."""
+        raise NotImplementedError
+
+
+_IDENTITY = frozenset({"name", "table", "arguments"})
+_BESIDE = frozenset({"owner", "comment", "enabled", "renamed_from"})
+
+
+def either(declared: _T | None, current: _T | None) -> _T | None:
+    """What is declared, or what is there where nothing is declared."""
+    return current if declared is None else declared
+
+
+def aligned_type(declared: str, current: str, same: Same) -> str:
+    """A declared type, written as the stored one where it is the same.
+
+    What a modifier of a user's type means is known to that type alone.
+    """
+    if declared == current or not has_own_modifiers(declared):
+        return declared
+    return current if same("SELECT CAST(NULL AS {})", declared, current) else declared
+
+
+class Commented(Protocol):
+    """What has a comment."""
+
+    @property
+    def comment(self) -> str | None:
+        """The comment, None where it is not declared."""
+
+
+class Owned(Protocol):
+    """What has an owner."""
+
+    @property
+    def owner(self) -> Exact | None:
+        """The owner, None where it is not declared."""
+
+
+def comment(
+    target: str, current: Commented | None, declared: Commented, table: Name | None = None
+) -> Iterator[Statement]:
+    """The statement that sets a comment; an empty one removes it.
+
+    `table` is the one that it is about, or about a part of.
+    https://www.postgresql.org/docs/current/sql-comment.html
+    """
+    before, after = current.comment if current else None, declared.comment
+    if after is not None and after != (before or ""):
+        yield Statement(
+            f"COMMENT ON {target} IS {literal(after) if after else 'NULL'}",
+            is_text=True,
+            locks=table and Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
+        )
+
+
+def owner(
+    target: str, current: Owned | None, declared: Owned, table: Name | None = None
+) -> Iterator[Statement]:
+    """The statement that changes an owner, of a table or of something else."""
+    before, after = current.owner if current else None, declared.owner
+    if after is not None and after != before:
+        locks = table and Lock(table, only=True)
+        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=locks)
+
+
+def guard(query: str, message: str, table: Name, path: SearchPath = SearchPath.OWN) -> Statement:
+    """The statement that fails with a message where a query of a table has a row by then."""
+    return Statement(
+        f"DO $guard$ BEGIN IF EXISTS ({query}) THEN "
+        f"RAISE EXCEPTION USING MESSAGE = {literal(message)}; END IF; END $guard$",
+        path=path,
+        locks=table,
+    )
+
+
+def owner_references(declared: str | None) -> Iterator[Reference]:
+    """The role that an owner is."""
+    return role_references(declared)
+
+
+def schema_of(name: Name) -> Iterator[Reference]:
+    """The schema that a name needs."""
+    yield Reference("schema", Name("", name.schema))
+
+
+def difference(current: Object | None, declared: Object | None) -> Iterator[str]:
+    """The lines that only one of two definitions has, with their sign."""
+    before = list(current.lines()) if current else []
+    after = list(declared.lines()) if declared else []
+    for line in before:
+        if line not in after:
+            yield f"- {line}"
+    for line in after:
+        if line not in before:
+            yield f"+ {line}"
+    old, new = (one.order() if one else () for one in (current, declared))
+    if [one for one in old if one in new] != [one for one in new if one in old]:
+        yield f"- in the order {', '.join(old)}"
+        yield f"+ in the order {', '.join(new)}"

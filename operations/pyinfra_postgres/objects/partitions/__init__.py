@@ -1,0 +1,1 @@
+"""Partitions, by hand and by the calendar."""

@@ -1,0 +1,1 @@
+"""Schemas and extensions, and what else holds for a whole database."""

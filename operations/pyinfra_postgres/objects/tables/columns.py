@@ -1,0 +1,568 @@
+"""Columns of tables.
+
+https://www.postgresql.org/docs/current/sql-altertable.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter, eq
+from typing import Any, Protocol, Self
+
+from attrs import evolve, field, frozen
+
+from ...comparison.asking import Same
+from ...errors import DeclarationError
+from ...plan.plan import Hazard, Lock, Mode, Statement, together
+from ...syntax import given
+from ...syntax.names import (
+    Exact,
+    Name,
+    check_length,
+    identifier,
+    literal,
+    optional_identifier,
+    quoted,
+    split,
+)
+from ...syntax.naming import chosen_name, joined
+from ...syntax.parse import (
+    Reference,
+    closed,
+    declared_references,
+    default_expression,
+    dotted_name,
+    is_serial,
+    optional_expression,
+    tree,
+    type_name,
+    type_references,
+)
+from ...syntax.paths import SearchPath
+from ..constraints.clauses import target
+from ..constraints.constraints import Check, Constraint
+from ..constraints.validation import in_passing, validated
+from ..kind import aligned_type, comment, either
+
+
+def read_collation(text: str | Name | None) -> Name | None:
+    if text is None or isinstance(text, Name):
+        return text
+    # Collations are called C, en_US or de-x-icu: without quotes they are taken as they are.
+    if not set(given.text("collation", text)) & set('."'):
+        check_length(text)
+        return Name("pg_catalog", text)
+    parts = split(text)
+    return dotted_name(parts) if len(parts) > 1 else Name("pg_catalog", parts[0])
+
+
+def _identity(text: str | None) -> str | None:
+    return None if text is None else given.word("identity", text, ("ALWAYS", "BY DEFAULT"))
+
+
+def _references(text: str | None) -> str | None:
+    if text is not None:
+        target(text)
+    return text
+
+
+def _statistics(value: int | None) -> int | None:
+    return None if value is None else given.number("statistics", value, -1, 10000)
+
+
+_ALWAYS = ("type", "default", "nullable", "identity", "generated", "virtual", "serial")
+_OPTIONAL = ("collation", "storage", "compression", "statistics", "comment")
+_always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from")
+_stored = attrgetter(*_ALWAYS, *_OPTIONAL)
+_NOTHING = (None,) * (len(_OPTIONAL) + 1)
+_BARE: dict[str, Any] = {"primary_key": False, "unique": False, "references": None}
+_TOLD = ("unvalidated", "serial")
+"""What only a catalog tells."""
+_KINDS = ("a default", "an identity", "a generated expression", "serial")
+
+
+_STORAGES = ("PLAIN", "EXTERNAL", "EXTENDED", "MAIN")
+_COMPRESSIONS = ("default", "pglz", "lz4")
+
+
+def _storage(text: str | None) -> str | None:
+    return None if text is None else given.word("storage", text, _STORAGES)
+
+
+def _compression(text: str | None) -> str | None:
+    return None if text is None else given.word("compression", text, _COMPRESSIONS)
+
+
+@frozen
+class Column:
+    """A column: its name and type, and what PostgreSQL knows of it.
+
+    + default: an expression; without one there is no default
+    + nullable: whether it may be null; columns of a primary key may not
+    + identity: ALWAYS or BY DEFAULT
+    + generated: the expression of a generated column
+    + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
+    + collation: its collation, `default` for the type's own
+    + using: how a value of another type becomes one of this type, where it has to be converted
+    + storage: PLAIN, EXTERNAL, EXTENDED or MAIN, for values that are stored from now on
+    + compression: pglz, lz4, or default for the server's own, in the same way
+    + statistics: how many values ANALYZE keeps in detail, -1 for the server's default
+    + comment: its comment, "" for none
+    + renamed_from: its former name
+    + primary_key, unique, references: short for a constraint of this column alone
+    + present: whether it exists; for one that is to go its name is enough
+    """
+
+    name: Exact = field(converter=identifier)
+    type: str = field(default="")
+    default: str | None = field(default=None, converter=default_expression, kw_only=True)
+    nullable: bool = field(default=True, kw_only=True)
+    identity: str | None = field(default=None, converter=_identity, kw_only=True)
+    generated: str | None = field(default=None, converter=optional_expression, kw_only=True)
+    virtual: bool = field(default=False, kw_only=True)
+    collation: Name | None = field(default=None, converter=read_collation, kw_only=True)
+    using: str | None = field(default=None, converter=optional_expression, eq=False, kw_only=True)
+    storage: str | None = field(default=None, converter=_storage, kw_only=True)
+    compression: str | None = field(default=None, converter=_compression, kw_only=True)
+    statistics: int | None = field(default=None, converter=_statistics, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    primary_key: bool = field(default=False, kw_only=True)
+    unique: bool = field(default=False, kw_only=True)
+    references: str | None = field(default=None, converter=_references, kw_only=True)
+    renamed_from: Exact | None = field(
+        default=None, converter=optional_identifier, eq=False, kw_only=True
+    )
+    present: bool = field(default=True, kw_only=True)
+    unvalidated: Exact | None = field(default=None, kw_only=True)
+    """The name of its NOT NULL that is NOT VALID: rows from before it may still have nulls."""
+    inherited: bool = field(default=False, eq=False, kw_only=True)
+    """Whether the table has it from one that it inherits from."""
+    is_kept: bool = field(default=True, eq=False, kw_only=True)
+    """Whether it stays where it goes there."""
+    usual_storage: str | None = field(default=None, eq=False, kw_only=True)
+    """The storage that its type brings, where the server has told."""
+    serial: bool = field(default=False, kw_only=True)
+    """Whether it was declared as serial: an integer with a sequence of its own."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.type, Exact):
+            given.check_plain(f"column {self.name}", self)
+            given.check_untold(f"column {self.name}", self, _TOLD)
+        if not self.present:
+            return
+        if not self.type:
+            raise DeclarationError(f"column {self.name} needs a type")
+        base = None if isinstance(self.type, Exact) else is_serial(self.type)
+        if base:
+            object.__setattr__(self, "serial", True)
+            object.__setattr__(self, "nullable", False)
+        object.__setattr__(self, "type", Exact(base) if base else type_name(self.type))
+        kinds = (self.default, self.identity, self.generated, self.serial or None)
+        if kinds.count(None) < len(kinds) - 1:
+            several = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
+            raise DeclarationError(f"column {self.name} has {' and '.join(several)}: choose one")
+        if self.identity:
+            object.__setattr__(self, "nullable", False)
+        if self.virtual and self.generated is None:
+            raise DeclarationError(f"column {self.name}: virtual is for a generated one")
+
+    def bare(self, keyed: bool) -> Column:
+        """Itself without its own constraints, which its table has; not null in a primary key."""
+        nullable = self.nullable and not keyed
+        if nullable == self.nullable and not (self.primary_key or self.unique or self.references):
+            return self
+        return evolve(self, nullable=nullable, **_BARE)
+
+    def requires(self) -> Iterator[Reference]:
+        """The types and functions that it names."""
+        yield from type_references(self.type)
+        yield from declared_references(self.default, self.generated, self.using)
+
+    def definition(self, not_null: str = "NOT NULL") -> str:
+        """Its definition, as CREATE TABLE has it, with what says that it is not null."""
+        type_ = _SERIAL_OF[self.type] if self.serial else self.type
+        parts = [quoted(self.name), type_]
+        if self.collation:
+            parts.append(f"COLLATE {collation_sql(self.collation)}")
+        if self.generated is not None:
+            how = "VIRTUAL" if self.virtual else "STORED"
+            parts.append(f"GENERATED ALWAYS AS ({closed(self.generated)}) {how}")
+        if self.identity:
+            parts.append(f"GENERATED {self.identity} AS IDENTITY")
+        if self.default is not None and not self.serial:
+            # In parentheses, because a bare default may not be any expression.
+            parts.append(f"DEFAULT {default_sql(self.default)}")
+        if not self.nullable:
+            parts.append(not_null)
+        return " ".join(parts)
+
+    def lines(self) -> Iterator[str]:
+        """Its definition for people, a line for each thing that can differ."""
+        yield self.definition()
+        usual = (self.usual_storage, "default", -1, "")
+        for what, unset in zip(
+            ("storage", "compression", "statistics", "comment"), usual, strict=True
+        ):
+            if (value := getattr(self, what)) not in {None, unset}:
+                shown = repr(value) if what == "comment" else value
+                yield f"{what} on {quoted(self.name)} {shown}"
+
+    @property
+    def fragments(self) -> tuple[str | None, ...]:
+        """The SQL in its definition."""
+        return self.default, self.generated
+
+    def beside(self, table: Name, current: Column | None) -> Iterator[Statement]:
+        """The statements that set what CREATE TABLE and ADD COLUMN leave out."""
+        alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(self.name)}"
+        # Another type brings its own storage, and the server's compression.
+        before = current if current and current.type == self.type else None
+        compression = (before and before.compression) or "default"
+        for what, value, known in (
+            ("STORAGE", self.storage, before and before.storage),
+            ("COMPRESSION", self.compression, compression),
+        ):
+            if value is not None and value != known:
+                yield Statement(f"{alter} SET {what} {value}", locks=table)
+        if self.statistics is not None and self.statistics != (
+            current.statistics if current else -1
+        ):
+            locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
+            yield Statement(f"{alter} SET STATISTICS {self.statistics}", locks=locks)
+        yield from comment(f"COLUMN {table}.{quoted(self.name)}", current, self, table)
+
+    def aligned(self, current: Column, same: Same, table: Name) -> Column:
+        """Itself, with what equals the current column written as it is there."""
+        as_stored = _always(self) == _always(current) and not current.unvalidated
+        if as_stored and _optional(self) == _NOTHING:
+            return current
+        type_ = aligned_type(self.type, current.type, same)
+        changes: dict[str, Any] = {
+            "type": type_,
+            "comment": either(self.comment, current.comment),
+            "collation": collated(self, current),
+            "storage": either(self.storage, current.storage if type_ == current.type else None),
+            "compression": either(self.compression, current.compression),
+            "statistics": either(self.statistics, current.statistics),
+            "inherited": current.inherited,
+            "is_kept": current.is_kept,
+        }
+        if self.serial:
+            if current.default and re.match(r"nextval\('", current.default):
+                changes |= {"default": current.default, "serial": False}
+        elif is_null(self.default) and current.default is None:
+            changes["default"] = None  # PostgreSQL does not keep it.
+        elif type_ == current.type and same_value(type_, self.default, current.default, same):
+            changes["default"] = current.default
+        if self.generated is not None:
+            given = self.generated, current.generated
+            if same_value(current.type, *given, same, f" FROM ONLY {table}", table):
+                changes["generated"] = current.generated
+        aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
+        keeps = not self.renamed_from and not current.unvalidated
+        if keeps and all(map(eq, aligned, _stored(current))):
+            return current
+        if type_ == current.type:
+            changes["usual_storage"] = current.usual_storage
+        return evolve(self, **_BARE, **changes)
+
+
+class Collated(Protocol):
+    """What has a type, and a collation of it."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+
+    @property
+    def collation(self) -> Name | None:
+        """Its collation; None where that is the type's own, or not declared."""
+
+
+def collated(declared: Collated, current: Collated) -> Name | None:
+    """The declared collation; what is not declared stays where the type can have one."""
+    if declared.collation is None:
+        keeps = declared.type == current.type or _COLLATABLE.match(declared.type)
+        return current.collation if keeps else None
+    if declared.collation == _TYPES_OWN and current.collation is None:
+        return None
+    # Without a schema it may be one of `public` as well.
+    theirs = Name("public", declared.collation.name)
+    unqualified = declared.collation.schema == _TYPES_OWN.schema
+    return theirs if unqualified and current.collation == theirs else declared.collation
+
+
+def cast_template(type_: str) -> str:
+    """Where the server reads a default of a column of a type."""
+    return f"SELECT CAST(({{}}) AS {type_})"
+
+
+def same_value(
+    type_: str,
+    declared: str | None,
+    stored: str | None,
+    same: Same,
+    source: str = "",
+    on: Name | None = None,
+) -> bool:
+    """Whether two expressions are the same as the value of a column of a type.
+
+    A cast decides what the elements of ARRAY[...] are, and an assignment does not: so such a one is
+    read without the cast too.
+    """
+    as_cast = same(f"{cast_template(type_)}{source}", declared, stored, on)
+    if as_cast or declared is None or "A_ArrayExpr" not in tree(declared):
+        return as_cast
+    return same(f"SELECT ({{}}){source}", declared, stored, on)
+
+
+def is_null(expression: str | None) -> bool:
+    """Whether an expression is NULL, whatever it is cast to."""
+    if expression is None or "null" not in expression.lower():
+        return False
+    node = tree(expression)
+    while node and "TypeCast" in node:
+        node = node["TypeCast"]["arg"]
+    return bool(node and node.get("A_Const", {}).get("isnull"))
+
+
+_SERIAL_OF = {"bigint": "bigserial", "integer": "serial", "smallint": "smallserial"}
+_TYPES_OWN = Name("pg_catalog", "default")
+_COLLATABLE = re.compile(r"text|character|bpchar")
+
+
+def changed(
+    table: Name,
+    current: Column,
+    declared: Column,
+    filled: bool,
+    names: Names,
+    ordered: bool = False,
+) -> Iterator[Statement]:
+    """The statements that turn one column into another of the same name.
+
+    `ordered` is whether an index tells the greatest value.
+    """
+    if current is declared:
+        return
+    alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+    computed = (current.generated, current.virtual) != (declared.generated, declared.virtual)
+    if computed and not _stops_computing(current, declared):
+        yield _regenerated(alter, table, current, declared, filled, names.version)
+    if current.nullable and not declared.nullable:
+        if not filled:
+            own = names.not_null(table, declared.name)
+            rule = f"ALTER TABLE {table} ADD {own} {quoted(declared.name)}"
+            yield Statement(f"{alter} SET NOT NULL" if own == NOT_NULL else rule, locks=table)
+        elif declared.identity != current.identity:
+            yield Statement(
+                f"{alter} SET NOT NULL",
+                hazards=(Hazard.LOCKS_OUT,),
+                locks=table,
+                instead="an identity needs that at once: a run before this one can declare it "
+                "NOT NULL alone, which reads the rows after the transaction",
+            )
+        elif names.version >= 180000:
+            name = chosen_name(table.name, declared.name, "not_null", names.taken)
+            rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
+            yield Statement(f"ALTER TABLE {table} ADD {rule} NOT VALID", locks=table)
+            yield validated(table, name)
+        else:
+            yield from _filled_in(alter, table, declared.name, names)
+    elif current.unvalidated and not declared.nullable:
+        yield validated(table, current.unvalidated)
+    if declared.identity and current.identity != declared.identity:
+        yield from _identified(alter, table, current, declared, filled and not ordered)
+    if declared.identity is None and current.default != declared.default:
+        if declared.default is None:
+            yield Statement(f"{alter} DROP DEFAULT", locks=table)
+        else:
+            text = f"{alter} SET DEFAULT {default_sql(declared.default)}"
+            yield Statement(text, path=SearchPath.of(declared.default), locks=table)
+    if declared.nullable and not current.nullable:
+        yield Statement(f"{alter} DROP NOT NULL", locks=table)
+    yield from declared.beside(table, current)
+
+
+def regenerated(current: Iterable[Column], declared: Iterable[Column]) -> list[Exact]:
+    """The names of the columns that are computed otherwise."""
+    there = {column.name: column for column in current}
+    return [
+        column.name
+        for column in declared
+        if column.generated is not None
+        and column.name in there
+        and column.generated != there[column.name].generated
+    ]
+
+
+def freed(current: Iterable[Column], declared: Iterable[Column]) -> set[str]:
+    """The names of the columns that are to take nulls and do not yet."""
+    strict = {column.name for column in current if not column.nullable}
+    return {column.name for column in declared if column.nullable and column.name in strict}
+
+
+def released(table: Name, current: Column, declared: Column) -> Iterator[Statement]:
+    """The statements that end what a column of another type may not be; its values stay."""
+    alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
+    if _stops_computing(current, declared):
+        yield Statement(f"{alter} DROP EXPRESSION", locks=table)
+    if current.identity and not declared.identity:
+        yield Statement(f"{alter} DROP IDENTITY", locks=table)
+
+
+def _stops_computing(current: Column, declared: Column) -> bool:
+    return bool(current.generated and not current.virtual and declared.generated is None)
+
+
+NOT_NULL = "NOT NULL"
+
+
+@frozen
+class Names:
+    """What the constraints of a table are called, and what follows for the rules of its columns."""
+
+    version: int
+    """The server's, like 170002."""
+    taken: frozenset[str | None] = frozenset()
+    """The names that constraints have, or are to have."""
+    passing: Mapping[str, Check] = field(factory=dict)
+    """The checks by which an interrupted run has begun to take nulls away, by their columns."""
+
+    @classmethod
+    def of(
+        cls, version: int, constraints: Iterable[Constraint], others: Iterable[str] = ()
+    ) -> Self:
+        """Of all constraints, and others that only have a name."""
+        every = tuple(constraints)
+        checks = {
+            rules_out_nulls(one): one for one in every if isinstance(one, Check) and one.passing
+        }
+        passing = {column: one for column, one in checks.items() if column is not None}
+        return cls(version, frozenset((*(one.name for one in every), *others)), passing)
+
+    def not_null(self, table: Name, column: str) -> str:
+        """What says in a definition that a column is not null: PostgreSQL 18 has a name for that.
+
+        It is given where a constraint is to have the name that PostgreSQL would choose.
+        """
+        if self.version < 180000 or joined(table.name, column, "not_null") not in self.taken:
+            return NOT_NULL
+        name = chosen_name(table.name, column, "not_null", self.taken)
+        return f"CONSTRAINT {quoted(name)} {NOT_NULL}"
+
+
+def rules_out_nulls(check: Check) -> str | None:
+    """The column that a check says to be not null, if that is all that it says."""
+    match tree(check.expression):
+        case {"NullTest": {"arg": {"ColumnRef": column}, "nulltesttype": "IS_NOT_NULL"}}:
+            return str(column["fields"][-1]["String"]["sval"])
+    return None
+
+
+def _filled_in(alter: str, table: Name, column: str, names: Names) -> Iterator[Statement]:
+    """Take nulls away through a check, so that nobody waits while all rows are read.
+
+    A run that died in between left the check, and this goes on from there.
+    """
+    there = names.passing.get(column)
+    if there is None:
+        name = chosen_name(table.name, column, "not_null_check", names.taken)
+        check = Check(f"{quoted(column)} IS NOT NULL", name=quoted(name))
+        yield from in_passing(table, check)
+    else:
+        name = Exact(there.name or "")
+        yield validated(table, name)
+    drop = f"ALTER TABLE {table} DROP CONSTRAINT {quoted(name)}"
+    yield together([f"{alter} SET NOT NULL", drop], (Lock(table),))
+
+
+def _identified(
+    alter: str, table: Name, current: Column, declared: Column, reads: bool
+) -> Iterator[Statement]:
+    if current.identity:
+        yield Statement(f"{alter} SET GENERATED {declared.identity}", locks=table)
+    else:
+        if current.default is not None:
+            yield Statement(f"{alter} DROP DEFAULT", locks=table)
+            yield Statement(_unsequenced(table, declared.name))
+        yield Statement(f"{alter} ADD GENERATED {declared.identity} AS IDENTITY", locks=table)
+        yield positioned(table, declared.name, reads)
+
+
+def positioned(table: Name, column: str, reads: bool) -> Statement:
+    """Have a column's sequence go on behind the column's values, and where another has ended."""
+    position = f"current_setting({literal(POSITION)}, true)"
+    return Statement(
+        f"SELECT setval(pg_get_serial_sequence({literal(str(table))}, {literal(column)}), "
+        f"greatest(max({quoted(column)}), nullif({position}, '')::bigint, 0) + 1, false), "
+        f"set_config({literal(POSITION)}, '', true) FROM {table}",
+        hazards=(Hazard.LOCKS_OUT,) if reads else (),
+        instead="a primary key or unique constraint that begins with it spares that",
+    )
+
+
+POSITION = "pyinfra_postgres.position"
+"""The setting that has the value to which a sequence had come, for the rest of a transaction."""
+
+
+def _unsequenced(table: Name, column: str) -> str:
+    """Drop the sequence that a serial column owns: the identity goes on with one of its own."""
+    which = f"pg_get_serial_sequence({literal(str(table))}, {literal(column)})"
+    return (
+        f"DO $sequence$ DECLARE owned text := {which}; position text; BEGIN "
+        "IF owned IS NOT NULL THEN EXECUTE format('SELECT last_value FROM %s WHERE is_called', "
+        "owned) INTO position; "
+        f"PERFORM set_config({literal(POSITION)}, coalesce(position, ''), true); "
+        "EXECUTE format('DROP SEQUENCE %s', owned); END IF; END $sequence$"
+    )
+
+
+def _regenerated(
+    alter: str, table: Name, current: Column, declared: Column, filled: bool, version: int
+) -> Statement:
+    """The statement that changes how a column is computed.
+
+    Raises DeclarationError where PostgreSQL has none.
+    """
+    computed = current.generated is not None and declared.generated is not None
+    computed = computed and current.virtual == declared.virtual
+    if computed and version >= 170000:
+        hazards: tuple[Hazard, ...] = ()
+        if filled and not declared.virtual:
+            hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
+        elif filled and not declared.nullable:
+            hazards = (Hazard.LOCKS_OUT,)
+        return Statement(
+            f"{alter} SET EXPRESSION AS ({closed(declared.generated or '')})",
+            path=SearchPath.of(declared.generated),
+            hazards=hazards,
+            locks=table,
+        )
+    can = "only PostgreSQL 17 and newer change that" if computed else "PostgreSQL can't change that"
+    raise DeclarationError(
+        f"column {declared.name} is {_generation(current)} and is declared "
+        f"{_generation(declared)}: {can}; drop the column, and the next run adds it"
+    )
+
+
+def _generation(column: Column) -> str:
+    how = " virtual" if column.virtual else " stored"
+    return "plain" if column.generated is None else f"generated as ({column.generated}){how}"
+
+
+def default_sql(text: str) -> str:
+    """The expression after DEFAULT."""
+    return f"({closed(text)})" if _needs_parentheses(text) else text
+
+
+def _needs_parentheses(text: str) -> bool:
+    return not re.fullmatch(
+        r"'[^'\\]*'|-?[\d.]+|\w+(\.\w+)?\(\)|true|false|CURRENT_TIMESTAMP", text
+    )
+
+
+def collation_sql(name: Name) -> str:
+    """The collation after COLLATE."""
+    return quoted(name.name) if name.schema == "pg_catalog" else str(name)

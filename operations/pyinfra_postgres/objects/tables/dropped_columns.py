@@ -1,0 +1,75 @@
+"""Columns that go: what PostgreSQL drops with them, and what is lost.
+
+https://www.postgresql.org/docs/current/sql-altertable.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+
+from ...catalog.catalog import Catalog
+from ...plan.plan import Loss, Statement
+from ...syntax.names import Name, quoted
+from ...syntax.parse import column_names, tree
+from ..constraints.constraints import Check, Constraint, Exclude
+from ..indexes.elements import Element
+from ..indexes.indexes import Index
+from ..kind import Object
+from .columns import Column
+from .sequences import Owner, Sequence
+from .statistics import Statistics
+
+
+def uses(one: Constraint, columns: Set[str]) -> bool:
+    """Whether a constraint of a table is about one of its columns, and goes with it."""
+    match one:
+        case Check():
+            return _named(columns, [], [one.expression])
+        case Exclude():
+            return _named(columns, [element for element, _ in one.elements], [one.where])
+    names = {*getattr(one, "columns", ()), *getattr(one, "include", ())}
+    return not names.isdisjoint(columns)
+
+
+def going(table: Name, columns: Set[str], catalog: Catalog) -> tuple[Object, ...]:
+    """The indexes, statistics and sequences that go with columns of a table."""
+    indexes = [
+        one
+        for one in catalog.on(table)
+        if isinstance(one, Index)
+        and (not columns.isdisjoint(one.include) or _named(columns, one.columns, [one.where]))
+    ]
+    statistics = [
+        one
+        for one in catalog.on(table)
+        if isinstance(one, Statistics) and _named(columns, one.on, [])
+    ]
+    sequences = [
+        one
+        for one in catalog.on(table)
+        if isinstance(one, Sequence)
+        and isinstance(one.owned_by, Owner)
+        and one.owned_by.column in columns
+    ]
+    return (*indexes, *statistics, *sequences)
+
+
+def _named(columns: Set[str], elements: Iterable[Element], texts: Iterable[str | None]) -> bool:
+    names = {element.column for element in elements}
+    for text in (*texts, *(element.expression for element in elements)):
+        if text is not None:
+            names.update(column_names(tree(text)))
+    return not names.isdisjoint(columns)
+
+
+def dropped(table: Name, column: Column, also: tuple[str, ...]) -> Statement:
+    """The statement that drops a column, and with it the values that nothing computes."""
+    name = quoted(column.name)
+    loss = Loss("column", table, column.name, f"{name} IS NOT NULL")
+    return Statement(
+        f"ALTER TABLE {table} DROP COLUMN {name}",
+        locks=table,
+        losses=(loss,) if column.generated is None else (),
+        late=True,
+        also=also,
+    )

@@ -1,0 +1,121 @@
+"""The rows that a table has, with what a plan gives them in columns that it adds or converts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from attrs import frozen
+
+from ...catalog.catalog import Catalog
+from ...comparison.stored import columns_of
+from ...syntax.names import Exact, Name, quoted
+from ...syntax.parse import closed, type_references
+from ...syntax.paths import SearchPath
+from .columns import Column
+from .table_definition import TableDefinition
+
+
+def values(
+    current: TableDefinition, declared: TableDefinition, catalog: Catalog
+) -> Iterator[tuple[str, str | None]]:
+    """What each row gets in a column that is new or converted, None where nobody knows yet."""
+    there = {column.name: column for column in current.columns or ()}
+    for column in declared.columns or ():
+        before = there.get(column.name)
+        if before is None:
+            own = column.name in declared.rewriting and column.generated is None
+            yield column.name, None if own else _of_new(column, catalog)
+        elif column.generated is not None:
+            if column is not before and _computed(column) != _computed(before):
+                yield column.name, _cast(column.generated, column)
+        elif (column.type, column.collation) != (before.type, before.collation):
+            known = declared.retypes.columns.get(column.name)
+            if known is None or not known.free:
+                yield column.name, known.using if known else None
+
+
+def _computed(column: Column) -> tuple[object, ...]:
+    return column.generated, column.virtual, column.type
+
+
+def _of_new(column: Column, catalog: Catalog) -> str | None:
+    if column.identity or column.serial:
+        return None
+    given = column.default if column.generated is None else column.generated
+    for reference in type_references(column.type) if given is None else ():
+        domain: Any = catalog.objects.get(("domain", *reference.name))
+        given = getattr(domain, "default", None) if not column.type.endswith("[]") else None
+    return _cast("NULL" if given is None else given, column)
+
+
+def _cast(text: str, column: Column) -> str:
+    # An expression of the server's own stays one.
+    return type(text)(f"CAST(({closed(text)}) AS {column.type})")
+
+
+@frozen
+class PlannedRows:
+    """Rows that a query can read before the plan has run."""
+
+    source: str
+    """What stands for the table after FROM."""
+    fragments: tuple[str | None, ...]
+    """The SQL in that."""
+    unknown: frozenset[str]
+    """The columns of which nobody knows yet what they have."""
+    changed: frozenset[str]
+    """The columns that have something else than on the server."""
+
+    @classmethod
+    def of(cls, table: Name, catalog: Catalog, *, only: bool = True) -> Self:
+        """The rows of a table, or of all that inherit from it too, with what is planned so far."""
+        one: Any = catalog.objects.get(("table", *table))
+        planned: dict[str, str | None] = catalog.values.get(table, {})
+        return cls.having(table, getattr(one, "columns", None) or (), planned, catalog, only)
+
+    @classmethod
+    def having(
+        cls,
+        table: Name,
+        columns: Iterable[Column],
+        planned: dict[str, str | None],
+        catalog: Catalog,
+        only: bool,
+    ) -> Self:
+        """The rows of a table that is to have these columns, and in them what is planned."""
+        partitioned = catalog.relation_kinds.get(table) == "p"
+        rows = f"{'ONLY ' if only and not partitioned else ''}{table}"
+        known, names = columns_of(table, catalog), [column.name for column in columns]
+        unknown = {name for name in names if planned.get(name, name) is None}
+        unknown |= {name for name in names if name not in known and name not in planned}
+        given = {name: planned[name] for name in names if planned.get(name)}
+        computed = {column.name for column in columns if column.generated is not None}
+        late = {name: given[name] for name in given if name in computed}
+        early = {name: given[name] for name in given if name not in computed}
+        if given:
+            there = [name for name in names if name not in unknown and name not in late]
+            rows = _selected(rows, there, early, table)
+        if late:  # What is computed is computed from what the others get.
+            rows = _selected(rows, [*there, *late], late, table)
+        return cls(rows, tuple(given.values()), frozenset(unknown), frozenset(planned))
+
+    def aliased(self, alias: str) -> str:
+        """The source under another name."""
+        return f"(SELECT * FROM {self.source}) AS {alias}"
+
+    def path(self, *fragments: str | None) -> SearchPath:
+        """The search path of a query that has these fragments too."""
+        return SearchPath.of(*self.fragments, *fragments)
+
+    def knows(self, names: Iterable[str]) -> bool:
+        """Whether the values of columns are known."""
+        return self.unknown.isdisjoint(names)
+
+
+def _selected(
+    rows: str, names: Iterable[str], given: Mapping[Exact, str | None], table: Name
+) -> str:
+    values = {name: f"{text} AS {quoted(name)}" for name, text in given.items()}
+    parts = ", ".join(values.get(Exact(name), quoted(name)) for name in names)
+    return f"(SELECT {parts} FROM {rows}) AS {quoted(table.name)}"

@@ -1,0 +1,76 @@
+"""Empty copies of tables, with what foreign keys stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from ...catalog.catalog import Catalog
+from ...syntax.names import Exact, Name
+from ...syntax.parse import column_names, tree
+from ..constraints.constraints import Check, Constraint, Fittings, ForeignKey, Unique, Way
+from .columns import Column
+from .table_definition import TableDefinition
+
+Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[Column]]]
+"""The columns on which foreign keys stand, by table and name: what stands for that table."""
+
+
+def name_of(name: Name) -> Name:
+    """The name of a copy, by which expressions may call its row."""
+    return Name("pg_temp", name.name)
+
+
+def targets(*tables: TableDefinition, catalog: Catalog) -> Targets:
+    """What stands for the tables to which foreign keys of tables go, as these will be."""
+    found: Targets = {}
+    for table in tables:
+        for one in table.constraints:
+            if isinstance(one, ForeignKey) and one.foreign_columns and one.table != table.name:
+                target: Any = catalog.objects.get(("table", *one.table))
+                there = {column.name: column for column in getattr(target, "columns", None) or ()}
+                if there.keys() >= set(one.foreign_columns):
+                    columns = [
+                        Column(name, there[name].type, collation=there[name].collation)
+                        for name in one.foreign_columns
+                    ]
+                    stand_in = Name("pg_temp", f"{one.table} {len(found)}"[:50])
+                    found.setdefault((one.table, one.foreign_columns), (stand_in, columns))
+    return found
+
+
+def reads_rows(table: TableDefinition) -> bool:
+    """Whether an expression of a table has a row of it as one value, whose type a copy has not."""
+    texts = [column.generated for column in table.columns or ()]
+    texts += [one.expression for one in table.constraints if isinstance(one, Check)]
+    trees = [tree(text) for text in texts if text is not None]
+    return any("'A_Star'" in repr(one) or table.name.name in column_names(one) for one in trees)
+
+
+def constraints(
+    table: TableDefinition, known: Targets, before: TableDefinition | None = None
+) -> Iterator[Constraint]:
+    """The constraints of a table's copy: of foreign keys those whose targets are known.
+
+    Those of the table before the change are there as they are.
+    """
+    there = {id(one.way) for one in before.constraints} if before else set()
+    for one in table.constraints:
+        way = Way()
+        if before and id(one.way) not in there:
+            way = Way(instead=one.way.instead, renames=one.way.renames)
+        copy = one.evolved(
+            inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, way=way
+        )
+        if not isinstance(copy, ForeignKey):
+            yield copy
+        elif copy.table == table.name:
+            yield copy.evolved(table=name_of(table.name))
+        elif (copy.table, copy.foreign_columns) in known:
+            stand_in, _ = known[copy.table, copy.foreign_columns]
+            yield copy.evolved(table=stand_in)
+
+
+def key_of(columns: list[Column]) -> Unique:
+    """The key of what stands for the target of a foreign key."""
+    return Unique(*(column.name for column in columns))

@@ -1,0 +1,1 @@
+"""Types: enums, domains and others."""

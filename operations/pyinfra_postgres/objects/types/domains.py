@@ -1,0 +1,399 @@
+"""Domains: CREATE DOMAIN, ALTER DOMAIN, DROP DOMAIN.
+
+https://www.postgresql.org/docs/current/sql-createdomain.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar, Self
+
+from attrs import evolve, field, frozen
+
+from ...catalog import renames
+from ...catalog.catalog import Catalog, Declared
+from ...catalog.entry import Key
+from ...catalog.renames import Rename
+from ...catalog.snapshot import USER_SCHEMA, Snapshot
+from ...comparison.asking import Ask, Same
+from ...errors import DeclarationError
+from ...plan.plan import Hazard, Lock, Mode, Stage, Statement
+from ...syntax import given
+from ...syntax.names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
+from ...syntax.naming import chosen_name, joined
+from ...syntax.parse import (
+    Reference,
+    closed,
+    declared_references,
+    default_expression,
+    type_name,
+    type_references,
+)
+from ...syntax.paths import SearchPath
+from ..constraints.constraints import Check, Constraint
+from ..dependents import columns_of_type, of_type
+from ..kind import (
+    Copies,
+    Object,
+    Part,
+    Row,
+    aligned_type,
+    comment,
+    either,
+    owner,
+    owner_references,
+    schema_of,
+)
+from ..tables.columns import is_null, same_value
+from ..tables.tables import Table
+
+
+def _type(text: str | None) -> str | None:
+    return None if text is None else type_name(text)
+
+
+_Checks = str | Constraint | Iterable[str | Constraint]
+
+
+def _checks(checks: _Checks) -> tuple[Check, ...]:
+    return tuple(map(_check, given.several("checks", checks, (str, Constraint))))
+
+
+def _check(one: str | Constraint) -> Check:
+    match one:
+        case Check():
+            return one
+        case Constraint(present=False):
+            return Check("true", name=one.name, present=False)
+        case str():
+            return Check(one)
+    raise given.refused("a check of a domain", "a condition, or pg.Check(...)", one)
+
+
+@frozen
+class Domain(Object):
+    """A domain: a type with conditions."""
+
+    kind: ClassVar[str] = "domain"
+    word: ClassVar[str] = "types"
+    acl: ClassVar[str] = "TYPE"
+    essence: ClassVar[str] = "type"
+    gives_meaning: ClassVar[bool] = True
+
+    name: Name = field(converter=parse_name)
+    type: str | None = field(default=None, converter=_type)
+    checks: tuple[Check, ...] = field(default=(), converter=_checks, kw_only=True)
+    default: str | None = field(default=None, converter=default_expression, kw_only=True)
+    nullable: bool = field(default=True, kw_only=True)
+    owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
+    comment: str | None = field(default=None, kw_only=True)
+    renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
+
+    users: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
+    """The tables that have columns of it."""
+    filled: bool = field(default=False, eq=False, kw_only=True)
+    """Whether one of them may have rows."""
+    kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
+    """The names of its checks that are there, and that the declaration does not have."""
+
+    def key(self) -> Key:
+        return (self.kind, *self.name)
+
+    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+        yield from Object.renames(self, catalog)
+        for one in self.checks:
+            if one.present and one.name and one.renamed_from:
+                yield renames.constraint(self, one.renamed_from, one.name)
+
+    def names(self) -> Iterator[Key]:
+        yield self.key()
+        for one in self.checks:
+            if one.present and one.name:
+                yield ("constraint", *self.name, one.name)
+
+    def lines(self) -> Iterator[str]:
+        yield f"as {self.type}{'' if self.nullable else ' not null'}"
+        if self.default is not None:
+            yield f"default {self.default}"
+        for one in self.checks:
+            yield one.written() + ("" if one.validated else " NOT VALID")
+        if self.owner:
+            yield f"owner {quoted(self.owner)}"
+        if self.comment:
+            yield f"comment {self.comment!r}"
+
+    def requires(self) -> Iterator[Reference]:
+        yield from schema_of(self.name)
+        yield from owner_references(self.owner)
+        if self.type:
+            yield from type_references(self.type)
+        yield from declared_references(self.default)
+        for one in self.checks:
+            yield from one.requires()
+
+    def provides(self) -> Iterator[Reference]:
+        yield Reference("type", self.name)
+
+    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+        if self.type is None:
+            raise DeclarationError("it does not exist: declare its type")
+        return evolve(self, checks=[one for one in self.checks if one.present])
+
+    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+        return of_type(self.name, catalog, ask).users(self.name, catalog)
+
+    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+        changes: dict[str, Any] = {
+            "type": self._aligned_type(current, same),
+            "owner": either(self.owner, current.owner),
+            "comment": either(self.comment, current.comment),
+        }
+        if current.default is None and is_null(self.default):
+            changes["default"] = None  # PostgreSQL does not keep it.
+        elif same_value(current.type or "", self.default, current.default, same):
+            changes["default"] = current.default
+        users = _users(self.name, catalog)
+        checks, others = self._aligned_checks(current, same, catalog)
+        return evolve(
+            self,
+            checks=[*checks, *others],
+            kept=frozenset(one.name for one in others),
+            users=tuple(users),
+            filled=not catalog.filled.isdisjoint(users),
+            **changes,
+        )
+
+    def _aligned_type(self, current: Self, same: Same) -> str | None:
+        if self.type is None or current.type is None:
+            return either(self.type, current.type)
+        return aligned_type(self.type, current.type, same)
+
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+        domains = [one.declaration for one in known if isinstance(one.declaration, Domain)]
+        targets = [one.target for one in known if isinstance(one.target, Domain)]
+        if len(targets) < len(domains):
+            return  # An operation that has not had its turn may declare them.
+        kept = frozenset[str | None].intersection(*(one.kept for one in targets))
+        for one in self.checks:
+            if one.name in kept:
+                name = f"{self.name}.{quoted(one.name or '')}"
+                absent = Check("true", name=quoted(one.name or ""), present=False)
+                removal = Domain(
+                    self.name,
+                    self.type,
+                    checks=[absent],
+                    default=self.default,
+                    nullable=self.nullable,
+                )
+                yield Part("constraint", name, one.definition(), removal)
+
+    def _aligned_checks(
+        self, current: Self, same: Same, catalog: Catalog
+    ) -> tuple[list[Check], list[Check]]:
+        """Those that are declared, each written as the stored one it equals, and the others."""
+        # VALUE reads as a column of that name.
+        template = f"SELECT 1 FROM (SELECT CAST(NULL AS {current.type})) AS d(value) WHERE ({{}})"
+        absent = [one for one in self.checks if not one.present]
+        free = [
+            other
+            for other in current.checks
+            if not any(
+                one.name == other.name
+                if one.name
+                else same(template, one.expression, other.expression)
+                for one in absent
+            )
+        ]
+        present = [one for one in self.checks if one.present]
+        found: list[Check] = []
+        new = []
+        for one in sorted(present, key=lambda one: one.name is None):
+            named = [other for other in free if one.name in {None, other.name}]
+            texts = [other.expression for other in named]
+            equal = same.first(texts, partial(same, template, one.expression))
+            if equal is not None:
+                other = named[texts.index(equal)]
+                free.remove(other)
+                found.append(other.evolved(validated=True))
+            else:
+                new.append(one)
+        declared_names = {one.name for one in present if one.name}
+        free = [other for other in free if other.name not in declared_names]
+        for one in new:
+            # One without a name stands for what has PostgreSQL's own.
+            for other in free if one.name is None else ():
+                if self._has_own_name(other) and not any(
+                    same(template, claim.expression, other.expression)
+                    for known in catalog.declared.get(self.key(), ())
+                    for claim in getattr(known.declaration, "checks", ())
+                ):
+                    free.remove(other)
+                    one = one.evolved(name=other.name)
+                    break
+            found.append(one)
+        return found, free
+
+    def _has_own_name(self, check: Check) -> bool:
+        """Whether a stored check has the name that PostgreSQL gives, now or under a former name."""
+        names = [self.name.name, *([self.renamed_from.name] if self.renamed_from else ())]
+        own = "|".join(re.escape(joined(name, None, "check")) for name in names)
+        return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
+
+    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+        is_stricter = not self.nullable and current.nullable
+        if is_stricter or not set(self.checks) <= set(current.checks):
+            kinds = ("table", "materialized_view")
+            if columns := [
+                one.text
+                for one in columns_of_type(self.name, ask)
+                if one.within and any((kind, *one.relation) in catalog.objects for kind in kinds)
+            ]:
+                raise DeclarationError(
+                    f"PostgreSQL can't check the values within {', '.join(columns)} (an array or "
+                    "another type that holds it): declare another domain and change them to it"
+                )
+        return self
+
+    def copied(self, current: Self, catalog: Catalog) -> Copies:
+        return Copies((), current._copy(), self._copy())
+
+    def _copy(self) -> Self:
+        return type(self)(
+            Name("pg_temp", self.name.name),
+            self.type,
+            checks=[one.evolved(validated=True) for one in self.checks],
+            default=self.default,
+            nullable=self.nullable,
+        )
+
+    @staticmethod
+    def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
+        """CREATE, ALTER or DROP a domain. Checks that are not declared stay."""
+        if declared is None:
+            assert current
+            yield Statement(f"DROP DOMAIN {current.name}")
+            return
+        target = f"DOMAIN {declared.name}"
+        if current is None:
+            yield _created(declared)
+        else:
+            yield from _altered(current, declared)
+        yield from owner(target, current, declared)
+        yield from comment(target, current, declared)
+
+
+def _created(declared: Domain) -> Statement:
+    parts = [f"CREATE DOMAIN {declared.name} AS {declared.type}"]
+    if declared.default is not None:
+        parts.append(f"DEFAULT ({closed(declared.default)})")
+    parts += [one.written() for one in declared.checks]
+    if not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        parts.append("NOT NULL")
+    path = SearchPath.of(declared.default, *(one.expression for one in declared.checks))
+    return Statement(" ".join(parts), path=path)
+
+
+def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
+    alter = f"ALTER DOMAIN {declared.name}"
+    if current.type != declared.type:
+        raise DeclarationError(
+            f"it is {current.type} and is declared as {declared.type}: PostgreSQL can't change "
+            "the type under a domain; declare another domain and change the columns to it"
+        )
+    if current.default != declared.default:
+        new = (
+            "DROP DEFAULT"
+            if declared.default is None
+            else f"SET DEFAULT ({closed(declared.default)})"
+        )
+        yield Statement(f"{alter} {new}", path=SearchPath.of(declared.default))
+    if declared.nullable and not current.nullable:
+        yield Statement(f"{alter} DROP NOT NULL")
+    before = {one.name: one for one in current.checks if one.name}
+    for name in sorted(set(map(str, before)) - {str(one.name) for one in declared.checks}):
+        yield Statement(f"{alter} DROP CONSTRAINT {quoted(name)}")
+    for one in declared.checks:
+        if one in current.checks:
+            continue
+        other = before.get(one.name) if one.name else None
+        if other is not None and other.evolved(validated=True) == one:
+            yield _validated(alter, one, declared)
+            continue
+        if other is not None:
+            yield Statement(f"{alter} DROP CONSTRAINT {quoted(other.name or '')}")
+        if declared.filled:
+            taken = {one.name for one in (*current.checks, *declared.checks)}
+            own_name = chosen_name(declared.name.name, None, "check", taken)
+            named = one if one.name else one.evolved(name=own_name)
+            path = SearchPath.of(*named.fragments)
+            yield Statement(f"{alter} ADD {named.written()} NOT VALID", path=path)
+            yield _validated(alter, named, declared)
+        else:
+            read = _read(f"{alter} ADD {one.written()}", declared)
+            yield evolve(read, path=SearchPath.of(*one.fragments))
+    if current.nullable and not declared.nullable:
+        # PostgreSQL finds a name for that which no check has.
+        yield _read(f"{alter} SET NOT NULL", declared)
+
+
+def _validated(alter: str, one: Check, declared: Domain) -> Statement:
+    return _read(f"{alter} VALIDATE CONSTRAINT {quoted(one.name or '')}", declared)
+
+
+def _read(sql: str, declared: Domain) -> Statement:
+    """A statement that reads all tables with columns of the domain, and has their writers wait.
+
+    Where there are rows it runs by itself, so that nobody waits for the transaction as well.
+    """
+    locks = tuple(Lock(table, Mode.SHARE) for table in declared.users)
+    if not declared.filled:
+        return Statement(sql, locks=locks)
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_WRITES)
+    return Statement(sql, stage=Stage.AFTER, hazards=hazards, locks=locks)
+
+
+def _users(domain: Name, catalog: Catalog) -> list[Name]:
+    """The tables that have columns of a domain, or of one over it."""
+    types = [str(domain)]
+    for type_ in types:
+        types += [str(one.name) for one in catalog.of(Domain) if one.type == type_]
+    return sorted(
+        table.name
+        for table in catalog.of(Table)
+        if catalog.relation_kinds.get(table.name) == "r"
+        and any(column.type in types for column in table.columns or ())
+    )
+
+
+QUERIES = {
+    "domains": f"""
+        SELECT json_build_array(n.nspname, t.typname, format_type(t.typbasetype, t.typtypmod),
+                 t.typnotnull, pg_get_expr(t.typdefaultbin, 0), t.typowner::int8, d.description,
+                 (SELECT json_agg(json_build_array(k.conname, pg_get_expr(k.conbin, 0),
+                                                   k.convalidated) ORDER BY k.conname)
+                    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
+          FROM pg_namespace n JOIN pg_type t ON t.typnamespace = n.oid
+          LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_type'::regclass
+         WHERE {USER_SCHEMA} AND t.typtype = 'd' AND NOT EXISTS (SELECT FROM pg_depend e
+           WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')"""
+}
+
+
+def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
+    for schema, name, type_, not_null, default, role, remark, checks in sections["domains"] or ():
+        domain = Domain(
+            Name(schema, name),
+            Exact(type_),
+            checks=[
+                Check(Exact(text)).evolved(name=Exact(check), validated=validated)
+                for check, text, validated in checks or ()
+            ],
+            default=None if default is None else Exact(default),
+            nullable=not not_null,
+            owner=catalog.roles[role],
+            comment=remark,
+        )
+        catalog.objects[domain.key()] = domain

@@ -1,0 +1,1 @@
+"""What a deploy calls: one thin function per kind, and what they share."""

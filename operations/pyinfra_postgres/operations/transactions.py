@@ -1,0 +1,162 @@
+"""Transactions: many operations that land together.
+
+https://www.postgresql.org/docs/current/sql-begin.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from pyinfra.api import operation
+from pyinfra.api.arguments import pop_global_arguments
+from pyinfra.api.command import PyinfraCommand
+from typing_extensions import Unpack
+
+from ..errors import DeclarationError, HostError
+from ..objects.exact import Exactness, chosen
+from ..plan.plan import Operation, Refusal
+from ..planning.planner import add, conclude, take_away
+from ..planning.session import Block, Draft, Session, without_collector
+from ..planning.standing import held
+from ..planning.undeclared import detached, leftovers, removals
+from ..running.trial import objection
+from ..terminal import nothing_to_do
+from .arguments import Arguments
+from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
+from .declarations import WORDS
+
+
+@contextmanager
+def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Iterator[None]:
+    """All operations inside land on a host together, or none of them.
+
+    They only declare: the block's end plans all of it, and sends it as one transaction in one go,
+    under one advisory lock; what PostgreSQL refuses inside a transaction runs after it. For pyinfra
+    that end is two operations: "plan", which fails every host whose plan can't start before any
+    starts, and "transaction". A block inside a block is part of the outer one.
+
+    An operation inside takes `name` and `_if` of pyinfra's global arguments; the others are the
+    block's. What it returns tells behind the block whether it changed anything.
+
+    + exact: what goes where it belongs to something declared in the block and no operation of the
+      run declares it: True, or some of the words that `exact=` takes of schemas, tables and types,
+      and labels
+
+    **Example:**
+
+    .. code:: python
+
+        with pg.transaction():
+            pg.schema("auth")
+            pg.table("auth.users", [pg.Column("id", "uuid", primary_key=True)])
+    """
+    session = Session.current()
+    words = chosen(exact, WORDS)
+    if session.block:
+        if words or arguments:
+            given = "exact" if words else next(iter(arguments))
+            raise DeclarationError(f"{given}= belongs to the outermost pg.transaction()")
+        yield
+        return
+    session.look_ahead()
+    around, _ = pop_global_arguments(session.state, session.host, {**arguments})
+    session.block = session.new_block(exact=words, arguments=around)
+    try:
+        with without_collector():
+            yield
+        block = session.block
+    finally:
+        session.block = None
+    name = arguments.pop("name", "")
+    rest: Any = arguments
+    _plan(block=block, **{**rest, "name": f"{name}: plan" if name else "plan"})
+    _transaction(block=block, **{**rest, "name": name or "transaction"})
+    for one in block.items:
+        if one.result:
+            one.result.planned = partial(_draft, session, block)
+
+
+@operation()
+def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
+    """An operation of its own: it fails every host whose plan can't start before any starts."""
+    session = Session.current()
+    stop_if_another_host_failed(session)
+    if session.stopped:
+        return
+    if session.unplanned and not session.executing:
+        yield Queued()
+        return
+    try:
+        draft = _draft(session, block)
+    except (HostError, DeclarationError) as error:
+        if postpone(session, error):
+            yield Queued()
+        else:
+            yield from fail(session, [str(error)])
+        return
+    if not draft.plan.sound:
+        yield from refuse(session, block, draft.plan)
+        return
+    show(session, block, draft.plan)
+    nothing_to_do(session.host, "nothing stands against the plan")
+
+
+def _draft(session: Session, block: Block) -> Draft:
+    """The plan of a block, with what exact= takes away, and what is left as it is."""
+    items = [one for one in block.items if one.applies or not session.executing]
+    # pyinfra may try an operation again.
+    draft = session.drafts[block, session.executing] = Draft(items=items)
+    if not items:
+        return draft
+    add(session, draft, items)
+    if draft.plan.sound:
+        _finish(session, block, draft)
+    draft.plan.refusals += held(session, draft.plan)
+    if draft.plan.sound and (found := objection(session, block)):
+        draft.plan.refusals.append(found)
+    if not session.executing:
+        draft.foresee()
+    return draft
+
+
+def _finish(session: Session, block: Block, draft: Draft) -> None:
+    conclude(session, draft)
+    declarations = [item.declaration for item in draft.items if item.present]
+    catalog = session.catalog()
+    found = leftovers(catalog, declarations, session.waiting(), block.exact)
+    if staying := removals(detached(found, catalog, session.waiting())):
+        # What of them is nobody's is known only then.
+        take_away(session, draft, staying)
+        found = leftovers(catalog, declarations, session.waiting(), block.exact)
+    draft.plan.refusals += [
+        Refusal(Operation("exact"), one.what.within, one.obstacle)
+        for one in found
+        if one.goes and one.obstacle
+    ]
+    if going := removals(one for one in found if not one.obstacle):
+        take_away(session, draft, going)
+        gone = {one.declaration.key(): one.operation for one in going if not one.present}
+        catalog.gone.update(gone)
+    draft.plan.undeclared = [one.what for one in found if not one.goes]
+
+
+@operation()
+def _transaction(block: Block) -> Generator[PyinfraCommand, None, None]:
+    """The end of a transaction: shown while preparing, sent while executing."""
+    session = Session.current()
+    stop_if_another_host_failed(session)
+    if session.host in session.state.failed_hosts:
+        return
+    if session.unplanned and not session.executing:
+        yield Queued()
+        return
+    draft = session.drafts.get((block, session.executing))
+    if draft is None or not draft.plan.sound:
+        yield from fail(session, ["there is no plan that it could send"])
+        return
+    yield from send(session, draft, "the transaction")
+    if session.executing and not draft.plan.changes:
+        draft.settle(draft.plan)

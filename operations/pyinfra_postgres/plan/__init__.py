@@ -1,0 +1,1 @@
+"""The plan of a host as data, and as text."""

@@ -1,0 +1,492 @@
+"""The plan of a host: what would change, as data.
+
+Pure: no I/O, no pyinfra state. A diff yields `Statement`s; a `Change` gathers those of one object
+with the lines that a person reads; a `Plan` is the changes of one transaction, or the reasons why
+it can't start.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from attrs import evolve, field, frozen, mutable
+
+from ..errors import DeclarationError
+from ..syntax.names import Exact, Name, literal, quoted
+from ..syntax.parse import Reference, closed
+from ..syntax.paths import SearchPath
+
+
+class Stage(Enum):
+    """When a statement runs."""
+
+    BEFORE = "before"
+    """Committed before the transaction: additive, and usable only once committed."""
+    MAIN = "main"
+    """In the transaction."""
+    AFTER = "after"
+    """After the transaction, each on its own: online work that refuses a transaction."""
+
+
+class Hazard(Enum):
+    """What a statement can do to a database that lives."""
+
+    REWRITES = "rewrites the table"
+    SCANS = "scans the table"
+    BLOCKS_WRITES = "blocks writes"
+    BLOCKS_READS = "blocks reads and writes"
+    LOCKS_OUT = "blocks reads and writes while it reads all rows"
+    NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
+    NOT_IDEMPOTENT = "runs every time"
+
+
+class Action(Enum):
+    """What happens to an object."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    REMOVE = "remove"
+    RUN = "run"
+
+
+class Mode(Enum):
+    """PostgreSQL's lock modes of relations that a plan takes ahead, the weakest first.
+
+    https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
+    """
+
+    ROW_EXCLUSIVE = "ROW EXCLUSIVE"
+    """For writing rows: nobody who reads or writes waits, and nobody adds code to the table."""
+    SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
+    SHARE = "SHARE"
+    SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
+
+    @property
+    def strength(self) -> int:
+        """Where it stands among the others."""
+        return list(Mode).index(self)
+
+    @property
+    def blocks_writers(self) -> bool:
+        """Whether INSERT, UPDATE and DELETE wait for it."""
+        return self not in {Mode.ROW_EXCLUSIVE, Mode.SHARE_UPDATE_EXCLUSIVE}
+
+
+@frozen
+class Lock:
+    """A lock that a statement takes on a relation that exists before the plan."""
+
+    relation: Name
+    mode: Mode = Mode.ACCESS_EXCLUSIVE
+    only: bool = False
+    """Whether it leaves its partitions alone."""
+
+    def __str__(self) -> str:
+        return f"{self.mode.value} on {self.relation}"
+
+
+def _locks(given: Name | Lock | tuple[Lock, ...] | None) -> tuple[Lock, ...]:
+    """A relation alone is locked against everybody."""
+    match given:
+        case None:
+            return ()
+        case Name():
+            return (Lock(given),)
+        case Lock():
+            return (given,)
+    return given
+
+
+def _sendable(_: object, __: object, sql: str) -> None:
+    if "\x00" in sql:
+        raise DeclarationError("it has a NUL (0x00) byte, which PostgreSQL stores in no text")
+
+
+@frozen
+class Loss:
+    """What rows of a relation may lose by a statement, which needs permission by name."""
+
+    kind: str
+    relation: Name
+    column: str = ""
+    condition: str = ""
+    """Which rows lose something; all where it is empty."""
+    told: str | None = None
+    """How much is lost, in words, "" for nothing; None where nobody has counted."""
+    path: SearchPath = SearchPath.OWN
+    """What is searched for the names in the condition."""
+
+    @property
+    def title(self) -> str:
+        """The kind and name of what is lost."""
+        column = f".{quoted(self.column)}" if self.column else ""
+        return f"{self.kind} {self.relation}{column}"
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "value" if self.condition else "row"
+
+    @property
+    def rows(self) -> str:
+        """The rows that lose something, as they stand after FROM."""
+        where = f" WHERE {closed(self.condition)}" if self.condition else ""
+        return f"{self.relation}{where}"
+
+
+@frozen
+class Remake:
+    """An object that a plan drops, because it stands on what changes, and makes anew as it was."""
+
+    key: tuple[str, ...]
+    """Its key in the catalog, or what identifies a part of an object."""
+    needs: frozenset[tuple[str, ...]] = frozenset()
+    """The keys of what it stands on and is made anew with it."""
+    check: Statement | None = None
+    """What fails where it is no longer what it was."""
+    obstacle: str = ""
+    """Why it can't be made anew as it was: something has to declare it otherwise."""
+    is_drop: bool = False
+    """Whether the statement drops it for that."""
+
+
+class Objection(NamedTuple):
+    """What rows may say against a change."""
+
+    query: str
+    """How many rows do."""
+    rule: str
+    """What does not hold for them."""
+    detail: str = ""
+    """What they are like."""
+    remedy: str = "correct that first"
+    path: SearchPath = SearchPath.OWN
+    """Under which the query runs."""
+    waits: bool = False
+    """Whether what comes later in the plan may still bring the rows that are missing."""
+
+
+@frozen
+class Statement:
+    """One SQL statement of a plan. Raises DeclarationError where PostgreSQL can't be sent it."""
+
+    sql: str = field(validator=_sendable)
+    stage: Stage = Stage.MAIN
+    path: SearchPath = SearchPath.OWN
+    """What is searched for names without a schema: another one where a user wrote a part of it."""
+    hazards: tuple[Hazard, ...] = ()
+    locks: tuple[Lock, ...] = field(default=(), converter=_locks)
+    """What it locks of the relations that exist."""
+    publishes: str | None = None
+    """The literal that can be used only once this statement is committed."""
+    is_text: bool = False
+    """Whether its literals are texts, and none of them a label: a comment."""
+    reads: Name | None = None
+    """The relation whose rows it reads, where that is another one than is declared."""
+    sees: tuple[Name, ...] = ()
+    """The tables of which it reads rows by a query, which row level security would filter."""
+    instead: str = ""
+    """How to do without it where it needs permission, in words."""
+    losses: tuple[Loss, ...] = ()
+    """What it may lose."""
+    first: bool = False
+    """Whether it runs before what the other operations change: it was made for what the server has
+    now."""
+    late: bool = False
+    """Whether it runs after what the operations behind it change, which then no longer uses what it
+    drops, and what they remove of that; but before what else they remove, which it may use."""
+    at_once: Statement | None = None
+    """What does the same inside the transaction, where that needs it: with another lock."""
+    prepares: bool = False
+    """Whether what comes behind it may need it: where any of that runs first, it goes before."""
+    also: tuple[str, ...] = ()
+    """What PostgreSQL drops with it."""
+    puts_back: tuple[tuple[Name, str, str], ...] = ()
+    """The foreign keys that it takes off and puts back: table, name and definition."""
+    remakes: Remake | None = None
+    """What it makes anew as it was, or what of that it restores."""
+    again: str | None = None
+    """What goes on from where it stopped for want of a lock, if that is not itself."""
+    trial: str | None = None
+    """What a trial of the transaction runs in its place, so that no rows are read or written."""
+    summary: str = ""
+    """What a person reads instead, where it is long or holds what must not be shown."""
+    hidden: tuple[str, ...] = ()
+    """Values in it that must not be shown."""
+
+    @property
+    def shown(self) -> str:
+        """What a person reads."""
+        return self.summary or self.sql
+
+
+def together(
+    statements: Iterable[str],
+    locks: tuple[Lock, ...] = (),
+    path: SearchPath = SearchPath.OWN,
+) -> Statement:
+    """Several statements after the transaction, all of them or none."""
+    texts = list(statements)
+    if len(texts) == 1:
+        return Statement(texts[0], stage=Stage.AFTER, path=path, locks=locks)
+    body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
+    summary = "; ".join(texts)
+    return Statement(
+        f"DO {literal(body)}", stage=Stage.AFTER, path=path, locks=locks, summary=summary
+    )
+
+
+class Operation(str):
+    """The name of an operation, with where a deploy calls it."""
+
+    __slots__ = ("phase", "place")
+
+    place: str
+    """The file and line, "" where pyinfra itself calls it."""
+    phase: str
+    """The deploy function of pyinfra's that it is part of, "" for none."""
+
+    def __new__(cls, name: str, place: str = "", phase: str = "") -> Operation:
+        """Make one."""
+        one = super().__new__(cls, name)
+        one.place, one.phase = place, phase
+        return one
+
+    def placed(self, text: str) -> str:
+        """A text about it, with its place."""
+        return f"{text} ({self.place})" if self.place else text
+
+
+@frozen
+class Change:
+    """What one operation does to one object."""
+
+    operation: Operation
+    title: str
+    action: Action
+    lines: tuple[str, ...]
+    statements: tuple[Statement, ...]
+    is_renamed: bool = False
+    """Whether the object, or a part of it, gets another name first."""
+    is_quiet: bool = False
+    """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
+    key: tuple[str, ...] = ()
+    """What identifies the object in a catalog."""
+
+
+class Need(NamedTuple):
+    """What a change needs and a role lacks."""
+
+    role: str
+    what: str
+    remedy: str
+    group: Exact | None = None
+    """The role to be a member of, where that is all."""
+
+
+@frozen
+class Gap:
+    """A reference to something that neither exists nor is declared."""
+
+    operation: Operation
+    title: str
+    reference: Reference
+
+    @property
+    def problem(self) -> str:
+        """What is missing, and what would provide it."""
+        kind, name = self.reference
+        written = name.name if name.schema in {"", "public"} else f"{name.schema}.{name.name}"
+        call, rest = ("enum", "[...]") if kind == "type" else (kind, "...")
+        remedy = f'pg.{call}("{written}", {rest})'
+        return (
+            f"{self.title} needs {self.reference}, which does not exist: declare it with {remedy}, "
+            f'have the pg.sql that makes it say provides=["{self.reference}"], or correct the name'
+        )
+
+
+@frozen
+class Lack:
+    """What a change needs and a role lacks."""
+
+    operation: Operation
+    title: str
+    need: Need
+
+    @property
+    def problem(self) -> str:
+        """What is missing, and what would give it."""
+        role, what, remedy, _group = self.need
+        return f"{self.title} needs {what}, which role {quoted(role)} lacks: {remedy}"
+
+
+@frozen
+class Refusal:
+    """A change that is possible but not allowed as declared."""
+
+    operation: Operation
+    title: str
+    reason: str
+
+    @property
+    def problem(self) -> str:
+        """What stands against it."""
+        return f"{self.title}: {self.reason}"
+
+
+@frozen
+class Undeclared:
+    """What is there, belongs to what is declared, and is declared by nobody."""
+
+    within: str
+    """The title of what it belongs to."""
+    kind: str
+    name: str
+    definition: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its kind and name, for people."""
+        return f"{self.kind} {self.name}"
+
+
+@mutable
+class Plan:
+    """The changes of one transaction on one host, in the order of their operations."""
+
+    changes: list[Change] = field(factory=list)
+    gaps: list[Gap | Lack] = field(factory=list)
+    refusals: list[Refusal] = field(factory=list)
+    users: set[tuple[str, ...]] = field(factory=set)
+    """The keys of what uses columns that go: where it goes too, it goes before them."""
+    undeclared: list[Undeclared] = field(factory=list)
+    """What the end of the transaction found, and leaves as it is."""
+
+    def lack(self, operation: Operation, title: str, needs: Iterable[Need]) -> None:
+        """Say what the role lacks, once for all that needs it."""
+        told = {gap.need for gap in self.gaps if isinstance(gap, Lack)}
+        self.gaps += [Lack(operation, title, need) for need in needs if need not in told]
+
+    def remakes(self, key: tuple[str, ...]) -> bool:
+        """Whether it drops an object and makes it anew as it was."""
+        marks = (one.remakes for change in self.changes for one in change.statements)
+        return any(mark and not mark.is_drop and mark.key == key for mark in marks)
+
+    def released(self, key: tuple[str, ...]) -> tuple[list[Statement], list[Statement]]:
+        """Leave it to others to make an object anew.
+
+        Returns what would have made it anew as it was, and what would have made anew all that
+        stands on it.
+        """
+        own: list[Statement] = []
+        others: list[Statement] = []
+        for place, change in enumerate(self.changes):
+            kept = []
+            for one in change.statements:
+                mark = one.remakes
+                if mark is None or mark.is_drop:
+                    kept.append(one)
+                elif mark.key == key:
+                    own.append(one)
+                elif key in mark.needs:
+                    others.append(one)
+                else:
+                    kept.append(one)
+            self.changes[place] = evolve(change, statements=tuple(kept))
+        return own, others
+
+    def operation_of(self, key: tuple[str, ...]) -> Operation:
+        """The last operation that changes an object."""
+        found = (one.operation for one in reversed(self.changes) if one.key == key)
+        return next(found, Operation("plan"))
+
+    @property
+    def is_renaming(self) -> bool:
+        """Whether it gives other names."""
+        return any(change.is_renamed for change in self.changes)
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing stands against starting it."""
+        return not any(self.problems())
+
+    def staged(self) -> Iterator[tuple[Change, Statement, Stage]]:
+        """Every statement with its change and the stage in which it runs.
+
+        What publishes a literal moves before the transaction where the transaction uses it.
+        """
+        for change in self.changes:
+            early = self._is_early(change)
+            for statement in change.statements:
+                moved = early and statement.publishes
+                yield change, statement, Stage.BEFORE if moved else statement.stage
+
+    def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
+        """The statements of one stage with their changes, in order."""
+        prepared: list[tuple[Change, Statement]] = []
+        first: list[tuple[Change, Statement]] = []
+        found: list[tuple[Change, Statement]] = []
+        late: list[tuple[Change, Statement]] = []
+        waiting = [(change, one) for change, one, when in self.staged() if when is stage]
+        removed = {place for place, (one, _) in enumerate(waiting) if one.action is Action.REMOVE}
+        users = {place for place in removed if waiting[place][0].key in self.users}
+        for place, (change, statement) in enumerate(waiting):
+            # The columns may use what does not use them.
+            is_used = place in removed and place not in users
+            if is_used and place > max(users, default=0):
+                found += late
+                late = []
+            if statement.prepares:
+                prepared.append((change, statement))
+            elif statement.first:
+                first.append((change, statement))
+            elif statement.late or (is_used and late):
+                late.append((change, statement))
+            else:
+                found.append((change, statement))
+        return [*prepared, *first, *found, *late]
+
+    def locks(self) -> list[Lock]:
+        """What the transaction locks, each relation once, in one order on every host."""
+        strongest: dict[Name, Lock] = {}
+        for _, statement in self.of(Stage.MAIN):
+            for lock in statement.locks:
+                known = strongest.get(lock.relation, lock)
+                mode = max(known.mode, lock.mode, key=lambda mode: mode.strength)
+                strongest[lock.relation] = Lock(lock.relation, mode, known.only and lock.only)
+        return [strongest[relation] for relation in sorted(strongest)]
+
+    def problems(self) -> Iterator[str]:
+        """Why it can't start, a line each with the place in the deploy."""
+        for one in (*self.gaps, *self.refusals, *self._early_renames()):
+            yield one.operation.placed(one.problem)
+
+    def _early_renames(self) -> Iterator[Refusal]:
+        for change in self.changes:
+            if change.is_renamed and self._is_early(change):
+                yield Refusal(
+                    change.operation,
+                    change.title,
+                    "the run uses a new label, which has to be committed before the transaction, "
+                    "and the transaction gives other names: let a run before this one do the "
+                    "rename",
+                )
+
+    def _is_early(self, change: Change) -> bool:
+        """Whether the transaction uses what has to be committed before."""
+        return any(self._uses(one.publishes) for one in change.statements if one.publishes)
+
+    def _uses(self, literal: str) -> bool:
+        # In the text of an array, a row or a range it stands without quotes of its own.
+        bare = re.escape(literal.lstrip(" E")[1:-1].replace("\\", ""))
+        within = re.compile(rf"'\s*[{{(\[](?:[^']|'')*?(?<!\w){bare}(?!\w)")
+        return any(
+            literal in other.sql or within.search(other.sql.replace("\\", ""))
+            for change in self.changes
+            for other in change.statements
+            if not other.publishes and not other.is_text
+        )

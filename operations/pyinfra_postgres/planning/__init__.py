@@ -1,0 +1,1 @@
+"""From declarations to a plan: questions, renames, consent, refusals, order."""

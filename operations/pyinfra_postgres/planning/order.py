@@ -1,0 +1,391 @@
+"""The order in which declarations are planned: each after what it needs, else as the deploy has it.
+
+What is created comes after what it names. What goes, goes after what uses it, as the server knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+from typing import NamedTuple, TypeAlias
+
+from attrs import define, evolve, field
+
+from ..catalog.catalog import Catalog
+from ..catalog.entry import Key
+from ..catalog.snapshot import USER_SCHEMA
+from ..errors import DeclarationError
+from ..plan.plan import Action, Change, Stage
+from ..syntax.names import Name
+from ..syntax.parse import Reference
+from .session import Item
+
+Node: TypeAlias = tuple[str, ...]
+"""What identifies an object that the server has: its key without the kind."""
+
+
+class Use(NamedTuple):
+    """That one object uses another."""
+
+    user: Node
+    used: Node
+    part: Node | None = None
+    """The part of the user that does: a policy, a trigger or an index."""
+
+
+# Each part stands for itself, and for the whole that it goes with. A function has its arguments.
+# That a sequence goes with its column is no use of it.
+USES = f"""
+    WITH part(classid, objid, whole, id) AS (
+              SELECT 'pg_rewrite'::regclass, oid, 'pg_class'::regclass, ev_class FROM pg_rewrite
+        UNION SELECT 'pg_attrdef'::regclass, oid, 'pg_class'::regclass, adrelid FROM pg_attrdef
+        UNION SELECT 'pg_policy'::regclass, oid, 'pg_class'::regclass, polrelid FROM pg_policy
+        UNION SELECT 'pg_trigger'::regclass, oid, 'pg_class'::regclass, tgrelid FROM pg_trigger
+               WHERE NOT tgisinternal
+        UNION SELECT 'pg_class'::regclass, indexrelid, 'pg_class'::regclass, indrelid FROM pg_index
+        UNION SELECT 'pg_type'::regclass, oid, 'pg_class'::regclass, typrelid FROM pg_type
+               WHERE typrelid <> 0
+        UNION SELECT 'pg_type'::regclass, oid, 'pg_type'::regclass, typelem FROM pg_type
+               WHERE typelem <> 0 AND typrelid = 0
+        UNION SELECT 'pg_type'::regclass, rngmultitypid, 'pg_type'::regclass, rngtypid FROM pg_range
+        UNION SELECT classid, objid, refclassid, refobjid FROM pg_depend
+               WHERE (classid, refclassid, deptype)
+                   = ('pg_proc'::regclass, 'pg_type'::regclass, 'i')
+        UNION SELECT 'pg_constraint'::regclass, oid, CASE conrelid WHEN 0
+                 THEN 'pg_type'::regclass ELSE 'pg_class'::regclass END,
+                 CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint),
+    named(classid, objid, id) AS (
+              SELECT 'pg_class'::regclass, c.oid, json_build_array(n.nspname, c.relname)
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_type'::regclass, t.oid, json_build_array(n.nspname, t.typname)
+                FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_proc'::regclass, p.oid, json_build_array(n.nspname, p.proname,
+                 (SELECT coalesce(string_agg(format_type(a, NULL), ', ' ORDER BY place), '')
+                    FROM unnest(p.proargtypes) WITH ORDINALITY AS u(a, place)))
+                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_policy'::regclass, p.oid,
+                 json_build_array(n.nspname, c.relname, p.polname)
+                FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace
+        UNION ALL SELECT 'pg_trigger'::regclass, t.oid,
+                 json_build_array(n.nspname, c.relname, t.tgname)
+                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal
+        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid,
+                 json_build_array(n.nspname, s.stxname)
+                FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
+        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, json_build_array(n.nspname)
+                FROM pg_namespace n WHERE {USER_SCHEMA}
+        UNION ALL SELECT 'pg_extension'::regclass, e.oid, json_build_array(e.extname)
+                FROM pg_extension e),
+    standing(classid, objid, whole, id) AS (
+              SELECT * FROM part UNION SELECT classid, objid, classid, objid FROM named)
+    SELECT DISTINCT jsonb_build_array(a.id, b.id, v.id) FROM pg_depend d
+      JOIN standing x ON (x.classid, x.objid) = (d.classid, d.objid)
+      JOIN standing y ON (y.classid, y.objid) = (d.refclassid, d.refobjid)
+      JOIN named a ON (a.classid, a.objid) = (x.whole, x.id)
+      JOIN named b ON (b.classid, b.objid) = (y.whole, y.id)
+      LEFT JOIN named v ON (v.classid, v.objid) = (d.classid, d.objid)
+                       AND (v.classid, v.objid) <> (a.classid, a.objid)
+      LEFT JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid
+     WHERE a.id::text <> b.id::text
+       AND NOT (coalesce(s.relkind = 'S', false) AND d.deptype IN ('a', 'i'))"""
+
+
+def read(rows: Iterable[list[list[str] | None]]) -> list[Use]:
+    """What the query `USES` has found."""
+    return [Use(*(tuple(one) if one else None for one in row)) for row in rows]  # type: ignore[arg-type]
+
+
+class Turns(NamedTuple):
+    """Declarations in their order."""
+
+    items: list[Item]
+    circles: list[list[Item]]
+    """Those that need one another, so that no order of them can be right."""
+
+
+def in_turn(items: Iterable[Item], catalog: Catalog, uses: Iterable[Use] = ()) -> Turns:
+    """The declarations in an order in which each finds what it needs."""
+    order = _Order(list(items), catalog)
+    order.for_what_comes()
+    order.for_what_goes(list(uses))
+    circles = list(order.without_circles())
+    return Turns(list(order.sorted()), circles)
+
+
+def takes_away(item: Item, catalog: Catalog) -> bool:
+    """Whether a declaration takes away what others may still use."""
+    current = catalog.objects.get(item.declaration.key())
+    return not item.present or (current is not None and item.declaration.lessens(current))
+
+
+@define
+class _Order:
+    """Which declaration comes after which others."""
+
+    items: list[Item]
+    catalog: Catalog
+    after: list[set[int]] = field(factory=list)
+    """Of each, those that come before it."""
+    wishes: set[tuple[int, int]] = field(factory=set)
+    """Which of that gives way in a circle: the one before, and the one after it."""
+
+    def __attrs_post_init__(self) -> None:
+        self.after = [set() for _ in self.items]
+
+    def for_what_comes(self) -> None:
+        """Have what is declared present come after what it names."""
+        present = [number for number, one in enumerate(self.items) if one.present]
+        providers = self._providers(present)
+        opening = {number for number in present if self.items[number].declaration.opens}
+        for number in present:
+            # What is wrong with it is told when it has its turn.
+            with suppress(DeclarationError):
+                for reference in self.items[number].declaration.requires():
+                    known = set(_matching(reference, providers))
+                    # What nothing here provides may come with an extension.
+                    unknown = not known and reference.kind in {"type", "function"}
+                    for other in (opening if unknown else known) - {number}:
+                        self._wait(number, other, reference)
+                # What a body calls only when it runs may come later, where that can't be.
+                for reference in self.items[number].declaration.mentions():
+                    for other in set(_matching(reference, providers)) - {number}:
+                        if other not in self.after[number]:
+                            self.after[number].add(other)
+                            self.wishes.add((other, number))
+
+    def _wait(self, number: int, other: int, reference: Reference) -> None:
+        """Have a declaration come after what provides it something, where it brings that."""
+        is_there = self.catalog.has(reference)
+        if not is_there:
+            self.after[number].add(other)
+        # A script may be there to prepare the change of what is there.
+        elif self._brings(other) and not self.items[number].declaration.runs:
+            self.after[number].add(other)
+            self.wishes.add((other, number))
+
+    def _brings(self, number: int) -> bool:
+        """Whether a declaration adds to what is there, so that others may need it."""
+        one = self.items[number].declaration
+        current = self.catalog.objects.get(one.key())
+        return current is None or (one.brings(current) and not one.lessens(current))
+
+    def _providers(self, present: Sequence[int]) -> dict[Reference, int]:
+        """What provides what; of several that declare one object, the one that says what it is."""
+        providers: dict[Reference, int] = {}
+        wholes: dict[Key, int] = {}
+        for number in sorted(present, key=lambda one: not self.items[one].declaration.is_whole):
+            one = self.items[number].declaration
+            if one.is_whole:
+                wholes.setdefault(one.key(), number)
+            elif one.key() in wholes and one.key() not in self.catalog.objects:
+                self.after[number].add(wholes[one.key()])
+            for reference in one.provides():
+                providers.setdefault(reference, number)
+                if reference.kind == "function" and reference.name.schema == "public":
+                    anywhere = Reference("function", Name("", reference.name.name))
+                    providers.setdefault(anywhere, number)
+        return providers
+
+    def for_what_goes(self, uses: Sequence[Use]) -> None:
+        """Have what is declared absent come after what uses it."""
+        going = {n: one for n, one in enumerate(self.items) if takes_away(one, self.catalog)}
+        if not going:
+            return
+        numbers: dict[Node, list[int]] = {}
+        for number, one in enumerate(self.items):
+            numbers.setdefault(one.declaration.key()[1:], []).append(number)
+        gone = {one.declaration.key()[1:] for one in going.values() if not one.present}
+        users: dict[Node, set[Node]] = {}
+        for use in uses:
+            # A part that goes by itself has gone before the whole.
+            if use.part not in gone:
+                users.setdefault(use.used, set()).add(use.user)
+        for number, one in enumerate(self.items):
+            node = one.declaration.key()[1:]
+            for user in _reaching(node, users):
+                for other in numbers.get(user, ()):
+                    if other == number:
+                        continue
+                    if not one.present:
+                        self.after[number].add(other)
+                    elif number in going or (other in going and one.declaration.reshapes):
+                        self.after[number].add(other)
+                        self.wishes.add((other, number))
+        self._free_names(going)
+        self._let_go()
+        lasting = [n for n, one in going.items() if one.declaration.goes_last and not one.present]
+        for last in lasting:
+            for number, one in enumerate(self.items):
+                if not one.declaration.goes_last and not one.declaration.runs:
+                    self.after[last].add(number)
+
+    def _let_go(self) -> None:
+        """Have what goes come after what is declared to go too and names it."""
+        absent = [number for number, one in enumerate(self.items) if not one.present]
+        providers = {
+            reference: number
+            for number in absent
+            for reference in self.items[number].declaration.provides()
+        }
+        for number in absent:
+            # What is removed is often declared by its name alone.
+            with suppress(DeclarationError):
+                for reference in self.items[number].declaration.requires():
+                    for other in set(_matching(reference, providers)) - {number}:
+                        if other not in self.after[number]:
+                            self.after[other].add(number)
+                            self.wishes.add((number, other))
+
+    def _free_names(self, going: dict[int, Item]) -> None:
+        """Have what goes come before what is to have its name and is something else."""
+        names = {
+            reference: number
+            for number, one in going.items()
+            if not one.present
+            for reference in one.declaration.provides()
+            if reference.kind in {"table", "type"}
+        }
+        for number, one in enumerate(self.items):
+            for reference in one.declaration.provides() if one.present else ():
+                other = names.get(reference)
+                if other is not None and not self._is_same(number, other):
+                    self.after[number].add(other)
+                    self.wishes.add((other, number))
+
+    def _is_same(self, one: int, other: int) -> bool:
+        return self.items[one].declaration.key() == self.items[other].declaration.key()
+
+    def without_circles(self) -> Iterator[list[Item]]:
+        """Take out of circles what can give way. Yields those that remain."""
+        while True:
+            try:
+                TopologicalSorter(dict(enumerate(self.after))).prepare()
+                return
+            except CycleError as error:
+                circle: list[int] = error.args[1]
+            pairs = list(pairwise(circle))
+            if pair := next((pair for pair in pairs if pair in self.wishes), None):
+                self.after[pair[1]].discard(pair[0])
+            elif not any(self._divide(*pair) for pair in pairs):
+                yield [self.items[number] for number in reversed(circle)]
+                self.after[pairs[0][1]].discard(pairs[0][0])
+
+    def _divide(self, before: int, after: int) -> bool:
+        """Have one declaration no longer come after another, by doing a part of it apart."""
+        first, second = self.items[before], self.items[after]
+        if second.present and first.present:
+            now, later = second.declaration.divided(first.declaration)
+            if later is None:
+                return False
+            self.items[after] = evolve(second, declaration=now)
+            self._add(evolve(second, declaration=later), {before, after})
+        else:
+            stored = self.catalog.objects.get(first.declaration.key())
+            part = stored.freed(second.declaration) if stored else None
+            if part is None or first.present or second.present:
+                return False
+            number = self._add(evolve(first, declaration=part, present=True), set())
+            self.after[before].add(number)
+            self.after[after].add(number)
+        self.after[after].discard(before)
+        return True
+
+    def _add(self, item: Item, after: set[int]) -> int:
+        self.items.append(item)
+        self.after.append(after)
+        return len(self.items) - 1
+
+    def sorted(self) -> Iterator[Item]:
+        """Each in its turn, what it needs right before it.
+
+        What needs nothing stays where it is, and no script or row overtakes what is before it.
+        """
+        done: set[int] = set()
+        waiting = sorted(range(len(self.items)), reverse=True)
+        while waiting:
+            number = waiting[-1]
+            if ahead := self.after[number] - done:
+                waiting += sorted(ahead, reverse=True)
+            elif waiting.pop() not in done:
+                done.add(number)
+                yield self.items[number]
+
+
+def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator[int]:
+    """What provides a reference; one without a name is to all of its kind in its schema."""
+    if reference in providers:
+        yield providers[reference]
+    elif not reference.name.name:
+        for other, number in providers.items():
+            if (other.kind, other.name.schema) == (reference.kind, reference.name.schema):
+                yield number
+
+
+def _reaching(node: Node, users: dict[Node, set[Node]]) -> set[Node]:
+    """What uses an object, directly or through others."""
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        for one in users.get(waiting.pop(), ()):
+            if one not in found:
+                found.add(one)
+                waiting.append(one)
+    return found - {node}
+
+
+def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
+    """The changes, so that what goes inside the transaction is used by nothing by then.
+
+    What goes after the transaction is there in it still: an index that is dropped goes in it after
+    all, and behind one that is built anew what it used goes after the transaction as well.
+    """
+    found = list(changes)
+    users: dict[Node, set[Node]] = {}
+    for use in uses:
+        users.setdefault(use.used, set()).add(use.user)
+    places = {change.key[1:]: place for place, change in enumerate(found)}
+    waiting = [place for place, one in enumerate(found) if _takes(one) and users]
+    while waiting:
+        place = waiting.pop()
+        one = found[place]
+        for user in _reaching(one.key[1:], users):
+            other = places.get(user, place)
+            if other == place or _goes_with(found[other], one):
+                continue
+            first = any(statement.first for statement in one.statements)
+            if found[other].action is Action.REMOVE:
+                found[other] = _at_once(found[other], first)
+            if _is_after(found[other]) and one.action is Action.REMOVE and not _is_after(one):
+                moved = [evolve(each, stage=Stage.AFTER) for each in one.statements]
+                found[place] = one = evolve(one, statements=tuple(moved))
+                # What this one uses is used longer, too.
+                waiting = [number for number, each in enumerate(found) if _takes(each)]
+    return found
+
+
+def _takes(change: Change) -> bool:
+    """Whether it takes inside the transaction what others may use."""
+    gone = change.action is Action.REMOVE and not _is_after(change)
+    return gone or any(one.first for one in change.statements)
+
+
+def _is_after(change: Change) -> bool:
+    return any(one.stage is Stage.AFTER for one in change.statements)
+
+
+def _goes_with(part: Change, whole: Change) -> bool:
+    """Whether PostgreSQL drops it with the other: an index with its table."""
+    locked = [
+        {lock.relation for one in each.statements for lock in one.locks} for each in (part, whole)
+    ]
+    return part.action is Action.REMOVE and whole.key[1:3] in locked[0] & locked[1]
+
+
+def _at_once(change: Change, first: bool) -> Change:
+    """A removal inside the transaction, where it can be."""
+    statements = [evolve(one.at_once or one, first=first or one.first) for one in change.statements]
+    return evolve(change, statements=tuple(statements))

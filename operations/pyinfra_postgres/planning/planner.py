@@ -1,0 +1,643 @@
+"""From declarations to a plan.
+
+Nothing here changes a server; it is asked only what the catalog can't answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
+
+from attrs import define, evolve, field
+
+from ..catalog.catalog import Catalog, Declared
+from ..catalog.entry import Key
+from ..catalog.needs import usage
+from ..catalog.renames import Rename, spoken
+from ..comparison.asking import Ask, Reading, Same
+from ..comparison.calls import Calls
+from ..comparison.compare import NO_COLUMN, PENDING, Comparison, Fragment, Textual
+from ..errors import DeclarationError, HostError, UnreachableError
+from ..hidden import MASK, holds, within
+from ..objects.kind import Object, difference
+from ..plan.plan import Action, Change, Gap, Need, Operation, Plan, Refusal, Stage, Statement
+from ..syntax.parse import Reference
+from ..terminal import say
+from ..transport.answer import withheld
+from . import copies, order, renaming
+from .consent import contradicted, left_open, unallowed, unseen, weighed
+from .order import Use, in_time, in_turn
+from .questions import Questions, Unanswered
+from .session import Draft, Item, Session
+from .standing import held
+
+
+def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
+    """A plan that makes declarations true, then takes leftovers away."""
+    draft = Draft(items=list(items))
+    add(session, draft, draft.items)
+    conclude(session, draft)
+    take_away(session, draft, leftovers)
+    draft.plan.refusals += held(session, draft.plan)
+    return draft
+
+
+def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None:
+    """Add to a plan that what nobody declares goes."""
+    draft.leftovers += leftovers
+    if leftovers:
+        add(session, draft, leftovers)
+        # Without a key, its columns are as declared only now.
+        parts = {one.declaration.key() for one in leftovers if one.present}
+        add(session, draft, [one for one in draft.items if one.declaration.key() in parts])
+
+
+def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
+    """Add to a plan what declarations would change, and to the catalog how it will be then."""
+    catalog, plan = session.catalog(), draft.plan
+    same = Comparison(catalog, session.read, before=session.verdicts)
+    # What is given another schema needs that first.
+    ground = [one for one in items if _is_ground(one)]
+    others = [one for one in items if not _is_ground(one)]
+    ask = Questions(session, catalog, plan.is_renaming)
+    Planner(session, catalog, plan, same, ask).add(in_turn(ground, catalog).items, {})
+    wholes_first = sorted(others, key=_renames_parts)
+    renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
+    ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
+    uses = _uses(others, catalog, ask)
+    turns = in_turn(others, catalog, uses)
+    for circle in turns.circles:
+        titles = " needs ".join(one.declaration.title for one in circle)
+        reason = f"these need one another in a circle: {titles}"
+        plan.refusals.append(Refusal(circle[0].operation, circle[0].declaration.title, reason))
+    Planner(session, catalog, plan, same, ask).add(turns.items, renames)
+    plan.changes = in_time(plan.changes, uses)
+    for text in sorted(catalog.unread):
+        say(session.host, f"{text} is left as it is, for it can't be read")
+    catalog.unread.clear()
+    for text in sorted(same.unknown):
+        say(session.host, f"unknown on a standby whether {text!r} differs")
+
+
+@contextmanager
+def _named(operation: Operation) -> Iterator[None]:
+    """Have errors name the operation and its place."""
+    try:
+        yield
+    except UnreachableError:
+        raise
+    except (HostError, DeclarationError) as error:
+        state = getattr(error, "sqlstate", "")
+        raise HostError(operation.placed(f"{operation}: {error}"), state) from None
+
+
+def _is_ground(item: Item) -> bool:
+    one = item.declaration
+    return item.present and one.is_ground and getattr(one, "renamed_from", None) is None
+
+
+def _renames_parts(item: Item) -> tuple[bool, int]:
+    """Where the renames of a declaration stand: what holds others has its new name first."""
+    one = item.declaration
+    return getattr(one, "renamed_from", None) is None, len(one.key())
+
+
+def _uses(items: Iterable[Item], catalog: Catalog, ask: Questions) -> list[Use]:
+    """What uses what, where something goes that is there."""
+    going = any(
+        order.takes_away(one, catalog) and one.declaration.key() in catalog.objects for one in items
+    )
+    return order.read(ask.renamed(order.USES)) if going and ask.in_time else []
+
+
+def conclude(session: Session, draft: Draft) -> None:
+    """Add to a plan what goes because nothing of all that the run declares asks for it."""
+    catalog = session.catalog()
+    items: dict[Key, Item] = {}
+    known: dict[Key, Sequence[Declared]] = {}
+    for item in [*draft.items] if draft.plan.sound else ():
+        for one in item.declaration.expand(catalog) if item.present else ():
+            if not one.alone([one]):
+                continue
+            known = known or everything(catalog, session.waiting())
+            declared = [each.declaration for each in known.get(one.key(), ())]
+            if sole := one.alone(declared):
+                items[one.key()] = Item(item.operation, sole, True)
+    if items:
+        add(session, draft, [*items.values()])
+
+
+def everything(catalog: Catalog, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
+    """What the run declares of each object: what has had its turn, and what waits for it."""
+    known: dict[Key, Sequence[Declared]] = dict(catalog.declared)
+    for one in waiting:
+        # What is wrong with it is told when it has its turn.
+        with suppress(DeclarationError):
+            for single in one.expand(catalog):
+                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
+    return known
+
+
+@define
+class Step:
+    """One object's way through the making of a plan."""
+
+    item: Item
+    declaration: Object
+    current: Object | None = None
+    target: Object | None = None
+    error: str = ""
+    asked: set[Fragment] = field(factory=set)
+    """The declared fragments that the server was asked about for it."""
+    closed: list[Need] = field(factory=list)
+    """What it takes to find what it names, and the role lacks."""
+    seen: bool = False
+    """Whether it has been looked at."""
+
+    def readings(self) -> Iterator[Reading]:
+        """What the server can read of it before the plan runs."""
+        if self.target is not None and self.target is not self.current and not self.closed:
+            yield from self.target.readings(self.current)
+
+    def look(self, catalog: Catalog, same: Same, ask: Ask) -> None:
+        """Find the object as it is, and as it is declared to be."""
+        one = self.declaration
+        self.error, self.target, self.seen = "", None, True
+        if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
+            self.error, self.current, self.closed = reasons[0], None, []
+            return
+        self.closed = usage(one, catalog)
+        if self.closed:
+            same, ask = Textual(), Unanswered()
+        elif isinstance(same, Comparison):
+            same.asked = self.asked
+        self.current = None
+        try:
+            self.current = one.find(catalog, ask)
+            if self.current is None and self.item.present:
+                self.current = one.twin(catalog, same)
+            if not self.item.present:
+                self.target = one.withdrawn(self.current) if self.current else None
+            elif self.current and one.is_beside:
+                self.target = one.beside(self.current)
+            elif self.current:
+                self.target = one.aligned(self.current, same, catalog)
+            else:
+                self.target = one.completed(catalog, same)
+                if self.target is not None and self.target.exists:
+                    _check_names(self.target, catalog)
+            if self.target is not None and self.target is not self.current:
+                self.target.check_columns(catalog)
+        except DeclarationError as error:
+            self.error = str(error)
+
+
+def _check_names(one: Object, catalog: Catalog) -> None:
+    """Raise DeclarationError where something else has a name that a new object needs."""
+    for reference in one.takes():
+        if holder := catalog.holder(reference):
+            raise DeclarationError(f"{holder} {reference.name} has its name: rename or drop that")
+
+
+@define
+class Planner:
+    """Makes changes of declarations, each in view of what those before it change."""
+
+    session: Session
+    catalog: Catalog
+    plan: Plan
+    same: Comparison
+    ask: Questions
+
+    def add(self, items: Sequence[Item], renames: Mapping[int, Sequence[Rename]]) -> None:
+        """Add what declarations would change; `renames` are theirs, by their identity."""
+        catalog, plan, same = self.catalog, self.plan, self.same
+        prepared = [self._steps(item) for item in items]
+        several = chain.from_iterable(prepared)
+        catalog.named.update(key for step in several for key in step.declaration.names())
+        coming = {one for item in items if item.present for one in item.declaration.provides()}
+        every = [step for step in chain.from_iterable(prepared) if not self._waits(step, coming)]
+        for step in every:
+            with _named(step.item.operation):
+                self._look(step)
+                for one in step.readings():
+                    same.read(one)
+        # All that only the server can compare or read, in one batch.
+        if (same.pending or same.new) and same.settle():
+            for step in every:
+                self._look(step)
+        before = len(plan.changes)
+        for item, steps in zip(items, prepared, strict=True):
+            # What an earlier declaration changes, a later one may stand for or look at.
+            if len(plan.changes) > before:
+                steps = self._steps(item)
+            for step in steps:
+                with _named(step.item.operation):
+                    if len(plan.changes) > before or not step.seen:
+                        self._look(step)
+                        if same.pending and same.settle():
+                            self._look(step)
+                    if change := self.change(step, renames.get(id(item), ())):
+                        plan.changes.append(change)
+
+    def _look(self, step: Step) -> None:
+        """Find the object as it is and as it is declared, and remember what that has asked."""
+        self.same.asked = step.asked
+        step.look(self.catalog, self.same, self.ask)
+
+    def _waits(self, step: Step, coming: Container[Reference]) -> bool:
+        """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
+        if step.declaration.asks_rows:
+            return True
+        with suppress(DeclarationError):
+            for one in step.declaration.requires():
+                if one in coming and not self.catalog.has(one):
+                    return True
+        return False
+
+    def _steps(self, item: Item) -> list[Step]:
+        return [Step(item, one) for one in item.declaration.expand(self.catalog)]
+
+    def change(self, step: Step, renamed: Sequence[Rename]) -> Change | None:
+        """What one declaration changes; the catalog is left as it will be.
+
+        `renamed` are its own renames.
+        """
+        one = step.declaration
+        if step.closed and (step.error or step.current != step.target):
+            self.plan.lack(step.item.operation, one.title, step.closed)
+            return None
+        if self._refuse(step, self._contradictions(step)):
+            self.catalog.promised.update(one.provides() if step.item.present else ())
+            return None
+        if not step.item.present:
+            absent = self.catalog.absent.setdefault(one.key(), [])
+            absent.append(Declared(step.item.operation, one))
+        if step.current is None and step.target is None:
+            return None
+        try:
+            anew = self._anew(step)
+            users = self._informed(step) if anew is None else []
+            # An aligned declaration that is the current object itself does not differ from it.
+            same = step.current is step.target
+            changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
+            changes = self._dropped_once(changes)
+        except DeclarationError as error:
+            self._refuse(step, [str(error)])
+            self.catalog.promised.update(one.provides() if step.item.present else ())
+            return None
+        self._refuse(step, self._noted(step))
+        if not changes and not renamed:
+            return None
+        if users:
+            self._refuse(step, [f"it is used by {', '.join(users)}: remove or change that before"])
+        if self._refuse(step, self._foreign(step, changes)):
+            return None
+        is_dropped = step.target is None and self._is_dropped(step, changes)
+        statements = (*_giving(renamed), *self._weighed(() if is_dropped else changes))
+        missing = self._missing(step)
+        statements = (*self._let_in(step), *statements)
+        self._refuse(step, self._doubts(step, statements, bool(missing)))
+        hides = holds(one)
+        action = _action(step.current, step.target)
+        change = Change(
+            step.item.operation,
+            one.title,
+            action,
+            (*renaming.shown(renamed, self.catalog), *_differences(step, hides)),
+            tuple(_fitting(_covered(each), one, self.catalog) for each in statements),
+            bool(renamed),
+            not renamed and _is_quiet(one, action, statements, self.catalog),
+            (step.current or one).key(),
+        )
+        if changes:  # Another name alone is in the catalog already.
+            self._refuse(step, self._stored(step))
+        return change
+
+    def _refuse(self, step: Step, reasons: Iterable[str]) -> bool:
+        """Refuse a plan for these reasons; whether there are any."""
+        one = step.declaration
+        found = [Refusal(step.item.operation, one.title, reason) for reason in reasons]
+        self.plan.refusals += found
+        return bool(found)
+
+    def _contradictions(self, step: Step) -> Iterator[str]:
+        """Why a declaration can't be looked at any further."""
+        one, gone = step.declaration, self.catalog.gone
+        denied = [*_denied(step.item, one, self.catalog)]
+        for operation in denied:
+            yield f"operation {operation!r} declares it otherwise in the same run"
+        if step.error and not denied:
+            yield step.error
+        if step.item.present and one.key() in gone and not step.error:
+            yield f"operation {gone[one.key()]!r} takes it away: declare it in that block"
+        if step.item.present and not step.error:
+            yield from left_open(one, step.current, self.session, self.catalog)
+
+    def _informed(self, step: Step) -> list[str]:
+        """Have the server tell what a change would touch; what still uses an object that goes."""
+        one, current, target = step.declaration, step.current, step.target
+        if not self.ask.in_time:
+            return []
+        if current is None:
+            if target is not None:
+                step.target = target.foreseen(self.catalog, self.ask)
+            return []
+        if target is None:
+            return current.used_by(self.catalog, self.ask)
+        if not one.is_beside:
+            step.target = target.informed(current, self.catalog, self.ask)
+        return []
+
+    def _anew(self, step: Step) -> tuple[Statement, ...] | None:
+        """What creates as it is declared what the plan has dropped and would make anew as it was.
+
+        None where it does neither, or what creates it is the same.
+        """
+        current, target = step.current, step.target
+        if current is None or target is None or current is target:
+            return None
+        key = current.key()
+        if not self.plan.remakes(key):
+            return None
+        creating = tuple(target.diff(None, target))
+        is_later = any(each.stage is Stage.AFTER for each in creating)
+        if is_later or creating[0] == next(iter(current.diff(None, current))):
+            return None
+        own, others = self.plan.released(key)
+        # They may be printed with other casts, and call nothing that they have not called.
+        checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
+        stored = [evolve(one, remakes=None) for one in own]
+        return (*target.made_anew(stored), *others, *filter(None, checks))
+
+    def _dropped_once(self, changes: Sequence[Statement]) -> tuple[Statement, ...]:
+        """The statements without what the plan has dropped before, and makes anew only here."""
+        marks = [one.remakes for one in changes if one.remakes]
+        twice = {mark.key for mark in marks if mark.is_drop and self.plan.remakes(mark.key)}
+        obstacles: dict[Key, str] = {}
+        for key in twice:
+            for one in chain(*self.plan.released(key)):
+                if one.remakes and one.remakes.obstacle:
+                    obstacles[one.remakes.key] = one.remakes.obstacle
+        found = []
+        for one in changes:
+            mark = one.remakes
+            if mark and mark.is_drop and mark.key in twice:
+                continue
+            if mark and not mark.obstacle and mark.key in obstacles:
+                one = evolve(one, remakes=evolve(mark, obstacle=obstacles[mark.key]))
+            found.append(one)
+        return tuple(found)
+
+    def _is_dropped(self, step: Step, changes: Iterable[Statement]) -> bool:
+        """Whether the plan has dropped what goes to make it anew, which it then leaves."""
+        one = step.current
+        if one is None or any(each.stage is not Stage.MAIN for each in changes):
+            return False
+        own, _ = self.plan.released(one.key())
+        return bool(own)
+
+    def _noted(self, step: Step) -> Iterator[str]:
+        """Note what is declared. Yields what stands against the names that it has."""
+        if not step.item.present:
+            return
+        one, target, catalog = step.declaration, step.target, self.catalog
+        noted = Declared(step.item.operation, one, target)
+        for key in {one.key(), (target or one).key()}:
+            catalog.declared.setdefault(key, []).append(noted)
+        for key in one.names() if catalog.former else ():
+            if key in catalog.former:
+                yield f"operation {catalog.former[key]!r} gives {spoken(key)} another name"
+        for key in one.names() if catalog.taken else ():
+            if key in catalog.taken:
+                yield (
+                    f"operation {catalog.taken[key]!r} declares the same under another name, and "
+                    f"gives it to {spoken(key)}: declare this one before that"
+                )
+
+    def _foreign(self, step: Step, changes: Iterable[Statement]) -> Iterator[str]:
+        """What others own and the statements would run."""
+        calls = Calls(self.catalog.foreign, self.session.read)
+        readings = [one for one in step.readings() if self.same.is_readable(one)]
+        yield from calls.objections(
+            [sql for one in changes for sql in (one.path.local, one.sql)],
+            readings,
+            # A script may switch row level security on, or become another role.
+            policies=step.declaration.runs,
+            owner=getattr(step.target, "owner", None),
+        )
+
+    def _weighed(self, changes: Iterable[Statement]) -> list[Statement]:
+        """The statements with what they lose; later questions come after those that prepare."""
+        statements = list(weighed(changes, self.catalog, self.ask))
+        self.catalog.prepared += [one.sql for one in statements if one.prepares]
+        return statements
+
+    def _missing(self, step: Step) -> list[Reference]:
+        """What a declaration names and nothing provides, which become gaps."""
+        one = step.declaration
+        if step.target is None or one.is_beside:
+            return []
+        missing = list(self.session.missing(one, self.catalog))
+        operation = step.item.operation
+        if missing and holds(one):
+            self._refuse(step, ["what it names is not all there, and what that is, is hidden"])
+            return missing
+        former = {key[1:]: by for key, by in self.catalog.former.items()}
+        for reference in missing:
+            if reference in self.catalog.promised:
+                continue
+            if by := former.get(reference.name):
+                reason = f"operation {by!r} gives {reference} another name: use that here too"
+                self._refuse(step, [reason])
+            else:
+                self.plan.gaps.append(Gap(operation, one.title, reference))
+        return missing
+
+    def _let_in(self, step: Step) -> list[Statement]:
+        """Have the role join those that it may give away and that a change needs it in.
+
+        What else it lacks becomes a gap.
+        """
+        one, catalog = step.declaration, self.catalog
+        joining = []
+        for need in one.needs(step.current, step.target, catalog):
+            if need.group in catalog.rights.gives:
+                catalog.rights.join(need.group)
+                # Nothing can have been made for a role that the plan creates.
+                prepares = ("role", need.group) not in catalog.changed
+                joining.append(Statement(need.remedy, prepares=prepares))
+            else:
+                self.plan.lack(step.item.operation, one.title, [need])
+        return joining
+
+    def _doubts(
+        self, step: Step, statements: Sequence[Statement], is_lacking: bool
+    ) -> Iterator[str]:
+        """What the server, the rows and the run's permissions have against a change.
+
+        What a gap hides is not known yet.
+        """
+        one, catalog = step.declaration, self.catalog
+        said = list(self._unreadable(step, is_lacking))
+        yield from said
+        if not said and not is_lacking:
+            yield from self._refused_on_copy(step)
+        if not is_lacking:
+            yield from unallowed(statements, one, self.session, catalog)
+            at_once = (each for each in statements if each.stage is not Stage.AFTER)
+            yield from unseen(at_once, catalog)
+        if step.target is not None and self.ask.in_time and not catalog.rows_change:
+            for doubt in step.target.objections(step.current, catalog):
+                if doubt.waits:
+                    catalog.doubts.append((step.item.operation, one.title, doubt))
+                else:
+                    yield from contradicted(doubt, self.ask)
+
+    def _unreadable(self, step: Step, is_lacking: bool) -> Iterator[str]:
+        """What the server says of the SQL in a declaration."""
+        same = self.same
+        for reading in step.readings() if same.lacking and not is_lacking else ():
+            state, said = same.objections(reading)
+            if state and not _brings(state, self.catalog):
+                yield f"PostgreSQL refuses it: {said} (SQLSTATE {state})"
+        for fragment in (one for one in same.errors if one in step.asked):
+            yield f"{same.errors[fragment]} in {fragment.text!r}"
+
+    def _refused_on_copy(self, step: Step) -> Iterator[str]:
+        """What the server has against a change of what exists, tried on an empty copy of it."""
+        catalog, one = self.catalog, step.declaration
+        if step.current is None or step.target is None or catalog.standby or catalog.renames:
+            return
+        copied = None if one.is_beside else step.target.copied(step.current, catalog)
+        found = copies.failure(copied, self.ask) if copied else None
+        if found and not (found.sqlstate in PENDING and _brings(found.sqlstate, catalog)):
+            yield f"PostgreSQL refuses it: {withheld(found) if holds(one) else found.explained}"
+
+    def _stored(self, step: Step) -> Iterator[str]:
+        """Have the catalog be as it will be. Yields which declarations no longer hold then."""
+        one, current, target, catalog = step.declaration, step.current, step.target, self.catalog
+        if target is None:
+            if current is not None:
+                current.erase(catalog)
+            return
+        for key in _taken(current, target) if current else ():
+            catalog.taken.setdefault(key, step.item.operation)
+        target.store(catalog, current)
+        stored: Object | None = catalog.objects.get(one.key())
+        is_declared = step.item.present and step.item.result is not None
+        if is_declared and stored is target:
+            known = catalog.declared[one.key()]
+            for operation in _contradicted(current, target, known, self.same, catalog):
+                yield f"operation {operation!r} declares it otherwise in the same run"
+
+
+def _differences(step: Step, hides: bool) -> Iterable[str]:
+    """What differs; what is there may be what was hidden before."""
+    return ["! its definition is hidden"] if hides else difference(step.current, step.target)
+
+
+def _covered(statement: Statement) -> Statement:
+    """The statement, of which nothing is shown where something in it is hidden."""
+    return evolve(statement, summary=MASK) if within(statement.sql) else statement
+
+
+def _giving(renames: Iterable[Rename]) -> Iterator[Statement]:
+    """The statements that give other names, before everything else."""
+    for rename in renames:
+        for sql in rename.statements:
+            yield evolve(sql, prepares=True)
+
+
+def _taken(current: Object, target: Object) -> Iterator[Key]:
+    """What is the same as something declared under another name, and gets that."""
+    if current.key() != target.key():
+        yield current.key()
+    for one in getattr(target, "constraints", ()):
+        if one.way.renames:
+            yield ("constraint", *target.key()[1:], one.way.instead.name)
+
+
+def _brings(state: str, catalog: Catalog) -> bool:
+    """Whether the plan may bring what an expression lacks."""
+    # A text may be the name of something: nextval('counter').
+    created = bool(catalog.created) and state != NO_COLUMN
+    return catalog.means_other or created or bool(catalog.extended) or catalog.rows_change
+
+
+def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:
+    """The operations whose declarations can't be true together with this one."""
+    for operation, other, _ in catalog.declared.get(one.key(), ()):
+        # One without a name may stand under that of what it has found.
+        if other.key() != one.key():
+            continue
+        if item.present and one.contradicts(other):
+            yield operation
+        if not item.present and other.claims and one.withdrawn(other) != other:
+            yield operation
+    for operation, other, _ in catalog.absent.get(one.key(), ()) if item.present else ():
+        if one.claims and other.withdrawn(one) != one:
+            yield operation
+
+
+def _contradicted(
+    current: Object | None,
+    target: Object,
+    known: Sequence[Declared],
+    same: Comparison,
+    catalog: Catalog,
+) -> Iterator[str]:
+    """The operations whose declarations of the same object held, and no longer do."""
+
+    def holds(declaration: Object, one: Object) -> bool:
+        return not tuple(declaration.diff(one, declaration.aligned(one, same, catalog)))
+
+    for operation, other, _ in known[:-1]:
+        if current and holds(other, current) and not holds(other, target):
+            yield operation
+
+
+def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
+    """The statement as far as the server can follow it before the plan has run."""
+    # They are taken at the start, before any rename.
+    names = catalog.stored if statement.stage is not Stage.AFTER else {}
+    locks = tuple(
+        evolve(lock, relation=names.get(lock.relation, lock.relation))
+        for lock in statement.locks
+        if lock.relation not in catalog.created
+        # Of what waits for the transaction's locks; an index can't be locked ahead.
+        and (
+            catalog.relation_kinds.get(lock.relation) in {"r", "p"}
+            or statement.stage is Stage.AFTER
+        )
+    )
+    statement = evolve(statement, locks=locks)
+    if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):
+        statement = evolve(statement, publishes=None)
+    return statement
+
+
+def _is_quiet(
+    one: Object, action: Action, statements: Iterable[Statement], catalog: Catalog
+) -> bool:
+    """Whether a change locks no relation that was there before the plan."""
+    if one.locks_nothing:
+        return True
+    holder = one.belongs_to()
+    own = [ref.name for ref in (*one.provides(), *([holder] if holder else []))]
+    if action is not Action.CREATE and catalog.created.isdisjoint(own):
+        return False
+    locked = (lock.relation for statement in statements for lock in statement.locks)
+    return action is not Action.RUN and not any(
+        relation in catalog.relation_kinds and relation not in catalog.created
+        for relation in locked
+    )
+
+
+def _action(current: Object | None, target: Object | None) -> Action:
+    if target is not None and target.runs:
+        return Action.RUN
+    if target is None or not target.exists:
+        return Action.REMOVE
+    return Action.CHANGE if current and current.exists else Action.CREATE

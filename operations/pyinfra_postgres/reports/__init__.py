@@ -1,0 +1,1 @@
+"""Checks, and the report of them."""

@@ -1,0 +1,1 @@
+"""A plan as one session: trying it and rolling it out."""

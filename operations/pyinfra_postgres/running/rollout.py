@@ -1,0 +1,352 @@
+"""Running a plan on a host.
+
+The plan goes to the server as one session: the deploy lock, the catalog's fingerprint, and the
+plan's stages. What a failure means is decided here: wait for the lock, plan anew where the catalog
+is no longer what the plan assumed, try again where another session held a table, or give up.
+
+A connection that is lost takes the lock with it. What became of the transaction is asked on the
+next one, under the lock, before anything is repeated.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from pyinfra.api.host import Host
+
+from ..catalog import snapshot as snapshots
+from ..catalog.snapshot import Fingerprint
+from ..errors import HostError
+from ..hidden import masked, shortened
+from ..plan.plan import Hazard, Lock, Plan, Stage
+from ..planning.session import LOCKED_RELATION
+from ..syntax.names import literal
+from ..terminal import say
+from ..transport.answer import Answer, Failure
+from ..transport.host_data import read
+from ..transport.interrupts import pause, stop_if_asked
+from ..transport.scripts import end_session, run
+from ..transport.watch import CANCELED, Patience
+from . import render, steps
+from .steps import Message, Part, Step
+
+_LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
+_PASSING = frozenset({"08", "57"})
+"""The classes of errors that come from a connection or an operator, not from the statement."""
+_REPLANS = 10
+"""How often a plan is made anew before it has begun."""
+_REPAIRS = 2
+"""How often a plan is made anew because it failed."""
+_LOSSES = 2
+"""How many lost connections a plan survives: a statement that crashes the server is among them."""
+
+_LONGEST = 400
+"""Characters of a statement in a message."""
+_NOTHING = "Nothing was changed"
+_UNKNOWN = (
+    "The transaction is in place as a whole or not at all: run again to see and to complete it"
+)
+_BEGUN = "Nothing of the transaction is in place; what is committed before it may be"
+_IN_PLACE = "The transaction is in place; the next run completes what comes after it"
+_PLACES = {_NOTHING: "before", _BEGUN: "before", _IN_PLACE: "between", _UNKNOWN: "not known"}
+"""Where a plan stands of which that is known, in a word; else all of it is in place."""
+_PATIENCE = {
+    Part.LOCK: Patience.ANSWER,
+    Part.CATALOG: Patience.ANSWER,
+    Part.SETTINGS: Patience.ANSWER,
+    Part.AFTER: Patience.BUILD,
+}
+"""How long a message may take that begins with a part, if not as long as it takes."""
+
+
+@frozen
+class Bounds:
+    """What the host's data says of waiting."""
+
+    lock_timeout: int
+    """Milliseconds."""
+    lock_attempts: int
+    deploy_lock_timeout: float
+    """Seconds."""
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Bounds:
+        """The bounds in host data. Raises HostError."""
+        return cls(
+            read(data, "postgres_lock_timeout", 2000),
+            read(data, "postgres_lock_attempts", 5),
+            read(data, "postgres_deploy_lock_timeout", 60),
+        )
+
+
+@define
+class Rollout:
+    """One plan's way to the server."""
+
+    host: Host
+    plan: Plan
+    fingerprint: Fingerprint
+    planned_anew: Callable[[], tuple[Plan, Fingerprint]]
+    """Makes the plan again from the same declarations, with the fingerprint that it assumes."""
+    bounds: Bounds = field(init=False)
+    so_far: str = _NOTHING
+    """What is known of the transaction while it is not under way."""
+    patient_until: float | None = None
+    """When to stop waiting for another deploy; None while there was none."""
+
+    @property
+    def where(self) -> str:
+        """Where the plan stands."""
+        place = _PLACES.get(self.so_far, "after")
+        return f"{place}: {self.so_far[0].lower()}{self.so_far[1:]}"
+
+    def run(self) -> str:
+        """Run all stages, and return what was done. Raises HostError; the lock is given back."""
+        started = time.monotonic()
+        self.bounds = Bounds.of(self.host.data.dict())
+        try:
+            done = self.so_far = self._run()
+        finally:
+            end_session(self.host)
+        return f"{done} in {(time.monotonic() - started) * 1000:.0f} ms"
+
+    def _run(self) -> str:
+        session = self._session()
+        replans = repairs = losses = tries = 0
+        last: Step | None = None
+        while self.plan.changes:
+            answer = self._send(session)
+            failure = answer.failure
+            if failure is None:
+                return render.summary(self.plan, done=True)
+            at = steps.step(session, failure.index)
+            self._learn(session, failure)
+            stop_if_asked(self.host)
+            if failure.lost:
+                losses += 1
+                session = self._recovered(session, failure, answer.transaction, losses)
+            elif failure.sqlstate == CANCELED:
+                # Whoever cancels it means it.
+                raise HostError(self._explained(at, failure))
+            elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
+                self._wait(failure.message)
+            elif (
+                (at.part in {Part.CATALOG, Part.BEGIN} and failure.sqlstate == snapshots.CHANGED)
+                or (at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
+            ) and replans < _REPLANS:
+                self._say(f"{failure.message} since the plan was made: planning anew")
+                session, replans = self._anew(), replans + 1
+            elif _is_lock(at, failure):
+                if at.part is Part.AFTER and at is not last:
+                    tries = 0
+                last, tries = at, tries + 1
+                self._back_off(at, failure, tries)
+                if at.part is Part.AFTER:
+                    session, self.so_far = steps.resumed(session, at), _IN_PLACE
+                elif self.plan.of(Stage.BEFORE):  # these are done, and have changed the catalog
+                    session = self._anew()
+            # Another session may have come in between, a role's creation on a neighbouring
+            # database for one. Then the plan assumed what is no longer so.
+            elif (
+                at.part in {Part.BEFORE, Part.MAIN}
+                and repairs < _REPAIRS
+                and self._changed_meanwhile()
+            ):
+                pause(self.host, random.uniform(0.05, 0.3))
+                session, repairs, tries = self._anew(), repairs + 1, 0
+            else:
+                raise HostError(self._explained(at, failure))
+        return "nothing left to change"
+
+    def _session(self) -> list[Message]:
+        self.so_far = _NOTHING
+        return steps.messages(self.plan, self.fingerprint, self.bounds.lock_timeout)
+
+    def _anew(self) -> list[Message]:
+        self.plan, self.fingerprint = self.planned_anew()
+        if not self.plan.sound:
+            raise HostError("; ".join(self.plan.problems()))
+        return self._session()
+
+    def _send(self, session: Sequence[Message]) -> Answer:
+        def started(message: int) -> None:
+            step = session[message][0]
+            if step.part is Part.AFTER and step.statement:
+                self._say(f"after the transaction: {step.statement.shown}")
+
+        scripts = [[step.sql for step in message] for message in session]
+
+        def patience(message: int) -> Patience:
+            return _PATIENCE.get(session[message][0].part, Patience.WORK)
+
+        return run(self.host, *scripts, started=started, patience=patience)
+
+    def _learn(self, session: Sequence[Message], failure: Failure) -> None:
+        """Know where the plan stands once it has failed."""
+        begun = steps.step(session, failure.index).part
+        if begun >= Part.SETTINGS:
+            self.so_far = _IN_PLACE
+        elif failure.lost and steps.step(session, failure.reach).part >= Part.BEGIN:
+            self.so_far = _UNKNOWN
+        elif begun >= Part.BEFORE and self.plan.of(Stage.BEFORE):
+            self.so_far = _BEGUN
+
+    def _recovered(
+        self, session: Sequence[Message], failure: Failure, transaction: str, losses: int
+    ) -> list[Message]:
+        """What is left of a session whose connection was lost."""
+        begun = steps.step(session, failure.index).part
+        if losses > _LOSSES:
+            raise HostError(f"the connection was lost {losses} times: {failure}. {self.so_far}")
+        self._say(f"the connection was lost: {failure}")
+        if self.so_far in {_NOTHING, _BEGUN}:
+            return list(session)
+        status = self._status(transaction) if begun < Part.SETTINGS else None
+        if status == "committed":
+            self._say("the transaction was committed: going on after it")
+            self.so_far = _IN_PLACE
+            return steps.rest(session)
+        if status == "aborted":
+            self._say("the transaction was not committed: running it again")
+            self.so_far = _NOTHING
+            return list(session)
+        if any(
+            Hazard.NOT_IDEMPOTENT in statement.hazards
+            for change in self.plan.changes
+            for statement in change.statements
+        ):
+            raise HostError(f"the connection was lost. {self.so_far}")
+        self._say("the catalog tells what is left: planning anew")
+        known = self.so_far
+        try:
+            return self._anew()
+        except HostError as error:
+            raise HostError(f"{error}. {known}") from None
+        finally:
+            self.so_far = known
+
+    def _status(self, transaction: str) -> str | None:
+        """What became of a transaction, as far as the server remembers.
+
+        The lock comes only once the server has ended the session that was lost.
+        """
+        query = f"SELECT pg_xact_status({literal(transaction or None)}::xid8)"
+        while True:
+            answer = run(self.host, [steps.TAKE_LOCK], [query])
+            if answer.failure is None:
+                return answer.rows[0]
+            if answer.failure.sqlstate != steps.LOCKED:
+                raise HostError(f"could not take the deploy lock: {answer.failure}. {self.so_far}")
+            self._wait(answer.failure.message)
+
+    def _changed_meanwhile(self) -> bool:
+        """Whether the catalog is another one than the plan assumed."""
+        known = self.fingerprint
+        answer = run(self.host, snapshots.fingerprint_script(known.unreadable))
+        return answer.failure is None and answer.values() != [known.digest]
+
+    def _wait(self, holder: str) -> None:
+        """Wait for the deploy lock by asking again and again: a session that waits inside the
+        server holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for it in turn.
+        """
+        patience = self.bounds.deploy_lock_timeout
+        if self.patient_until is None:
+            self.patient_until = time.monotonic() + patience
+            if patience > 0:
+                self._say(f"waiting for the deploy of {holder}")
+        while holder:
+            if time.monotonic() >= self.patient_until:
+                raise HostError(
+                    f"another deploy of this database holds the lock: {holder}, for more than "
+                    f"{patience:g} s. {self.so_far}; run again when it has ended"
+                )
+            pause(self.host, 0.2)
+            holder = "".join(run(self.host, [steps.HOLDERS]).rows)
+
+    def _back_off(self, at: Step, failure: Failure, tries: int) -> None:
+        """Wait before a statement, or the whole transaction, is tried again for its locks.
+
+        Raises HostError where that was the last try.
+        """
+        locks = self.plan.locks()
+        blockers = self._blockers(at.waits_for if at.part is Part.AFTER else locks)
+        attempts = self.bounds.lock_attempts
+        if tries < attempts:
+            self._say(f"no lock, try {tries} of {attempts}: {blockers}")
+            pause(self.host, min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
+        elif at.part is Part.AFTER:
+            raise HostError(self._explained(at, failure))
+        else:
+            raise HostError(
+                f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
+            )
+
+    def _blockers(self, locks: Sequence[Lock]) -> str:
+        """The sessions that hold locks on what these lock."""
+        if not locks:
+            return "a lock was not available"
+        wanted = ", ".join(
+            f"(to_regclass({literal(str(one.relation))})::oid, {not one.only})" for one in locks
+        )
+        answer = run(
+            self.host,
+            [
+                f"WITH RECURSIVE wanted(id, whole) AS (VALUES {wanted} UNION"
+                " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
+                " AND i.inhparent = id)"
+                " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
+                f" {LOCKED_RELATION}, a.query) FROM pg_locks l"
+                " JOIN pg_stat_activity a USING (pid)"
+                " WHERE l.granted AND a.pid <> pg_backend_pid()"
+                " AND l.relation IN (SELECT id FROM wanted)"
+            ],
+        )
+        # Cut only here, where it is known what must not be seen a part of.
+        told = (shortened(row, 160) for row in answer.rows)
+        return "; ".join(told) or "the lock's holder has gone"
+
+    def _explained(self, at: Step, failure: Failure) -> str:
+        match at.part:
+            case Part.LOCK:
+                return f"could not take the deploy lock: {failure}. {self.so_far}"
+            case Part.CATALOG:
+                return f"could not read the catalog: {failure}"
+            case Part.SETTINGS | Part.AFTER:
+                return (
+                    f"{_described(at, failure)}. The transaction before it is in place; "
+                    f"{_remedy(failure)}"
+                )
+        again = "; run again when it may" if failure.sqlstate == CANCELED else ""
+        return f"{_described(at, failure)}. Nothing of the transaction stays{again}"
+
+    def _say(self, line: str) -> None:
+        say(self.host, line)
+
+
+def _is_lock(at: Step, failure: Failure) -> bool:
+    """Whether a statement failed for want of a lock that it may get when it is tried again."""
+    if at.part is Part.AFTER and not at.waits_for:
+        return False
+    return failure.sqlstate in _LOCK_NOT_AVAILABLE
+
+
+def _remedy(failure: Failure) -> str:
+    """What to do about a failure after the transaction."""
+    passing = failure.sqlstate in {*_LOCK_NOT_AVAILABLE, ""}
+    if passing or failure.sqlstate[:2] in _PASSING:
+        return "the next run completes this"
+    return "correct it and run again: the next run goes on from there"
+
+
+def _described(at: Step, failure: Failure) -> str:
+    if at.change is None or at.statement is None:
+        return f"the transaction failed: {failure}. Statement: {shortened(at.sql, _LONGEST)}"
+    # The detail quotes rows, and cuts them, so that a secret in it can't be recognised.
+    hidden, shown = at.statement.hidden, at.statement.shown
+    detail = f" {failure.detail.rstrip('.')}." if failure.detail and not hidden else ""
+    text = masked(f"{at.change.operation} failed: {failure}.{detail}", hidden)
+    return f"{text} Statement: {shortened(masked(shown, hidden), _LONGEST)}"

@@ -1,0 +1,1 @@
+"""SQL text: names, parsing, values, quoting, privileges. Pure."""

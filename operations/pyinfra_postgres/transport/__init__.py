@@ -1,0 +1,1 @@
+"""Getting SQL to a server: connections, connectors, psql, and what is answered."""

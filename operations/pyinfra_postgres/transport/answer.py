@@ -1,0 +1,92 @@
+"""What a server answers to a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import evolve, frozen
+from psycopg import errors
+
+from ..errors import HostError
+from ..foreign import ForeignError, parsed
+
+NO_ENCODING = "22021"
+"""The SQLSTATE of text that is in no valid encoding."""
+_TRANSACTION = "pyinfra-postgres transaction "
+TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
+"""In PL/pgSQL, has the server tell at once which transaction a script is in."""
+
+
+@frozen
+class Failure:
+    """Why a script failed."""
+
+    message: str
+    sqlstate: str = ""
+    index: int = 0
+    """Which of the script's statements failed, or is the last that is known to have begun."""
+    detail: str = ""
+    lost: bool = False
+    """Whether the connection went away before the server could say how the script ended."""
+    reach: int = 0
+    """Where it was lost, the last statement that may have begun."""
+    unreachable: bool = False
+    """Whether there was no session with the database at all."""
+    routine: str = ""
+    """The server's own function that failed: its messages are in many languages."""
+
+    @property
+    def hides_rows(self) -> bool:
+        """Whether row level security would have hidden rows from what was asked."""
+        return (self.sqlstate, self.routine) == ("42501", "check_enable_rls")
+
+    @property
+    def explained(self) -> str:
+        """What happened, with what the server says of it besides."""
+        return f"{self}. {self.detail.rstrip('.')}" if self.detail else str(self)
+
+    def __str__(self) -> str:
+        state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""
+        return f"{self.message}{state}"
+
+
+def withheld(failure: Failure) -> Failure:
+    """The failure of what is hidden: the server's words may quote it, its code can't."""
+    return evolve(failure, message=f"{condition(failure.sqlstate)} in what is hidden", detail="")
+
+
+def condition(sqlstate: str) -> str:
+    """What psycopg calls a SQLSTATE."""
+    try:
+        return errors.lookup(sqlstate).__name__
+    except KeyError:
+        return "an error"
+
+
+def read(row: str, **options: Any) -> Any:
+    """The JSON of a row. Raises HostError."""
+    try:
+        return parsed(row, **options)
+    except ForeignError as error:
+        raise HostError(f"the server answered with {error}") from None
+
+
+@frozen
+class Answer:
+    """What a script printed, or why it failed."""
+
+    rows: tuple[str, ...] = ()
+    failure: Failure | None = None
+    transaction: str = ""
+    """The id of its transaction, where the script told it."""
+
+    def values(self) -> list[Any]:
+        """The JSON that it printed, a value for each row. Raises HostError."""
+        return list(map(read, self.rows))
+
+
+def told_transaction(notices: Sequence[str]) -> str:
+    """The id that TELL_TRANSACTION told, if any."""
+    told = (line.partition(_TRANSACTION)[2] for line in notices)
+    return next(filter(None, told), "")
