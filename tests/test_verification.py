@@ -15,7 +15,7 @@ import pytest
 from harness import Database, Project, one_version
 from harness.servers import Databases
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.reports.verification import Check, Outcome, Section, answer_query, write
+from pyinfra_postgres.reports.verification import Outcome, Question, Section, answer_query, write
 from pyinfra_postgres.transport.answer import Answer, Failure
 
 MARK = "pyinfra-postgres answer "
@@ -23,7 +23,7 @@ MARK = "pyinfra-postgres answer "
 
 def outcome(rows: Sequence[Sequence[Any]], *answer: str) -> Outcome:
     """What becomes of a check when the server answers with these rows."""
-    check = Check.declared("1 Title: more", "SELECT 1", rows, ())
+    check = Question.declared("1 Title: more", "SELECT 1", rows, ())
     return check.outcome(Answer(answer), 0.0)
 
 
@@ -93,7 +93,7 @@ def test_a_difference_is_a_few_lines() -> None:
 
 
 def test_an_error_names_its_statement() -> None:
-    check = Check.declared("x", "SELECT 1", [], ["SELECT 2", "SELECT 3"])
+    check = Question.declared("x", "SELECT 1", [], ["SELECT 2", "SELECT 3"])
     script = check.script()
     for text, place in {
         "SELECT 3": "SQL error: no (SQLSTATE 42P01), in statement 2 of the setup: SELECT 3",
@@ -105,7 +105,7 @@ def test_an_error_names_its_statement() -> None:
 
 
 def test_a_script_ends_by_rolling_back() -> None:
-    assert Check.declared("x", "SELECT 1", [], ["SELECT 2"]).script()[-1] == "ROLLBACK"
+    assert Question.declared("x", "SELECT 1", [], ["SELECT 2"]).script()[-1] == "ROLLBACK"
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_a_script_ends_by_rolling_back() -> None:
 )
 def test_mistakes_are_told_before_anything_runs(query: str, setup: Sequence[str]) -> None:
     with pytest.raises(DeclarationError):
-        Check.declared("x", query, [], setup)
+        Question.declared("x", query, [], setup)
 
 
 def test_a_value_that_no_answer_can_have_is_a_mistake() -> None:
     with pytest.raises(DeclarationError, match="type object"):
-        Check.declared("x", "SELECT 1", [(object(),)], ())
+        Question.declared("x", "SELECT 1", [(object(),)], ())
 
 
 QUERIES = {

@@ -7,7 +7,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import one_version
 from kinds.conftest import Deploy
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.objects.kind import Object
 from pyinfra_postgres.plan.plan import Operation
 from pyinfra_postgres.planning.order import in_turn
@@ -79,7 +79,7 @@ ANY = pg.Script("DROP SCHEMA IF EXISTS old")
 )
 def test_only_what_is_needed_earlier_moves(given: list[Object], order: list[Object]) -> None:
     items = [Item(Operation("an operation"), one, present=True) for one in given]
-    assert [one.declaration for one in in_turn(items, Catalog()).items] == order
+    assert [one.declaration for one in in_turn(items, Forecast()).items] == order
 
 
 @one_version

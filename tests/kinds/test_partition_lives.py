@@ -11,7 +11,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import run
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.objects.partitions.partitions import partition_of
 from pyinfra_postgres.running import render
 from pyinfra_postgres.syntax.names import Name
@@ -169,7 +169,7 @@ def test_tables_that_refer_to_one_another_are_told_to_go(database: Database) -> 
 
 
 def test_the_default_partition_of_each_table_is_found_without_a_search() -> None:
-    catalog = Catalog()
+    catalog = Forecast()
     table, other = Name("public", "t"), Name("public", "u")
     for number in range(50):
         catalog.put(

@@ -13,7 +13,7 @@ import pytest
 import pyinfra_postgres as pg
 from laws.sample import Sample
 from laws.zoo import PARTS, SAMPLES, ZOO
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.compare import Textual
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.kind import Object
@@ -48,8 +48,8 @@ def passed(declaration: Object) -> Iterator[Object]:
     check_plain(declaration.title, declaration)
     declaration.validate(True)
     item = Item(Operation("an operation"), declaration, present=True)
-    (one,) = (each.declaration for each in in_turn([item], Catalog()).items)
-    catalog = Catalog(today=date(2026, 1, 1))
+    (one,) = (each.declaration for each in in_turn([item], Forecast()).items)
+    catalog = Forecast(today=date(2026, 1, 1))
     catalog.put(PARTITIONED)
     for single in one.expand(catalog):
         completed = single.completed(catalog, Textual())

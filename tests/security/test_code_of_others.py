@@ -17,7 +17,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.asking import Ask
 from pyinfra_postgres.plan.plan import Loss
 from pyinfra_postgres.planning import consent
@@ -475,7 +475,7 @@ def test_a_view_in_the_place_of_a_table_that_is_counted(
     set_trap(trap, stranger, f"{evil()}{TABLE}{ROW}")
     counted = consent._counted
 
-    def swapped(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
+    def swapped(loss: Loss, catalog: Forecast, ask: Ask) -> Loss:
         trap.as_role(
             stranger,
             "ALTER TABLE public.t RENAME TO u; CREATE VIEW public.t AS"

@@ -15,7 +15,7 @@ import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.errors import ConnectError, DeclarationError, HostError, InventoryError
-from pyinfra_postgres.operations.tabular import Answer, print_answers
+from pyinfra_postgres.operations.tabular import HostRows, print_answers
 from pyinfra_postgres.terminal import printable, printable_lines
 
 PACKAGE = Path(pg.__file__).parent
@@ -181,7 +181,7 @@ def test_a_report_and_loud_runs_through_psql(hostile: Database, project: Project
 
 
 def test_tables_for_people(capsys: pytest.CaptureFixture[str]) -> None:
-    print_answers({HOSTILE: Answer((HOSTILE,), ('["\\u202e\\u001b[2J\\r\\u2028"]',))})
+    print_answers({HOSTILE: HostRows((HOSTILE,), ('["\\u202e\\u001b[2J\\r\\u2028"]',))})
     printed = capsys.readouterr().out
     clean(printed)
     assert "\\u202e\\x1b[2J\\r\\u2028" in printed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.objects.indexes.indexes import Index
 from pyinfra_postgres.objects.kind import Object
 from pyinfra_postgres.objects.partitions.partitions import partition_of
@@ -16,8 +16,8 @@ ARCHIVE = Table("archive", [Column("id", "bigint")])
 PART = Name("public", "orders_1")
 
 
-def catalog(objects: Iterable[Object]) -> Catalog:
-    return Catalog(
+def catalog(objects: Iterable[Object]) -> Forecast:
+    return Forecast(
         objects={one.key(): one for one in objects},
         relation_kinds={PART: "r", ORDERS.name: "p", ARCHIVE.name: "r"},
     )

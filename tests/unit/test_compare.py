@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison import compare, verdicts
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.comparison.verdicts import Verdicts
@@ -54,7 +54,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_equal_texts_and_trees_need_no_server() -> None:
     server = Server()
-    same = Comparison(Catalog(), server)
+    same = Comparison(Forecast(), server)
     assert same(WHERE, "a = 1", "a = 1")
     assert same(WHERE, "a=1", "(a = 1)")
     assert same(WHERE, None, None)
@@ -65,7 +65,7 @@ def test_equal_texts_and_trees_need_no_server() -> None:
 
 def test_what_only_the_server_can_tell_waits_for_it() -> None:
     server = Server()
-    same = Comparison(Catalog(), server)
+    same = Comparison(Forecast(), server)
     assert not same(WHERE, "F('X')", "f('x')")
     assert not same(WHERE, "f(1)", "f(2)")
     assert server.scripts == []
@@ -76,7 +76,7 @@ def test_what_only_the_server_can_tell_waits_for_it() -> None:
 
 def test_the_script_leaves_nothing_and_names_each_sides_path() -> None:
     server = Server()
-    same = Comparison(Catalog(), server)
+    same = Comparison(Forecast(), server)
     same(WHERE, "F('X')", "f('x')")
     same.settle()
     (script,) = server.scripts
@@ -90,19 +90,19 @@ def test_the_script_leaves_nothing_and_names_each_sides_path() -> None:
 
 def test_a_verdict_is_remembered_until_the_surroundings_change(cache: Path) -> None:
     server = Server()
-    first = Comparison(Catalog(environment="one"), server)
+    first = Comparison(Forecast(environment="one"), server)
     first(WHERE, "F('X')", "f('x')")
     first.settle()
-    assert Comparison(Catalog(environment="one"), server)(WHERE, "F('X')", "f('x')")
-    assert not Comparison(Catalog(environment="two"), server)(WHERE, "F('X')", "f('x')")
-    assert not Comparison(Catalog(environment="one"), server)("SELECT ({})", "F('X')", "f('x')")
+    assert Comparison(Forecast(environment="one"), server)(WHERE, "F('X')", "f('x')")
+    assert not Comparison(Forecast(environment="two"), server)(WHERE, "F('X')", "f('x')")
+    assert not Comparison(Forecast(environment="one"), server)("SELECT ({})", "F('X')", "f('x')")
     verdicts.forget()
-    assert Comparison(Catalog(environment="one"), server)(WHERE, "F('X')", "f('x')")
+    assert Comparison(Forecast(environment="one"), server)(WHERE, "F('X')", "f('x')")
     assert len((cache / "pyinfra-postgres" / "verdicts").read_text().split()) == 1
 
 
 def test_only_equality_is_remembered(cache: Path) -> None:
-    same = Comparison(Catalog(), Server())
+    same = Comparison(Forecast(), Server())
     same(WHERE, "f(1)", "f(2)")
     assert not same.settle()
     assert not (cache / "pyinfra-postgres").exists()
@@ -110,7 +110,7 @@ def test_only_equality_is_remembered(cache: Path) -> None:
 
 def test_a_fragment_that_can_not_be_read_harms_no_other() -> None:
     server = Server(broken="42601")
-    same = Comparison(Catalog(), server)
+    same = Comparison(Forecast(), server)
     same(WHERE, "broken(1)", "a(1)")
     same(WHERE, "F('X')", "f('x')")
     assert same.settle()
@@ -122,21 +122,21 @@ def test_a_fragment_that_can_not_be_read_harms_no_other() -> None:
 
 @pytest.mark.parametrize("state", ["42703", "42P01", "42883", "22P02", "42704", "3F000"])
 def test_what_needs_something_that_is_not_there_yet_differs(state: str) -> None:
-    same = Comparison(Catalog(), Server(missing=state))
+    same = Comparison(Forecast(), Server(missing=state))
     same(WHERE, "missing(1)", "a(1)")
     assert not same.settle()
     assert same.errors == {}
 
 
 def test_a_stored_fragment_that_fails_is_no_fault_of_the_user() -> None:
-    same = Comparison(Catalog(), Server(odd="XX000"))
+    same = Comparison(Forecast(), Server(odd="XX000"))
     same(WHERE, "f(1)", "odd(1)")
     assert not same.settle()
     assert same.errors == {}
 
 
 def test_a_server_that_does_not_answer() -> None:
-    same = Comparison(Catalog(), lambda _: Answer(failure=Failure("gone", "57P01")))
+    same = Comparison(Forecast(), lambda _: Answer(failure=Failure("gone", "57P01")))
     same(WHERE, "f(1)", "g(1)")
     with pytest.raises(HostError, match="could not compare"):
         same.settle()
@@ -144,7 +144,7 @@ def test_a_server_that_does_not_answer() -> None:
 
 def test_many_fragments_go_in_one_script() -> None:
     server = Server()
-    same = Comparison(Catalog(), server)
+    same = Comparison(Forecast(), server)
     for number in range(400):
         same(WHERE, f"F({number}, 'X')", f"f({number}, 'x')")
     assert same.settle()

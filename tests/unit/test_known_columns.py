@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.access.policies import Policy
@@ -23,13 +23,13 @@ MISSING = r"there is no column vv in public\.t: did you mean v\?"
 
 
 @pytest.fixture
-def catalog() -> Catalog:
-    catalog = Catalog(version=180000)
+def catalog() -> Forecast:
+    catalog = Forecast(version=180000)
     catalog.put(Table("t", [Column("id", "integer"), Column("v", "text")]))
     return catalog
 
 
-def look(one: Any, catalog: Catalog) -> Any:
+def look(one: Any, catalog: Forecast) -> Any:
     """The object as it is to be, once its columns have been looked for."""
     current = catalog.objects.get(one.key())
     same = Comparison(catalog, lambda _: pytest.fail("the server is not asked"))
@@ -66,7 +66,7 @@ def trigger(when: str = "BEFORE UPDATE", **more: Any) -> Trigger:
     ],
     ids=lambda one: f"{one.title}: {one.brief()}",
 )
-def test_a_column_that_is_not_there_is_refused(one: Any, catalog: Catalog) -> None:
+def test_a_column_that_is_not_there_is_refused(one: Any, catalog: Forecast) -> None:
     with pytest.raises(DeclarationError, match=MISSING):
         look(one, catalog)
 
@@ -74,20 +74,20 @@ def test_a_column_that_is_not_there_is_refused(one: Any, catalog: Catalog) -> No
 @pytest.mark.parametrize("key", ["RANGE (vv)", "LIST (lower(vv))"])
 def test_a_partition_key_of_a_new_table_names_its_columns(key: str) -> None:
     with pytest.raises(DeclarationError, match=MISSING):
-        look(Table("t", [Column("v", "text")], partition_by=key), Catalog(version=180000))
+        look(Table("t", [Column("v", "text")], partition_by=key), Forecast(version=180000))
 
 
-def test_a_name_like_no_column_is_to_be_declared_before(catalog: Catalog) -> None:
+def test_a_name_like_no_column_is_to_be_declared_before(catalog: Forecast) -> None:
     with pytest.raises(DeclarationError, match=r"no column other in public\.t: declare it before"):
         look(Index("i", "t", ["other"]), catalog)
 
 
-def test_sql_of_the_users_own_may_add_the_column(catalog: Catalog) -> None:
+def test_sql_of_the_users_own_may_add_the_column(catalog: Forecast) -> None:
     catalog.rows_change = True
     assert look(Index("i", "t", ["vv"]), catalog).name == "i"
 
 
-def test_of_a_table_that_nobody_knows_no_column_is_missing(catalog: Catalog) -> None:
+def test_of_a_table_that_nobody_knows_no_column_is_missing(catalog: Forecast) -> None:
     assert look(Index("i", "elsewhere", ["vv"]), catalog).table == Name("public", "elsewhere")
 
 
@@ -111,7 +111,7 @@ def test_a_default_that_names_a_column_may_be_text_without_quotes(declare: Any) 
         ("o(a)", r"a foreign key to public\.o \(a\) needs"),
     ],
 )
-def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: Catalog) -> None:
+def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: Forecast) -> None:
     catalog.put(Index("partial", "t", ["v"], unique=True, where="id > 0"))
     catalog.put(Index("wide", "t", ["v", "id"], unique=True))
     catalog.put(Index("computed", "t", ["lower(v)"], unique=True))
@@ -130,13 +130,13 @@ def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: 
     ],
     ids=lambda one: one.brief(),
 )
-def test_what_is_unique_by_exactly_the_columns_is_enough(unique: Any, catalog: Catalog) -> None:
+def test_what_is_unique_by_exactly_the_columns_is_enough(unique: Any, catalog: Forecast) -> None:
     catalog.put(unique)
     key = ForeignKey("a", references="t(v)")
     assert look(Table("o", [Column("a", "text")], constraints=[key]), catalog).constraints == (key,)
 
 
-def test_a_foreign_key_to_the_table_itself_may_come_with_its_key(catalog: Catalog) -> None:
+def test_a_foreign_key_to_the_table_itself_may_come_with_its_key(catalog: Forecast) -> None:
     key = ForeignKey("v", references="t(id)")
     current: Any = catalog.objects["table", "public", "t"]
     one = Table("t", constraints=[PrimaryKey("id"), key])

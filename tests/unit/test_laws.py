@@ -108,7 +108,7 @@ privileges = st.frozensets(
 )
 grants = st.builds(
     Privileges, st.builds(Target, st.just("TABLE"), qualified), names, privileges, privileges
-).map(lambda one: Privileges(one.target, one.grantee, one.held, one.held & one.grantable))
+).map(lambda one: Privileges(one.target, one.grantee, one.granted, one.granted & one.grantable))
 
 KINDS: dict[str, st.SearchStrategy[Any]] = {
     "role": st.builds(Role, names, login=maybe, inherit=maybe,

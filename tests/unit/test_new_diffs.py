@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.code.functions import Procedure
@@ -170,7 +170,7 @@ def test_a_standby_says_unknown_and_never_differs() -> None:
     def send(_: object) -> Answer:
         pytest.fail("a standby is not asked")
 
-    same = Comparison(Catalog(standby=True), send)
+    same = Comparison(Forecast(standby=True), send)
     template = "SELECT 1 WHERE ({})"
     assert same(template, "a in (1, 2)", Exact("(a = ANY (ARRAY[1, 2]))"))
     assert same(template, "b=1", Exact("(b = 1)"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pyinfra_postgres as pg
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.catalog.platforms import administers, platform_of
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
@@ -56,7 +56,7 @@ def test_a_platforms_extension_is_looked_for_and_never_installed() -> None:
     with pytest.raises(DeclarationError, match="pg_session_jwt belongs to Neon"):
         extension.validate(False)
     with pytest.raises(DeclarationError, match="it is not there, and Neon alone installs it"):
-        extension.completed(Catalog(), Comparison(Catalog(), lambda _: Answer()))
+        extension.completed(Forecast(), Comparison(Forecast(), lambda _: Answer()))
 
 
 def test_a_platforms_administrator_is_known() -> None:

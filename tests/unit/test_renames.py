@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pyinfra_postgres.catalog import renames
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.objects.access.policies import Policy
 from pyinfra_postgres.objects.code.triggers import Trigger
@@ -21,16 +21,16 @@ from pyinfra_postgres.syntax.names import Exact, Name
 T, U = Name("public", "t"), Name("shop", "u")
 
 
-def catalog(*objects: Object) -> Catalog:
+def catalog(*objects: Object) -> Forecast:
     """A catalog with tables that are there, and what is declared of them."""
-    found = Catalog(role="me")
+    found = Forecast(role="me")
     for one in objects:
         found.put(one)
     found.created.clear()
     return found
 
 
-def apply(found: Catalog, declared: Object) -> None:
+def apply(found: Forecast, declared: Object) -> None:
     for rename in declared.renames(found):
         found.rename(rename)
 

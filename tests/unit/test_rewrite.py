@@ -14,7 +14,7 @@ from pyinfra_postgres.syntax.rewrite import (
     RESULT,
     TYPE,
     Attribute,
-    Column,
+    ColumnOf,
     Form,
     Label,
     Thing,
@@ -40,17 +40,17 @@ def schema(name: str) -> Reference:
     ("text", "form", "old", "new", "expected"),
     [
         pytest.param(
-            "(é.a > 1) AND (a = 'a'::text)", EXPRESSION, Column(T, "a"), Column(T, "B"),
+            "(é.a > 1) AND (a = 'a'::text)", EXPRESSION, ColumnOf(T, "a"), ColumnOf(T, "B"),
             "(é.a > 1) AND (\"B\" = 'a'::text)",
             id="a column of the table, and not what only looks like it",
         ),
         pytest.param(
-            SUBLINK, EXPRESSION, Column(T, "a"), Column(T, "b"),
+            SUBLINK, EXPRESSION, ColumnOf(T, "a"), ColumnOf(T, "b"),
             "(org = ( SELECT users.a FROM auth.users WHERE (users.id = t.b)))",
             id="a column of the table in a query",
         ),
         pytest.param(
-            SUBLINK, EXPRESSION, Column(USERS, "a"), Column(USERS, "b"),
+            SUBLINK, EXPRESSION, ColumnOf(USERS, "a"), ColumnOf(USERS, "b"),
             "(org = ( SELECT users.b FROM auth.users WHERE (users.id = t.a)))",
             id="a column of another table",
         ),
@@ -72,7 +72,7 @@ def schema(name: str) -> Reference:
             id="a schema",
         ),
         pytest.param(
-            "((old.a <> new.a) AND f(new.*))", EXPRESSION, Column(T, "a"), Column(T, "b"),
+            "((old.a <> new.a) AND f(new.*))", EXPRESSION, ColumnOf(T, "a"), ColumnOf(T, "b"),
             "((old.b <> new.b) AND f(new.*))",
             id="a column of a trigger's rows",
         ),
@@ -106,14 +106,14 @@ def schema(name: str) -> Reference:
         pytest.param(
             " SELECT t.id, t.a, t.a AS c FROM (public.t JOIN public.z ON ((t.a = z.a)))"
             " WHERE EXISTS (SELECT z.a FROM public.t z) UNION SELECT a FROM public.t",
-            QUERY, Column(T, "a"), Column(T, "b"),
+            QUERY, ColumnOf(T, "a"), ColumnOf(T, "b"),
             " SELECT t.id, t.b AS a, t.b AS c FROM (public.t JOIN public.z ON ((t.b = z.a)))"
             " WHERE EXISTS (SELECT z.b FROM public.t z) UNION SELECT b AS a FROM public.t",
             id="a column in a view, which keeps its own",
         ),
         pytest.param(
             "WITH t AS (SELECT 1 AS a) SELECT t.a FROM t, public.t u(a)",
-            QUERY, Column(T, "a"), Column(T, "b"),
+            QUERY, ColumnOf(T, "a"), ColumnOf(T, "b"),
             "WITH t AS (SELECT 1 AS a) SELECT t.a FROM t, public.t u(a)",
             id="a column of something else",
         ),
@@ -123,14 +123,14 @@ def schema(name: str) -> Reference:
             id="a result",
         ),
         pytest.param(
-            "RANGE (a, lower(a))", PARTITION_KEY, Column(T, "a"), Column(T, "b"),
+            "RANGE (a, lower(a))", PARTITION_KEY, ColumnOf(T, "a"), ColumnOf(T, "b"),
             "RANGE (b, lower(b))",
             id="a partition key",
         ),
         pytest.param(
             "BEGIN ATOMIC\n INSERT INTO public.t (a, c) VALUES (1, 2);\n"
             " UPDATE public.t SET a = t.c\n   WHERE (t.a = 1);\nEND",
-            BODY, Column(T, "a"), Column(T, "b"),
+            BODY, ColumnOf(T, "a"), ColumnOf(T, "b"),
             "BEGIN ATOMIC\n INSERT INTO public.t (b, c) VALUES (1, 2);\n"
             " UPDATE public.t SET b = t.c\n   WHERE (t.b = 1);\nEND",
             id="a body",
@@ -145,10 +145,10 @@ def test_only_what_names_the_thing_changes(
 
 def test_a_trigger_fires_on_the_column_by_its_new_name() -> None:
     events = "BEFORE INSERT OR UPDATE OF a, insert"
-    assert trigger_events(events, Column(T, "a"), Column(T, "B"), T) == (
+    assert trigger_events(events, ColumnOf(T, "a"), ColumnOf(T, "B"), T) == (
         'BEFORE INSERT OR UPDATE OF "B", insert'
     )
-    assert trigger_events(events, Column(USERS, "a"), Column(USERS, "b"), T) == events
+    assert trigger_events(events, ColumnOf(USERS, "a"), ColumnOf(USERS, "b"), T) == events
 
 
 @pytest.mark.parametrize(

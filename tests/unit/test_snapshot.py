@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from attrs import fields
 
-from pyinfra_postgres.catalog.catalog import Catalog
+from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.catalog.snapshot import Snapshot
 from pyinfra_postgres.objects.server.schemas import Schema
 from pyinfra_postgres.syntax.acl import Acl
@@ -54,7 +54,7 @@ def test_nor_what_is_in_it() -> None:
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_a_catalog_has_copies_of_its_own(name: str) -> None:
     below = snapshot()
-    catalog: Any = Catalog.based_on(below)
+    catalog: Any = Forecast.based_on(below)
     assert [*getattr(catalog, name)] == [*getattr(below, name)]
     assert isinstance(getattr(catalog, name), dict | set)
     before = len(getattr(below, name))
@@ -64,5 +64,5 @@ def test_a_catalog_has_copies_of_its_own(name: str) -> None:
 
 def test_what_a_plan_makes_of_the_rights_is_not_in_the_snapshot() -> None:
     below = snapshot()
-    Catalog.based_on(below).rights.join("app")
+    Forecast.based_on(below).rights.join("app")
     assert below.rights.becomes == set()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pyinfra_postgres.operations.tabular import Answer, print_answers
+from pyinfra_postgres.operations.tabular import HostRows, print_answers
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(capsys: pytest.CaptureFixture[str], columns: list[str], *row: object) -> list[str]:
-    print_answers({"db": Answer(tuple(columns), (json.dumps(row),))})
+    print_answers({"db": HostRows(tuple(columns), (json.dumps(row),))})
     return capsys.readouterr().out.splitlines()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import pyinfra_postgres as pg
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.reports.verification import Check
+from pyinfra_postgres.reports.verification import Question
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -61,12 +61,12 @@ def test_what_can_be_stored_is_taken(value: Any) -> None:
 def test_an_argument_of_a_check_is_refused_in_a_line(arguments: dict[str, Any]) -> None:
     given = {"check": "it holds", "query": "SELECT 1", "rows": [(1,)], "setup": ()} | arguments
     with pytest.raises(DeclarationError) as caught:
-        Check.declared(given["check"], given["query"], given["rows"], given["setup"])
+        Question.declared(given["check"], given["query"], given["rows"], given["setup"])
     assert "\n" not in str(caught.value.args[0])
 
 
 def test_numbers_that_are_none_are_compared_as_json_has_them() -> None:
     numbers = (math.nan, -math.inf, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"))
-    found = Check.declared("they are", "SELECT 1", [numbers], "SET LOCAL a.b = 1")
+    found = Question.declared("they are", "SELECT 1", [numbers], "SET LOCAL a.b = 1")
     assert found.rows == [("NaN", "-Infinity", "NaN", "NaN", "Infinity")]
     assert found.setup == ("SET LOCAL a.b = 1",)

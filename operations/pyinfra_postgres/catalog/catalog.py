@@ -15,7 +15,7 @@ from ..plan.plan import Objection, Operation
 from ..syntax.acl import DEFAULTS, Acl
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
-from ..syntax.rewrite import Column
+from ..syntax.rewrite import ColumnOf
 from .entry import Entry, Key
 from .renames import Rename, followed, sql_of
 from .rights import Rights
@@ -46,7 +46,7 @@ class Declared(NamedTuple):
 
 
 @define
-class Catalog(Snapshot):
+class Forecast(Snapshot):
     """A database as it will be: a snapshot, with what the plan makes of it."""
 
     unread: set[str] = field(factory=set)
@@ -285,7 +285,7 @@ class Catalog(Snapshot):
         )
         self.key_indexes = set().union(*map(_key_indexes, objects.values()))
         for old, new in rename.things:
-            if isinstance(old, Column) and old.relation not in self.created:
+            if isinstance(old, ColumnOf) and old.relation not in self.created:
                 self.stored.setdefault(old.relation, old.relation)
             elif isinstance(new, Reference) and new.kind == "function":
                 self.functions.add(new.name)
@@ -417,7 +417,7 @@ class Taken:
     """The names that the relations of a schema have, looked up one by one."""
 
     schema: str
-    catalog: Catalog
+    catalog: Forecast
 
     def __contains__(self, name: object) -> bool:
         return self.catalog.has_relation(Name(self.schema, str(name)))

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator
 
 from ..plan.plan import Need
 from ..syntax.names import Exact, Name, quoted
-from .catalog import Catalog
+from .catalog import Forecast
 from .entry import Entry
 from .platforms import platform_of
 from .rights import is_granted
 
 
 def needed(
-    one: Entry, current: Entry | None, target: Entry | None, catalog: Catalog
+    one: Entry, current: Entry | None, target: Entry | None, catalog: Forecast
 ) -> Iterator[Need]:
     """What it takes to create, change, give away or remove an object of most kinds."""
     rights, holder = catalog.rights, one.belongs_to()
@@ -42,7 +42,7 @@ def needed(
             yield from _create_in(holder.name.name, after, _reach(after, catalog), catalog)
 
 
-def rights_of(role: str | None, catalog: Catalog, why: str = "") -> Iterator[Need]:
+def rights_of(role: str | None, catalog: Forecast, why: str = "") -> Iterator[Need]:
     """What it takes to change what another role has made; of nobody's nothing is known."""
     rights = catalog.rights
     if role is None or rights.has(role):
@@ -53,13 +53,13 @@ def rights_of(role: str | None, catalog: Catalog, why: str = "") -> Iterator[Nee
     yield Need(rights.role, f"the rights of {quoted(role)}{why}", remedy, Exact(role))
 
 
-def _membership(group: str, catalog: Catalog) -> str:
+def _membership(group: str, catalog: Forecast) -> str:
     """The statement that lets the role have another's rights, and become it."""
     option = " WITH INHERIT TRUE, SET TRUE" if catalog.version >= 160000 else ""
     return f"GRANT {quoted(group)} TO {quoted(catalog.rights.role)}{option}"
 
 
-def reference_to(table: Name, catalog: Catalog) -> Iterator[Need]:
+def reference_to(table: Name, catalog: Forecast) -> Iterator[Need]:
     """What a foreign key to a table takes; the privilege on columns of it may be enough."""
     rights = catalog.rights
     if rights.may("REFERENCES", catalog.acls.get(("TABLE", *table))):
@@ -70,7 +70,7 @@ def reference_to(table: Name, catalog: Catalog) -> Iterator[Need]:
         yield Need(rights.role, f"REFERENCES on table {table}", grant)
 
 
-def selects(role: str, tables: Iterable[Name], catalog: Catalog) -> Iterator[Need]:
+def selects(role: str, tables: Iterable[Name], catalog: Forecast) -> Iterator[Need]:
     """What another role lacks to read tables, or a column of each."""
     if is_superuser(role, catalog):
         return
@@ -86,12 +86,12 @@ def selects(role: str, tables: Iterable[Name], catalog: Catalog) -> Iterator[Nee
             yield Need(role, f"SELECT on table {table}", grant)
 
 
-def is_superuser(role: str, catalog: Catalog) -> bool:
+def is_superuser(role: str, catalog: Forecast) -> bool:
     """Whether a role may do everything."""
     return bool(getattr(catalog.objects.get(("role", role)), "superuser", False))
 
 
-def _create_in(schema: str, role: str, roles: set[str], catalog: Catalog) -> Iterator[Need]:
+def _create_in(schema: str, role: str, roles: set[str], catalog: Forecast) -> Iterator[Need]:
     """What it takes to have something in a schema."""
     if not is_granted(roles, "CREATE", catalog.acls.get(("SCHEMA", schema))):
         where = f"SCHEMA {quoted(schema)}"
@@ -99,7 +99,7 @@ def _create_in(schema: str, role: str, roles: set[str], catalog: Catalog) -> Ite
         yield Need(role, f"CREATE on schema {quoted(schema)}", grant)
 
 
-def create_on_database(catalog: Catalog) -> Iterator[Need]:
+def create_on_database(catalog: Forecast) -> Iterator[Need]:
     """What it takes to create schemas, and extensions that are trusted."""
     rights = catalog.rights
     if not rights.may("CREATE", catalog.acls.get(("DATABASE", catalog.database))):
@@ -108,7 +108,7 @@ def create_on_database(catalog: Catalog) -> Iterator[Need]:
         yield Need(rights.role, f"CREATE on database {database}", grant)
 
 
-def usage(one: Entry, catalog: Catalog) -> list[Need]:
+def usage(one: Entry, catalog: Forecast) -> list[Need]:
     """What it takes to find what a declaration names."""
     rights = catalog.rights
     named = _schemas(one, catalog) if rights.closed else set()
@@ -122,7 +122,7 @@ def usage(one: Entry, catalog: Catalog) -> list[Need]:
     ]
 
 
-def _schemas(one: Entry, catalog: Catalog) -> set[str]:
+def _schemas(one: Entry, catalog: Forecast) -> set[str]:
     """The schemas in which a declaration names something."""
     own = getattr(one, "name", None)
     found = {own.schema} if isinstance(own, Name) else set()
@@ -134,12 +134,12 @@ def _schemas(one: Entry, catalog: Catalog) -> set[str]:
     return found | {key[1] for key in former if len(key) > 2}
 
 
-def _owner(one: Entry, catalog: Catalog) -> str | None:
+def _owner(one: Entry, catalog: Forecast) -> str | None:
     found = catalog.acls.get((one.acl, *one.key()[1:]))
     return found.owner if found else getattr(one, "owner", None)
 
 
-def _reach(role: str, catalog: Catalog) -> set[str]:
+def _reach(role: str, catalog: Forecast) -> set[str]:
     """The roles whose privileges another role has, as far as memberships tell."""
     found: set[str] = set()
     waiting = [role]

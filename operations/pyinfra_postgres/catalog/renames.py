@@ -24,7 +24,7 @@ from ..syntax.rewrite import (
     RESULT,
     TYPE,
     Attribute,
-    Column,
+    ColumnOf,
     Form,
     Label,
     Thing,
@@ -116,7 +116,7 @@ class Rename:
     def column(self, table: Name, column: str) -> str:
         """A name of a column, or of an attribute of a composite type."""
         for old, new in self.things:
-            if isinstance(old, Column | Attribute) and tuple(old) == (table, column):
+            if isinstance(old, ColumnOf | Attribute) and tuple(old) == (table, column):
                 return Exact(new.name)
         return column
 
@@ -168,7 +168,7 @@ def column(tables: tuple[Name, ...], old: str, new: str) -> Rename:
     """The rename of a column, of a table and of what inherits it."""
     table = tables[0]
     sql = f"ALTER TABLE {table} RENAME COLUMN {quoted(old)} TO {quoted(new)}"
-    things = tuple((Column(one, old), Column(one, new)) for one in tables)
+    things = tuple((ColumnOf(one, old), ColumnOf(one, new)) for one in tables)
     statement = Statement(sql, locks=table)
     keys = ("column", *table, old), ("column", *table, new)
     return Rename(*keys, things, (statement,), whole=("table", *table))
@@ -235,7 +235,7 @@ def followed(one: Entry, rename: Rename) -> Entry:
 def _query(view: Name, query: Exact, rename: Rename) -> str:
     """The query of a view, of which a column may have another name itself."""
     for old, new in rename.things:
-        if isinstance(old, Column) and isinstance(new, Column) and old.relation == view:
+        if isinstance(old, ColumnOf) and isinstance(new, ColumnOf) and old.relation == view:
             return Exact(result_renamed(query, old.name, new.name))
     return rename.text(query, QUERY, view)
 

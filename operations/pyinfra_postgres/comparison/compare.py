@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from attrs import field, mutable
 from typing_extensions import override
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..catalog.snapshot import PINS
 from ..errors import DeclarationError, HostError
 from ..hidden import within
@@ -165,7 +165,7 @@ class Textual(Same):
 class Comparison:
     """Answers whether fragments are equal, and gathers those that only the server can tell."""
 
-    catalog: Catalog
+    catalog: Forecast
     send: Callable[[list[str]], Answer]
     pending: dict[Pair, None] = field(factory=dict)
     """In the order in which they came up."""

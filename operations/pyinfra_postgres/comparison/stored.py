@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, type_references
 from ..syntax.paths import SearchPath
@@ -36,7 +36,7 @@ def under(path: SearchPath, query: str) -> str:
     return f"{path.local};\n{query}"
 
 
-def operator(symbol: str, type_: str | None, catalog: Catalog) -> str:
+def operator(symbol: str, type_: str | None, catalog: Forecast) -> str:
     """An operator on two values of a type, whatever the search path: it can't be another one.
 
     Extensions have theirs beside the type; for all other types PostgreSQL's own serve.
@@ -61,14 +61,14 @@ class Known:
     """The functions whose value is another one each time."""
 
 
-def columns_of(table: Name, catalog: Catalog) -> frozenset[Exact]:
+def columns_of(table: Name, catalog: Forecast) -> frozenset[Exact]:
     """The columns that a relation has on the server; none where it is not there."""
     if table in catalog.created:
         return frozenset()
     return frozenset(catalog.columns.get(catalog.oids.get(table, 0), {}).values())
 
 
-def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
+def known(references: Iterable[Reference], catalog: Forecast, ask: Ask) -> Known:
     """What the server has of the tables, functions and types that SQL names."""
     wanted = sorted(set(references))
     missing = {one for one in wanted if one.kind == "table" and not _is_stored(one.name, catalog)}
@@ -85,14 +85,14 @@ def known(references: Iterable[Reference], catalog: Catalog, ask: Ask) -> Known:
     return Known(frozenset(missing), frozenset(changing))
 
 
-def _is_stored(table: Name, catalog: Catalog) -> bool:
+def _is_stored(table: Name, catalog: Forecast) -> bool:
     if table in catalog.created or table not in catalog.oids:
         return False
     will_be = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
     return {column.name for column in will_be} <= columns_of(table, catalog)
 
 
-def _question(one: Reference, catalog: Catalog) -> str:
+def _question(one: Reference, catalog: Forecast) -> str:
     """Null for what is not there; for a function, else, whether it is volatile."""
     if one.kind == "type":
         # An enum may be there, but not yet with all its labels.

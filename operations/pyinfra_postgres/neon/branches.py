@@ -30,7 +30,7 @@ CHOICES = {
 
 
 @frozen
-class Target:
+class Place:
     """A branch that can be connected to."""
 
     project: Project
@@ -97,7 +97,7 @@ def _choice(kind: str, names: Iterable[str], given: str | None) -> str:
 
 
 @cache  # pyinfra makes an inventory twice
-def targets(project_name: str, branch_name: str) -> tuple[Target, ...]:
+def targets(project_name: str, branch_name: str) -> tuple[Place, ...]:
     """The branches to connect to: one, or all that have compute. Raises NeonError."""
     neon = Neon.from_environment()
     project = find_project(neon, project_name)
@@ -110,7 +110,7 @@ def targets(project_name: str, branch_name: str) -> tuple[Target, ...]:
         chosen = [branch for branch in branches if not branch.name.startswith(REHEARSAL)]
     idle = [branch.name for branch in chosen if branch.id not in endpoints]
     found = tuple(
-        Target(project, branch, endpoints[branch.id], by_id.get(branch.parent_id or ""))
+        Place(project, branch, endpoints[branch.id], by_id.get(branch.parent_id or ""))
         for branch in chosen
         if branch.id in endpoints
     )

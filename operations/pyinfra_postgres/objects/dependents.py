@@ -27,7 +27,7 @@ from ..syntax.paths import SearchPath
 from .dependents_query import QUERY
 
 if TYPE_CHECKING:
-    from ..catalog.catalog import Catalog
+    from ..catalog.catalog import Forecast
     from ..catalog.entry import Key
 
 
@@ -112,7 +112,7 @@ class Dependents:
         """What can't be made anew, with the reason."""
         return [f"{one.title} ({one.obstacle})" for one in self.all if one.obstacle]
 
-    def users(self, name: Name, catalog: Catalog) -> list[str]:
+    def users(self, name: Name, catalog: Forecast) -> list[str]:
         """Those that would stop a removal of the root, which has this name.
 
         Not its own parts, nor what the plan has changed: the server does not know of that.
@@ -151,7 +151,7 @@ def _hindered(one: Dependent, obstacle: str | None) -> Dependent:
     return evolve(one, create=(evolve(first, remakes=mark), *rest))
 
 
-def of_type(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+def of_type(name: Name, catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on a type, with the columns that have it and what depends on those."""
     root = f"SELECT 'pg_type'::regclass, {_oid('regtype', name)}, 0"
     return _found(root, catalog, ask)
@@ -199,7 +199,7 @@ _HOLDERS = """
      ORDER BY 1"""
 
 
-def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) -> Dependents:
+def of_columns(table: Name, columns: Iterable[str], catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on columns of a table, and on the same columns of its partitions."""
     names = ", ".join(literal(str(name)) for name in columns)
     root = f"""
@@ -212,12 +212,12 @@ def of_columns(table: Name, columns: Iterable[str], catalog: Catalog, ask: Ask) 
     return _found(root, catalog, ask)
 
 
-def of_relation(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+def of_relation(name: Name, catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on a view, materialized view or sequence, and itself."""
     return _found(f"SELECT 'pg_class'::regclass, {_oid('regclass', name)}, 0", catalog, ask)
 
 
-def of_table(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
+def of_table(name: Name, catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on a table, on its columns, or on its row type."""
     oid = _oid("regclass", name)
     root = f"""
@@ -227,7 +227,7 @@ def of_table(name: Name, catalog: Catalog, ask: Ask) -> Dependents:
     return _found(root, catalog, ask)
 
 
-def grouping_by(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
+def grouping_by(table: Name, catalog: Forecast, ask: Ask) -> list[str]:
     """What stands on a table's primary key, as a query does that groups by it and names more.
 
     Not what the plan has changed: the server does not know of that.
@@ -249,7 +249,7 @@ def grouping_by(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
     return sorted(title for title, *key in found if tuple(key) not in catalog.changed)
 
 
-def of_function(signature: str, catalog: Catalog, ask: Ask) -> Dependents:
+def of_function(signature: str, catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on a function, and itself; `signature` has its name and argument types."""
     root = f"SELECT 'pg_proc'::regclass, to_regprocedure({literal(signature)})::oid, 0"
     return _found(root, catalog, ask)
@@ -307,7 +307,7 @@ def _oid(type_: str, name: Name) -> str:
     return f"to_{type_}({literal(str(name))})::oid"
 
 
-def _found(root: str, catalog: Catalog, ask: Ask) -> Dependents:
+def _found(root: str, catalog: Forecast, ask: Ask) -> Dependents:
     rows = ask.renamed(QUERY.replace("ROOTS", root))
     gone = _gone(rows, catalog)
     defaults = default_privileges(ask) if rows else ()
@@ -349,7 +349,7 @@ def _marked(found: Iterable[Dependent]) -> Iterator[Dependent]:
         )
 
 
-def _gone(rows: Sequence[Any], catalog: Catalog) -> set[str]:
+def _gone(rows: Sequence[Any], catalog: Forecast) -> set[str]:
     """The ids of what the plan has taken away, and of what that has taken with it."""
     gone = {row[0] for row in rows if _is_gone(row, catalog)}
     while more := {
@@ -363,7 +363,7 @@ def _gone(rows: Sequence[Any], catalog: Catalog) -> set[str]:
     return gone
 
 
-def _is_gone(row: Sequence[Any], catalog: Catalog) -> bool:
+def _is_gone(row: Sequence[Any], catalog: Forecast) -> bool:
     """Whether the plan has removed something within its transaction."""
     kind, key, facts = row[1], tuple(row[4] or ()), row[-1]
     if key not in catalog.changed or _ROOT in (row[3] or ()):
@@ -375,14 +375,14 @@ def _is_gone(row: Sequence[Any], catalog: Catalog) -> bool:
     return one is None and kind == key[0]
 
 
-def _is_printed(row: Sequence[Any], catalog: Catalog) -> bool:
+def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:
     """Whether an object can be made anew, and the plan leaves it as the server has it."""
     kind, key, create = row[1], row[4], row[7]
     changed = key is not None and tuple(key) in catalog.changed
     return (kind == "generated" or bool(create)) and not changed
 
 
-def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Catalog) -> Dependent:
+def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Forecast) -> Dependent:
     id_, kind, title, needs, key, relation, drop, create, restore, obstacle, facts = row
     locks = tuple(Lock(Name(*name)) for name in relation or ())
     hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
@@ -414,7 +414,7 @@ def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Cata
 
 
 def _as_planned(
-    kind: str, key: Key, facts: Sequence[Any], catalog: Catalog
+    kind: str, key: Key, facts: Sequence[Any], catalog: Forecast
 ) -> list[Statement] | None:
     """What creates an object as the plan has it by now; None where that is not known."""
     one: Any = catalog.objects.get(key)
@@ -472,7 +472,7 @@ def default_privileges(ask: Ask) -> list[tuple[str, str]]:
 
 
 def granted_again(
-    kind: str, key: Key, defaults: Sequence[tuple[str, str]], catalog: Catalog
+    kind: str, key: Key, defaults: Sequence[tuple[str, str]], catalog: Forecast
 ) -> Iterator[Statement]:
     """What gives an object that is made anew the privileges that the catalog has of it."""
     acl = catalog.acls.get(key)

@@ -18,7 +18,7 @@ from typing import (
 from attrs import evolve, fields
 
 from ..catalog import renames
-from ..catalog.catalog import Catalog, Declared
+from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..catalog.needs import needed
 from ..catalog.renames import Rename
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 Row: TypeAlias = list[Any]
 
 
-class Part(NamedTuple):
+class SubObject(NamedTuple):
     """Something that an object holds within itself: a column, a constraint, a label."""
 
     kind: str
@@ -181,11 +181,11 @@ class Object:
             return Reference("table", table)
         return Reference("schema", Name("", name.schema)) if isinstance(name, Name) else None
 
-    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         """What the object, as the catalog has it, holds and none of its declarations names."""
         return iter(())
 
-    def expand(self, catalog: Catalog) -> Iterable[Object]:
+    def expand(self, catalog: Forecast) -> Iterable[Object]:
         """The single objects that it stands for."""
         return (self,)
 
@@ -199,7 +199,7 @@ class Object:
         """The relation that nobody can use while its name changes."""
         return next((one.name for one in self.provides() if one.kind == "table"), None)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         """The renames that it declares: its own, then those of its parts."""
         if getattr(self, "renamed_from", None) is not None:
             yield renames.own(self)
@@ -208,30 +208,30 @@ class Object:
         """The keys of what it declares: its own, and those of parts that can be renamed."""
         yield self.key()
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """The object as it is now."""
         found: Self | None = catalog.objects.get(self.key())
         return found
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         """Itself, with whatever equals the current object written as it is written there."""
         return self
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         """Itself, with what the server tells of what the change would touch.
 
         Raises DeclarationError where that can't be.
         """
         return self
 
-    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
         """Itself, not there yet, with what the server tells of the rows that it is to take.
 
         Raises DeclarationError where nobody can see them.
         """
         return self
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
 
     def uses(self, table: Name, columns: AbstractSet[str]) -> bool:
@@ -242,30 +242,30 @@ class Object:
         """What the server can read of it before the plan runs, if it has what that names."""
         return iter(())
 
-    def openings(self, current: Self | None, catalog: Catalog) -> Iterator[str]:
+    def openings(self, current: Self | None, catalog: Forecast) -> Iterator[str]:
         """How others could make use of it, which takes permission by its name."""
         return iter(())
 
-    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
         """What rows that are there may say against it."""
         return iter(())
 
-    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+    def copied(self, current: Self, catalog: Forecast) -> Copies | None:
         """An empty copy of the current object, and what the change would make of it.
 
         None where a copy would tell nothing.
         """
         return None
 
-    def twin(self, catalog: Catalog, same: Same) -> Self | None:
+    def renamed_match(self, catalog: Forecast, same: Same) -> Self | None:
         """What is the same under another name, which nothing declares, where it does not exist."""
         return None
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         """What depends on it and would stop its removal."""
         return []
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         """Itself, with what the catalog tells of an object that does not exist yet.
 
         None where its absence is what is declared.
@@ -317,15 +317,15 @@ class Object:
         yield from stored[1:]
         yield from rest
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         """Write itself into the catalog as it will be."""
         catalog.put(self)
 
-    def erase(self, catalog: Catalog) -> None:
+    def erase(self, catalog: Forecast) -> None:
         """Remove itself, with what goes with it, from the catalog as it will be."""
         catalog.remove(self)
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         """What the change takes and the role that deploys lacks."""
         return needed(self, current, target, catalog)
 

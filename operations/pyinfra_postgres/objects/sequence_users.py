@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..comparison.asking import Ask
 from ..syntax.names import Name
 from .dependents import Dependent, of_relation
 
 
-def users(name: Name, catalog: Catalog, ask: Ask, but: tuple[Name, str] | None = None) -> list[str]:
+def users(
+    name: Name, catalog: Forecast, ask: Ask, but: tuple[Name, str] | None = None
+) -> list[str]:
     """What uses a sequence, and will when the plan has run, apart from one column of a table."""
     found = of_relation(name, catalog, ask)
     defaults = [one for one in found.of_kind("default") if _still_uses(one, name, catalog, but)]
@@ -24,7 +26,9 @@ def users(name: Name, catalog: Catalog, ask: Ask, but: tuple[Name, str] | None =
     return [one.title for one in (*defaults, *others)]
 
 
-def _still_uses(one: Dependent, name: Name, catalog: Catalog, but: tuple[Name, str] | None) -> bool:
+def _still_uses(
+    one: Dependent, name: Name, catalog: Forecast, but: tuple[Name, str] | None
+) -> bool:
     schema, table, column = one.facts[:3]
     if (Name(schema, table), column) == but:
         return False

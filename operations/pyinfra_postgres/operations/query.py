@@ -30,7 +30,7 @@ from ..terminal import complain, put
 from ..transport.answer import Failure, read
 from ..transport.scripts import run
 from ..transport.watch import Patience
-from .tabular import Answer, print_answers
+from .tabular import HostRows, print_answers
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +40,7 @@ _READ_ONLY = "25006"
 _WRITES = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 _RECORD = "pyinfra_postgres_answer"
 
-_answers: WeakKeyDictionary[State, dict[Host, Answer | None]] = WeakKeyDictionary()
+_answers: WeakKeyDictionary[State, dict[Host, HostRows | None]] = WeakKeyDictionary()
 
 
 @frozen
@@ -73,7 +73,7 @@ class Query:
         rows = f"SELECT {json_array(_RECORD)} FROM (\n{one}\n) AS {_RECORD}"
         return cls((_names(one), rows), path=path)
 
-    def ask(self, host: Host) -> Answer:
+    def ask(self, host: Host) -> HostRows:
         """The host's answer. Raises HostError."""
         send = partial(run, host)
         calls = Calls(of_others(send, host.data.dict()), send)
@@ -85,9 +85,9 @@ class Query:
             raise HostError(_explained(answer.failure))
         if self.columns:
             lines = "\n".join(answer.rows).splitlines()
-            return Answer(self.columns, tuple(json.dumps([line]) for line in lines))
+            return HostRows(self.columns, tuple(json.dumps([line]) for line in lines))
         names, *rows = answer.rows
-        return Answer(tuple(read(names)), tuple(rows))
+        return HostRows(tuple(read(names)), tuple(rows))
 
 
 def _asks(tree: Node) -> bool:
@@ -194,7 +194,7 @@ def _answer(host: Host, query: Query, options: dict[str, Any]) -> None:
         _conclude(state, answers)
 
 
-def _conclude(state: State, answers: Mapping[Host, Answer | None]) -> None:
+def _conclude(state: State, answers: Mapping[Host, HostRows | None]) -> None:
     given = {host.name: answer for host in state.inventory if (answer := answers.get(host))}
     try:
         if "--json" in sys.argv:

@@ -31,7 +31,7 @@ class _Number(str):
 
 
 @frozen
-class Answer:
+class HostRows:
     """The rows of one host, each a JSON array of its columns."""
 
     columns: tuple[str, ...]
@@ -50,7 +50,7 @@ class Answer:
             yield read(row, parse_float=_Number, parse_int=_Number)
 
 
-def print_answers(answers: Mapping[str, Answer]) -> None:
+def print_answers(answers: Mapping[str, HostRows]) -> None:
     """Print the rows of all hosts: one table for those with the same columns.
 
     Values are cut to 100 characters and to what fits the terminal; only the value of a query with
@@ -153,7 +153,7 @@ def _as_json(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
 
 
-def _count(answers: Mapping[str, Answer]) -> str:
+def _count(answers: Mapping[str, HostRows]) -> str:
     rows = sum(len(answer.rows) for answer in answers.values())
     hosts = sum(bool(answer.rows) for answer in answers.values()) or len(answers)
     without = [host for host, answer in answers.items() if not answer.rows and rows]

@@ -20,7 +20,7 @@ from ..objects.exact import Exactness, chosen
 from ..plan.plan import Operation, Refusal
 from ..planning.planner import add, conclude, take_away
 from ..planning.session import Block, Draft, Session, without_collector
-from ..planning.standing import held
+from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals
 from ..running.trial import objection
 from ..terminal import nothing_to_do
@@ -114,7 +114,7 @@ def _draft(session: Session, block: Block) -> Draft:
     add(session, draft, items)
     if draft.plan.sound:
         _finish(session, block, draft)
-    draft.plan.refusals += held(session, draft.plan)
+    draft.plan.refusals += refusals(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):
         draft.plan.refusals.append(found)
     if not session.executing:

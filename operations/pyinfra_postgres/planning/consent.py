@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..comparison.asking import Ask
 from ..comparison.stored import TABLES_ONLY, under
 from ..errors import HiddenRowsError, HostError
@@ -17,7 +17,7 @@ from ..syntax.names import Name, quoted
 from .session import ALLOW, Session
 
 
-def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iterator[Statement]:
+def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Iterator[Statement]:
     """The statements with what they lose; what would lose nothing yet is seen to do so."""
     for one in statements:
         losses = [_counted(loss, catalog, ask) for loss in one.losses]
@@ -28,7 +28,7 @@ def weighed(statements: Iterable[Statement], catalog: Catalog, ask: Ask) -> Iter
         yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
 
 
-def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
+def _counted(loss: Loss, catalog: Forecast, ask: Ask) -> Loss:
     """With how much is lost."""
     table: Any = catalog.objects.get(("table", *loss.relation))
     # Forced row security hides rows from the table's owner.
@@ -44,7 +44,7 @@ def _counted(loss: Loss, catalog: Catalog, ask: Ask) -> Loss:
     return evolve(loss, told=f"{count} {loss.unit}{'s' if count > 1 else ''}" if count else "")
 
 
-def unseen(statements: Iterable[Statement], catalog: Catalog) -> Iterator[str]:
+def unseen(statements: Iterable[Statement], catalog: Forecast) -> Iterator[str]:
     """Why statements would fail on rows that row security hides from the role.
 
     Before they run, the catalog has to be as it will be then.
@@ -61,7 +61,7 @@ def unseen(statements: Iterable[Statement], catalog: Catalog) -> Iterator[str]:
             )
 
 
-def _with_leaves(tables: Iterable[Name], catalog: Catalog) -> Iterator[Name]:
+def _with_leaves(tables: Iterable[Name], catalog: Forecast) -> Iterator[Name]:
     for table in tables:
         yield table
         yield from catalog.leaves(table) if catalog.relation_kinds.get(table) == "p" else ()
@@ -74,7 +74,7 @@ _NEEDS_CONSENT = {
 
 
 def unallowed(
-    statements: Iterable[Statement], one: Object, session: Session, catalog: Catalog
+    statements: Iterable[Statement], one: Object, session: Session, catalog: Forecast
 ) -> Iterator[str]:
     """What statements need permission for and the run does not allow by name."""
     found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
@@ -120,7 +120,7 @@ def contradicted(one: Objection, ask: Ask) -> Iterator[str]:
 
 
 def left_open(
-    one: Object, current: Object | None, session: Session, catalog: Catalog
+    one: Object, current: Object | None, session: Session, catalog: Forecast
 ) -> Iterator[str]:
     """How others could make use of what is declared, where the run does not allow it by name."""
     title = f"{one.kind} {getattr(one, 'name', '')}"
@@ -129,7 +129,7 @@ def left_open(
             yield f"{opening}; to allow it, run with --data '{ALLOW}={title}'"
 
 
-def _is_allowed(title: str, session: Session, catalog: Catalog) -> bool:
+def _is_allowed(title: str, session: Session, catalog: Forecast) -> bool:
     """Whether the run names it, with or without its kind and the schema `public`."""
     kind, _, name = title.partition(" ")
     short = name.removeprefix("public.")

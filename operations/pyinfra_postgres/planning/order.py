@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import define, evolve, field
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..catalog.entry import Key
 from ..catalog.snapshot import USER_SCHEMA
 from ..errors import DeclarationError
@@ -107,7 +107,7 @@ class Turns(NamedTuple):
     """Those that need one another, so that no order of them can be right."""
 
 
-def in_turn(items: Iterable[Item], catalog: Catalog, uses: Iterable[Use] = ()) -> Turns:
+def in_turn(items: Iterable[Item], catalog: Forecast, uses: Iterable[Use] = ()) -> Turns:
     """The declarations in an order in which each finds what it needs."""
     order = _Order(list(items), catalog)
     order.for_what_comes()
@@ -116,7 +116,7 @@ def in_turn(items: Iterable[Item], catalog: Catalog, uses: Iterable[Use] = ()) -
     return Turns(list(order.sorted()), circles)
 
 
-def takes_away(item: Item, catalog: Catalog) -> bool:
+def takes_away(item: Item, catalog: Forecast) -> bool:
     """Whether a declaration takes away what others may still use."""
     current = catalog.objects.get(item.declaration.key())
     return not item.present or (current is not None and item.declaration.lessens(current))
@@ -127,7 +127,7 @@ class _Order:
     """Which declaration comes after which others."""
 
     items: list[Item]
-    catalog: Catalog
+    catalog: Forecast
     after: list[set[int]] = field(factory=list)
     """Of each, those that come before it."""
     wishes: set[tuple[int, int]] = field(factory=set)

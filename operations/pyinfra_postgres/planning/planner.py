@@ -11,7 +11,7 @@ from itertools import chain
 
 from attrs import define, evolve, field
 
-from ..catalog.catalog import Catalog, Declared
+from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..catalog.needs import usage
 from ..catalog.renames import Rename, spoken
@@ -30,7 +30,7 @@ from .consent import contradicted, left_open, unallowed, unseen, weighed
 from .order import Use, in_time, in_turn
 from .questions import Questions, Unanswered
 from .session import Draft, Item, Session
-from .standing import held
+from .standing import refusals
 
 
 def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
@@ -39,7 +39,7 @@ def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] 
     add(session, draft, draft.items)
     conclude(session, draft)
     take_away(session, draft, leftovers)
-    draft.plan.refusals += held(session, draft.plan)
+    draft.plan.refusals += refusals(session, draft.plan)
     return draft
 
 
@@ -103,7 +103,7 @@ def _renames_parts(item: Item) -> tuple[bool, int]:
     return getattr(one, "renamed_from", None) is None, len(one.key())
 
 
-def _uses(items: Iterable[Item], catalog: Catalog, ask: Questions) -> list[Use]:
+def _uses(items: Iterable[Item], catalog: Forecast, ask: Questions) -> list[Use]:
     """What uses what, where something goes that is there."""
     going = any(
         order.takes_away(one, catalog) and one.declaration.key() in catalog.objects for one in items
@@ -128,7 +128,7 @@ def conclude(session: Session, draft: Draft) -> None:
         add(session, draft, [*items.values()])
 
 
-def everything(catalog: Catalog, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
+def everything(catalog: Forecast, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
     """What the run declares of each object: what has had its turn, and what waits for it."""
     known: dict[Key, Sequence[Declared]] = dict(catalog.declared)
     for one in waiting:
@@ -140,7 +140,7 @@ def everything(catalog: Catalog, waiting: Iterable[Object]) -> dict[Key, Sequenc
 
 
 @define
-class Step:
+class Candidate:
     """One object's way through the making of a plan."""
 
     item: Item
@@ -160,7 +160,7 @@ class Step:
         if self.target is not None and self.target is not self.current and not self.closed:
             yield from self.target.readings(self.current)
 
-    def look(self, catalog: Catalog, same: Same, ask: Ask) -> None:
+    def look(self, catalog: Forecast, same: Same, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
         self.error, self.target, self.seen = "", None, True
@@ -176,7 +176,7 @@ class Step:
         try:
             self.current = one.find(catalog, ask)
             if self.current is None and self.item.present:
-                self.current = one.twin(catalog, same)
+                self.current = one.renamed_match(catalog, same)
             if not self.item.present:
                 self.target = one.withdrawn(self.current) if self.current else None
             elif self.current and one.is_beside:
@@ -193,7 +193,7 @@ class Step:
             self.error = str(error)
 
 
-def _check_names(one: Object, catalog: Catalog) -> None:
+def _check_names(one: Object, catalog: Forecast) -> None:
     """Raise DeclarationError where something else has a name that a new object needs."""
     for reference in one.takes():
         if holder := catalog.holder(reference):
@@ -205,7 +205,7 @@ class Planner:
     """Makes changes of declarations, each in view of what those before it change."""
 
     session: Session
-    catalog: Catalog
+    catalog: Forecast
     plan: Plan
     same: Comparison
     ask: Questions
@@ -241,12 +241,12 @@ class Planner:
                     if change := self.change(step, renames.get(id(item), ())):
                         plan.changes.append(change)
 
-    def _look(self, step: Step) -> None:
+    def _look(self, step: Candidate) -> None:
         """Find the object as it is and as it is declared, and remember what that has asked."""
         self.same.asked = step.asked
         step.look(self.catalog, self.same, self.ask)
 
-    def _waits(self, step: Step, coming: Container[Reference]) -> bool:
+    def _waits(self, step: Candidate, coming: Container[Reference]) -> bool:
         """Whether it needs what the plan is still to create: nothing can be asked about it yet."""
         if step.declaration.asks_rows:
             return True
@@ -256,10 +256,10 @@ class Planner:
                     return True
         return False
 
-    def _steps(self, item: Item) -> list[Step]:
-        return [Step(item, one) for one in item.declaration.expand(self.catalog)]
+    def _steps(self, item: Item) -> list[Candidate]:
+        return [Candidate(item, one) for one in item.declaration.expand(self.catalog)]
 
-    def change(self, step: Step, renamed: Sequence[Rename]) -> Change | None:
+    def change(self, step: Candidate, renamed: Sequence[Rename]) -> Change | None:
         """What one declaration changes; the catalog is left as it will be.
 
         `renamed` are its own renames.
@@ -278,7 +278,7 @@ class Planner:
             return None
         try:
             anew = self._anew(step)
-            users = self._informed(step) if anew is None else []
+            users = self._with_server_facts(step) if anew is None else []
             # An aligned declaration that is the current object itself does not differ from it.
             same = step.current is step.target
             changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
@@ -315,14 +315,14 @@ class Planner:
             self._refuse(step, self._stored(step))
         return change
 
-    def _refuse(self, step: Step, reasons: Iterable[str]) -> bool:
+    def _refuse(self, step: Candidate, reasons: Iterable[str]) -> bool:
         """Refuse a plan for these reasons; whether there are any."""
         one = step.declaration
         found = [Refusal(step.item.operation, one.title, reason) for reason in reasons]
         self.plan.refusals += found
         return bool(found)
 
-    def _contradictions(self, step: Step) -> Iterator[str]:
+    def _contradictions(self, step: Candidate) -> Iterator[str]:
         """Why a declaration can't be looked at any further."""
         one, gone = step.declaration, self.catalog.gone
         denied = [*_denied(step.item, one, self.catalog)]
@@ -335,7 +335,7 @@ class Planner:
         if step.item.present and not step.error:
             yield from left_open(one, step.current, self.session, self.catalog)
 
-    def _informed(self, step: Step) -> list[str]:
+    def _with_server_facts(self, step: Candidate) -> list[str]:
         """Have the server tell what a change would touch; what still uses an object that goes."""
         one, current, target = step.declaration, step.current, step.target
         if not self.ask.in_time:
@@ -347,10 +347,10 @@ class Planner:
         if target is None:
             return current.used_by(self.catalog, self.ask)
         if not one.is_beside:
-            step.target = target.informed(current, self.catalog, self.ask)
+            step.target = target.with_server_facts(current, self.catalog, self.ask)
         return []
 
-    def _anew(self, step: Step) -> tuple[Statement, ...] | None:
+    def _anew(self, step: Candidate) -> tuple[Statement, ...] | None:
         """What creates as it is declared what the plan has dropped and would make anew as it was.
 
         None where it does neither, or what creates it is the same.
@@ -390,7 +390,7 @@ class Planner:
             found.append(one)
         return tuple(found)
 
-    def _is_dropped(self, step: Step, changes: Iterable[Statement]) -> bool:
+    def _is_dropped(self, step: Candidate, changes: Iterable[Statement]) -> bool:
         """Whether the plan has dropped what goes to make it anew, which it then leaves."""
         one = step.current
         if one is None or any(each.stage is not Stage.MAIN for each in changes):
@@ -398,7 +398,7 @@ class Planner:
         own, _ = self.plan.released(one.key())
         return bool(own)
 
-    def _noted(self, step: Step) -> Iterator[str]:
+    def _noted(self, step: Candidate) -> Iterator[str]:
         """Note what is declared. Yields what stands against the names that it has."""
         if not step.item.present:
             return
@@ -416,7 +416,7 @@ class Planner:
                     f"gives it to {spoken(key)}: declare this one before that"
                 )
 
-    def _foreign(self, step: Step, changes: Iterable[Statement]) -> Iterator[str]:
+    def _foreign(self, step: Candidate, changes: Iterable[Statement]) -> Iterator[str]:
         """What others own and the statements would run."""
         calls = Calls(self.catalog.foreign, self.session.read)
         readings = [one for one in step.readings() if self.same.is_readable(one)]
@@ -434,7 +434,7 @@ class Planner:
         self.catalog.prepared += [one.sql for one in statements if one.prepares]
         return statements
 
-    def _missing(self, step: Step) -> list[Reference]:
+    def _missing(self, step: Candidate) -> list[Reference]:
         """What a declaration names and nothing provides, which become gaps."""
         one = step.declaration
         if step.target is None or one.is_beside:
@@ -455,7 +455,7 @@ class Planner:
                 self.plan.gaps.append(Gap(operation, one.title, reference))
         return missing
 
-    def _let_in(self, step: Step) -> list[Statement]:
+    def _let_in(self, step: Candidate) -> list[Statement]:
         """Have the role join those that it may give away and that a change needs it in.
 
         What else it lacks becomes a gap.
@@ -473,7 +473,7 @@ class Planner:
         return joining
 
     def _doubts(
-        self, step: Step, statements: Sequence[Statement], is_lacking: bool
+        self, step: Candidate, statements: Sequence[Statement], is_lacking: bool
     ) -> Iterator[str]:
         """What the server, the rows and the run's permissions have against a change.
 
@@ -495,7 +495,7 @@ class Planner:
                 else:
                     yield from contradicted(doubt, self.ask)
 
-    def _unreadable(self, step: Step, is_lacking: bool) -> Iterator[str]:
+    def _unreadable(self, step: Candidate, is_lacking: bool) -> Iterator[str]:
         """What the server says of the SQL in a declaration."""
         same = self.same
         for reading in step.readings() if same.lacking and not is_lacking else ():
@@ -505,7 +505,7 @@ class Planner:
         for fragment in (one for one in same.errors if one in step.asked):
             yield f"{same.errors[fragment]} in {fragment.text!r}"
 
-    def _refused_on_copy(self, step: Step) -> Iterator[str]:
+    def _refused_on_copy(self, step: Candidate) -> Iterator[str]:
         """What the server has against a change of what exists, tried on an empty copy of it."""
         catalog, one = self.catalog, step.declaration
         if step.current is None or step.target is None or catalog.standby or catalog.renames:
@@ -515,7 +515,7 @@ class Planner:
         if found and not (found.sqlstate in PENDING and _brings(found.sqlstate, catalog)):
             yield f"PostgreSQL refuses it: {withheld(found) if holds(one) else found.explained}"
 
-    def _stored(self, step: Step) -> Iterator[str]:
+    def _stored(self, step: Candidate) -> Iterator[str]:
         """Have the catalog be as it will be. Yields which declarations no longer hold then."""
         one, current, target, catalog = step.declaration, step.current, step.target, self.catalog
         if target is None:
@@ -533,7 +533,7 @@ class Planner:
                 yield f"operation {operation!r} declares it otherwise in the same run"
 
 
-def _differences(step: Step, hides: bool) -> Iterable[str]:
+def _differences(step: Candidate, hides: bool) -> Iterable[str]:
     """What differs; what is there may be what was hidden before."""
     return ["! its definition is hidden"] if hides else difference(step.current, step.target)
 
@@ -555,18 +555,18 @@ def _taken(current: Object, target: Object) -> Iterator[Key]:
     if current.key() != target.key():
         yield current.key()
     for one in getattr(target, "constraints", ()):
-        if one.way.renames:
-            yield ("constraint", *target.key()[1:], one.way.instead.name)
+        if one.build.renames:
+            yield ("constraint", *target.key()[1:], one.build.instead.name)
 
 
-def _brings(state: str, catalog: Catalog) -> bool:
+def _brings(state: str, catalog: Forecast) -> bool:
     """Whether the plan may bring what an expression lacks."""
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
     return catalog.means_other or created or bool(catalog.extended) or catalog.rows_change
 
 
-def _denied(item: Item, one: Object, catalog: Catalog) -> Iterator[str]:
+def _denied(item: Item, one: Object, catalog: Forecast) -> Iterator[str]:
     """The operations whose declarations can't be true together with this one."""
     for operation, other, _ in catalog.declared.get(one.key(), ()):
         # One without a name may stand under that of what it has found.
@@ -586,7 +586,7 @@ def _contradicted(
     target: Object,
     known: Sequence[Declared],
     same: Comparison,
-    catalog: Catalog,
+    catalog: Forecast,
 ) -> Iterator[str]:
     """The operations whose declarations of the same object held, and no longer do."""
 
@@ -598,7 +598,7 @@ def _contradicted(
             yield operation
 
 
-def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
+def _fitting(statement: Statement, one: Object, catalog: Forecast) -> Statement:
     """The statement as far as the server can follow it before the plan has run."""
     # They are taken at the start, before any rename.
     names = catalog.stored if statement.stage is not Stage.AFTER else {}
@@ -619,7 +619,7 @@ def _fitting(statement: Statement, one: Object, catalog: Catalog) -> Statement:
 
 
 def _is_quiet(
-    one: Object, action: Action, statements: Iterable[Statement], catalog: Catalog
+    one: Object, action: Action, statements: Iterable[Statement], catalog: Forecast
 ) -> bool:
     """Whether a change locks no relation that was there before the plan."""
     if one.locks_nothing:

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, evolve, field
 from typing_extensions import override
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..comparison.asking import Ask
 from ..comparison.calls import Calls
 from ..errors import DeclarationError, HostError
@@ -29,7 +29,7 @@ class Questions(Ask):
     """
 
     session: Session
-    catalog: Catalog
+    catalog: Forecast
     renaming: bool
     """Whether the plan gives other names."""
     answers: dict[str, list[Any]] = field(factory=dict)

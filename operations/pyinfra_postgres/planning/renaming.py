@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..catalog.entry import Key
 from ..catalog.needs import usage
 from ..catalog.renames import Rename, spoken
@@ -13,7 +13,7 @@ from ..syntax.parse import Reference
 from .session import Item
 
 
-def renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
+def renamed(item: Item, catalog: Forecast, plan: Plan) -> Iterator[Rename]:
     """The renames that a declaration asks for and that are still to be done, done in the catalog.
 
     They come before all else: what remains to be changed is then found under the new names.
@@ -32,7 +32,7 @@ def renamed(item: Item, catalog: Catalog, plan: Plan) -> Iterator[Rename]:
             yield rename
 
 
-def _obstacle(rename: Rename, catalog: Catalog) -> str:
+def _obstacle(rename: Rename, catalog: Forecast) -> str:
     """Why something can't have another name."""
     old, new = spoken(rename.old), spoken(rename.new)
     if rename.old == rename.new:
@@ -60,14 +60,14 @@ def _obstacle(rename: Rename, catalog: Catalog) -> str:
     return ""
 
 
-def _elsewhere(rename: Rename, catalog: Catalog) -> Key | None:
+def _elsewhere(rename: Rename, catalog: Forecast) -> Key | None:
     """What has the former name in the schema of the new one, where that is another schema."""
     kind, schema, name = (*rename.old, "", "")[:3]
     here = (kind, rename.new[1], name, *rename.old[3:])
     return here if schema != rename.new[1] and catalog.holds(here) else None
 
 
-def shown(renames: Sequence[Rename], catalog: Catalog) -> Iterator[str]:
+def shown(renames: Sequence[Rename], catalog: Forecast) -> Iterator[str]:
     """What a person reads of renames: the names, and who still has the former ones."""
     for rename in renames:
         yield from rename.lines()

@@ -21,7 +21,7 @@ from pyinfra.api.state import State
 from pyinfra.context import ctx_host
 
 from ..catalog import snapshot as snapshots
-from ..catalog.catalog import Catalog, Declared
+from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..catalog.snapshot import Snapshot
 from ..catalog.trust import Foreign
@@ -149,7 +149,7 @@ class Session:
     block: Block | None = None
     blocks: int = 0
     """How many the deploy had so far."""
-    catalogs: dict[bool, Catalog] = field(factory=dict)
+    catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declarations: list[Object] = field(factory=list)
     """What the deploy's operations declare, as far as it has been read, in their order."""
@@ -201,10 +201,10 @@ class Session:
         self.blocks += 1
         return Block(number=self.blocks, **given)
 
-    def catalog(self) -> Catalog:
+    def catalog(self) -> Forecast:
         """The catalog as it will be, in the current phase; read when it is first needed."""
         if self.executing not in self.catalogs:
-            catalog = Catalog.based_on(self.snapshot())
+            catalog = Forecast.based_on(self.snapshot())
             catalog.declared = self.known.setdefault(self.executing, {})
             self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
@@ -336,7 +336,7 @@ class Session:
         """What the run allows to lose data."""
         return cast(frozenset[str], read(self.host.data.dict(), ALLOW, frozenset()))
 
-    def missing(self, one: Object, catalog: Catalog) -> Iterator[Reference]:
+    def missing(self, one: Object, catalog: Forecast) -> Iterator[Reference]:
         """The references of an object that nothing provides."""
         for reference in dict.fromkeys(one.requires()):
             if not catalog.has(reference) and not self._built_in(reference):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from typing import Any
 
-from ..catalog.catalog import Catalog
+from ..catalog.catalog import Forecast
 from ..objects.dependents import Dependent, of_columns
 from ..objects.sequence_users import users
 from ..plan.plan import Plan, Refusal, Stage
@@ -24,7 +24,7 @@ _STOPPING = frozenset(
 )
 
 
-def held(session: Session, plan: Plan) -> Iterator[Refusal]:
+def refusals(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _unfit(plan)
     yield from _held_domains(plan, session.catalog())
@@ -58,7 +58,7 @@ def _unfit(plan: Plan) -> Iterator[Refusal]:
             )
 
 
-def _held_domains(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+def _held_domains(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
     """The domains that are checked after the transaction, when another type holds them."""
     for change in dict.fromkeys(change for change, _ in plan.of(Stage.AFTER)):
         if change.key[0] != "domain":
@@ -77,7 +77,7 @@ def _held_domains(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
                     )
 
 
-def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+def _hidden_rows(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
     """What would fail after the transaction, on rows that row security hides by then."""
     told = {(one.operation, one.title) for one in plan.refusals}
     for change, statement in plan.of(Stage.AFTER):
@@ -86,7 +86,7 @@ def _hidden_rows(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
                 yield Refusal(change.operation, change.title, reason)
 
 
-def _held_foreign_keys(plan: Plan, catalog: Catalog) -> Iterator[Refusal]:
+def _held_foreign_keys(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
     """The foreign keys that a plan changes or removes, and puts back after the transaction."""
     for change, statement in plan.of(Stage.AFTER):
         for table, name, definition in statement.puts_back:
@@ -142,7 +142,7 @@ def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
                 yield Refusal(by, title, reason)
 
 
-def _stops(one: Dependent, table: Name, columns: Set[str], catalog: Catalog) -> bool:
+def _stops(one: Dependent, table: Name, columns: Set[str], catalog: Forecast) -> bool:
     """Whether what depends on columns stands against dropping them, when the plan has run."""
     stored: Any = one.key and catalog.objects.get(one.key)
     match one.kind:

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from attrs import evolve
 
-from ..catalog.catalog import Catalog, Declared
+from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..objects.access.grants import undeclared_privileges
 from ..objects.constraints.constraints import Constraint, ForeignKey
@@ -47,7 +47,7 @@ class Leftover(NamedTuple):
 
 
 def leftovers(
-    catalog: Catalog,
+    catalog: Forecast,
     declarations: Iterable[Object],
     waiting: Iterable[Object],
     exact: frozenset[str],
@@ -66,7 +66,7 @@ def leftovers(
 
 
 def detached(
-    found: Iterable[Leftover], catalog: Catalog, waiting: Iterable[Object]
+    found: Iterable[Leftover], catalog: Forecast, waiting: Iterable[Object]
 ) -> list[Leftover]:
     """The partitions that the run declares as tables of their own, and that would go with others.
 
@@ -85,7 +85,9 @@ def detached(
     return stay
 
 
-def _found(catalog: Catalog, whole: dict[Key, frozenset[str]], known: _Known) -> Iterator[Leftover]:
+def _found(
+    catalog: Forecast, whole: dict[Key, frozenset[str]], known: _Known
+) -> Iterator[Leftover]:
     holders: dict[object, tuple[str, frozenset[str]]] = {}
     for key, exact in whole.items():
         if stored := catalog.objects.get(key):
@@ -105,7 +107,7 @@ _TABLES = frozenset({"table", "partition"})
 
 
 def _within(
-    one: Object, exact: frozenset[str], catalog: Catalog, known: _Known
+    one: Object, exact: frozenset[str], catalog: Forecast, known: _Known
 ) -> Iterator[Leftover]:
     for part in one.undeclared(known[one.key()]):
         what = Undeclared(one.title, part.kind, part.name, part.definition)
@@ -133,7 +135,7 @@ def _within(
 
 
 def _of_partition(
-    one: Partition, exact: frozenset[str], catalog: Catalog, known: _Known
+    one: Partition, exact: frozenset[str], catalog: Forecast, known: _Known
 ) -> Iterator[Leftover]:
     """The constraints, defaults and NOT NULLs of a partition that its parent does not have."""
     table, parent = (catalog.objects.get(("table", *name)) for name in (one.name, one.parent))
@@ -173,7 +175,7 @@ def _periods(known: _Known) -> set[tuple[Name, str]]:
     }
 
 
-def _serials(known: _Known, catalog: Catalog) -> list[str]:
+def _serials(known: _Known, catalog: Forecast) -> list[str]:
     """The defaults of the columns that are declared as serial."""
     found = []
     for entries in known.values():
@@ -189,7 +191,7 @@ def _columns(one: Object | None) -> tuple[Column, ...]:
 
 
 def _goes_with_another(
-    one: Object, catalog: Catalog, periods: set[tuple[Name, str]], serials: Sequence[str]
+    one: Object, catalog: Forecast, periods: set[tuple[Name, str]], serials: Sequence[str]
 ) -> bool:
     """Whether it came with an extension, is a serial column's default, or is a partition that
     other days have made.

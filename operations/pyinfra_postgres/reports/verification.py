@@ -58,7 +58,7 @@ _TEMPLATE = "reports/verification.html.j2"
 
 
 @frozen
-class Check:
+class Question:
     """A query, the statements before it, and the rows that it has to return."""
 
     title: str
@@ -71,7 +71,7 @@ class Check:
     @classmethod
     def declared(
         cls, title: str, query: str, rows: Sequence[Sequence[Any]], setup: Sequence[str]
-    ) -> Check:
+    ) -> Question:
         """The check. Raises DeclarationError where it could not run on any server."""
         given.filled("check", title)
         what = f"check {title!r}: "
@@ -147,7 +147,7 @@ class Check:
 class Outcome:
     """How a check ended."""
 
-    check: Check
+    check: Question
     seconds: float
     got: Rows = Factory(list)
     passed: bool = False
@@ -263,7 +263,7 @@ def check(
 
         pg.check("There is one organization", "SELECT count(*) FROM organization", [(1,)])
     """
-    declared = Check.declared(check, query, rows, setup)
+    declared = Question.declared(check, query, rows, setup)
     session = Session.current()
     if session.block:
         raise DeclarationError(
@@ -277,7 +277,7 @@ def check(
 
 
 @operation()
-def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand, None, None]:
+def _check(declared: Question, section: Section | None) -> Generator[PyinfraCommand, None, None]:
     session = Session.current()
     # A dry run would check the database as it is, and not as the deploy will have made it.
     if not session.executing:
@@ -299,7 +299,7 @@ def _check(declared: Check, section: Section | None) -> Generator[PyinfraCommand
         yield Fail([head, *(f"    {line}" for line in outcome.lines())])
 
 
-def _refused(declared: Check, session: Session) -> str:
+def _refused(declared: Question, session: Session) -> str:
     """Why a check may not run: it would run code that others own."""
     script = [*declared.setup, declared.query]
     try:

@@ -32,7 +32,7 @@ from ..transport.interrupts import pause, stop_if_asked
 from ..transport.scripts import end_session, run
 from ..transport.watch import CANCELED, Patience
 from . import render, steps
-from .steps import Message, Part, Step
+from .steps import Message, Phase, Step
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _PASSING = frozenset({"08", "57"})
@@ -55,10 +55,10 @@ _IN_PLACE = "The transaction is in place; the next run completes what comes afte
 _PLACES = {_NOTHING: "before", _BEGUN: "before", _IN_PLACE: "between", _UNKNOWN: "not known"}
 """Where a plan stands of which that is known, in a word; else all of it is in place."""
 _PATIENCE = {
-    Part.LOCK: Patience.ANSWER,
-    Part.CATALOG: Patience.ANSWER,
-    Part.SETTINGS: Patience.ANSWER,
-    Part.AFTER: Patience.BUILD,
+    Phase.LOCK: Patience.ANSWER,
+    Phase.CATALOG: Patience.ANSWER,
+    Phase.SETTINGS: Patience.ANSWER,
+    Phase.AFTER: Patience.BUILD,
 }
 """How long a message may take that begins with a part, if not as long as it takes."""
 
@@ -132,27 +132,27 @@ class Rollout:
             elif failure.sqlstate == CANCELED:
                 # Whoever cancels it means it.
                 raise HostError(self._explained(at, failure))
-            elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
+            elif at.part is Phase.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif (
-                (at.part in {Part.CATALOG, Part.BEGIN} and failure.sqlstate == snapshots.CHANGED)
-                or (at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
+                (at.part in {Phase.CATALOG, Phase.BEGIN} and failure.sqlstate == snapshots.CHANGED)
+                or (at.part is Phase.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
             ) and replans < _REPLANS:
                 self._say(f"{failure.message} since the plan was made: planning anew")
                 session, replans = self._anew(), replans + 1
             elif _is_lock(at, failure):
-                if at.part is Part.AFTER and at is not last:
+                if at.part is Phase.AFTER and at is not last:
                     tries = 0
                 last, tries = at, tries + 1
                 self._back_off(at, failure, tries)
-                if at.part is Part.AFTER:
+                if at.part is Phase.AFTER:
                     session, self.so_far = steps.resumed(session, at), _IN_PLACE
                 elif self.plan.of(Stage.BEFORE):  # these are done, and have changed the catalog
                     session = self._anew()
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
             elif (
-                at.part in {Part.BEFORE, Part.MAIN}
+                at.part in {Phase.BEFORE, Phase.MAIN}
                 and repairs < _REPAIRS
                 and self._changed_meanwhile()
             ):
@@ -175,7 +175,7 @@ class Rollout:
     def _send(self, session: Sequence[Message]) -> Answer:
         def started(message: int) -> None:
             step = session[message][0]
-            if step.part is Part.AFTER and step.statement:
+            if step.part is Phase.AFTER and step.statement:
                 self._say(f"after the transaction: {step.statement.shown}")
 
         scripts = [[step.sql for step in message] for message in session]
@@ -188,11 +188,11 @@ class Rollout:
     def _learn(self, session: Sequence[Message], failure: Failure) -> None:
         """Know where the plan stands once it has failed."""
         begun = steps.step(session, failure.index).part
-        if begun >= Part.SETTINGS:
+        if begun >= Phase.SETTINGS:
             self.so_far = _IN_PLACE
-        elif failure.lost and steps.step(session, failure.reach).part >= Part.BEGIN:
+        elif failure.lost and steps.step(session, failure.reach).part >= Phase.BEGIN:
             self.so_far = _UNKNOWN
-        elif begun >= Part.BEFORE and self.plan.of(Stage.BEFORE):
+        elif begun >= Phase.BEFORE and self.plan.of(Stage.BEFORE):
             self.so_far = _BEGUN
 
     def _recovered(
@@ -205,7 +205,7 @@ class Rollout:
         self._say(f"the connection was lost: {failure}")
         if self.so_far in {_NOTHING, _BEGUN}:
             return list(session)
-        status = self._status(transaction) if begun < Part.SETTINGS else None
+        status = self._status(transaction) if begun < Phase.SETTINGS else None
         if status == "committed":
             self._say("the transaction was committed: going on after it")
             self.so_far = _IN_PLACE
@@ -273,12 +273,12 @@ class Rollout:
         Raises HostError where that was the last try.
         """
         locks = self.plan.locks()
-        blockers = self._blockers(at.waits_for if at.part is Part.AFTER else locks)
+        blockers = self._blockers(at.waits_for if at.part is Phase.AFTER else locks)
         attempts = self.bounds.lock_attempts
         if tries < attempts:
             self._say(f"no lock, try {tries} of {attempts}: {blockers}")
             pause(self.host, min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
-        elif at.part is Part.AFTER:
+        elif at.part is Phase.AFTER:
             raise HostError(self._explained(at, failure))
         else:
             raise HostError(
@@ -311,11 +311,11 @@ class Rollout:
 
     def _explained(self, at: Step, failure: Failure) -> str:
         match at.part:
-            case Part.LOCK:
+            case Phase.LOCK:
                 return f"could not take the deploy lock: {failure}. {self.so_far}"
-            case Part.CATALOG:
+            case Phase.CATALOG:
                 return f"could not read the catalog: {failure}"
-            case Part.SETTINGS | Part.AFTER:
+            case Phase.SETTINGS | Phase.AFTER:
                 return (
                     f"{_described(at, failure)}. The transaction before it is in place; "
                     f"{_remedy(failure)}"
@@ -329,7 +329,7 @@ class Rollout:
 
 def _is_lock(at: Step, failure: Failure) -> bool:
     """Whether a statement failed for want of a lock that it may get when it is tried again."""
-    if at.part is Part.AFTER and not at.waits_for:
+    if at.part is Phase.AFTER and not at.waits_for:
         return False
     return failure.sqlstate in _LOCK_NOT_AVAILABLE
 

@@ -46,7 +46,7 @@ _SETTINGS = (
 )
 
 
-class Part(IntEnum):
+class Phase(IntEnum):
     """What a step of a session is for, in their order."""
 
     LOCK = auto()
@@ -71,7 +71,7 @@ class Part(IntEnum):
 class Step:
     """One statement of a session."""
 
-    part: Part
+    part: Phase
     sql: str
     change: Change | None = None
     statement: Statement | None = None
@@ -94,7 +94,7 @@ def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) 
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
-        [Step(Part.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
+        [Step(Phase.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
         *_before(plan),
         *_transaction(plan, lock_timeout),
         *_after(plan, lock_timeout),
@@ -105,9 +105,9 @@ def trial(statements: Sequence[tuple[Change, Statement]]) -> Message:
     """A transaction that runs statements for a few seconds at most, and is rolled back."""
     head = ["BEGIN READ WRITE", *_settings(1000), "SET LOCAL statement_timeout = '10s'"]
     return [
-        *(Step(Part.BEGIN, sql) for sql in head),
+        *(Step(Phase.BEGIN, sql) for sql in head),
         *_each_under_its_path((_tried(one), change, one) for change, one in statements),
-        Step(Part.COMMIT, "ROLLBACK"),
+        Step(Phase.COMMIT, "ROLLBACK"),
     ]
 
 
@@ -125,7 +125,7 @@ def resumed(session: Sequence[Message], failed: Step) -> list[Message]:
 
 def rest(session: Sequence[Message]) -> list[Message]:
     """What is left of a session after its transaction."""
-    return [_taking_the_lock(), *(one for one in session if one[0].part >= Part.SETTINGS)]
+    return [_taking_the_lock(), *(one for one in session if one[0].part >= Phase.SETTINGS)]
 
 
 def step(session: Sequence[Message], index: int) -> Step:
@@ -134,15 +134,15 @@ def step(session: Sequence[Message], index: int) -> Step:
 
 
 def _taking_the_lock() -> Message:
-    return [Step(Part.LOCK, TAKE_LOCK)]
+    return [Step(Phase.LOCK, TAKE_LOCK)]
 
 
 def _before(plan: Plan) -> Iterator[Message]:
     before = plan.of(Stage.BEFORE)
     if before:
-        yield [Step(Part.BEFORE, sql) for sql in _SETTINGS]
+        yield [Step(Phase.BEFORE, sql) for sql in _SETTINGS]
     for change, one in before:
-        yield [Step(Part.BEFORE, one.sql, change, one)]
+        yield [Step(Phase.BEFORE, one.sql, change, one)]
 
 
 def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
@@ -155,9 +155,9 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
     head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN]
     yield [
-        *(Step(Part.BEGIN, sql) for sql in head),
+        *(Step(Phase.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),
-        Step(Part.COMMIT, "COMMIT"),
+        Step(Phase.COMMIT, "COMMIT"),
     ]
 
 
@@ -170,8 +170,8 @@ def _each_under_its_path(given: Iterable[tuple[str, Change, Statement]]) -> Iter
     before = None
     for sql, change, one in given:
         if (change, one.path) != before or change.action is not Action.RUN:
-            yield Step(Part.MAIN, one.path.local)
-        yield Step(Part.MAIN, sql, change, one)
+            yield Step(Phase.MAIN, one.path.local)
+        yield Step(Phase.MAIN, sql, change, one)
         before = change, one.path
 
 
@@ -205,11 +205,11 @@ def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
 def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     """Online work, each statement on its own, with the settings that it needs."""
     for change, one in plan.of(Stage.AFTER):
-        step = Step(Part.AFTER, one.sql, change, one)
+        step = Step(Phase.AFTER, one.sql, change, one)
         settings = (
             *_SETTINGS,
             f"SET lock_timeout = {lock_timeout if step.waits_for else 0}",
             one.path.session,
         )
-        yield [Step(Part.SETTINGS, sql) for sql in settings]
+        yield [Step(Phase.SETTINGS, sql) for sql in settings]
         yield [step]

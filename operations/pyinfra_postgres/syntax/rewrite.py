@@ -35,7 +35,7 @@ PARTITION_KEY = Form("CREATE TABLE t (c int) PARTITION BY\n")
 BODY = Form("CREATE FUNCTION f() RETURNS void LANGUAGE sql\n")
 
 
-class Column(NamedTuple):
+class ColumnOf(NamedTuple):
     """A column of a relation."""
 
     relation: Name
@@ -56,7 +56,7 @@ class Attribute(NamedTuple):
     name: str
 
 
-_Mentioned: TypeAlias = Reference | Column | Label
+_Mentioned: TypeAlias = Reference | ColumnOf | Label
 Thing: TypeAlias = _Mentioned | Attribute
 """What can be named in a text."""
 
@@ -106,14 +106,14 @@ def renamed(text: str, form: Form, old: Thing, new: Thing, on: Name | None = Non
 
 def trigger_events(text: str, old: Thing, new: Thing, on: Name) -> str:
     """The same of a trigger's `UPDATE OF column, ...`."""
-    if not isinstance(old, Column) or old.relation != on or not _may_name(text, old):
+    if not isinstance(old, ColumnOf) or old.relation != on or not _may_name(text, old):
         return text
     found = _tokens(text)
     after = next((place for place, one in enumerate(found) if one[2].lower() == "of"), len(found))
     edits = [
         (start, end, quoted(new.name))
         for start, end, word in found[after:]
-        if word == quoted(old.name) and isinstance(new, Column)
+        if word == quoted(old.name) and isinstance(new, ColumnOf)
     ]
     return _applied(text, edits)
 
@@ -284,7 +284,7 @@ def _edits(
         if not _is(thing, old):
             continue
         words = found.words_at(place)
-        if isinstance(new, Column):
+        if isinstance(new, ColumnOf):
             result = f" AS {quoted(str(old.name))}" if is_result else ""
             yield words[-1][0], words[-1][1], quoted(new.name) + result
         elif is_prefix:
@@ -465,7 +465,7 @@ def _column(node: Node, scopes: _Scopes) -> Iterator[_Mention]:
 
 def _of(source: _Source, column: str, node: Node) -> Iterator[_Mention]:
     if source.relation:
-        yield _Mention(Column(source.relation, column), node.get("location", 0))
+        yield _Mention(ColumnOf(source.relation, column), node.get("location", 0))
 
 
 def _relation(node: Node) -> Iterator[_Mention]:

@@ -30,7 +30,7 @@ ROOT_CERTIFICATES = (
 
 
 @frozen
-class Endpoint:
+class Destination:
     """What is changed of a connection string, and what it is known to lead to."""
 
     changes: dict[str, str]
@@ -41,12 +41,12 @@ class Endpoint:
     """Whether it is a compute of Neon's, which sleeps when nobody uses it."""
 
 
-def endpoint(dsn: str) -> Endpoint:
+def endpoint(dsn: str) -> Destination:
     """What a connection string leads to. Raises psycopg.ProgrammingError where it is none."""
     return leads_to(parameters(dsn), _system_certificates)
 
 
-def leads_to(used: Mapping[str, str], system_certificates: Callable[[], str]) -> Endpoint:
+def leads_to(used: Mapping[str, str], system_certificates: Callable[[], str]) -> Destination:
     """What a connection's parameters lead to.
 
     `system_certificates` finds what `sslrootcert=system` means where the connection begins.
@@ -61,7 +61,7 @@ def leads_to(used: Mapping[str, str], system_certificates: Callable[[], str]) ->
     if options != given:
         changes["options"] = options
     is_neon = all(map(_NEON.search, direct))
-    return Endpoint(
+    return Destination(
         changes | _verification(used, direct, is_neon, system_certificates),
         tuple(
             f"{pooled} is a pooler, which keeps no session: connecting to {name}"

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from attrs import field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import rights_of
 from ...catalog.snapshot import Snapshot
@@ -83,13 +83,13 @@ class Defaults(Privileges):
         if self.schema:
             yield schema_reference(self.schema)
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         return rights_of(self.creator, catalog)
 
-    def stored(self, catalog: Catalog) -> Self:
+    def stored(self, catalog: Forecast) -> Self:
         return self.as_in({"": self._acl(catalog)})
 
-    def _acl(self, catalog: Catalog) -> Acl:
+    def _acl(self, catalog: Forecast) -> Acl:
         kind = _KINDS[self.target.kind]
         if acl := catalog.default_acls.get((self.creator, self.schema, DEFAULTS[kind])):
             return acl
@@ -97,10 +97,10 @@ class Defaults(Privileges):
         none = Acl(self.creator)
         return none if self.schema else Acl.read(kind, self.creator, None, catalog.version)
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         acl = self._acl(catalog)
         granted = {key: option for key, option in acl.granted.items() if key[0] != self.grantee}
-        granted |= {(self.grantee, one.name): one in self.grantable for one in self.held}
+        granted |= {(self.grantee, one.name): one in self.grantable for one in self.granted}
         key = (self.creator, self.schema, DEFAULTS[_KINDS[self.target.kind]])
         catalog.default_acls[key] = acl.changed(granted)
 
@@ -162,7 +162,7 @@ class DefaultPrivileges(Object):
         for schema in self.in_schema:
             yield schema_reference(schema)
 
-    def expand(self, catalog: Catalog) -> Iterable[Object]:
+    def expand(self, catalog: Forecast) -> Iterable[Object]:
         creator = self.for_role or Exact(catalog.role)
         held = frozenset(privileges_of(self._parsed(), _KINDS[self.on], catalog.version))
         option: frozenset[Privilege] = held if self.grant_option else frozenset()

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import SYSTEM, Catalog, Declared
+from ...catalog.catalog import SYSTEM, Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.platforms import platform_of
 from ...catalog.snapshot import Snapshot
@@ -98,7 +98,7 @@ class Privileges(Object):
 
     target: Target
     grantee: Exact
-    held: frozenset[Privilege]
+    granted: frozenset[Privilege]
     grantable: frozenset[Privilege] = frozenset()
     exact: bool = field(default=False, eq=False)
     sole: bool = field(default=False, eq=False)
@@ -121,13 +121,13 @@ class Privileges(Object):
 
     @property
     def exists(self) -> bool:
-        return bool(self.held)
+        return bool(self.granted)
 
     def key(self) -> Key:
         return (self.kind, self.target.kind, *self.target.name, self.grantee)
 
     def lines(self) -> Iterator[str]:
-        for one in sorted(self.held):
+        for one in sorted(self.granted):
             column = f" ({quoted(one.column)})" if one.column else ""
             option = " with grant option" if one in self.grantable else ""
             yield f"{one.name}{column}{option}"
@@ -138,12 +138,12 @@ class Privileges(Object):
             yield reference
         yield from role_references(self.grantee)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         if (self.target.kind, *self.target.name) not in catalog.acls:
             _ask(self.target, catalog, ask)
         return self.stored(catalog)
 
-    def stored(self, catalog: Catalog) -> Self | None:
+    def stored(self, catalog: Forecast) -> Self | None:
         """What the role may do as the catalog has it; None where there is no such object."""
         acl = catalog.acls.get((self.target.kind, *self.target.name))
         if acl is None:
@@ -169,39 +169,39 @@ class Privileges(Object):
         grantable = frozenset(one for one in option if option[one])
         return evolve(
             self,
-            held=frozenset(option),
+            granted=frozenset(option),
             grantable=grantable,
             grantors=grantors,
             passed_on=passed_on,
             owner=acls[""].owner,
         )
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         if self.sole:
             return self
         # A privilege on the whole table covers its columns.
-        wanted = {one for one in self.held if Privilege(one.name) not in current.held}
+        wanted = {one for one in self.granted if Privilege(one.name) not in current.granted}
         return evolve(
-            self, held=current.held | wanted, grantable=current.grantable | self.grantable
+            self, granted=current.granted | wanted, grantable=current.grantable | self.grantable
         )
 
     def alone(self, declared: Sequence[Object]) -> Self | None:
         if not self.exact:
             return None
         every = [one for one in declared if isinstance(one, Privileges)]
-        held = self.held.union(*(one.held for one in every))
+        held = self.granted.union(*(one.granted for one in every))
         return evolve(
             self,
-            held=held,
+            granted=held,
             grantable=self.grantable.union(*(one.grantable for one in every)),
             sole=True,
         )
 
     def withdrawn(self, current: Self) -> Self:
-        held = current.held - self.held
-        return evolve(current, held=held, grantable=current.grantable & held)
+        held = current.granted - self.granted
+        return evolve(current, granted=held, grantable=current.grantable & held)
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         key = (self.target.kind, *self.target.name)
         acl = catalog.acls.get(key, Acl())
         granted = {
@@ -210,26 +210,28 @@ class Privileges(Object):
             if grantee != self.grantee
         }
         granted |= {
-            (self.grantee, one.name): one in self.grantable for one in self.held if not one.column
+            (self.grantee, one.name): one in self.grantable
+            for one in self.granted
+            if not one.column
         }
         catalog.acls[key] = acl.changed(granted)
-        before = current.held if current else frozenset()
-        for name in {one.column for one in self.held | before if one.column}:
+        before = current.granted if current else frozenset()
+        for name in {one.column for one in self.granted | before if one.column}:
             column = ("COLUMN", *self.target.name, name)
             acl = catalog.acls.get(column, Acl())
             others = {key: option for key, option in acl.granted.items() if key[0] != self.grantee}
             own = {
                 (self.grantee, one.name): one in self.grantable
-                for one in self.held
+                for one in self.granted
                 if one.column == name
             }
             catalog.acls[column] = acl.changed(others | own)
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         rights = catalog.rights
         acl = catalog.acls.get((self.target.kind, *self.target.name))
-        given = (target.held if target else frozenset()) - (
-            current.held if current else frozenset()
+        given = (target.granted if target else frozenset()) - (
+            current.granted if current else frozenset()
         )
         names = {one.name for one in given}
         if lacking := {one for one in names if not rights.may(one, acl, with_option=True)}:
@@ -241,19 +243,19 @@ class Privileges(Object):
     def diff(current: Privileges | None, declared: Privileges | None) -> Iterator[Statement]:
         """GRANT what is missing and REVOKE what is too much, and nothing else."""
         assert declared
-        held = current.held if current else frozenset()
+        held = current.granted if current else frozenset()
         grantable = current.grantable if current else frozenset()
         grantee = role_sql(declared.grantee)
         grant, on = f"{declared.prefix}GRANT", str(declared.target)
-        excess = held - declared.held
+        excess = held - declared.granted
         if current and excess:
             yield from _revoked(current, excess, "", declared)
-        bare = (grantable - declared.grantable) & declared.held
+        bare = (grantable - declared.grantable) & declared.granted
         if current and bare:
             yield from _revoked(current, bare, "GRANT OPTION FOR ", declared)
         # What is revoked from a table is revoked from each of its columns.
         gone = {one.name for one in excess if not one.column}
-        missing = declared.held - {one for one in held if not (one.column and one.name in gone)}
+        missing = declared.granted - {one for one in held if not (one.column and one.name in gone)}
         plain = missing - declared.grantable
         with_option = (missing & declared.grantable) | (declared.grantable - grantable)
         if plain:
@@ -300,7 +302,7 @@ def platform_of_grantee(grantee: str) -> str | None:
 
 
 def undeclared_privileges(
-    one: Object, catalog: Catalog, known: Mapping[Key, Sequence[Declared]]
+    one: Object, catalog: Forecast, known: Mapping[Key, Sequence[Declared]]
 ) -> Iterator[tuple[Privileges, Privileges]]:
     """What roles may do with an object and no operation of the run declares.
 
@@ -323,20 +325,20 @@ def undeclared_privileges(
         empty = Privileges(target, Exact(grantee), frozenset(), sole=True)
         current = empty.stored(catalog)
         assert current
-        own = {Privilege(name) for role, name in implicit if role == grantee} & current.held
+        own = {Privilege(name) for role, name in implicit if role == grantee} & current.granted
         entries = [entry.declaration for entry in known.get(empty.key(), ())]
         declared = [entry for entry in entries if isinstance(entry, Privileges)]
         provided = list(_provided(empty, acl.owner, catalog, known))
-        own |= frozenset[Privilege]().union(*(each.held for each in provided)) & current.held
+        own |= frozenset[Privilege]().union(*(each.granted for each in provided)) & current.granted
         option = frozenset[Privilege]().union(*(each.grantable for each in provided))
         exact = evolve(
             empty,
-            held=frozenset(own.union(*(each.held for each in declared))),
+            granted=frozenset(own.union(*(each.granted for each in declared))),
             grantable=(option & current.grantable).union(*(each.grantable for each in declared)),
         )
-        excess = (current.held - exact.held) | (current.grantable - exact.grantable)
+        excess = (current.granted - exact.granted) | (current.grantable - exact.grantable)
         if excess:
-            yield evolve(current, held=excess, grantable=current.grantable & excess), exact
+            yield evolve(current, granted=excess, grantable=current.grantable & excess), exact
 
 
 def _last_grantors(grantees: Iterable[str], acls: Sequence[Acl]) -> list[str]:
@@ -353,7 +355,7 @@ def _last_grantors(grantees: Iterable[str], acls: Sequence[Acl]) -> list[str]:
 
 
 def _provided(
-    one: Privileges, owner: str, catalog: Catalog, known: Mapping[Key, Sequence[Declared]]
+    one: Privileges, owner: str, catalog: Forecast, known: Mapping[Key, Sequence[Declared]]
 ) -> Iterator[Privileges]:
     """The declared default privileges by which the role has got what it may do with an object.
 
@@ -425,12 +427,12 @@ class Grant(Object):
             for schema in _schemas(node):
                 yield schema_reference(schema)
                 yield Reference(found, Name(schema, ""))
-        for target in _targets(node, kind, Catalog()):
+        for target in _targets(node, kind, Forecast()):
             reference = target.reference()
             if reference:
                 yield reference
 
-    def expand(self, catalog: Catalog) -> Iterable[Object]:
+    def expand(self, catalog: Forecast) -> Iterable[Object]:
         node = self._parsed()
         kind = _TARGETS[node["objtype"]]
         if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
@@ -486,7 +488,7 @@ def _schemas(node: Node) -> set[str]:
     return {item["String"]["sval"] for item in node["objects"]}
 
 
-def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
+def _targets(node: Node, kind: str, catalog: Forecast) -> Iterator[Target]:
     if node.get("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
         schemas = _schemas(node)
         for key in sorted(catalog.acls):
@@ -508,7 +510,7 @@ def _targets(node: Node, kind: str, catalog: Catalog) -> Iterator[Target]:
                 yield Target(kind, (text,))
 
 
-def _routine(node: Node, kind: str, catalog: Catalog) -> Target:
+def _routine(node: Node, kind: str, catalog: Forecast) -> Target:
     name = dotted_name([part["String"]["sval"] for part in node["objname"]])
     if node.get("args_unspecified"):
         same = [key for key in catalog.acls if key[0] == kind and key[1:3] == name]
@@ -518,7 +520,7 @@ def _routine(node: Node, kind: str, catalog: Catalog) -> Target:
     return Target(kind, (*name, arguments))
 
 
-def _column_acls(target: Target, catalog: Catalog) -> Iterator[tuple[Key, Acl]]:
+def _column_acls(target: Target, catalog: Forecast) -> Iterator[tuple[Key, Acl]]:
     if target.kind != "TABLE":
         return
     table = catalog.objects.get(("table", *target.name))
@@ -543,7 +545,7 @@ _ACLS = {
 }
 
 
-def _ask(target: Target, catalog: Catalog, ask: Ask) -> None:
+def _ask(target: Target, catalog: Forecast, ask: Ask) -> None:
     """Read what the catalog leaves out: what is PostgreSQL's own, aggregates, and functions of
     extensions. Raises DeclarationError where PostgreSQL itself has no such thing.
     """

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Reading, Same
@@ -119,7 +119,7 @@ class Policy(Object):
         for text in (self.using, self.check):
             yield Reading(condition_template(self.table), text, self.table)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         using, check = self.using, self.check
         template = condition_template(self.table)
         if same(template, using, current.using, self.table):
@@ -128,7 +128,7 @@ class Policy(Object):
             check = current.check
         return evolve(self, using=using, check=check, comment=either(self.comment, current.comment))
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         check_columns(self.table, catalog, [], [self.using, self.check])
 
     @staticmethod

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import rights_of
 from ...catalog.platforms import hashes_passwords, platform_of
@@ -171,7 +171,7 @@ class Role(Object):
     def provides(self) -> Iterator[Reference]:
         return role_references(self.name)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         undeclared: dict[str, Any] = {
             one.name: getattr(current, one.name)
             for one in fields(Role)
@@ -188,11 +188,11 @@ class Role(Object):
         hashes = hashes_passwords(catalog.roles.values())
         return evolve(self, **undeclared, member_of=memberships, hashes=hashes)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self:
+    def completed(self, catalog: Forecast, same: Same) -> Self:
         hashes = hashes_passwords(catalog.roles.values())
         return evolve(self, member_of=self._members(catalog), hashes=hashes)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """The role as it is; its password is the declared one, where it has that."""
         current = super().find(catalog, ask)
         is_stored = self.name in catalog.roles.values()
@@ -208,7 +208,7 @@ class Role(Object):
         )
         return evolve(current, password=self.password if self.password.is_kept_as(stored) else None)
 
-    def _members(self, catalog: Catalog) -> list[Membership]:
+    def _members(self, catalog: Forecast) -> list[Membership]:
         found = [one for one in self.member_of if one.present]
         for one in found:
             if catalog.version < 160000 and (one.inherit, one.set) != (None, None):
@@ -220,7 +220,7 @@ class Role(Object):
     def _withdrawn(self) -> Set[str]:
         return {one.role for one in self.member_of if not one.present}
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         rights = catalog.rights
         own = catalog.objects.get(("role", rights.role))
         if rights.superuser or not isinstance(own, Role):
@@ -252,7 +252,7 @@ class Role(Object):
                 keyword = _SWITCHES[name]
                 yield Need(rights.role, keyword, f"ALTER ROLE {me} {keyword}")
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         catalog.put(self)
         if current is None:
             catalog.rights.gives.add(self.name)

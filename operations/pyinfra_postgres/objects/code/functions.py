@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields_dict, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same, Signature
@@ -192,7 +192,7 @@ class Function(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("function", self.name)
 
-    def openings(self, current: Self | None, catalog: Catalog) -> Iterator[str]:
+    def openings(self, current: Self | None, catalog: Forecast) -> Iterator[str]:
         # Who declares the owner alone says with whose rights it runs as it is.
         one = current if self.is_beside and self.owner else self
         if one and one.security_definer:
@@ -201,7 +201,7 @@ class Function(Object):
             names = None if path is None else names_in(path)
             yield from search_paths.openings(names, owner, catalog)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self:
+    def completed(self, catalog: Forecast, same: Same) -> Self:
         if self.body is None:
             raise DeclarationError("it does not exist: declare its body")
         return evolve(
@@ -211,7 +211,7 @@ class Function(Object):
     def _result(self) -> str | None:
         return self.returns or implied(self.arguments)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         arguments = self.arguments
         if len(arguments) == len(current.arguments):
             arguments = tuple(
@@ -237,10 +237,10 @@ class Function(Object):
             kept=current.kept,
         )
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_function(self.signature, catalog, ask).users(self.name, catalog)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         if _replaceable(current, self):
             return self
         found = of_function(current.signature, catalog, ask).left
@@ -292,7 +292,7 @@ class Function(Object):
         yield from comment(target, current, declared)
 
 
-def _is_checked(one: Dependent, catalog: Catalog) -> bool:
+def _is_checked(one: Dependent, catalog: Forecast) -> bool:
     """Whether it is checked or built for rows that are there when it is created."""
     match one.kind:
         case "generated":
@@ -304,7 +304,7 @@ def _is_checked(one: Dependent, catalog: Catalog) -> bool:
     return False
 
 
-def _having(type_: Name, catalog: Catalog) -> Iterator[Name]:
+def _having(type_: Name, catalog: Forecast) -> Iterator[Name]:
     """The tables that have a column of a type, or of one that holds it."""
     names = [str(type_)]
     for key, one in catalog.objects.items():

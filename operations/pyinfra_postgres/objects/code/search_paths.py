@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...catalog.catalog import SYSTEM, Catalog
+from ...catalog.catalog import SYSTEM, Forecast
 from ...catalog.needs import is_superuser
 from ...catalog.platforms import platform_of
 from ...syntax.names import role_sql
@@ -20,7 +20,7 @@ _CALLERS_OWN = ("", "$user", _TEMPORARY)
 """What stands for a schema of the caller's, or for none."""
 
 
-def openings(path: Sequence[str] | None, owner: str, catalog: Catalog) -> Iterator[str]:
+def openings(path: Sequence[str] | None, owner: str, catalog: Forecast) -> Iterator[str]:
     """How a caller could have a function of this owner run other code than its own.
 
     `path` has the names of its search path, None where it sets none.
@@ -41,7 +41,7 @@ def openings(path: Sequence[str] | None, owner: str, catalog: Catalog) -> Iterat
             )
 
 
-def _creators(schema: str, catalog: Catalog) -> set[str]:
+def _creators(schema: str, catalog: Forecast) -> set[str]:
     """Who may create in a schema; of one that is not there, who may create it."""
     if schema in SYSTEM:
         return set()
@@ -51,7 +51,7 @@ def _creators(schema: str, catalog: Catalog) -> set[str]:
     return {database_owner if one == "pg_database_owner" else one for one in {acl.owner, *grantees}}
 
 
-def _is_trusted(role: str, owner: str, catalog: Catalog) -> bool:
+def _is_trusted(role: str, owner: str, catalog: Forecast) -> bool:
     """Whether a role could do as much without the function."""
     return (
         role in {owner, catalog.role}

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Reading, Same
@@ -237,7 +237,7 @@ class Trigger(Object):
             yield Reference("table", self.referenced)
         yield from declared_references(self.condition)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self:
+    def completed(self, catalog: Forecast, same: Same) -> Self:
         if self.when is None or self.function is None:
             raise DeclarationError("it does not exist: declare its when and function")
         return self
@@ -249,7 +249,7 @@ class Trigger(Object):
     def readings(self, current: Self | None) -> Iterator[Reading]:
         yield Reading(self._template, self.condition, self.table)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         current = super().find(catalog, ask)
         if current is None:
             return None
@@ -258,7 +258,7 @@ class Trigger(Object):
         inherited = (one for one in parts if isinstance(one, Trigger) and one.inherited)
         return evolve(current, parts=tuple(inherited))
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         changes: dict[str, Any] = {"comment": either(self.comment, current.comment)}
         if same(self._template, self.condition, current.condition, self.table):
             changes["condition"] = current.condition
@@ -266,7 +266,7 @@ class Trigger(Object):
             changes |= {name: getattr(current, name) for name in _SHAPE}
         return evolve(self, **changes)
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         updated = [part["String"]["sval"] for part in self._parsed().get("columns", ())]
         check_columns(self.table, catalog, updated, [self.condition], rows={"old", "new"})
 

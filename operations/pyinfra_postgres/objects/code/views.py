@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from attrs import evolve, field, frozen
 
 from ...catalog import renames
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import selects
 from ...catalog.renames import Rename
@@ -76,7 +76,7 @@ class _Query(Object):
     def key(self) -> Key:
         return (self.kind, *self.name)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         yield from super().renames(catalog)
         for name, former in self.renamed_columns.items():
             yield renames.column((self.name,), former, name)
@@ -95,7 +95,7 @@ class _Query(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("table", self.name)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.query is None:
             raise DeclarationError("it does not exist: declare its query")
         return self
@@ -119,10 +119,10 @@ class _Query(Object):
         equal = self.query is None or same("{}", self.query, current.query, signature=VIEW)
         return current.query if equal else self.query
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_relation(self.name, catalog, ask).users(self.name, catalog)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         if self.query == current.query or self._replaces(current, ask):
             return self
         found = self._fitting(of_relation(self.name, catalog, ask).left, current, ask)
@@ -146,7 +146,7 @@ class _Query(Object):
                 yield one
 
     def _without(
-        self, gone: Sequence[str], remade: Remade, catalog: Catalog, ask: Ask
+        self, gone: Sequence[str], remade: Remade, catalog: Forecast, ask: Ask
     ) -> Dependents:
         """What is made anew with it when columns go, with an obstacle to what uses them."""
         users = of_columns(self.name, gone, catalog, ask).all
@@ -209,7 +209,7 @@ class View(_Query):
         if self.check_option not in {None, "none"}:
             yield f"check_option={self.check_option}"
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             query=self._same_query(current, same),
@@ -278,7 +278,7 @@ class MaterializedView(_Query):
     def lines(self) -> Iterator[str]:
         return self._lines()
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             query=self._same_query(current, same),
@@ -286,7 +286,7 @@ class MaterializedView(_Query):
             comment=either(self.comment, current.comment),
         )
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         yield from super().needs(current, target, catalog)
         is_new = target and (current is None or current.query != target.query)
         if target and is_new and target.owner:

@@ -42,7 +42,7 @@ _OPERATOR = Rule(
 )
 
 
-class Target(NamedTuple):
+class Referenced(NamedTuple):
     """What a foreign key refers to."""
 
     table: Name
@@ -69,13 +69,13 @@ def delete_action(text: str) -> tuple[str, frozenset[Exact]]:
     return _STORED_ACTIONS[found["fk_del_action"]], columns
 
 
-def target(references: str | Target) -> Target:
+def target(references: str | Referenced) -> Referenced:
     """The table and columns of `schema.table(column, ...)`."""
-    if isinstance(references, Target):
+    if isinstance(references, Referenced):
         return references
     found = _foreign_key(_REFERENCES, references)
     columns = tuple(map(_folded, found.get("pk_attrs", ())))
-    return Target(relation_name(found["pktable"]), columns)
+    return Referenced(relation_name(found["pktable"]), columns)
 
 
 def _folded(part: Node) -> Exact:

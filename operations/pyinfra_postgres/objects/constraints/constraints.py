@@ -35,7 +35,7 @@ from ...syntax.parse import (
 )
 from ..indexes.elements import Element, aligned_element, condition_template
 from ..kind import Object
-from .clauses import Target, delete_action, operator, target, update_action
+from .clauses import Referenced, delete_action, operator, target, update_action
 
 
 @cache
@@ -51,7 +51,7 @@ def _rule(one: Hashable) -> Callable[[Any], Any]:
 
 
 @frozen
-class Way:
+class Build:
     """How a constraint comes to be."""
 
     instead: Constraint | None = None
@@ -60,7 +60,7 @@ class Way:
     """Whether that one is the same but for its name."""
     indexes: tuple[Object, ...] = ()
     """What is built first for a key: of a partitioned table one for each partition."""
-    dependents: tuple[Dependent, ...] = ()
+    dependents: tuple[ReferringKey, ...] = ()
     """The foreign keys that stand on the key whose place it takes."""
     marks: tuple[str, ...] = ()
     """The statements that say of its index what its table says of the one that goes."""
@@ -117,7 +117,7 @@ class Constraint:
     """Whether a run has taken it off and put it back, and has not validated it again."""
     passing: bool = field(default=False, eq=False, kw_only=True)
     """Whether a run has added it to drop it again, and has died in between."""
-    way: Way = field(factory=Way, eq=False, kw_only=True)
+    build: Build = field(factory=Build, eq=False, kw_only=True)
     """How it comes to be, where it is not there yet."""
 
     @property
@@ -297,7 +297,7 @@ class ForeignKey(Constraint):
     def __init__(
         self,
         *columns: str,
-        references: str | Target,
+        references: str | Referenced,
         name: str | None = None,
         renamed_from: str | None = None,
         on_delete: str = "NO ACTION",
@@ -348,7 +348,7 @@ class ForeignKey(Constraint):
 
 
 @frozen
-class Dependent:
+class ReferringKey:
     """A foreign key with its table."""
 
     table: Name

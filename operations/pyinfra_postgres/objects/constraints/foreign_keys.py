@@ -7,17 +7,17 @@ from typing import Any
 
 from attrs import evolve
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
 from ...plan.plan import Lock, Mode, Stage, Statement, together
 from ...syntax.names import Name, listed, literal
-from .constraints import Constraint, Dependent, ForeignKey
+from .constraints import Constraint, ForeignKey, ReferringKey
 from .validation import marked, validated
 
 
 def dependents(
-    table: Name, index: str | None, columns: Iterable[str], catalog: Catalog
-) -> tuple[Dependent, ...]:
+    table: Name, index: str | None, columns: Iterable[str], catalog: Forecast
+) -> tuple[ReferringKey, ...]:
     """The foreign keys that stand on an index of a table.
 
     Of one that the plan creates nobody knows the index yet: the columns tell.
@@ -31,12 +31,12 @@ def dependents(
             if other.index == index if other.index else sorted(other.foreign_columns) == wanted:
                 name = Name(*key[1:])
                 in_steps = catalog.version >= 180000 or catalog.relation_kinds.get(name) == "r"
-                found.append(Dependent(name, other, in_steps))
+                found.append(ReferringKey(name, other, in_steps))
     return tuple(found)
 
 
 def waits(
-    key: ForeignKey, table: Name, constraints: Iterable[Constraint], catalog: Catalog
+    key: ForeignKey, table: Name, constraints: Iterable[Constraint], catalog: Forecast
 ) -> bool:
     """Whether what a foreign key stands on is built only after the transaction.
 
@@ -46,7 +46,7 @@ def waits(
     target = catalog.objects.get(("table", *key.table))
     others = constraints if key.table == table else getattr(target, "constraints", ())
     ready = [
-        not one.way.later
+        not one.build.later
         for one in others
         if one.is_key and sorted(getattr(one, "columns", ())) == wanted
     ]
@@ -60,7 +60,7 @@ def waits(
 
 
 def check_target(
-    key: ForeignKey, constraints: Iterable[Constraint] | None, catalog: Catalog
+    key: ForeignKey, constraints: Iterable[Constraint] | None, catalog: Forecast
 ) -> None:
     """Raise DeclarationError where what a foreign key refers to is certainly not what it needs.
 
@@ -100,7 +100,7 @@ def check_target(
 
 
 def leaves(
-    table: Name, key: ForeignKey, catalog: Catalog
+    table: Name, key: ForeignKey, catalog: Forecast
 ) -> tuple[tuple[Name, Constraint | None], ...]:
     """The partitions that get a foreign key first, each with what it has of it.
 
@@ -119,13 +119,13 @@ def leaves(
 
 def added(table: Name, key: ForeignKey, filled: bool) -> Iterator[Statement]:
     """Add a foreign key, on a table with rows so that nobody waits while they are read."""
-    stage = Stage.AFTER if key.way.later else Stage.MAIN
-    for leaf, there in key.way.leaves:
+    stage = Stage.AFTER if key.build.later else Stage.MAIN
+    for leaf, there in key.build.leaves:
         if there is None:
             yield _added(leaf, key, stage, " NOT VALID")
         if there is None or not there.validated:
             yield validation(leaf, key.name if there is None else there.name, key.table)
-    if key.way.leaves:
+    if key.build.leaves:
         # It takes those of its partitions, and their triggers from the other table.
         yield _added(table, key, Stage.AFTER, target_mode=Mode.ACCESS_EXCLUSIVE)
     elif filled:
@@ -154,12 +154,12 @@ def _added(
         f"ALTER TABLE {table} ADD {key.written()}{how}",
         stage=stage,
         locks=tuple(locks),
-        sees=() if how or key.way.leaves else (table, key.table),
+        sees=() if how or key.build.leaves else (table, key.table),
     )
 
 
 def around(
-    table: Name, swap: Iterable[str], dependents: Iterable[Dependent], stage: Stage
+    table: Name, swap: Iterable[str], dependents: Iterable[ReferringKey], stage: Stage
 ) -> Iterator[Statement]:
     """Statements that take a key away and give another, with the foreign keys on it kept.
 
@@ -186,7 +186,7 @@ def around(
             yield settled(one)
 
 
-def settled(one: Dependent) -> Statement:
+def settled(one: ReferringKey) -> Statement:
     """Validate a foreign key that was put back, and take its mark away."""
     read = validation(one.table, one.key.name, one.key.table)
     remark = literal(one.key.remark) if one.key.remark else "NULL"
@@ -194,12 +194,12 @@ def settled(one: Dependent) -> Statement:
     return evolve(together(texts, read.locks), hazards=read.hazards, sees=read.sees)
 
 
-def owed(table: Name, catalog: Catalog) -> tuple[Dependent, ...]:
+def owed(table: Name, catalog: Forecast) -> tuple[ReferringKey, ...]:
     """The foreign keys to a table that are owed their validation since a run died."""
     if not catalog.owing:
         return ()
     return tuple(
-        Dependent(Name(*key[1:]), other, in_steps=True)
+        ReferringKey(Name(*key[1:]), other, in_steps=True)
         for key, one in catalog.objects.items()
         for other in (getattr(one, "constraints", ()) if key[0] == "table" else ())
         if isinstance(other, ForeignKey) and other.table == table and not other.inherited
@@ -207,7 +207,7 @@ def owed(table: Name, catalog: Catalog) -> tuple[Dependent, ...]:
     )
 
 
-def settle(those: Iterable[Dependent], catalog: Catalog) -> None:
+def settle(those: Iterable[ReferringKey], catalog: Forecast) -> None:
     """Have foreign keys validated in the catalog as it will be."""
     for one in those:
         table: Any = catalog.objects[("table", *one.table)]
@@ -218,7 +218,7 @@ def settle(those: Iterable[Dependent], catalog: Catalog) -> None:
         catalog.put(evolve(table, constraints=constraints))
 
 
-def check(moved: Iterable[Dependent], columns: Iterable[str]) -> None:
+def check(moved: Iterable[ReferringKey], columns: Iterable[str]) -> None:
     """Raise DeclarationError where foreign keys can't stand on what becomes of their key."""
     wanted = sorted(columns)
     lost = [str(one) for one in moved if sorted(one.key.foreign_columns) != wanted]

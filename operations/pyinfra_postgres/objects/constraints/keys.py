@@ -12,7 +12,7 @@ from typing import TypeAlias, cast
 
 from attrs import evolve
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Same
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Lock, Stage, Statement, together
@@ -24,34 +24,34 @@ from ..indexes.index_definition import IndexDefinition
 from ..indexes.indexes import Index
 from ..tables import heirs
 from . import foreign_keys
-from .constraints import Constraint, Dependent, PrimaryKey, Unique
+from .constraints import Constraint, PrimaryKey, ReferringKey, Unique
 
 Key: TypeAlias = PrimaryKey | Unique
 
 
 def planned(
-    table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Catalog
+    table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Forecast
 ) -> Key:
     """A new key, with how it comes to be."""
     _check_complete(table, key, same, catalog)
-    old = key.way.instead
-    moved: tuple[Dependent, ...] = ()
+    old = key.build.instead
+    moved: tuple[ReferringKey, ...] = ()
     if isinstance(old, PrimaryKey | Unique):
         moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
         foreign_keys.check(moved, key.columns)
     index: IndexDefinition = index_of(table, key).placed(catalog)
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
-    way = evolve(key.way, dependents=moved, marks=tuple(marks))
+    way = evolve(key.build, dependents=moved, marks=tuple(marks))
     keeps = old is not None and old.name == key.name
     if index.partitioned and key.name and not keeps and catalog.has_relation(index.full):
         raise DeclarationError(f"{index.full} is in the way of {key.written()}: remove it before")
     if not filled or not index.online:
         if key.name and old and old.name == key.name:
-            return key.evolved(way=way)
+            return key.evolved(build=way)
         name, there = _place(index, key, taken, same, catalog)
         indexes = [there] if there else []
-        return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes)))
+        return key.evolved(name=name, build=evolve(way, indexes=tuple(indexes)))
     if index.partitioned:
         name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
@@ -65,10 +65,10 @@ def planned(
     else:
         name, there = _place(index, key, taken, same, catalog)
         indexes = [evolve(index, name=name, built=there)]
-    return key.evolved(name=name, way=evolve(way, indexes=tuple(indexes), later=True))
+    return key.evolved(name=name, build=evolve(way, indexes=tuple(indexes), later=True))
 
 
-def _check_complete(table: Name, key: Key, same: Same, catalog: Catalog) -> None:
+def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> None:
     """Raise DeclarationError where a partition has the key, and its own partitions lack it."""
     for partition in heirs.below(table, catalog):
         for one in _constraints(partition, catalog):
@@ -80,7 +80,7 @@ def _check_complete(table: Name, key: Key, same: Same, catalog: Catalog) -> None
 
 
 def _place(
-    index: IndexDefinition, key: Key, taken: set[str | None], same: Same, catalog: Catalog
+    index: IndexDefinition, key: Key, taken: set[str | None], same: Same, catalog: Forecast
 ) -> tuple[Exact, IndexDefinition | None]:
     """The name of a new key, and what an interrupted run, or somebody, has built under it."""
     names = catalog.names_in(index.table.schema) | taken
@@ -110,7 +110,7 @@ def _usable(one: IndexDefinition, index: IndexDefinition) -> bool:
 
 
 def of_leaf(
-    leaf: Name, key: Key, same: Same, catalog: Catalog, top: Name | None = None
+    leaf: Name, key: Key, same: Same, catalog: Forecast, top: Name | None = None
 ) -> Iterator[IndexDefinition]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
@@ -120,7 +120,7 @@ def of_leaf(
         for one in _constraints(name, catalog)
     ):
         return
-    before = (one for one in stored if key.way.instead and key.way.instead.says_as(one))
+    before = (one for one in stored if key.build.instead and key.build.instead.says_as(one))
     fittings = next((one.fittings for one in before), key.fittings)
     index = index_of(leaf, key.evolved(fittings=fittings)).placed(catalog)
     there = index_builds.found(index, catalog, same)
@@ -129,11 +129,11 @@ def of_leaf(
     yield evolve(index, name=name, built=there)
 
 
-def _constraints(table: Name, catalog: Catalog) -> list[Constraint]:
+def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
     return [*getattr(catalog.objects.get(("table", *table)), "constraints", ())]
 
 
-def _up(leaf: Name, top: Name | None, catalog: Catalog) -> Iterator[Name]:
+def _up(leaf: Name, top: Name | None, catalog: Forecast) -> Iterator[Name]:
     """A partition and those above it, as far as to a table."""
     name: Name | None = leaf
     while name is not None and name != top:
@@ -173,24 +173,24 @@ def added(
     """Add a key; with rows its indexes are built first, and then made the key's."""
     change = f"ALTER TABLE {table}"
     # After the transaction it may have gone with a column.
-    going = "IF EXISTS " if key.way.later else ""
+    going = "IF EXISTS " if key.build.later else ""
     drop = [f"{change} DROP CONSTRAINT {going}{quoted(old.name or '')}"] if old else []
     remark = []
     if key.remark:
         target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
         remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
-    if not key.way.later:
+    if not key.build.later:
         rule = key.written()
         for index in built_first(key):
             rule = using(key, key.name or "", index.name)
         add = f"{change} ADD {rule}"
-        if key.way.dependents:
-            texts = [*drop, add, *remark, *key.way.marks]
-            yield from foreign_keys.around(table, texts, key.way.dependents, Stage.MAIN)
+        if key.build.dependents:
+            texts = [*drop, add, *remark, *key.build.marks]
+            yield from foreign_keys.around(table, texts, key.build.dependents, Stage.MAIN)
             return
         scan = (Hazard.LOCKS_OUT,) if filled else ()
         yield Statement(add, hazards=scan, locks=table)
-        yield from (Statement(one, locks=table) for one in (*remark, *key.way.marks))
+        yield from (Statement(one, locks=table) for one in (*remark, *key.build.marks))
         return
     for index in built_first(key):
         yield from index_builds.built(index)
@@ -204,17 +204,17 @@ def added(
     else:
         (index,) = built_first(key)
         parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
-    texts = [*drop, *parts, add, *remark, *key.way.marks]
+    texts = [*drop, *parts, add, *remark, *key.build.marks]
     tables = [table, *(one.table for one in built_first(key) if one.table != table)]
-    if key.way.dependents:
-        yield from foreign_keys.around(table, texts, key.way.dependents, Stage.AFTER)
+    if key.build.dependents:
+        yield from foreign_keys.around(table, texts, key.build.dependents, Stage.AFTER)
     else:
         yield together(texts, tuple(map(Lock, tables)))
 
 
 def built_first(key: Constraint) -> tuple[IndexDefinition, ...]:
     """What is built first for a key."""
-    return cast(tuple[IndexDefinition, ...], key.way.indexes)
+    return cast(tuple[IndexDefinition, ...], key.build.indexes)
 
 
 def using(key: Key, name: str, index: str) -> str:

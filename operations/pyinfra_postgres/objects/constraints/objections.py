@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.stored import operator
 from ...plan.plan import Objection
 from ...syntax.names import Exact, Name, listed, quoted
@@ -23,7 +23,7 @@ from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Uni
 
 
 def to_table(
-    current: TableDefinition, declared: TableDefinition, catalog: Catalog
+    current: TableDefinition, declared: TableDefinition, catalog: Forecast
 ) -> Iterator[Objection]:
     """What the rows of a table may say against what is declared and not yet so."""
     if not current.filled:
@@ -48,7 +48,7 @@ def to_table(
         if before is None:
             yield from _to_default(column, table, catalog)
     for one in declared.constraints:
-        if not one.validated or not one.enforced or one.way.renames:
+        if not one.validated or not one.enforced or one.build.renames:
             continue
         is_new = one not in current.constraints
         if (is_new or (new and not one.used.isdisjoint(new))) and own.knows(one.used):
@@ -60,7 +60,7 @@ def _takes_nulls_away(current: Column, declared: Column) -> bool:
     return not declared.nullable and (current.nullable or bool(current.unvalidated))
 
 
-def _to_default(column: Column, table: Name, catalog: Catalog) -> Iterator[Objection]:
+def _to_default(column: Column, table: Name, catalog: Forecast) -> Iterator[Objection]:
     """The value that all rows get in a new column, where a domain's checks are against it."""
     found: list[Any] = [
         catalog.objects.get(("domain", *reference.name))
@@ -85,7 +85,7 @@ def _to_default(column: Column, table: Name, catalog: Catalog) -> Iterator[Objec
 
 
 def _to_constraint(
-    one: Constraint, table: Name, rows: PlannedRows, catalog: Catalog
+    one: Constraint, table: Name, rows: PlannedRows, catalog: Forecast
 ) -> Iterator[Objection]:
     said = one.written()
     match one:
@@ -126,7 +126,7 @@ def _to_exclusion(one: Exclude, rows: PlannedRows) -> Objection:
 
 
 def _to_foreign_key(
-    one: ForeignKey, table: Name, rows: PlannedRows, catalog: Catalog
+    one: ForeignKey, table: Name, rows: PlannedRows, catalog: Forecast
 ) -> Iterator[Objection]:
     given = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in one.columns)
     missing, path = "", rows.path()

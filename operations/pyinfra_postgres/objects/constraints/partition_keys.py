@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
 from ...syntax.names import Exact, Name, listed
 from ..indexes.elements import Element, key_elements
@@ -18,7 +18,11 @@ from .constraints import Constraint, Exclude, PrimaryKey, Unique
 
 
 def check(
-    table: Name, what: str, unique: Collection[str | None], catalog: Catalog, key: str | None = None
+    table: Name,
+    what: str,
+    unique: Collection[str | None],
+    catalog: Forecast,
+    key: str | None = None,
 ) -> None:
     """Raise DeclarationError where a partition key has columns that are not among unique ones.
 
@@ -40,7 +44,7 @@ def check(
 
 
 def check_constraint(
-    table: Name, one: Constraint, catalog: Catalog, key: str | None = None
+    table: Name, one: Constraint, catalog: Forecast, key: str | None = None
 ) -> None:
     """Raise DeclarationError where a partitioned table can't have a constraint."""
     if isinstance(one, PrimaryKey | Unique):
@@ -55,7 +59,7 @@ def check_constraint(
         check(table, one.written(), equal, catalog, key)
 
 
-def check_partition(parent: Name, key: str, catalog: Catalog) -> None:
+def check_partition(parent: Name, key: str, catalog: Forecast) -> None:
     """Raise DeclarationError where a new partition can't be partitioned by a key.
 
     What is unique in the tables above it is unique in it too.
@@ -74,7 +78,7 @@ def check_partition(parent: Name, key: str, catalog: Catalog) -> None:
 
 
 def _keys(
-    table: Name, key: str | None, catalog: Catalog
+    table: Name, key: str | None, catalog: Forecast
 ) -> Iterator[tuple[Name, Sequence[Element]]]:
     if key is not None and not isinstance(key, Exact):
         yield table, key_elements(key)[1]

@@ -13,7 +13,7 @@ from ...syntax.names import Exact, Name, listed
 from ...syntax.parse import closing, items, sliced, tokens
 from ..indexes.elements import with_defaults
 from ..kind import Row
-from .clauses import Target
+from .clauses import Referenced
 from .constraints import Check, Constraint, Exclude, Fittings, ForeignKey, PrimaryKey, Unique
 from .validation import is_passing, unmarked
 
@@ -113,7 +113,7 @@ def stored(row: Row, catalog: Snapshot) -> Constraint:
         action, set_columns = _FOREIGN_ACTIONS[on_delete], [names[one] for one in set_numbers or ()]
         found = ForeignKey(
             *columns,
-            references=Target(catalog.relations[foreign], foreign_columns),
+            references=Referenced(catalog.relations[foreign], foreign_columns),
             on_delete=f"{action} ({listed(set_columns)})" if set_columns else action,
             on_update=_FOREIGN_ACTIONS[on_update],
             match_full=match == "f",

@@ -10,7 +10,7 @@ from functools import partial
 
 from attrs import evolve
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Same
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Lock, Stage, Statement
@@ -25,11 +25,20 @@ from ..tables.dropped_columns import uses
 from ..tables.known_columns import check_columns
 from ..tables.table_definition import TableDefinition
 from . import foreign_keys, keys, partition_keys
-from .constraints import Check, Constraint, Dependent, Exclude, ForeignKey, PrimaryKey, Unique, Way
+from .constraints import (
+    Build,
+    Check,
+    Constraint,
+    Exclude,
+    ForeignKey,
+    PrimaryKey,
+    ReferringKey,
+    Unique,
+)
 from .validation import validated
 
 
-def pointed(table: TableDefinition, one: Constraint, catalog: Catalog) -> Constraint:
+def pointed(table: TableDefinition, one: Constraint, catalog: Forecast) -> Constraint:
     """A foreign key with the columns that it means where it names only a table."""
     if not isinstance(one, ForeignKey) or one.foreign_columns:
         return one
@@ -45,7 +54,7 @@ def check(
     new: Sequence[Constraint],
     there: Iterable[Constraint],
     columns: Sequence[Column],
-    catalog: Catalog,
+    catalog: Forecast,
 ) -> None:
     """Raise DeclarationError where what is new of a table names columns or keys that nothing has.
 
@@ -79,7 +88,7 @@ def aligned(
     current: TableDefinition,
     columns: Sequence[Column],
     same: Same,
-    catalog: Catalog,
+    catalog: Forecast,
 ) -> tuple[list[Constraint], list[Constraint]]:
     """The constraints that a table has in the end, each written as the stored one it equals.
 
@@ -104,7 +113,7 @@ def aligned(
     whole = evolve(declared, columns=columns, constraints=()) if new else declared
     added: list[Constraint] = []
     for one in new:
-        twin = _twin(declared, one, free, same, catalog)
+        twin = _under_another_name(declared, one, free, same, catalog)
         other = twin or next(
             (
                 other
@@ -116,9 +125,9 @@ def aligned(
         )
         if other:
             free.remove(other)
-            way = Way(instead=other, renames=bool(twin))
+            way = Build(instead=other, renames=bool(twin))
             written = twin.evolved(validated=True) if twin else one
-            one = written.evolved(name=one.name or other.name, remark=other.remark, way=way)
+            one = written.evolved(name=one.name or other.name, remark=other.remark, build=way)
             if (one.is_key and other.is_key) or _same_method(one, other):
                 one = one.evolved(fittings=other.fittings)
         added.append(one)
@@ -135,11 +144,11 @@ def aligned(
 
 
 def waiting(
-    table: Name, one: Constraint, constraints: Iterable[Constraint], catalog: Catalog
+    table: Name, one: Constraint, constraints: Iterable[Constraint], catalog: Forecast
 ) -> Constraint:
     """A constraint of a table, a foreign key after the transaction where its target is."""
     if isinstance(one, ForeignKey) and foreign_keys.waits(one, table, constraints, catalog):
-        return one.evolved(way=evolve(one.way, later=True))
+        return one.evolved(build=evolve(one.build, later=True))
     return one
 
 
@@ -149,12 +158,12 @@ def _same_method(one: Constraint, other: Constraint) -> bool:
     return both and getattr(one, "using", "") == getattr(other, "using", "")
 
 
-def _twin(
+def _under_another_name(
     table: TableDefinition,
     one: Constraint,
     free: Iterable[Constraint],
     same: Same,
-    catalog: Catalog,
+    catalog: Forecast,
 ) -> Constraint | None:
     """The same constraint under another name that nothing declares."""
     if one.name is None or any(other.name == one.name for other in free):
@@ -175,7 +184,7 @@ def _planned(
     one: Constraint,
     taken: set[str | None],
     same: Same,
-    catalog: Catalog,
+    catalog: Forecast,
 ) -> Constraint:
     """A new constraint, with how it comes to be."""
     match one:
@@ -184,27 +193,27 @@ def _planned(
                 f"{Name(table.name.schema, one.name)} is in the way of {one.written()}: give one "
                 "of them another name, or remove that before"
             )
-        case _ if one.way.renames:
+        case _ if one.build.renames:
             return one
         case PrimaryKey() | Unique():
             return keys.planned(table.name, one, current.filled, taken, same, catalog)
         case ForeignKey() if current.filled:
             named = one.evolved(name=one.name or _free_name(table, one, taken))
             leaves = foreign_keys.leaves(table.name, named, catalog)
-            return named.evolved(way=evolve(one.way, leaves=leaves))
+            return named.evolved(build=evolve(one.build, leaves=leaves))
     return one
 
 
-def _is_in_the_way(table: TableDefinition, one: Constraint, catalog: Catalog) -> bool:
+def _is_in_the_way(table: TableDefinition, one: Constraint, catalog: Forecast) -> bool:
     """Whether something else has the name that the index of a constraint is to have."""
-    old = one.way.instead
-    takes_over = isinstance(one, PrimaryKey | Unique) and not one.way.renames
+    old = one.build.instead
+    takes_over = isinstance(one, PrimaryKey | Unique) and not one.build.renames
     same_name = bool(old and old.has_index and old.name == one.name)
     full = Name(table.name.schema, one.name or "")
     return not takes_over and not same_name and catalog.has_relation(full)
 
 
-def _absent(table: TableDefinition, other: Constraint, same: Same, catalog: Catalog) -> bool:
+def _absent(table: TableDefinition, other: Constraint, same: Same, catalog: Forecast) -> bool:
     """Whether a stored constraint is declared not to be there."""
     return any(
         one.name == other.name
@@ -230,7 +239,7 @@ def _replaces(table: TableDefinition, one: Constraint, other: Constraint) -> boo
     return not one.name and same_columns and other.name in _own_names(table, one)
 
 
-def _claimed(table: TableDefinition, other: Constraint, same: Same, catalog: Catalog) -> bool:
+def _claimed(table: TableDefinition, other: Constraint, same: Same, catalog: Forecast) -> bool:
     """Whether an earlier operation of the run declares a stored constraint."""
     return any(
         one.name in {None, other.name}
@@ -248,10 +257,10 @@ def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Sta
     gone = [one for one in current.constraints if one.name and one.name not in stay]
     moved = [old for one, old in pairs if one.is_key]
     for one, old in pairs:
-        if one.way.renames:
+        if one.build.renames:
             names = f"{quoted(old.name or '')} TO {quoted(one.name or '')}"
             yield Statement(f"{change} RENAME CONSTRAINT {names}", locks=declared.name)
-        elif isinstance(one, ForeignKey) or not (one.way.later or one.way.dependents):
+        elif isinstance(one, ForeignKey) or not (one.build.later or one.build.dependents):
             gone.append(old)
     columns = {column.name for column in current.columns or ()}
     columns -= {column.name for column in declared.columns or ()}
@@ -272,22 +281,22 @@ def replacing(
     """The declared constraints that take the place of others, with those."""
     stored = {one.name: one for one in current.constraints}
     pairs = [
-        (one, one.way.instead or stored.get(one.name))
+        (one, one.build.instead or stored.get(one.name))
         for one in declared.constraints
         # An earlier operation has had it come to be this way.
-        if one.name not in stored or stored[one.name].way is not one.way
+        if one.name not in stored or stored[one.name].build is not one.build
     ]
     return [
         (one, old)
         for one, old in pairs
-        if old and one.name and (one.way.instead or not same_rule(one, old))
+        if old and one.name and (one.build.instead or not same_rule(one, old))
     ]
 
 
 def replaced(current: TableDefinition, declared: TableDefinition) -> set[str]:
     """The names of the constraints whose place others take."""
     return {
-        old.name for one, old in replacing(current, declared) if old.name and not one.way.renames
+        old.name for one, old in replacing(current, declared) if old.name and not one.build.renames
     }
 
 
@@ -303,7 +312,7 @@ def leaving(current: TableDefinition, declared: TableDefinition) -> set[str]:
     return {
         column
         for one, old in replacing(current, declared)
-        if one.way.later and isinstance(old, PrimaryKey)
+        if one.build.later and isinstance(old, PrimaryKey)
         for column in old.columns
     }
 
@@ -314,7 +323,7 @@ def added(current: TableDefinition, declared: TableDefinition) -> Iterator[State
     gone = {old.name for old in replaced.values()}
     kept = {one for one in current.constraints if one.name not in gone}
     kept |= {
-        old.evolved(name=one.name) for one, old in replacing(current, declared) if one.way.renames
+        old.evolved(name=one.name) for one, old in replacing(current, declared) if one.build.renames
     }
     taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
     # A foreign key to the table itself comes after the key on which it stands, and goes before it.
@@ -324,7 +333,7 @@ def added(current: TableDefinition, declared: TableDefinition) -> Iterator[State
     ):
         if one.validated and one.evolved(validated=False) in kept:
             if isinstance(one, ForeignKey) and one.owed:
-                yield foreign_keys.settled(Dependent(declared.name, one, in_steps=True))
+                yield foreign_keys.settled(ReferringKey(declared.name, one, in_steps=True))
                 continue
             if isinstance(one, ForeignKey):
                 yield foreign_keys.validation(declared.name, one.name, one.table, current.filled)
@@ -372,7 +381,7 @@ def _constrained(
                 )
     if one.remark:
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
-        stage = Stage.AFTER if one.way.later or one.way.leaves else Stage.MAIN
+        stage = Stage.AFTER if one.build.later or one.build.leaves else Stage.MAIN
         yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeAlias, TypeVar
 from attrs import evolve, field, frozen
 from pyinfra.api import HiddenValue
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...comparison.asking import Ask, Same
 from ...comparison.stored import Known, columns_of, known, operator, under
@@ -145,7 +145,7 @@ class Rows(Object):
                 if isinstance(value, SQL):
                     yield from value.references()
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self:
+    def find(self, catalog: Forecast, ask: Ask) -> Self:
         """Those of the declared rows that are there, with the values that differ."""
         nothing = evolve(self, rows=_Checked())
         table = catalog.objects.get(("table", *self.table))
@@ -177,7 +177,7 @@ class Rows(Object):
             # It may be because of what the same operation declares before the rows.
             return evolve(nothing, problem=masked(str(error), _hidden(self.rows)))
 
-    def _check_keys(self, catalog: Catalog, ask: Ask) -> None:
+    def _check_keys(self, catalog: Forecast, ask: Ask) -> None:
         """Raise DeclarationError where two keys are written in two ways and are one to the server.
 
         It is not asked where texts are texts and whole numbers are numbers, nor about what only the
@@ -224,7 +224,7 @@ class Rows(Object):
         given = (column for row in self.rows for column in row)
         return dict.fromkeys([*given, *self.key_columns])
 
-    def _asked(self, nothing: Self, catalog: Catalog, ask: Ask) -> Self:
+    def _asked(self, nothing: Self, catalog: Forecast, ask: Ask) -> Self:
         declared = evolve(self, equality=nothing.equality)
         types = [nothing.columns[name].type for name in self._names()]
         server = known(
@@ -355,7 +355,7 @@ class Rows(Object):
         (count,) = ask(under(SearchPath.USERS, query))
         return int(count)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             columns=current.columns,
@@ -365,14 +365,14 @@ class Rows(Object):
             differing=current.differing,
         )
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         """Rows are not in the catalog."""
         catalog.rows_change = True
 
-    def erase(self, catalog: Catalog) -> None:
+    def erase(self, catalog: Forecast) -> None:
         """Rows are not in the catalog."""
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         return iter(())  # no more than the statements' own privileges, which need no owner
 
     @staticmethod
@@ -494,7 +494,7 @@ def _stored_as_declared(column: str, columns: Mapping[str, Column]) -> str:
     return comparable(f"CAST({stored} AS {type_})" if type_ else stored, type_)
 
 
-def _without_domain(column: Column, catalog: Catalog) -> Column:
+def _without_domain(column: Column, catalog: Forecast) -> Column:
     """The column with the type under its domain: a cast to the domain would cut a text."""
     element, array = split_array(column.type)
     for reference in type_references(element):
@@ -550,7 +550,7 @@ def _keeps_unique(one: object, key: Sequence[str]) -> bool:
     return (
         isinstance(one, PrimaryKey | Unique)
         and set(one.columns) == set(key)
-        and not (one.deferrable or one.way.later)
+        and not (one.deferrable or one.build.later)
     )
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from attrs import field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USERS_PINS
 from ...comparison.asking import Ask
@@ -169,7 +169,7 @@ class Script(Object):
             if one.kind == "function" and one.name.schema == "public":
                 yield Reference(one.kind, Name("", one.name.name))
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """Itself where `unless` holds."""
         if self.unless is None:
             return None
@@ -189,7 +189,7 @@ class Script(Object):
             raise
         return self if holds else None
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         """Nothing is known of what it does."""
         catalog.rows_change = True
         catalog.promised.update(self.provides())

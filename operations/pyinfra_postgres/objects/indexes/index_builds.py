@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Lock, Mode, Stage, Statement, together
@@ -21,7 +21,7 @@ from ...syntax.names import Exact, Name, listed, literal, quoted
 from ...syntax.naming import chosen_name, joined, naming
 from ...syntax.paths import SearchPath
 from ..constraints import foreign_keys
-from ..constraints.constraints import Constraint, Dependent
+from ..constraints.constraints import Constraint, ReferringKey
 from ..kind import comment
 from .elements import aligned_element
 from .index_definition import IndexDefinition, Swap
@@ -146,7 +146,7 @@ def replaced(current: IndexDefinition, declared: IndexDefinition) -> Iterator[St
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
 
 
-def users(index: IndexDefinition, catalog: Catalog, ask: Ask) -> list[str]:
+def users(index: IndexDefinition, catalog: Forecast, ask: Ask) -> list[str]:
     """The foreign keys on a unique index or a part of it, and the keys that are parts of it."""
     found = ask.renamed(
         f"""
@@ -168,7 +168,7 @@ def users(index: IndexDefinition, catalog: Catalog, ask: Ask) -> list[str]:
     return titles
 
 
-def _has(table: Name, constraint: str, catalog: Catalog) -> bool:
+def _has(table: Name, constraint: str, catalog: Forecast) -> bool:
     there = getattr(catalog.objects.get(("table", *table)), "constraints", ())
     return any(one.name == constraint for one in there)
 
@@ -182,7 +182,7 @@ def identity(index: str, table: Name, why: str = "") -> DeclarationError:
 
 
 def check_nulls(
-    table: Name, freed: Set[str], constraints: Iterable[Constraint], catalog: Catalog
+    table: Name, freed: Set[str], constraints: Iterable[Constraint], catalog: Forecast
 ) -> None:
     """Raise DeclarationError where columns of a replica identity are to take nulls."""
     identities = [
@@ -266,7 +266,9 @@ def mark(index: IndexDefinition) -> str:
     return f"replaced by {index.full}, to be dropped"
 
 
-def swap(current: IndexDefinition, declared: IndexDefinition, catalog: Catalog, same: Same) -> Swap:
+def swap(
+    current: IndexDefinition, declared: IndexDefinition, catalog: Forecast, same: Same
+) -> Swap:
     """How a declared index takes the name of a stored one that differs."""
     name, there = aside(
         declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
@@ -276,7 +278,7 @@ def swap(current: IndexDefinition, declared: IndexDefinition, catalog: Catalog, 
     old, _ = aside(declared, catalog, "old", lambda _: False)
     columns = [one.column for one in declared.columns if one.column is not None]
     whole = declared.unique and declared.where is None and len(columns) == len(declared.columns)
-    moved: tuple[Dependent, ...] = ()
+    moved: tuple[ReferringKey, ...] = ()
     if current.unique:
         stored = [one.column or "" for one in current.columns]
         moved = foreign_keys.dependents(current.table, current.name, stored, catalog)
@@ -302,7 +304,7 @@ def _places(
                 break
 
 
-def _below(index: IndexDefinition, catalog: Catalog) -> Iterator[IndexDefinition]:
+def _below(index: IndexDefinition, catalog: Forecast) -> Iterator[IndexDefinition]:
     """The parts of an index as they are, each before its own."""
     parts = [one for one in catalog.of(type(index)) if one.parent == index.full]
     for one in sorted(parts, key=lambda part: part.full):
@@ -310,13 +312,13 @@ def _below(index: IndexDefinition, catalog: Catalog) -> Iterator[IndexDefinition
         yield from _below(one, catalog)
 
 
-def never_null(table: Name, columns: Iterable[str], catalog: Catalog) -> bool:
+def never_null(table: Name, columns: Iterable[str], catalog: Forecast) -> bool:
     """Whether columns of a table are all NOT NULL."""
     there = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
     return set(columns) <= {one.name for one in there if not one.nullable}
 
 
-def left(index: IndexDefinition, catalog: Catalog) -> tuple[IndexDefinition, ...]:
+def left(index: IndexDefinition, catalog: Forecast) -> tuple[IndexDefinition, ...]:
     """The indexes whose name this one has taken, where a run died before it dropped them."""
     found: list[IndexDefinition] = []
     while True:
@@ -329,7 +331,7 @@ def left(index: IndexDefinition, catalog: Catalog) -> tuple[IndexDefinition, ...
 
 
 def aside(
-    index: IndexDefinition, catalog: Catalog, label: str, ours: Callable[[IndexDefinition], bool]
+    index: IndexDefinition, catalog: Forecast, label: str, ours: Callable[[IndexDefinition], bool]
 ) -> tuple[Exact, IndexDefinition | None]:
     """The first name for an index that is free, or has an index of the table that is ours."""
     schema = index.table.schema
@@ -362,7 +364,7 @@ def part(whole: IndexDefinition, table: Name) -> IndexDefinition:
 
 
 def parts(
-    index: IndexDefinition, catalog: Catalog, same: Same, freed: Collection[str] = ()
+    index: IndexDefinition, catalog: Forecast, same: Same, freed: Collection[str] = ()
 ) -> tuple[IndexDefinition, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn.
 
@@ -397,7 +399,7 @@ def parts(
     return tuple(below(index))
 
 
-def below(whole: Name, catalog: Catalog) -> list[IndexDefinition]:
+def below(whole: Name, catalog: Forecast) -> list[IndexDefinition]:
     """The parts of a partitioned table's index, at all levels."""
     children: dict[Name, list[Any]] = {}
     for one in catalog.objects.values():
@@ -410,7 +412,7 @@ def below(whole: Name, catalog: Catalog) -> list[IndexDefinition]:
 
 
 def placed(
-    new: Iterable[IndexDefinition], current: IndexDefinition, catalog: Catalog
+    new: Iterable[IndexDefinition], current: IndexDefinition, catalog: Forecast
 ) -> tuple[IndexDefinition, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
@@ -429,7 +431,7 @@ def placed(
     )
 
 
-def found(index: IndexDefinition, catalog: Catalog, same: Same) -> IndexDefinition | None:
+def found(index: IndexDefinition, catalog: Forecast, same: Same) -> IndexDefinition | None:
     """An index of the same table that is no other's part and equal but for its name."""
     others = (one for one in catalog.on(index.table) if isinstance(one, type(index)))
     return _there(index, others, same)

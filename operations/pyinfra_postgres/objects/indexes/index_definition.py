@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, fields, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import Snapshot
 from ...comparison.asking import Ask, Reading, Same
@@ -32,7 +32,7 @@ from ...syntax.names import (
 from ...syntax.naming import joined
 from ...syntax.parse import Reference, closed, declared_references, optional_expression
 from ..constraints import partition_keys
-from ..constraints.constraints import Dependent
+from ..constraints.constraints import ReferringKey
 from ..kind import Object, either
 from ..tables.known_columns import check_columns
 from .elements import Element, aligned_element, condition_template, expression_template
@@ -79,7 +79,7 @@ class Swap:
     """The name that the old index gets until it is dropped."""
     there: IndexDefinition | None = None
     """What an interrupted run has built under the successor's name."""
-    dependents: tuple[Dependent, ...] = ()
+    dependents: tuple[ReferringKey, ...] = ()
     """The foreign keys that stand on the old index."""
     identifies: bool = False
     """Whether the new index can be a replica identity."""
@@ -147,7 +147,7 @@ class IndexDefinition(Object):
     """How it takes the name of the stored index, which differs."""
     left: tuple[IndexDefinition, ...] = field(default=(), eq=False, kw_only=True)
     """What is to be dropped, because it has taken the name of these."""
-    owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
+    owed: tuple[ReferringKey, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to its table that an interrupted run has not validated again."""
     later: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is there, or as it is declared, only after the transaction."""
@@ -219,11 +219,11 @@ class IndexDefinition(Object):
         yield Reference("table", self.table)
         yield from declared_references(self.where, *(one.expression for one in self.columns))
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         current = super().find(catalog, ask)
         return current.placed(catalog) if current else None
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         named = [*(one.column for one in self.columns), *self.include]
         texts = [*(one.expression for one in self.columns), self.where]
         check_columns(self.table, catalog, named, texts)
@@ -265,14 +265,14 @@ class IndexDefinition(Object):
             evolve(current, name=self.name, valid=True), self.written_as(current, same)
         )
 
-    def placed(self, catalog: Catalog) -> Self:
+    def placed(self, catalog: Forecast) -> Self:
         """Itself, with what its table decides of how it is built."""
         there = placing(self.table, catalog)
         if all(getattr(self, name) == value for name, value in there.items()):
             return self
         return evolve(self, **there)
 
-    def twin(self, catalog: Catalog, same: Same) -> Self | None:
+    def renamed_match(self, catalog: Forecast, same: Same) -> Self | None:
         if not self.columns or self.table in catalog.created:
             return None
         others = [

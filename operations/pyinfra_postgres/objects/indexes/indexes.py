@@ -10,7 +10,7 @@ from typing import Self
 
 from attrs import evolve, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
 from ...plan.plan import Objection, Stage, Statement
@@ -28,7 +28,7 @@ from .index_definition import IndexDefinition, _settings, rebuilt
 class Index(IndexDefinition):
     """An index of a table that no constraint owns, and how it changes."""
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         if current.table != self.table:
             raise DeclarationError(f"an index of this name is on {current.table}")
         written = self.written_as(current, same)
@@ -55,10 +55,10 @@ class Index(IndexDefinition):
             owed=owed,
         )
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return index_builds.users(self, catalog, ask) if self.unique else []
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         if self.swap and current.unique and current.partitioned:
             # The foreign keys on the whole of it are moved.
             moved = {str(one) for one in self.swap.dependents}
@@ -69,7 +69,7 @@ class Index(IndexDefinition):
                 )
         return self
 
-    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
         if self.unique and new and self.table in catalog.filled:
             elements = [
@@ -81,7 +81,7 @@ class Index(IndexDefinition):
             if rows.knows(named(*elements, self.where)):
                 yield repeated(rows, elements, self.where, self.nulls_not_distinct, said)
 
-    def parted(self, catalog: Catalog, same: Same) -> Self:
+    def parted(self, catalog: Forecast, same: Same) -> Self:
         """Itself, with what is built in its table's partitions."""
         if not self.partitioned:
             return self
@@ -90,13 +90,13 @@ class Index(IndexDefinition):
         freed = [one.name for one in index_builds.below(self.full, catalog)]
         return evolve(self, automatic=index_builds.parts(self, catalog, same, freed))
 
-    def completed(self, catalog: Catalog, same: Same) -> Self:
+    def completed(self, catalog: Forecast, same: Same) -> Self:
         if not self.columns:
             raise DeclarationError("it does not exist: declare its columns")
         found = self.placed(catalog)
         return evolve(found, later=found.online).parted(catalog, same)
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         renamed = current if current and current.key() != self.key() else None
         before = index_builds.below(current.full, catalog) if current and self.swap else ()
         for gone in (*self.left, *before, renamed, self.swap.there if self.swap else None):
@@ -118,7 +118,7 @@ class Index(IndexDefinition):
         names = (one.name for one in self.swap.parts if one.table == part.table)
         return evolve(part, name=next(names, part.name))
 
-    def erase(self, catalog: Catalog) -> None:
+    def erase(self, catalog: Forecast) -> None:
         parts = [one for one in catalog.of(type(self)) if one.parent == self.full]
         for one in parts:
             one.erase(catalog)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...plan.plan import Hazard, Lock, Statement
 from ...syntax.names import Name, listed, literal, quoted
 from ..code.triggers import Trigger
@@ -35,7 +35,7 @@ def _attaching(declared: PartitionDefinition) -> tuple[Lock, ...]:
     return (Lock(declared.parent, only=True), *rest)
 
 
-def obstacle(rest: Name, catalog: Catalog) -> str:
+def obstacle(rest: Name, catalog: Forecast) -> str:
     """What has to go before rows of a default partition can move: to others they are deleted."""
     lineage = [rest]
     while partition := catalog.objects.get(("partition", *lineage[-1])):

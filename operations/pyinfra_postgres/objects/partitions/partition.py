@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...comparison.asking import Ask, Same
 from ...comparison.stored import operator
@@ -104,7 +104,7 @@ class AnyPartition(Object):
     def belongs_to(self) -> Reference:
         return Reference("table", self.of)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         table = catalog.objects.get(("table", *self.name))
         if not isinstance(table, Table):
             return None
@@ -124,14 +124,14 @@ class AnyPartition(Object):
             bound = self.values
         return evolve(current, of=stored.parent, values=Exact(bound), detaching=stored.detaching)
 
-    def _is(self, stored: str, catalog: Catalog, ask: Ask) -> bool:
+    def _is(self, stored: str, catalog: Forecast, ask: Ask) -> bool:
         """Whether a stored bound is the declared one."""
         parent = catalog.objects.get(("table", *self.of))
         types = {column.name: column.type for column in getattr(parent, "columns", None) or ()}
         key = [types.get(one or "") for one in _key_columns(parent)]
         return Bound.parse(self.values or "").equals(Bound.parse(stored), key, ask)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         key = Table(self.name, partition_by=self.partition_by)
         table = catalog.objects[("table", *self.name)]
         assert isinstance(table, Table)
@@ -147,7 +147,7 @@ class AnyPartition(Object):
             found = found._to_attach(table, same, catalog)
         return found
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if not self.attached:
             return None
         if self.values is None:
@@ -157,7 +157,7 @@ class AnyPartition(Object):
         rest = catalog.default_of(self.of)
         return evolve(self, rest=rest, rest_filled=rest in catalog.filled)
 
-    def _to_attach(self, table: Table, same: Same, catalog: Catalog) -> Self:
+    def _to_attach(self, table: Table, same: Same, catalog: Forecast) -> Self:
         """What has to be done before a table becomes a partition without a scan."""
         parent = catalog.objects.get(("table", *self.of))
         if not isinstance(parent, Table):
@@ -208,7 +208,7 @@ class AnyPartition(Object):
             keys=tuple(own),
         )
 
-    def _condition(self, parent: Object | None, catalog: Catalog) -> str | None:
+    def _condition(self, parent: Object | None, catalog: Forecast) -> str | None:
         """What holds for every row of it."""
         columns = _key_columns(parent)
         types = {one.name: one.type for one in getattr(parent, "columns", None) or ()}
@@ -216,24 +216,24 @@ class AnyPartition(Object):
         bound = Bound.parse(self.values or "")
         return bound.condition(columns, lambda symbol: operator(symbol, type_, catalog))
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return users(self.name, self.of, catalog, ask) if self.attached else []
 
-    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
         return self._bounded(catalog, ask)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         attaches = self.attached and not current.attached
         return self._bounded(catalog, ask) if attaches else self
 
-    def _bounded(self, catalog: Catalog, ask: Ask) -> Self:
+    def _bounded(self, catalog: Forecast, ask: Ask) -> Self:
         """Itself, with what the server says of its bound. Raises DeclarationError."""
         if self.values is None:
             return self
         rule = partition_twins.condition(self.name, self.of, self.values, catalog, ask)
         return evolve(self, bound_rule=rule)
 
-    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
         if current and current.attached and not self.attached and current.filled:
             yield from partition_references.objections(self.name, current.of, catalog)
         new = self.attached and not (current and current.attached)
@@ -260,7 +260,7 @@ class AnyPartition(Object):
                 SearchPath.of(condition if self.bound_rule else self.values),
             )
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         if not self.attached:
             catalog.objects.pop(self.key(), None)
             _freed(self.name, catalog)
@@ -273,7 +273,7 @@ class AnyPartition(Object):
         if isinstance(table, Table):
             catalog.put(evolve(table, partition_by=self.partition_by))
 
-    def erase(self, catalog: Catalog) -> None:
+    def erase(self, catalog: Forecast) -> None:
         stored = catalog.objects.get(self.key())
         if stored is not None:
             stored.erase(catalog)
@@ -399,7 +399,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
     yield evolve(whole, hazards=scans, sees=sees)
 
 
-def _freed(name: Name, catalog: Catalog) -> None:
+def _freed(name: Name, catalog: Forecast) -> None:
     """Have a table that is a partition no more have what it had from its parent for itself."""
     table = catalog.objects.get(("table", *name))
     if isinstance(table, Table):

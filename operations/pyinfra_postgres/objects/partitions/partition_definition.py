@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...syntax.names import Name, literal
 from ...syntax.parse import Reference
@@ -139,7 +139,7 @@ class PartitionDefinition(Object):
     def belongs_to(self) -> Reference:
         return Reference("table", self.parent)
 
-    def _put_indexes(self, catalog: Catalog) -> None:
+    def _put_indexes(self, catalog: Forecast) -> None:
         """Put the parts that it gets of its parent's indexes into the catalog."""
         there = [one for one in catalog.on(self.parent) if isinstance(one, Index)]
         taken = catalog.names_in(self.name.schema) if there else set()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...comparison.stored import operator
 from ...plan.plan import Objection
@@ -26,7 +26,7 @@ class Referring:
     table: Name
     key: ForeignKey
 
-    def rows(self, partition: Name, catalog: Catalog) -> str:
+    def rows(self, partition: Name, catalog: Forecast) -> str:
         """The query that counts the rows that refer to rows of the partition."""
         target = catalog.objects.get(("table", *partition))
         types = {one.name: one.type for one in getattr(target, "columns", None) or ()}
@@ -43,7 +43,7 @@ class Referring:
         return f"the foreign key {quoted(self.key.name or '')} of {self.table}"
 
 
-def referring(parent: Name, catalog: Catalog) -> tuple[Referring, ...]:
+def referring(parent: Name, catalog: Forecast) -> tuple[Referring, ...]:
     """The foreign keys to a partitioned table, or to one above it."""
     above = {parent}
     while (one := catalog.objects.get(("partition", *parent))) is not None:
@@ -57,12 +57,12 @@ def referring(parent: Name, catalog: Catalog) -> tuple[Referring, ...]:
     )
 
 
-def referring_tables(parent: Name, catalog: Catalog) -> tuple[Name, ...]:
+def referring_tables(parent: Name, catalog: Forecast) -> tuple[Name, ...]:
     """Their tables."""
     return tuple(sorted({one.table for one in referring(parent, catalog)}))
 
 
-def users(partition: Name, parent: Name, catalog: Catalog, ask: Ask) -> Iterator[str]:
+def users(partition: Name, parent: Name, catalog: Forecast, ask: Ask) -> Iterator[str]:
     """The rows that refer to rows of a partition, which can't go before them."""
     # SQL of the user's own may take them away.
     for one in referring(parent, catalog) if not catalog.rows_change else ():
@@ -71,7 +71,7 @@ def users(partition: Name, parent: Name, catalog: Catalog, ask: Ask) -> Iterator
             yield f"{count} row{'s' if count > 1 else ''} of {one.table}, by {one}"
 
 
-def objections(partition: Name, parent: Name, catalog: Catalog) -> Iterator[Objection]:
+def objections(partition: Name, parent: Name, catalog: Forecast) -> Iterator[Objection]:
     """What these rows say against detaching it."""
     for one in referring(parent, catalog):
         yield Objection(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...errors import DeclarationError
 from ...syntax.names import Exact, Name, literal, quoted
@@ -21,7 +21,7 @@ _REFUSED = ("22", "42P16", "42P17", "42601", "42703", "42804", "42846", "42883")
 """How the SQLSTATEs begin where a bound itself is wrong; else nobody knows."""
 
 
-def condition(name: Name, of: Name, values: str, catalog: Catalog, ask: Ask) -> str:
+def condition(name: Name, of: Name, values: str, catalog: Forecast, ask: Ask) -> str:
     """What holds for the rows of a partition with a bound, as the server prints it; "" if unknown.
 
     Raises DeclarationError where the partitioned table can't have it.
@@ -56,7 +56,7 @@ def whole_path(text: str) -> str:
     return SearchPath.of(text).local
 
 
-def _others(name: Name, of: Name, catalog: Catalog) -> Iterator[str]:
+def _others(name: Name, of: Name, catalog: Forecast) -> Iterator[str]:
     """Temporary tables with the bounds of the other partitions."""
     for one in catalog.on(of):
         other = Name(*one.key()[1:3])

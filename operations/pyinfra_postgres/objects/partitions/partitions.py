@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import Snapshot
 from ...comparison.asking import Ask, Same
@@ -71,7 +71,7 @@ def _ahead(number: int) -> int:
 class Partition(PartitionDefinition):
     """A partition, and how it changes."""
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         named: Any = catalog.objects.get(self.key())
         if named is not None:
             found: Self = evolve(named, referring=referring_tables(named.parent, catalog))
@@ -82,17 +82,17 @@ class Partition(PartitionDefinition):
                 return one
         return None
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return users(self.name, self.parent, catalog, ask)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         equal = current.parent == self.parent and not current.other
         if not equal or current.span() != self.span():
             return self
         secured = current.row_security if self.row_security is None else self.row_security
         return evolve(current, row_security=secured)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self:
+    def completed(self, catalog: Forecast, same: Same) -> Self:
         if self.name in catalog.relation_kinds:
             raise DeclarationError(
                 f"{self.name} exists and is no partition of {self.parent}: rename it or attach it"
@@ -116,7 +116,7 @@ class Partition(PartitionDefinition):
             self, default=default, rest=rest, tablespace=place, columns=names, obstacle=obstacle
         )
 
-    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
         """Others may stay in the default partition: dates that no period has."""
         if any(getattr(one, "other", "") for one in catalog.on(self.parent)):
             # Python compares the bounds of the others.
@@ -126,7 +126,7 @@ class Partition(PartitionDefinition):
         (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")
         return evolve(self, waiting=waiting, changing=catalog.rows_change)
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         catalog.put(self)
         table = catalog.objects.get(("table", *(self.name if current else self.parent)))
         if not isinstance(table, Table):
@@ -151,7 +151,7 @@ class Partition(PartitionDefinition):
             self._put_indexes(catalog)
         catalog.put(evolve(table, row_security=either(self.row_security, table.row_security)))
 
-    def erase(self, catalog: Catalog) -> None:
+    def erase(self, catalog: Forecast) -> None:
         catalog.remove(self)
         table = catalog.objects.get(("table", *self.name))
         if table:
@@ -186,7 +186,7 @@ def removed(parent: Name, name: Name, referring: Iterable[Name] = ()) -> Iterato
     yield Statement(f"DROP TABLE {name}", locks=locks, losses=(Loss("partition", name),))
 
 
-def users(name: Name, parent: Name, catalog: Catalog, ask: Ask) -> list[str]:
+def users(name: Name, parent: Name, catalog: Forecast, ask: Ask) -> list[str]:
     """What would stop a partition from being dropped."""
     found = heirs.users(name, catalog, ask)
     return [*found, *partition_references.users(name, parent, catalog, ask)]
@@ -215,7 +215,7 @@ class Partitions(Object):
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
 
-    def expand(self, catalog: Catalog) -> Iterable[Object]:
+    def expand(self, catalog: Forecast) -> Iterable[Object]:
         column, type_ = self._key(catalog)
         write = _TYPES[type_].format
         first = floor(self.start, self.every)
@@ -256,7 +256,7 @@ class Partitions(Object):
             every=self.every,
         )
 
-    def _key(self, catalog: Catalog) -> tuple[str, str]:
+    def _key(self, catalog: Forecast) -> tuple[str, str]:
         """The partition key's column and its type."""
         table = catalog.objects.get(("table", *self.table))
         if table is None:

@@ -10,7 +10,7 @@ from typing import ClassVar, Self, cast
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import create_on_database
 from ...catalog.platforms import installer_of
@@ -62,7 +62,7 @@ class Extension(Object):
         if self.schema:
             yield schema_reference(self.schema)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         found = catalog.objects.get(self.key())
         if found is None:
             ((available, untrusted),) = ask(
@@ -79,14 +79,14 @@ class Extension(Object):
         if not present and (platform := installer_of(self.name)):
             raise DeclarationError(f"{self.title} belongs to {platform}: leave it as it is")
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.name in catalog.unavailable:
             raise DeclarationError("this server does not have it: install its package there")
         if platform := installer_of(self.name):
             raise DeclarationError(f"it is not there, and {platform} alone installs it")
         return self
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             schema=either(self.schema, current.schema),
@@ -94,7 +94,7 @@ class Extension(Object):
             comment=either(self.comment, current.comment),
         )
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         name = literal(str(self.name))
         if self.version != current.version:
             before, after = literal(current.version or ""), literal(self.version or "")
@@ -124,7 +124,7 @@ class Extension(Object):
                 raise DeclarationError(f"{moved} fails: {failure}")
         return self
 
-    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
         found = ask(
             "SELECT json_build_array(version, schema) FROM pg_available_extension_versions "
             f"WHERE name = {literal(str(self.name))}"
@@ -137,18 +137,18 @@ class Extension(Object):
             raise DeclarationError(f"its control file puts it into schema {quoted(fixed.pop())}")
         return self
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         # The server does not know of what the plan has changed.
         changed = {str(Name(key[1], key[2])) if len(key) > 2 else key[1] for key in catalog.changed}
         found = ask.renamed(_USERS.format(literal(str(self.name))))
         return [title for title, whole in found if whole not in changed]
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         catalog.put(self)
         if current is None:
             catalog.extended.add(self.schema or "public")
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         rights = catalog.rights
         if current is None and self.name in catalog.untrusted and not rights.is_privileged:
             remedy = f"have a superuser run CREATE EXTENSION {quoted(self.name)}"

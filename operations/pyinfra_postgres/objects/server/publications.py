@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import create_on_database, rights_of
 from ...catalog.snapshot import Snapshot
@@ -199,7 +199,7 @@ class Publication(Object):
             yield Reference("table", one.table)
             yield from declared_references(one.where)
 
-    def find(self, catalog: Catalog, ask: Ask) -> Self | None:
+    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         found: Self | None = catalog.objects.get(self.key())
         if found is None:
             return None
@@ -208,11 +208,11 @@ class Publication(Object):
         schemas = [one for one in found.schemas if catalog.has(schema_reference(one))]
         return evolve(found, tables=tables, schemas=schemas)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         self._check(catalog)
         return evolve(self, tables=self._with_heirs(catalog))
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         self._check(catalog)
         if self.all_tables != current.all_tables:
             now, then = ("all tables", "some of them")[:: 1 if current.all_tables else -1]
@@ -236,14 +236,14 @@ class Publication(Object):
             comment=either(self.comment, current.comment),
         )
 
-    def _check(self, catalog: Catalog) -> None:
+    def _check(self, catalog: Forecast) -> None:
         """Raise DeclarationError where the server can't have it."""
         if self.is_beside:
             raise DeclarationError("it does not exist: declare what it publishes")
         if self.publish_generated_columns and catalog.version < 180000:
             raise DeclarationError("publish_generated_columns= needs PostgreSQL 18")
 
-    def _with_heirs(self, catalog: Catalog) -> list[Published]:
+    def _with_heirs(self, catalog: Forecast) -> list[Published]:
         """The tables, with those that inherit from them, as PostgreSQL takes them in."""
         found = {one.table: one for one in self.tables}
         waiting = [one for one in self.tables if not one.only]
@@ -256,14 +256,14 @@ class Publication(Object):
                     waiting.append(heir)
         return [one._replace(only=False) for one in found.values()]
 
-    def foreseen(self, catalog: Catalog, ask: Ask) -> Self:
+    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
         return self._tried(catalog, ask)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         beside = evolve(self, owner=current.owner, comment=current.comment)
         return self if beside == current else self._tried(catalog, ask)
 
-    def _tried(self, catalog: Catalog, ask: Ask) -> Self:
+    def _tried(self, catalog: Forecast, ask: Ask) -> Self:
         """Itself, where PostgreSQL has nothing against such a one of the tables that are there.
 
         Raises DeclarationError with what it has.
@@ -288,11 +288,11 @@ class Publication(Object):
         for one in self.tables:
             yield Reading(condition_template(one.table), one.where, one.table)
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         for one in self.tables:
             check_columns(one.table, catalog, one.columns or (), [one.where])
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         rights = catalog.rights
         if current is None:
             yield from create_on_database(catalog)

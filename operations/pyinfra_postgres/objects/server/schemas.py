@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.needs import create_on_database
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
@@ -66,14 +66,14 @@ class Schema(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("schema", Name("", self.name))
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         if current is None or (target and target.owner != current.owner):
             yield from create_on_database(catalog)
         yield from super().needs(current, target, catalog)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from ...catalog.catalog import Catalog, Taken
+from ...catalog.catalog import Forecast, Taken
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
 from ...plan.plan import Statement
@@ -20,7 +20,7 @@ from .columns import POSITION, Column, positioned
 from .sequences import RANGES, IdentitySequence, Owner, Sequence, highest, next_value
 
 
-def put_own(table: Name, column: Column, owner: str | None, catalog: Catalog) -> None:
+def put_own(table: Name, column: Column, owner: str | None, catalog: Forecast) -> None:
     """Put the sequence that PostgreSQL makes for a serial or identity column into the catalog."""
     if column.type not in RANGES:
         return  # PostgreSQL will say so.
@@ -46,20 +46,20 @@ def put_own(table: Name, column: Column, owner: str | None, catalog: Catalog) ->
     )
 
 
-def owned(column: Owner, catalog: Catalog) -> Iterator[Sequence | IdentitySequence]:
+def owned(column: Owner, catalog: Forecast) -> Iterator[Sequence | IdentitySequence]:
     """The sequences that a column owns."""
     for one in catalog.on(column.table):
         if isinstance(one, Sequence | IdentitySequence) and one.owned_by == column:
             yield one
 
 
-def _name(column: Owner, catalog: Catalog) -> Name:
+def _name(column: Owner, catalog: Forecast) -> Name:
     table = column.table
     taken = Taken(table.schema, catalog)
     return Name(table.schema, chosen_name(table.name, column.column, "seq", taken))
 
 
-def made(column: Owner, type_: str, catalog: Catalog) -> Sequence:
+def made(column: Owner, type_: str, catalog: Forecast) -> Sequence:
     """The sequence that a column gets which is there, and becomes serial."""
     # That of an identity leaves its name.
     names = [one.name for one in owned(column, catalog) if isinstance(one, IdentitySequence)]
@@ -68,7 +68,7 @@ def made(column: Owner, type_: str, catalog: Catalog) -> Sequence:
 
 
 def widened(
-    table: Name, types: Mapping[str | None, str], same: Same, catalog: Catalog
+    table: Name, types: Mapping[str | None, str], same: Same, catalog: Forecast
 ) -> Iterator[tuple[Sequence, Sequence]]:
     """The sequences of a table that end before their columns do, as they are and are to be.
 
@@ -82,7 +82,7 @@ def widened(
             yield one, Sequence(one.name, type=type_).aligned(one, same, catalog)
 
 
-def check_free(column: Owner, catalog: Catalog, ask: Ask) -> None:
+def check_free(column: Owner, catalog: Forecast, ask: Ask) -> None:
     """Raise DeclarationError where something else uses the sequence of a column."""
     for one in owned(column, catalog):
         if found := users(one.name, catalog, ask, but=column):
@@ -92,14 +92,14 @@ def check_free(column: Owner, catalog: Catalog, ask: Ask) -> None:
             )
 
 
-def of(table: Object, catalog: Catalog) -> Iterator[Sequence | IdentitySequence]:
+def of(table: Object, catalog: Forecast) -> Iterator[Sequence | IdentitySequence]:
     """The sequences that columns of a table own, nothing of other objects."""
     for one in catalog.on(Name(*table.key()[1:])) if table.kind == "table" else ():
         if isinstance(one, Sequence | IdentitySequence):
             yield one
 
 
-def unused(table: Object, catalog: Catalog) -> Iterator[Sequence]:
+def unused(table: Object, catalog: Forecast) -> Iterator[Sequence]:
     """Those of them that the default of no column of the table names any more."""
     stored: Any = table
     columns: tuple[Column, ...] = (stored.columns or ()) if table.kind == "table" else ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...plan.plan import Loss, Statement
 from ...syntax.names import Name, quoted
 from ...syntax.parse import column_names, tree
@@ -31,7 +31,7 @@ def uses(one: Constraint, columns: Set[str]) -> bool:
     return not names.isdisjoint(columns)
 
 
-def going(table: Name, columns: Set[str], catalog: Catalog) -> tuple[Object, ...]:
+def going(table: Name, columns: Set[str], catalog: Forecast) -> tuple[Object, ...]:
     """The indexes, statistics and sequences that go with columns of a table."""
     indexes = [
         one

@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...errors import DeclarationError
 from ...syntax.names import Name, quoted
@@ -25,14 +25,14 @@ _SHARED = ("type", "collation", "default", "nullable", "generated", "virtual")
 _shared = attrgetter(*_SHARED)
 
 
-def inheriting(table: Name, catalog: Catalog) -> Iterator[Name]:
+def inheriting(table: Name, catalog: Forecast) -> Iterator[Name]:
     """The partitions of a table and those that inherit from it, and theirs."""
     for heir in _heirs(table, catalog):
         yield heir
         yield from inheriting(heir, catalog)
 
 
-def below(table: Name, catalog: Catalog) -> Iterator[Name]:
+def below(table: Name, catalog: Forecast) -> Iterator[Name]:
     """The partitions of a table, at all levels."""
     for one in catalog.on(table):
         if one.kind == "partition":
@@ -41,7 +41,7 @@ def below(table: Name, catalog: Catalog) -> Iterator[Name]:
             yield from below(name, catalog)
 
 
-def users(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
+def users(table: Name, catalog: Forecast, ask: Ask) -> list[str]:
     """What would stop a table from being dropped, with the partitions that go with it."""
     going = [table, *below(table, catalog)]
     found: list[str] = []
@@ -62,7 +62,7 @@ def users(table: Name, catalog: Catalog, ask: Ask) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _goes_along(one: Dependent, catalog: Catalog) -> bool:
+def _goes_along(one: Dependent, catalog: Forecast) -> bool:
     """Whether it is the part of a foreign key that a partition has of one to the table above."""
     if one.kind != "foreign_key" or one.key is None:
         return False
@@ -70,7 +70,7 @@ def _goes_along(one: Dependent, catalog: Catalog) -> bool:
     return all(key.name != one.facts[2] for key in keys)
 
 
-def _heirs(table: Name, catalog: Catalog) -> Iterator[Name]:
+def _heirs(table: Name, catalog: Forecast) -> Iterator[Name]:
     for one in catalog.on(table):
         if getattr(one, "parent", None) == table:
             _, *name = one.key()
@@ -80,7 +80,7 @@ def _heirs(table: Name, catalog: Catalog) -> Iterator[Name]:
 
 
 def follow(
-    table: Name, before: Sequence[Column], after: Sequence[Column], catalog: Catalog
+    table: Name, before: Sequence[Column], after: Sequence[Column], catalog: Forecast
 ) -> None:
     """Have what inherits from a table follow a change of its columns in the catalog."""
     old, new = ({column.name: column for column in columns} for columns in (before, after))
@@ -113,7 +113,7 @@ def _followed(column: Column, old: Column | None, new: Column | None) -> Iterato
         yield column if new is old else evolve(column, inherited=new is not None)
 
 
-def above(table: Name, catalog: Catalog) -> Iterator[Name]:
+def above(table: Name, catalog: Forecast) -> Iterator[Name]:
     """The table that a table is a partition of, and those that it inherits from."""
     parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
     if parent is not None:
@@ -124,7 +124,7 @@ def above(table: Name, catalog: Catalog) -> Iterator[Name]:
             yield catalog.relations[one]
 
 
-def check_nulls(table: Name, freed: Set[str], catalog: Catalog) -> None:
+def check_nulls(table: Name, freed: Set[str], catalog: Forecast) -> None:
     """Raise DeclarationError where columns are to take nulls and the table above takes none."""
     for parent in above(table, catalog) if freed else ():
         # Until PostgreSQL 18 only partitions have to follow.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
 from ...syntax.names import Exact, Name, quoted
 from ...syntax.parse import expression_columns
@@ -21,7 +21,7 @@ _OF_ROWS = frozenset({"row_to_json", "to_json", "to_jsonb", "num_nulls", "num_no
 
 def check_columns(
     table: Name,
-    catalog: Catalog,
+    catalog: Forecast,
     named: Iterable[str | None],
     texts: Iterable[str | None] = (),
     *,
@@ -54,7 +54,7 @@ def check_columns(
             raise DeclarationError(f"there is no column {quoted(name)} in {table}: {hint}")
 
 
-def _mentioned(text: str, table: Name, rows: Collection[str], catalog: Catalog) -> Iterator[str]:
+def _mentioned(text: str, table: Name, rows: Collection[str], catalog: Forecast) -> Iterator[str]:
     """What can only be a column of the table in an expression."""
     for parts in expression_columns(text):
         match parts:
@@ -66,7 +66,7 @@ def _mentioned(text: str, table: Name, rows: Collection[str], catalog: Catalog) 
                     yield name
 
 
-def _from_above(table: Name, catalog: Catalog) -> Iterator[str]:
+def _from_above(table: Name, catalog: Forecast) -> Iterator[str]:
     """The columns of what a table is a partition of: the plan may add some to it."""
     parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
     if parent is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Statement
@@ -51,7 +51,9 @@ def _in_steps(column: Column) -> str:
     )
 
 
-def rewriting(table: Name, columns: Sequence[Column], catalog: Catalog, ask: Ask) -> frozenset[str]:
+def rewriting(
+    table: Name, columns: Sequence[Column], catalog: Forecast, ask: Ask
+) -> frozenset[str]:
     """The names of new columns for which every row of a table is written anew.
 
     Raises DeclarationError where rows would have nothing in a column that must not be null.
@@ -71,7 +73,7 @@ def rewriting(table: Name, columns: Sequence[Column], catalog: Catalog, ask: Ask
     return frozenset(certain | set(_asked(table, open_, ask)))
 
 
-def _must_be_given(column: Column, catalog: Catalog) -> bool:
+def _must_be_given(column: Column, catalog: Forecast) -> bool:
     """Whether a row has nothing in a column that must not be null."""
     given = not is_null(column.default) and column.default is not None
     if given or column.identity or column.serial or column.generated is not None:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.stored import columns_of
 from ...syntax.names import Exact, Name, quoted
 from ...syntax.parse import closed, type_references
@@ -17,7 +17,7 @@ from .table_definition import TableDefinition
 
 
 def values(
-    current: TableDefinition, declared: TableDefinition, catalog: Catalog
+    current: TableDefinition, declared: TableDefinition, catalog: Forecast
 ) -> Iterator[tuple[str, str | None]]:
     """What each row gets in a column that is new or converted, None where nobody knows yet."""
     there = {column.name: column for column in current.columns or ()}
@@ -39,7 +39,7 @@ def _computed(column: Column) -> tuple[object, ...]:
     return column.generated, column.virtual, column.type
 
 
-def _of_new(column: Column, catalog: Catalog) -> str | None:
+def _of_new(column: Column, catalog: Forecast) -> str | None:
     if column.identity or column.serial:
         return None
     given = column.default if column.generated is None else column.generated
@@ -68,7 +68,7 @@ class PlannedRows:
     """The columns that have something else than on the server."""
 
     @classmethod
-    def of(cls, table: Name, catalog: Catalog, *, only: bool = True) -> Self:
+    def of(cls, table: Name, catalog: Forecast, *, only: bool = True) -> Self:
         """The rows of a table, or of all that inherit from it too, with what is planned so far."""
         one: Any = catalog.objects.get(("table", *table))
         planned: dict[str, str | None] = catalog.values.get(table, {})
@@ -80,7 +80,7 @@ class PlannedRows:
         table: Name,
         columns: Iterable[Column],
         planned: dict[str, str | None],
-        catalog: Catalog,
+        catalog: Forecast,
         only: bool,
     ) -> Self:
         """The rows of a table that is to have these columns, and in them what is planned."""

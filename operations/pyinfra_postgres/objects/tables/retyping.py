@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...comparison.definitions import Definition, called_by, compared
 from ...comparison.stored import columns_of, under
@@ -87,7 +87,7 @@ class Retypes:
         table: Name,
         pairs: Sequence[tuple[Column, Column]],
         ending: Set[str],
-        catalog: Catalog,
+        catalog: Forecast,
         ask: Ask,
     ) -> Retypes:
         """What the server tells of columns as they are and as they are declared.
@@ -127,7 +127,7 @@ class Retypes:
         return cls(retypes, dependents, following, tuple(found.definitions), checks)
 
 
-def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Catalog) -> Ground:
+def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Forecast) -> Ground:
     """Tables as they are, and with other types of some columns."""
     copies = tuple(f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in tables)
     altered = (
@@ -139,7 +139,7 @@ def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Catalog)
     return Ground(copies, after, frozenset(tables))
 
 
-def _new_types(columns: Sequence[Column], catalog: Catalog) -> Iterator[str]:
+def _new_types(columns: Sequence[Column], catalog: Forecast) -> Iterator[str]:
     """What creates the enums that the server does not know yet."""
     types = {column.type for column in columns}
     for enum in catalog.of(Enum):
@@ -148,7 +148,7 @@ def _new_types(columns: Sequence[Column], catalog: Catalog) -> Iterator[str]:
 
 
 def _new_users(
-    table: Name, columns: Iterable[str], found: Dependents, catalog: Catalog
+    table: Name, columns: Iterable[str], found: Dependents, catalog: Forecast
 ) -> Iterator[str]:
     """What the plan has use columns of a table or its partitions, and the server does not know."""
     known = {one.key for one in found.all}
@@ -167,7 +167,7 @@ def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
     return [one.title for one in checks if one.facts[2] not in replaced]
 
 
-def _gone(found: Dependents, table: Name, catalog: Catalog) -> set[str]:
+def _gone(found: Dependents, table: Name, catalog: Forecast) -> set[str]:
     """The checks that the server still has, and that the plan has taken away before."""
     tables = (table, *inheriting(table, catalog))
     there: list[Any] = [catalog.objects.get(("table", *name)) for name in tables]
@@ -176,7 +176,7 @@ def _gone(found: Dependents, table: Name, catalog: Catalog) -> set[str]:
 
 
 def _rechecked(
-    table: Name, columns: Set[str], replaced: Set[str], catalog: Catalog
+    table: Name, columns: Set[str], replaced: Set[str], catalog: Forecast
 ) -> Iterator[str]:
     """The checks of columns, of all tables that inherit these, that are made anew and read."""
     for name in (table, *inheriting(table, catalog)):
@@ -188,7 +188,7 @@ def _rechecked(
 
 
 def analyzed(
-    table: Name, columns: Sequence[Exact], catalog: Catalog
+    table: Name, columns: Sequence[Exact], catalog: Forecast
 ) -> tuple[tuple[Name, tuple[Exact, ...]], ...]:
     """What to analyze again when columns get another type or are computed otherwise."""
     virtual = {
@@ -326,7 +326,7 @@ class _Twin:
     """The names of constraints that get another definition anyway."""
     checked: Sequence[str]
     """The checks and indexes that are read anew for the new types."""
-    catalog: Catalog
+    catalog: Forecast
     ask: Ask
 
     def keeps(self, column: Column, using: str) -> bool:
@@ -397,7 +397,7 @@ class _Twin:
 
 
 def _refuse_values(
-    table: Name, current: Column, declared: Column, catalog: Catalog, ask: Ask
+    table: Name, current: Column, declared: Column, catalog: Forecast, ask: Ask
 ) -> None:
     """Raise DeclarationError with the values that are none of the new type."""
     if declared.using:

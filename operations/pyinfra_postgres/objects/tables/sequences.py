@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, fields_dict, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
@@ -161,7 +161,7 @@ class Sequence(Object):
             highest(type_, increment) if self.maximum is None else self.maximum,
         )
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         linked = self.linked(current, catalog)
         undeclared: dict[str, Any] = {
             name: getattr(current, name)
@@ -185,7 +185,7 @@ class Sequence(Object):
             return self
         return evolve(self, start=first)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if isinstance(identity := catalog.objects.get(("identity", *self.name)), IdentitySequence):
             raise DeclarationError(
                 f"the identity column {identity.owned_by} has the sequence of its name: declare "
@@ -193,7 +193,7 @@ class Sequence(Object):
             )
         return self.linked(None, catalog)
 
-    def linked(self, current: Sequence | None, catalog: Catalog) -> Self:
+    def linked(self, current: Sequence | None, catalog: Forecast) -> Self:
         """Itself, with the owner that it has to share with its column's table.
 
         Raises DeclarationError where the column can't own it.
@@ -214,7 +214,7 @@ class Sequence(Object):
             return evolve(self, owner=None if theirs == role else Exact(theirs))
         return evolve(self, waits=self.owner != theirs)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         (low, high), (lowest_, highest_) = self.limits, current.limits
         if (low <= lowest_ and highest_ <= high) or catalog.rows_change:
             return self
@@ -230,7 +230,7 @@ class Sequence(Object):
             )
         return evolve(self, restarts=True)
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return users(self.name, catalog, ask)
 
     @staticmethod

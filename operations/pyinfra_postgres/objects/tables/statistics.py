@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Reading, Same
@@ -82,7 +82,7 @@ class Statistics(Object):
         yield from owner_references(self.owner)
         yield from declared_references(*(one.expression for one in self.on))
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if not self.on:
             raise DeclarationError("it does not exist: declare what it is on")
         return self
@@ -91,7 +91,7 @@ class Statistics(Object):
         for one in self.on:
             yield Reading(expression_template(self.table), one.expression, self.table)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         template = expression_template(self.table)
         found = []
         for one in self.on:
@@ -111,7 +111,7 @@ class Statistics(Object):
             comment=either(self.comment, current.comment),
         )
 
-    def check_columns(self, catalog: Catalog) -> None:
+    def check_columns(self, catalog: Forecast) -> None:
         named, texts = [one.column for one in self.on], [one.expression for one in self.on]
         check_columns(self.table, catalog, named, texts)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...syntax.names import Exact, Name
 from ...syntax.parse import column_names, tree
-from ..constraints.constraints import Check, Constraint, Fittings, ForeignKey, Unique, Way
+from ..constraints.constraints import Build, Check, Constraint, Fittings, ForeignKey, Unique
 from .columns import Column
 from .table_definition import TableDefinition
 
@@ -21,7 +21,7 @@ def name_of(name: Name) -> Name:
     return Name("pg_temp", name.name)
 
 
-def targets(*tables: TableDefinition, catalog: Catalog) -> Targets:
+def targets(*tables: TableDefinition, catalog: Forecast) -> Targets:
     """What stands for the tables to which foreign keys of tables go, as these will be."""
     found: Targets = {}
     for table in tables:
@@ -54,13 +54,13 @@ def constraints(
 
     Those of the table before the change are there as they are.
     """
-    there = {id(one.way) for one in before.constraints} if before else set()
+    there = {id(one.build) for one in before.constraints} if before else set()
     for one in table.constraints:
-        way = Way()
-        if before and id(one.way) not in there:
-            way = Way(instead=one.way.instead, renames=one.way.renames)
+        way = Build()
+        if before and id(one.build) not in there:
+            way = Build(instead=one.build.instead, renames=one.build.renames)
         copy = one.evolved(
-            inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, way=way
+            inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, build=way
         )
         if not isinstance(copy, ForeignKey):
             yield copy

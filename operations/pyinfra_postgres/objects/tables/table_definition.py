@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from attrs import evolve, field, frozen
 
 from ...catalog import renames
-from ...catalog.catalog import Catalog, Declared
+from ...catalog.catalog import Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
 from ...comparison.asking import Same
@@ -21,10 +21,10 @@ from ...plan.plan import Lock, Statement
 from ...syntax import given
 from ...syntax.names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ...syntax.parse import Reference
-from ..constraints.constraints import Constraint, Dependent, ForeignKey, PrimaryKey, Unique
+from ..constraints.constraints import Constraint, ForeignKey, PrimaryKey, ReferringKey, Unique
 from ..exact import Exactness, chosen
 from ..indexes.elements import Element, aligned_element, key_elements, partitioning
-from ..kind import Object, Part, either, owner_references, schema_of
+from ..kind import Object, SubObject, either, owner_references, schema_of
 from . import column_sequences
 from .columns import Column
 from .heirs import inheriting
@@ -116,7 +116,7 @@ class TableDefinition(Object):
     """The names of its constraints that are there, and that the declaration does not have."""
     not_nulls: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its NOT NULL constraints that are not named after their columns."""
-    owed: tuple[Dependent, ...] = field(default=(), eq=False, kw_only=True)
+    owed: tuple[ReferringKey, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to it that an interrupted run has not validated again."""
     sequences: tuple[column_sequences.New, ...] = field(default=(), eq=False, kw_only=True)
     """The sequences that its serial columns lack, or that end before these do."""
@@ -174,7 +174,7 @@ class TableDefinition(Object):
     def key(self) -> Key:
         return (self.kind, *self.name)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         for own in Object.renames(self, catalog):
             yield evolve(own, things=(*own.things, *_moved_sequences(own, catalog)))
         for column in self.columns or ():
@@ -234,7 +234,7 @@ class TableDefinition(Object):
         on = (self.constraints, self.row_security, self.force_row_security, self.comment)
         return self.columns is not None or any(on) or bool(self.owner)
 
-    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         tables = [one.declaration for one in known if isinstance(one.declaration, TableDefinition)]
         columns = {column.name for table in tables for column in table.columns or ()}
         for column in self.columns or ():
@@ -242,7 +242,7 @@ class TableDefinition(Object):
                 name = f"{self.name}.{quoted(column.name)}"
                 removal = type(self)(self.name, [Column(column.name, present=False)])
                 computed = column.generated is not None
-                yield Part("column", name, column.definition(), removal, early=computed)
+                yield SubObject("column", name, column.definition(), removal, early=computed)
         targets = [one.target for one in known if isinstance(one.target, TableDefinition)]
         if len(targets) < len(tables):
             return  # An operation that has not had its turn may declare them.
@@ -258,7 +258,7 @@ class TableDefinition(Object):
                     self.name, constraints=[Constraint(name=one.name, present=False)]
                 )
                 early = isinstance(one, ForeignKey)
-                yield Part("constraint", name, one.definition(), removal, early)
+                yield SubObject("constraint", name, one.definition(), removal, early)
 
     def aligned_key(self, current: TableDefinition, same: Same) -> str | None:
         """The partition key, written as the stored one where it is the same."""
@@ -275,7 +275,7 @@ class TableDefinition(Object):
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
 
-def _moved_sequences(rename: Rename, catalog: Catalog) -> Iterator[tuple[Reference, Reference]]:
+def _moved_sequences(rename: Rename, catalog: Forecast) -> Iterator[tuple[Reference, Reference]]:
     """The sequences that follow a table into another schema, before and after."""
     old, new = Name(*rename.old[1:]), Name(*rename.new[1:])
     for one in catalog.objects.values() if old.schema != new.schema else ():

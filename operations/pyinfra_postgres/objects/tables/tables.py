@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from attrs import evolve, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.needs import reference_to
 from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
@@ -71,7 +71,7 @@ class Table(TableDefinition):
             if isinstance(one, ForeignKey) and ("table", *one.table) == other.key():
                 yield one
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.columns is None:
             if not self.claims:
                 # What is not there has nothing that could be switched off.
@@ -84,7 +84,7 @@ class Table(TableDefinition):
         waiting = [table_constraints.waiting(self.name, one, whole, catalog) for one in whole]
         return evolve(self, constraints=waiting)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         declared = {column.name: column for column in self.columns or ()}
         there = current.columns or ()
         absent = {one.name for one in self.absent if isinstance(one, Column)}
@@ -143,7 +143,7 @@ class Table(TableDefinition):
         )
 
     def _with_sequences(
-        self, columns: Iterable[Column], made: Container[str], catalog: Catalog
+        self, columns: Iterable[Column], made: Container[str], catalog: Forecast
     ) -> tuple[list[Column], list[column_sequences.New]]:
         """Columns that are there, with the sequences that the serial ones of them lack.
 
@@ -159,10 +159,10 @@ class Table(TableDefinition):
             found.append(column)
         return found, new
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return heirs.users(self.name, catalog, ask)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
         gone = next((one for one in keys if table_constraints.ends(one, current, self)), None)
         if gone and (users := grouping_by(self.name, catalog, ask)):
@@ -210,7 +210,7 @@ class Table(TableDefinition):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
-    def copied(self, current: Self, catalog: Catalog) -> Copies | None:
+    def copied(self, current: Self, catalog: Forecast) -> Copies | None:
         if table_copies.reads_rows(self) or table_copies.reads_rows(current):
             return None
         known = table_copies.targets(current, self, catalog=catalog)
@@ -230,10 +230,10 @@ class Table(TableDefinition):
             version=self.version,
         )
 
-    def objections(self, current: Self | None, catalog: Catalog) -> Iterator[Objection]:
+    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
         return objections.to_table(current, self, catalog) if current else iter(())
 
-    def store(self, catalog: Catalog, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None) -> None:
         for one in self.gone:
             one.erase(catalog)
         if current and current.columns:
@@ -266,7 +266,7 @@ class Table(TableDefinition):
         self._owner_followed(catalog)
         foreign_keys.settle(self.owed, catalog)
 
-    def _owner_followed(self, catalog: Catalog) -> None:
+    def _owner_followed(self, catalog: Forecast) -> None:
         """Have the sequences of its columns be its owner's too."""
         for one in catalog.on(self.name) if self.owner else ():
             if isinstance(one, OwnedSequence) and one.owner != self.owner and not one.waits:
@@ -275,7 +275,7 @@ class Table(TableDefinition):
                 key = (one.acl, *one.name)
                 catalog.acls[key] = catalog.acls[key].owned_by(self.owner or "")
 
-    def needs(self, current: Self | None, target: Self | None, catalog: Catalog) -> Iterator[Need]:
+    def needs(self, current: Self | None, target: Self | None, catalog: Forecast) -> Iterator[Need]:
         yield from super().needs(current, target, catalog)
         before, after = (
             {key.table for key in (one.constraints if one else ()) if isinstance(key, ForeignKey)}
@@ -309,7 +309,7 @@ class Table(TableDefinition):
 
 
 def _created(declared: Table) -> Iterator[Statement]:
-    later = [one for one in declared.constraints if one.way.later]
+    later = [one for one in declared.constraints if one.build.later]
     apart = list(_merged(declared.constraints))
     elements = [column.definition() for column in declared.columns or ()]
     elements += [one.written() for one in declared.constraints if one not in [*apart, *later]]

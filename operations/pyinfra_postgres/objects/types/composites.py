@@ -11,7 +11,7 @@ from typing import ClassVar, Self
 from attrs import evolve, field, frozen
 
 from ...catalog import renames
-from ...catalog.catalog import Catalog, Declared
+from ...catalog.catalog import Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
@@ -34,8 +34,8 @@ from ..dependents import Holder, columns_of_type, of_columns, of_type
 from ..exact import Exactness, chosen
 from ..kind import (
     Object,
-    Part,
     Row,
+    SubObject,
     aligned_type,
     comment,
     either,
@@ -143,7 +143,7 @@ class Composite(Object):
             if one.present:
                 yield ("attribute", *self.name, one.name)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         for rename in Object.renames(self, catalog):
             if catalog.holds(rename.old):
                 self._check_name(catalog)
@@ -174,28 +174,28 @@ class Composite(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("type", self.name)
 
-    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         types = [one.declaration for one in known if isinstance(one.declaration, Composite)]
         declared = {attribute.name for one in types for attribute in one.attributes}
         for one in self.attributes:
             if one.name not in declared:
                 removal = Composite(self.name, [Attribute(one.name, present=False)])
                 name = f"{self.name}.{quoted(one.name)}"
-                yield Part("attribute", name, one.definition(), removal)
+                yield SubObject("attribute", name, one.definition(), removal)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         attributes = [one for one in self.attributes if one.present]
         if not attributes:
             raise DeclarationError("it does not exist: declare its attributes")
         self._check_name(catalog)
         return evolve(self, attributes=attributes)
 
-    def _check_name(self, catalog: Catalog) -> None:
+    def _check_name(self, catalog: Forecast) -> None:
         """Raise DeclarationError where a relation has its name, which is among theirs."""
         if holder := catalog.holder(Reference("index", self.name)):
             raise DeclarationError(f"{holder} {self.name} has its name: rename or drop that")
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         declared = {one.name: one for one in self.attributes}
         there = {one.name: one for one in current.attributes}
         found = [
@@ -227,10 +227,10 @@ class Composite(Object):
                 "attributes only together with that: end it with ALTER TABLE ... NOT OF before"
             )
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         after = {one.name: one for one in self.attributes}
         gone = [one.name for one in current.attributes if one.name not in after]
         retyped = [
@@ -319,7 +319,7 @@ def _losses(attribute: str, holders: Iterable[Holder]) -> Iterator[Loss]:
             yield Loss("column", one.relation, one.column, given)
 
 
-def _planned(name: Name, catalog: Catalog) -> Iterator[str]:
+def _planned(name: Name, catalog: Forecast) -> Iterator[str]:
     """The columns of the type that tables have once the plan has run."""
     for table in catalog.of(Table):
         for column in table.columns or ():

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 from attrs import evolve, field, frozen
 
 from ...catalog import renames
-from ...catalog.catalog import Catalog, Declared
+from ...catalog.catalog import Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
@@ -37,8 +37,8 @@ from ..dependents import columns_of_type, of_type
 from ..kind import (
     Copies,
     Object,
-    Part,
     Row,
+    SubObject,
     aligned_type,
     comment,
     either,
@@ -101,7 +101,7 @@ class Domain(Object):
     def key(self) -> Key:
         return (self.kind, *self.name)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         yield from Object.renames(self, catalog)
         for one in self.checks:
             if one.present and one.name and one.renamed_from:
@@ -136,15 +136,15 @@ class Domain(Object):
     def provides(self) -> Iterator[Reference]:
         yield Reference("type", self.name)
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.type is None:
             raise DeclarationError("it does not exist: declare its type")
         return evolve(self, checks=[one for one in self.checks if one.present])
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         changes: dict[str, Any] = {
             "type": self._aligned_type(current, same),
             "owner": either(self.owner, current.owner),
@@ -170,7 +170,7 @@ class Domain(Object):
             return either(self.type, current.type)
         return aligned_type(self.type, current.type, same)
 
-    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         domains = [one.declaration for one in known if isinstance(one.declaration, Domain)]
         targets = [one.target for one in known if isinstance(one.target, Domain)]
         if len(targets) < len(domains):
@@ -187,10 +187,10 @@ class Domain(Object):
                     default=self.default,
                     nullable=self.nullable,
                 )
-                yield Part("constraint", name, one.definition(), removal)
+                yield SubObject("constraint", name, one.definition(), removal)
 
     def _aligned_checks(
-        self, current: Self, same: Same, catalog: Catalog
+        self, current: Self, same: Same, catalog: Forecast
     ) -> tuple[list[Check], list[Check]]:
         """Those that are declared, each written as the stored one it equals, and the others."""
         # VALUE reads as a column of that name.
@@ -241,7 +241,7 @@ class Domain(Object):
         own = "|".join(re.escape(joined(name, None, "check")) for name in names)
         return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         is_stricter = not self.nullable and current.nullable
         if is_stricter or not set(self.checks) <= set(current.checks):
             kinds = ("table", "materialized_view")
@@ -256,7 +256,7 @@ class Domain(Object):
                 )
         return self
 
-    def copied(self, current: Self, catalog: Catalog) -> Copies:
+    def copied(self, current: Self, catalog: Forecast) -> Copies:
         return Copies((), current._copy(), self._copy())
 
     def _copy(self) -> Self:
@@ -355,7 +355,7 @@ def _read(sql: str, declared: Domain) -> Statement:
     return Statement(sql, stage=Stage.AFTER, hazards=hazards, locks=locks)
 
 
-def _users(domain: Name, catalog: Catalog) -> list[Name]:
+def _users(domain: Name, catalog: Forecast) -> list[Name]:
     """The tables that have columns of a domain, or of one over it."""
     types = [str(domain)]
     for type_ in types:

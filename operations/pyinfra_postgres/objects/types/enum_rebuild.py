@@ -32,7 +32,7 @@ from ..dependents import (
 )
 
 if TYPE_CHECKING:
-    from ...catalog.catalog import Catalog
+    from ...catalog.catalog import Forecast
     from ...comparison.asking import Ask
 
 
@@ -93,7 +93,7 @@ class Rebuild:
         current: Sequence[str],
         declared: Sequence[str],
         replaced: Mapping[str, str],
-        catalog: Catalog,
+        catalog: Forecast,
         ask: Ask,
     ) -> Rebuild:
         """The way from the current labels to the declared ones.

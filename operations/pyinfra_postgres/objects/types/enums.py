@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 from attrs import evolve, field, frozen
 
 from ...catalog import renames
-from ...catalog.catalog import Catalog, Declared
+from ...catalog.catalog import Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
@@ -33,7 +33,7 @@ from ...syntax.names import (
 )
 from ...syntax.parse import Reference
 from ..dependents import of_type
-from ..kind import Object, Part, Row, comment, either, owner, owner_references, schema_of
+from ..kind import Object, Row, SubObject, comment, either, owner, owner_references, schema_of
 from .enum_rebuild import Rebuild
 
 
@@ -95,7 +95,7 @@ class Enum(Object):
     def address(self) -> str:
         return f"TYPE {self.name}"
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         yield from Object.renames(self, catalog)
         for old, new in self.renamed.items():
             yield renames.label(self.name, old, new)
@@ -129,7 +129,7 @@ class Enum(Object):
     def is_whole(self) -> bool:
         return bool(self.labels)
 
-    def undeclared(self, known: Sequence[Declared]) -> Iterator[Part]:
+    def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         enums = [one.declaration for one in known if isinstance(one.declaration, Enum)]
         declared = {label for one in enums for label in one.labels}
         stay = [label for label in self.labels if label in declared]
@@ -137,9 +137,9 @@ class Enum(Object):
         removal = Enum(self.name, stay, exact=True, replaced=replaced)
         for label in self.labels:
             if label not in declared:
-                yield Part("label", f"{self.name} {literal(label)}", "", removal)
+                yield SubObject("label", f"{self.name} {literal(label)}", "", removal)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return evolve(
             self,
             labels=self.labels if self.exact else self._with_others(current.labels),
@@ -165,10 +165,10 @@ class Enum(Object):
     def lessens(self, current: Self) -> bool:
         return bool(self.labels) and not _extends(current.labels, self.labels)
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         if _extends(current.labels, self.labels):
             return self
         found = Rebuild.of(self.name, current.labels, self.labels, self.replaced, catalog, ask)

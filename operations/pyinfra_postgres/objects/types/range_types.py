@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 
-from ...catalog.catalog import Catalog
+from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
@@ -139,7 +139,7 @@ class RangeType(Object):
             yield Reference("type", name)
             yield Reference("function", name)
 
-    def renames(self, catalog: Catalog) -> Iterator[Rename]:
+    def renames(self, catalog: Forecast) -> Iterator[Rename]:
         for rename in Object.renames(self, catalog):
             former: Any = catalog.objects.get(rename.old)
             things = _things(Name(*rename.old[1:]), self.name)
@@ -161,7 +161,7 @@ class RangeType(Object):
             keys: tuple[Key, Key] = ("multirange", *before), ("multirange", *after)
             yield Rename(*keys, _things(before, after), tuple(statements), whole=self.key())
 
-    def completed(self, catalog: Catalog, same: Same) -> Self | None:
+    def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.subtype is None:
             raise DeclarationError("it does not exist: declare its subtype")
         if self.canonical:
@@ -169,7 +169,7 @@ class RangeType(Object):
         leads = catalog.version >= 170000
         return evolve(self, multirange_type_name=self.multirange, leads=leads)
 
-    def aligned(self, current: Self, same: Same, catalog: Catalog) -> Self:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         changes: dict[str, Any] = {}
         # What belongs to one subtype is nothing to another.
         for part in _PARTS[1:] if self.subtype == current.subtype else ():
@@ -183,10 +183,10 @@ class RangeType(Object):
             **changes,
         )
 
-    def used_by(self, catalog: Catalog, ask: Ask) -> list[str]:
+    def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def informed(self, current: Self, catalog: Catalog, ask: Ask) -> Self:
+    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         if _parts(self) == _parts(current):
             return self
         own = {*self.provides(), *current.provides()}
@@ -300,7 +300,7 @@ def _things(old: Name, new: Name) -> tuple[tuple[Reference, Reference], ...]:
 
 
 def _constructors(
-    old: Name, new: Name, arguments: Sequence[str], catalog: Catalog
+    old: Name, new: Name, arguments: Sequence[str], catalog: Forecast
 ) -> Iterator[Statement]:
     """The statements that rename the functions which make values of a type, as the type is."""
     for one in arguments if old in catalog.functions else ():
