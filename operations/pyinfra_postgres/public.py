@@ -51,7 +51,7 @@ from .operations.sequences import sequence
 from .operations.several import objects
 from .operations.sql import sql
 from .operations.statistics import statistics
-from .operations.table_definition import table
+from .operations.tables import table
 from .operations.transactions import transaction
 from .operations.triggers import trigger
 from .operations.views import materialized_view, view

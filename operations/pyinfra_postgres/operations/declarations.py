@@ -53,7 +53,7 @@ from .schemas import schema
 from .sequences import sequence
 from .sql import sql
 from .statistics import statistics
-from .table_definition import table
+from .tables import table
 from .triggers import trigger
 from .views import materialized_view, view
 
@@ -83,10 +83,6 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
     Trigger: trigger,
     View: view,
 }
-
-_KINDS: tuple[type[Object], ...] = (Schema, Table, *OPERATIONS)
-WORDS = tuple(dict.fromkeys(word for kind in _KINDS for word in kind.holds))
-"""The words of `exact=`, in the order in which people read them."""
 
 
 def check_declaration(one: object) -> None:

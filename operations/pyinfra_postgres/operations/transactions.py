@@ -17,6 +17,7 @@ from typing_extensions import Unpack
 
 from ..errors import DeclarationError, HostError
 from ..objects.exact import Exactness, chosen
+from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
 from ..planning.planner import add, conclude, take_away
 from ..planning.session import Block, Draft, Session, without_collector
@@ -26,7 +27,6 @@ from ..running.trial import objection
 from ..terminal import nothing_to_do
 from .arguments import Arguments
 from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
-from .declarations import WORDS
 
 
 @contextmanager

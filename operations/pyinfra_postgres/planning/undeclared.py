@@ -20,7 +20,7 @@ from ..objects.tables import column_sequences
 from ..objects.tables.columns import Column
 from ..objects.tables.heirs import below
 from ..objects.tables.tables import Table
-from ..operations.declarations import WORDS
+from ..objects.words import WORDS
 from ..plan.plan import Operation, Undeclared
 from ..syntax.names import Name, quoted
 from .planner import everything

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from ..objects.constraints.constraints import Constraint
 from ..objects.exact import Exactness
 from ..objects.tables.columns import Column
-from ..objects.tables.table_definition import TableDefinition
+from ..objects.tables.tables import Table
 from .arguments import Arguments
 from .converge import converge, declared
 
@@ -63,7 +63,7 @@ def table(
             ],
         )
     """
-    declaration = TableDefinition(
+    declaration = Table(
         table,
         columns,
         constraints=constraints,
