@@ -238,6 +238,20 @@ class Forecast(Snapshot):
         for name in set(self.relation_kinds) - self.created:
             if (another := rename.name(name)) != name:
                 self.stored[another] = self.stored.pop(name, name)
+        self._rename_objects(rename)
+        self._rename_relations(rename)
+        self.rights.closed = set(map(rename.schema, self.rights.closed))
+        self.foreign.renamed(rename.name)
+        for old, new in rename.things:
+            if isinstance(old, ColumnOf) and old.relation not in self.created:
+                self.stored.setdefault(old.relation, old.relation)
+            elif isinstance(new, Reference) and new.kind == "function":
+                self.functions.add(new.name)
+            elif isinstance(new, Reference) and new.kind == "schema":
+                self.functions = set(map(rename.name, self.functions))
+
+    def _rename_objects(self, rename: Rename) -> None:
+        """Have the objects and their privileges follow a rename."""
         objects: dict[Key, Any] = {}
         changed = set(self.changed)
         for key, one in self.objects.items():
@@ -263,17 +277,19 @@ class Forecast(Snapshot):
             for table, values in self.values.items()
         }
         self._parts, self._defaults = None, {}
+        self.key_indexes = set().union(*map(_key_indexes, objects.values()))
         for key in [key for key in self.acls if key[0] in _NAMED_TARGETS]:
             kind, *parts = key
             relation = Name(parts[0], parts[1])
             columns = [rename.column(relation, one) for one in parts[2:]]
             self.acls[kind, *rename.name(relation), *columns] = self.acls.pop(key)
+
+    def _rename_relations(self, rename: Rename) -> None:
+        """Have what is known of relations and types by name follow a rename."""
         for oid, numbered in self.columns.items():
             if table := self.relations.get(oid):
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
-        self.rights.closed = set(map(rename.schema, self.rights.closed))
-        self.foreign.renamed(rename.name)
         self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
         self.oids = {name: oid for oid, name in self.relations.items()}
         self.shapes.clear()
@@ -283,14 +299,6 @@ class Forecast(Snapshot):
             set(map(rename.name, names))
             for names in (self.filled, self.created, self.altered, self.types)
         )
-        self.key_indexes = set().union(*map(_key_indexes, objects.values()))
-        for old, new in rename.things:
-            if isinstance(old, ColumnOf) and old.relation not in self.created:
-                self.stored.setdefault(old.relation, old.relation)
-            elif isinstance(new, Reference) and new.kind == "function":
-                self.functions.add(new.name)
-            elif isinstance(new, Reference) and new.kind == "schema":
-                self.functions = set(map(rename.name, self.functions))
 
     def holds(self, key: Key, whole: Key = ()) -> bool:
         """Whether an object, or a part of a whole one, is there."""

@@ -22,7 +22,7 @@ from ..catalog.snapshot import Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
-from ..planning.planner import draft_of
+from ..planning.drafts import draft_of
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render

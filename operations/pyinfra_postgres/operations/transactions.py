@@ -19,7 +19,7 @@ from ..errors import DeclarationError, HostError
 from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
-from ..planning.planner import add, conclude, take_away
+from ..planning.drafts import add, conclude, take_away
 from ..planning.session import Block, Draft, Session, without_collector
 from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals

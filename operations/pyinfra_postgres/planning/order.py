@@ -195,33 +195,41 @@ class _Order:
         going = {n: one for n, one in enumerate(self.items) if takes_away(one, self.catalog)}
         if not going:
             return
-        numbers: dict[Node, list[int]] = {}
-        for number, one in enumerate(self.items):
-            numbers.setdefault(one.declaration.key()[1:], []).append(number)
         gone = {one.declaration.key()[1:] for one in going.values() if not one.present}
         users: dict[Node, set[Node]] = {}
         for use in uses:
             # A part that goes by itself has gone before the whole.
             if use.part not in gone:
                 users.setdefault(use.used, set()).add(use.user)
-        for number, one in enumerate(self.items):
-            node = one.declaration.key()[1:]
-            for user in _reaching(node, users):
-                for other in numbers.get(user, ()):
-                    if other == number:
-                        continue
-                    if not one.present:
-                        self.after[number].add(other)
-                    elif number in going or (other in going and one.declaration.reshapes):
-                        self.after[number].add(other)
-                        self.wishes.add((other, number))
+        self._after_users(going, users)
         self._free_names(going)
         self._let_go()
-        lasting = [n for n, one in going.items() if one.declaration.goes_last and not one.present]
-        for last in lasting:
-            for number, one in enumerate(self.items):
-                if not one.declaration.goes_last and not one.declaration.runs:
-                    self.after[last].add(number)
+        self._at_last(going)
+
+    def _after_users(self, going: dict[int, Item], users: dict[Node, set[Node]]) -> None:
+        """Have what goes, or is changed under what goes, come after what uses it."""
+        numbers: dict[Node, list[int]] = {}
+        for number, one in enumerate(self.items):
+            numbers.setdefault(one.declaration.key()[1:], []).append(number)
+        for number, one in enumerate(self.items):
+            found = _reaching(one.declaration.key()[1:], users)
+            for other in {other for user in found for other in numbers.get(user, ())} - {number}:
+                if not one.present:
+                    self.after[number].add(other)
+                elif number in going or (other in going and one.declaration.reshapes):
+                    self.after[number].add(other)
+                    self.wishes.add((other, number))
+
+    def _at_last(self, going: dict[int, Item]) -> None:
+        """Have what all else lets go of go behind that."""
+        others = [
+            number
+            for number, one in enumerate(self.items)
+            if not one.declaration.goes_last and not one.declaration.runs
+        ]
+        for number, one in going.items():
+            if one.declaration.goes_last and not one.present:
+                self.after[number].update(others)
 
     def _let_go(self) -> None:
         """Have what goes come after what is declared to go too and names it."""

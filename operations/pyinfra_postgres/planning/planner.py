@@ -1,4 +1,4 @@
-"""From declarations to a plan.
+"""What a declaration changes, in view of what those before it change.
 
 Nothing here changes a server; it is asked only what the catalog can't answer.
 """
@@ -9,75 +9,25 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
-from ..catalog.needs import usage
 from ..catalog.renames import Rename, spoken
-from ..comparison.asking import Ask, Reading, Same
 from ..comparison.calls import Calls
-from ..comparison.compare import NO_COLUMN, PENDING, Comparison, Fragment, Textual
+from ..comparison.compare import NO_COLUMN, PENDING, Comparison
 from ..errors import DeclarationError, HostError, UnreachableError
 from ..hidden import MASK, holds, within
 from ..objects.kind import Object, difference
-from ..plan.plan import Action, Change, Gap, Need, Operation, Plan, Refusal, Stage, Statement
+from ..plan.plan import Action, Change, Gap, Operation, Plan, Refusal, Stage, Statement
 from ..syntax.parse import Reference
-from ..terminal import say
 from ..transport.answer import withheld
-from . import copies, order, renaming
+from . import copies, renaming
+from .candidates import Candidate
 from .consent import contradicted, left_open, unallowed, unseen, weighed
-from .order import Use, in_time, in_turn
-from .questions import Questions, Unanswered
-from .session import Draft, Item, Session
-from .standing import refusals
-
-
-def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
-    """A plan that makes declarations true, then takes leftovers away."""
-    draft = Draft(items=list(items))
-    add(session, draft, draft.items)
-    conclude(session, draft)
-    take_away(session, draft, leftovers)
-    draft.plan.refusals += refusals(session, draft.plan)
-    return draft
-
-
-def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None:
-    """Add to a plan that what nobody declares goes."""
-    draft.leftovers += leftovers
-    if leftovers:
-        add(session, draft, leftovers)
-        # Without a key, its columns are as declared only now.
-        parts = {one.declaration.key() for one in leftovers if one.present}
-        add(session, draft, [one for one in draft.items if one.declaration.key() in parts])
-
-
-def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
-    """Add to a plan what declarations would change, and to the catalog how it will be then."""
-    catalog, plan = session.catalog(), draft.plan
-    same = Comparison(catalog, session.read, before=session.verdicts)
-    # What is given another schema needs that first.
-    ground = [one for one in items if _is_ground(one)]
-    others = [one for one in items if not _is_ground(one)]
-    ask = Questions(session, catalog, plan.is_renaming)
-    Planner(session, catalog, plan, same, ask).add(in_turn(ground, catalog).items, {})
-    wholes_first = sorted(others, key=_renames_parts)
-    renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
-    ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
-    uses = _uses(others, catalog, ask)
-    turns = in_turn(others, catalog, uses)
-    for circle in turns.circles:
-        titles = " needs ".join(one.declaration.title for one in circle)
-        reason = f"these need one another in a circle: {titles}"
-        plan.refusals.append(Refusal(circle[0].operation, circle[0].declaration.title, reason))
-    Planner(session, catalog, plan, same, ask).add(turns.items, renames)
-    plan.changes = in_time(plan.changes, uses)
-    for text in sorted(catalog.unread):
-        say(session.host, f"{text} is left as it is, for it can't be read")
-    catalog.unread.clear()
-    for text in sorted(same.unknown):
-        say(session.host, f"unknown on a standby whether {text!r} differs")
+from .contradictions import denied, no_longer_true
+from .questions import Questions
+from .session import Item, Session
 
 
 @contextmanager
@@ -90,114 +40,6 @@ def _named(operation: Operation) -> Iterator[None]:
     except (HostError, DeclarationError) as error:
         state = getattr(error, "sqlstate", "")
         raise HostError(operation.placed(f"{operation}: {error}"), state) from None
-
-
-def _is_ground(item: Item) -> bool:
-    one = item.declaration
-    return item.present and one.is_ground and getattr(one, "renamed_from", None) is None
-
-
-def _renames_parts(item: Item) -> tuple[bool, int]:
-    """Where the renames of a declaration stand: what holds others has its new name first."""
-    one = item.declaration
-    return getattr(one, "renamed_from", None) is None, len(one.key())
-
-
-def _uses(items: Iterable[Item], catalog: Forecast, ask: Questions) -> list[Use]:
-    """What uses what, where something goes that is there."""
-    going = any(
-        order.takes_away(one, catalog) and one.declaration.key() in catalog.objects for one in items
-    )
-    return order.read(ask.renamed(order.USES)) if going and ask.in_time else []
-
-
-def conclude(session: Session, draft: Draft) -> None:
-    """Add to a plan what goes because nothing of all that the run declares asks for it."""
-    catalog = session.catalog()
-    items: dict[Key, Item] = {}
-    known: dict[Key, Sequence[Declared]] = {}
-    for item in [*draft.items] if draft.plan.sound else ():
-        for one in item.declaration.expand(catalog) if item.present else ():
-            if not one.alone([one]):
-                continue
-            known = known or everything(catalog, session.waiting())
-            declared = [each.declaration for each in known.get(one.key(), ())]
-            if sole := one.alone(declared):
-                items[one.key()] = Item(item.operation, sole, True)
-    if items:
-        add(session, draft, [*items.values()])
-
-
-def everything(catalog: Forecast, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
-    """What the run declares of each object: what has had its turn, and what waits for it."""
-    known: dict[Key, Sequence[Declared]] = dict(catalog.declared)
-    for one in waiting:
-        # What is wrong with it is told when it has its turn.
-        with suppress(DeclarationError):
-            for single in one.expand(catalog):
-                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
-    return known
-
-
-@define
-class Candidate:
-    """One object's way through the making of a plan."""
-
-    item: Item
-    declaration: Object
-    current: Object | None = None
-    target: Object | None = None
-    error: str = ""
-    asked: set[Fragment] = field(factory=set)
-    """The declared fragments that the server was asked about for it."""
-    closed: list[Need] = field(factory=list)
-    """What it takes to find what it names, and the role lacks."""
-    seen: bool = False
-    """Whether it has been looked at."""
-
-    def readings(self) -> Iterator[Reading]:
-        """What the server can read of it before the plan runs."""
-        if self.target is not None and self.target is not self.current and not self.closed:
-            yield from self.target.readings(self.current)
-
-    def look(self, catalog: Forecast, same: Same, ask: Ask) -> None:
-        """Find the object as it is, and as it is declared to be."""
-        one = self.declaration
-        self.error, self.target, self.seen = "", None, True
-        if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
-            self.error, self.current, self.closed = reasons[0], None, []
-            return
-        self.closed = usage(one, catalog)
-        if self.closed:
-            same, ask = Textual(), Unanswered()
-        elif isinstance(same, Comparison):
-            same.asked = self.asked
-        self.current = None
-        try:
-            self.current = one.find(catalog, ask)
-            if self.current is None and self.item.present:
-                self.current = one.renamed_match(catalog, same)
-            if not self.item.present:
-                self.target = one.withdrawn(self.current) if self.current else None
-            elif self.current and one.is_beside:
-                self.target = one.beside(self.current)
-            elif self.current:
-                self.target = one.aligned(self.current, same, catalog)
-            else:
-                self.target = one.completed(catalog, same)
-                if self.target is not None and self.target.exists:
-                    _check_names(self.target, catalog)
-            if self.target is not None and self.target is not self.current:
-                self.target.check_columns(catalog)
-        except DeclarationError as error:
-            self.error = str(error)
-
-
-def _check_names(one: Object, catalog: Forecast) -> None:
-    """Raise DeclarationError where something else has a name that a new object needs."""
-    for reference in one.takes():
-        if holder := catalog.holder(reference):
-            raise DeclarationError(f"{holder} {reference.name} has its name: rename or drop that")
 
 
 @define
@@ -325,10 +167,10 @@ class Planner:
     def _contradictions(self, step: Candidate) -> Iterator[str]:
         """Why a declaration can't be looked at any further."""
         one, gone = step.declaration, self.catalog.gone
-        denied = [*_denied(step.item, one, self.catalog)]
-        for operation in denied:
+        deniers = [*denied(step.item, one, self.catalog)]
+        for operation in deniers:
             yield f"operation {operation!r} declares it otherwise in the same run"
-        if step.error and not denied:
+        if step.error and not deniers:
             yield step.error
         if step.item.present and one.key() in gone and not step.error:
             yield f"operation {gone[one.key()]!r} takes it away: declare it in that block"
@@ -529,7 +371,7 @@ class Planner:
         is_declared = step.item.present and step.item.result is not None
         if is_declared and stored is target:
             known = catalog.declared[one.key()]
-            for operation in _contradicted(current, target, known, self.same, catalog):
+            for operation in no_longer_true(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"
 
 
@@ -564,38 +406,6 @@ def _brings(state: str, catalog: Forecast) -> bool:
     # A text may be the name of something: nextval('counter').
     created = bool(catalog.created) and state != NO_COLUMN
     return catalog.means_other or created or bool(catalog.extended) or catalog.rows_change
-
-
-def _denied(item: Item, one: Object, catalog: Forecast) -> Iterator[str]:
-    """The operations whose declarations can't be true together with this one."""
-    for operation, other, _ in catalog.declared.get(one.key(), ()):
-        # One without a name may stand under that of what it has found.
-        if other.key() != one.key():
-            continue
-        if item.present and one.contradicts(other):
-            yield operation
-        if not item.present and other.claims and one.withdrawn(other) != other:
-            yield operation
-    for operation, other, _ in catalog.absent.get(one.key(), ()) if item.present else ():
-        if one.claims and other.withdrawn(one) != one:
-            yield operation
-
-
-def _contradicted(
-    current: Object | None,
-    target: Object,
-    known: Sequence[Declared],
-    same: Comparison,
-    catalog: Forecast,
-) -> Iterator[str]:
-    """The operations whose declarations of the same object held, and no longer do."""
-
-    def holds(declaration: Object, one: Object) -> bool:
-        return not tuple(declaration.diff(one, declaration.aligned(one, same, catalog)))
-
-    for operation, other, _ in known[:-1]:
-        if current and holds(other, current) and not holds(other, target):
-            yield operation
 
 
 def _fitting(statement: Statement, one: Object, catalog: Forecast) -> Statement:

@@ -23,7 +23,7 @@ from ..objects.tables.tables import Table
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Undeclared
 from ..syntax.names import Name, quoted
-from .planner import everything
+from .drafts import everything
 from .session import Item
 
 _Known: TypeAlias = dict[Key, Sequence[Declared]]

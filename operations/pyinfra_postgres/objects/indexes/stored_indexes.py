@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/catalog-pg-index.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ...catalog.locks import IS_DEPLOY_LOCK
@@ -96,8 +97,7 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
                 asked[place],
                 collations.get(used[place]),
                 classes[operator_classes[place]],
-                options[place],
-                (class_options or {}).get(str(place + 1), ()),
+                (options[place], (class_options or {}).get(str(place + 1), ())),
             )
             for place in range(count)
         ]
@@ -137,18 +137,18 @@ def _stored(
     collation: tuple[str, ...],
     used_collation: str | None,
     operator_class: tuple[Any, ...],
-    options: int,
-    class_options: list[str],
+    options: tuple[int, Iterable[str]],
 ) -> Element:
     name, is_default, schema = operator_class
+    bits, class_options = options
     pairs = (one.partition("=") for one in class_options)
     return Element(
         column,
         text,
         collation,
         None if is_default else name,
-        bool(options & 1),
-        bool(options & 2),
+        bool(bits & 1),
+        bool(bits & 2),
         name if is_default else None,
         None if collation else used_collation,
         None if is_default else class_schema_of(schema),

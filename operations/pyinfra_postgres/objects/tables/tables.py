@@ -251,6 +251,11 @@ class Table(TableDefinition):
         catalog.put(self)
         if current:
             heirs.follow(self.name, current.columns or (), self.columns or (), catalog)
+        self._sequences_followed(current, catalog)
+        self._owner_followed(catalog)
+        foreign_keys.settle(self.owed, catalog)
+
+    def _sequences_followed(self, current: Self | None, catalog: Forecast) -> None:
         there = {column.name: column for column in (current and current.columns) or ()}
         for column in self.columns or ():
             before = there.get(column.name)
@@ -263,8 +268,6 @@ class Table(TableDefinition):
                     catalog.remove(one)
         for _, sequence in self.sequences:
             catalog.put(sequence)
-        self._owner_followed(catalog)
-        foreign_keys.settle(self.owed, catalog)
 
     def _owner_followed(self, catalog: Forecast) -> None:
         """Have the sequences of its columns be its owner's too."""
@@ -387,21 +390,25 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     )
     yield from table_constraints.added(current, declared)
     yield from late
-    stay = {column.name for column in declared.columns or ()}
-    for gone in declared.gone:
-        if isinstance(gone, Index) and gone.replica_identity:
-            raise index_builds.identity(gone.name, name)
-    # What is computed from others goes before them.
-    for column in sorted(current.columns or (), key=lambda column: column.generated is None):
-        if column.name not in stay:
-            also = tuple(one.title for one in declared.gone)
-            yield dropped(name, column, also)
+    yield from _without_columns(current, declared)
     yield from map(foreign_keys.settled, declared.owed)
     computed = regenerated(current.columns or (), declared.columns or ())
     is_changed = current.filled and (pairs or computed)
     for table, columns in declared.retypes.analyzed if is_changed else ():
         locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
         yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
+
+
+def _without_columns(current: Table, declared: Table) -> Iterator[Statement]:
+    stay = {column.name for column in declared.columns or ()}
+    for gone in declared.gone:
+        if isinstance(gone, Index) and gone.replica_identity:
+            raise index_builds.identity(gone.name, declared.name)
+    # What is computed from others goes before them.
+    for column in sorted(current.columns or (), key=lambda column: column.generated is None):
+        if column.name not in stay:
+            also = tuple(one.title for one in declared.gone)
+            yield dropped(declared.name, column, also)
 
 
 def _check_virtual(current: Table, declared: Table) -> None:
