@@ -351,7 +351,7 @@ def test_rows_use_types_and_labels_of_the_same_plan(
     project.deploy(body)
     dry = project.run("inventory.py", "deploy.py", "--dry", "--diff").succeeded().output
     assert "INSERT INTO public.t (e, es, mood, c): 1 row" in dry
-    assert "UPDATE" not in dry
+    assert "UPDATE public" not in dry
     deploy(project, body)
     rows = [("a", "{a}", "good", "c"), ("b", "{a,b}", "bad", "d")]
     assert database.rows("SELECT * FROM t ORDER BY e") == rows

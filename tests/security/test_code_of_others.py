@@ -607,5 +607,8 @@ def test_a_deployer_who_is_no_superuser_runs_its_own(stranger: str, database: Da
             pg.rows("t", [{"id": 1, "n": "x"}], key="id")
 
     run(database, deploy, postgres_dsn=dsn).succeeded()
-    again = run(database, lambda: columns(type_="varchar(20)"), postgres_dsn=dsn)
+    # The check is read again.
+    again = run(
+        database, lambda: columns(type_="varchar(20)"), postgres_dsn=dsn, postgres_allow="t"
+    )
     again.succeeded()

@@ -480,7 +480,7 @@ def write(path: Path, sections: Sequence[Section]) -> None:
 
 @cache
 def _environment() -> Environment:
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     return Environment(
         # In an installed package, else at the top of the checkout.
         loader=FileSystemLoader([package / "templates", package.parents[1] / "templates"]),

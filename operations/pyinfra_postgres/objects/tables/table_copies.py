@@ -10,6 +10,7 @@ from ...syntax.names import Exact, Name
 from ...syntax.parse import column_names, tree
 from ..constraints.constraints import Build, Check, Constraint, Fittings, ForeignKey, Unique
 from .columns import Column
+from .sequences import Owner
 from .table_definition import TableDefinition
 
 Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[Column]]]
@@ -74,3 +75,14 @@ def constraints(
 def key_of(columns: list[Column]) -> Unique:
     """The key of what stands for the target of a foreign key."""
     return Unique(*(column.name for column in columns))
+
+
+def columns(table: TableDefinition, before: TableDefinition | None) -> list[Column] | None:
+    """The columns of a copy. What a new sequence gives values to stays as it is."""
+    if table.columns is None:
+        return None
+    there = {column.name: column for column in (before.columns if before else None) or ()}
+    served = {getattr(one, "owned_by", None) for _, one in table.sequences}
+    names = {one.column for one in served if isinstance(one, Owner)}
+    pairs = ((there.get(column.name, column), column) for column in table.columns)
+    return [old if column.name in names else column for old, column in pairs]

@@ -223,7 +223,7 @@ class Table(TableDefinition):
     def _copy(self, known: table_copies.Targets, before: Self | None = None) -> Self:
         return type(self)(
             table_copies.name_of(self.name),
-            self.columns,
+            table_copies.columns(self, before),
             constraints=tuple(table_copies.constraints(self, known, before)),
             partition_by=self.partition_by,
             retypes=self.retypes.alone(),
