@@ -20,7 +20,7 @@ from ..comparison.definitions import Definition, compared, definitions, function
 from ..errors import DeclarationError
 from ..plan.plan import Hazard, Lock, Remake, Statement
 from ..syntax.acl import Acl
-from ..syntax.names import Name, literal, quoted, role_sql
+from ..syntax.names import Exact, Name, literal, quoted, role_sql
 from ..syntax.naming import naming
 from ..syntax.parse import closed
 from ..syntax.paths import SearchPath
@@ -115,14 +115,14 @@ class Dependents:
     def users(self, name: Name, catalog: Forecast) -> list[str]:
         """Those that would stop a removal of the root, which has this name.
 
-        Not its own parts, nor what the plan has changed: the server does not know of that.
+        Not its own parts, nor what the plan has changed so that it may stop to be one.
         """
         return [
             one.title
             for one in self.all
             if not one.root
             and one.kind not in {"row", "array", "key", "part"}
-            and one.key not in catalog.changed
+            and _is_as_stored(one, catalog)
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]
 
@@ -373,6 +373,26 @@ def _is_gone(row: Sequence[Any], catalog: Forecast) -> bool:
         names = {each.name for each in one.constraints}
         return facts[2] not in names and None not in names
     return one is None and kind == key[0]
+
+
+def _is_as_stored(one: Dependent, catalog: Forecast) -> bool:
+    """Whether the plan leaves it as the server has it, which does not know of the plan."""
+    if one.key not in catalog.changed:
+        return True
+    whole: Any = catalog.objects.get(one.key) if one.key else None
+    match one.kind, one.facts:
+        case "column", (_, _, _, column, type_, *_):
+            there: Any = getattr(whole, "columns", None) or getattr(whole, "attributes", ())
+            return any((each.name, each.type) == (column, type_) for each in there)
+        case "default" | "generated", (_, _, name, *_):
+            parts = getattr(whole, "columns", None)
+        case "check" | "exclusion", (_, _, name, *_):
+            parts = getattr(whole, "constraints", None)
+        case _:
+            return False
+    # What is declared otherwise by now is no text of the server's.
+    texts = (text for each in parts or () if each.name == name for text in each.fragments)
+    return any(isinstance(text, Exact) for text in texts)
 
 
 def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:

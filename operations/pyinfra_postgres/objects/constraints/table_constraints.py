@@ -307,6 +307,32 @@ def ends(one: Constraint, current: TableDefinition, declared: TableDefinition) -
     return one.name in replaced(current, declared) or one.name not in stay
 
 
+def check_referred(current: TableDefinition, declared: TableDefinition, catalog: Forecast) -> None:
+    """Raise DeclarationError where a key goes on which a foreign key stands that stays.
+
+    One that goes with its columns goes when all else of the plan has.
+    """
+    going = {column.name for column in current.columns or ()}
+    going -= {column.name for column in declared.columns or ()}
+    replaced_ = replaced(current, declared)
+    own = {one.name for one in declared.constraints}
+    for one in current.constraints:
+        if not isinstance(one, PrimaryKey | Unique) or one.name in own | replaced_:
+            continue
+        if not ends(one, current, declared) or uses(one, going):
+            continue
+        users = [
+            f"{each.name} of {each.table}"
+            for each in foreign_keys.dependents(declared.name, one.name, one.columns, catalog)
+            if each.table != declared.name or each.key.name in own
+        ]
+        if users:
+            raise DeclarationError(
+                f"its {quoted(one.name or '')} can't go: the foreign key {', '.join(users)} stands "
+                "on it: remove that before"
+            )
+
+
 def leaving(current: TableDefinition, declared: TableDefinition) -> set[str]:
     """The columns of a primary key whose place another one takes after the transaction."""
     return {

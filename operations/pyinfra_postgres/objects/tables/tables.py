@@ -170,6 +170,7 @@ class Table(TableDefinition):
                 f"its primary key {quoted(gone.name or '')} can't go: {', '.join(users)} groups by "
                 "it. Before that drop it, or have it group by every column that it shows"
             )
+        table_constraints.check_referred(current, self, catalog)
         nullable = freed(current.columns or (), self.columns or ())
         heirs.check_nulls(self.name, nullable, catalog)
         index_builds.check_nulls(self.name, nullable, self.constraints, catalog)

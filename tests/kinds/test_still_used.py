@@ -1,0 +1,117 @@
+"""What a plan changes may use what the plan removes, all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+import pyinfra_postgres as pg
+from harness import Database, one_version
+from harness.process import run
+
+BEFORE = """
+    CREATE DOMAIN d AS integer; CREATE TYPE e AS ENUM ('a'); CREATE TYPE c AS (x integer);
+    CREATE TYPE r AS RANGE (subtype = integer);
+    CREATE FUNCTION f(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+    CREATE SEQUENCE s;
+    CREATE TYPE pair AS (x d);
+"""
+
+
+def _no_function() -> None:
+    pg.function("f", arguments="integer", present=False)
+
+
+USED: dict[str, tuple[str, Callable[[], object]]] = {
+    "a domain": ("d d", lambda: pg.domain("d", present=False)),
+    "an enum": ("e e", lambda: pg.enum("e", present=False)),
+    "a composite type": ("c c", lambda: pg.composite("c", present=False)),
+    "a range type": ("r r", lambda: pg.range_type("r", present=False)),
+    "an array": ("d e[]", lambda: pg.enum("e", present=False)),
+    "a default": ("n integer DEFAULT f(1)", _no_function),
+    "a generated column": (
+        "n integer GENERATED ALWAYS AS (f(id)) STORED",
+        _no_function,
+    ),
+    "a check": ("CHECK (f(id) > 0)", _no_function),
+    "an exclusion": (
+        "EXCLUDE USING btree (f(id) WITH =)",
+        _no_function,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", USED)
+@one_version
+def test_what_a_changed_table_uses_stays(database: Database, name: str) -> None:
+    element, remove = USED[name]
+    database.psql(f"{BEFORE}; CREATE TABLE t (id integer, other integer, {element})")
+    before = database.dump()
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("t", [pg.Column("other", "bigint")], comment="changed")
+            remove()
+
+    for dry in True, False:
+        outcome = run(database, deploy, dry=dry, postgres_allow="t")
+        assert outcome.failed
+        assert "used by" in outcome.messages, outcome.messages
+        assert "table public.t: remove or change that before" in outcome.messages
+    assert database.dump() == before
+
+
+@one_version
+def test_what_a_changed_table_no_longer_uses_goes(database: Database) -> None:
+    columns = "d d, e e, n integer DEFAULT f(1), CONSTRAINT k CHECK (f(n) > 0)"
+    database.psql(f"{BEFORE}; CREATE TABLE t ({columns})")
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.composite("pair", present=False)
+            pg.table(
+                "t",
+                [
+                    pg.Column("d", "integer"),
+                    pg.Column("e", present=False),
+                    pg.Column("n", "integer", default="2"),
+                ],
+                constraints=[pg.Check("n > 0", name="k")],
+            )
+            pg.domain("d", present=False)
+            pg.enum("e", present=False)
+            _no_function()
+
+    run(database, deploy, postgres_allow="t,t.e").succeeded()
+    assert run(database, deploy, dry=True).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", "UNIQUE"])
+@pytest.mark.parametrize("table", ["t", "u"])
+@one_version
+def test_a_key_stays_as_long_as_a_foreign_key_stands_on_it(
+    database: Database, key: str, table: str
+) -> None:
+    database.psql(f"""
+        CREATE TABLE t (id integer, up integer, CONSTRAINT k {key} (id));
+        CREATE TABLE u (up integer);
+        ALTER TABLE {table} ADD CONSTRAINT up FOREIGN KEY (up) REFERENCES t (id);
+    """)
+    before = database.dump()
+    absent = pg.Constraint(name="k", present=False)
+
+    def deploy(*, both: bool) -> None:
+        with pg.transaction():
+            if both:
+                pg.table(table, constraints=[pg.Constraint(name="up", present=False)])
+            pg.table("t", constraints=[absent])
+
+    for dry in True, False:
+        outcome = run(database, partial(deploy, both=False), dry=dry)
+        assert outcome.failed
+        assert f"foreign key up of public.{table} stands on it" in outcome.messages
+    assert database.dump() == before
+    run(database, partial(deploy, both=True)).succeeded()
+    assert run(database, partial(deploy, both=True), dry=True).succeeded().plan.changes == []
