@@ -248,7 +248,7 @@ def test_what_the_run_has_use_a_column_before_is_named(deploy: Deploy, database:
     before = database.dump()
     policy, column = "pg.policy('q', 'w', using='c > 1')", "pg.table('w', [pg.Column('c', 'text')])"
     said = deploy.run(f"with pg.transaction():\n    {policy}\n    {column}").failed().output
-    assert "have policy q on public.w use it: declare this one before that" in said
+    assert "policy q on public.w: PostgreSQL would refuse it on what it stands on by then" in said
     assert database.dump() == before
     later = policy.replace("> 1", "<> 1::text")
     deploy.apply(f"with pg.transaction():\n    {column}\n    {later}")

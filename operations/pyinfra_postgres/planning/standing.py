@@ -13,6 +13,7 @@ from ..syntax.names import Name, quoted
 from ..syntax.parse import column_names, tree
 from .consent import contradicted, unseen
 from .questions import Questions
+from .readings import unreadable
 from .session import Session
 
 # What stops a column from being dropped; the rest goes with it.
@@ -33,6 +34,7 @@ def refusals(session: Session, plan: Plan) -> Iterator[Refusal]:
     yield from _held_foreign_keys(plan, session.catalog())
     yield from _hidden_rows(plan, session.catalog())
     yield from _missing_rows(session, plan)
+    yield from unreadable(session, plan)
 
 
 def _missing_rows(session: Session, plan: Plan) -> Iterator[Refusal]:

@@ -155,17 +155,29 @@ def as_stored(
     return _edited(found, edits, form)
 
 
-def temporary(sql: str, relations: Set[Name], functions: Set[Name]) -> str:
-    """SQL of the server's own in which some relations and functions are temporary ones."""
-    found = _parsed(sql)
+def temporary(
+    sql: str, relations: Set[Name], functions: Set[Name], *, in_public: bool = False
+) -> str:
+    """SQL in which some relations and functions are temporary ones.
 
+    `in_public` where what it names without a schema may be in `public`.
+    """
+    found = _parsed(sql)
     edits: list[_Edit] = []
     for node in _nodes(found.tree):
         names = [part["String"]["sval"] for part in node.get("funcname", ())]
         is_one = "schemaname" in node and "relname" in node and _name(node) in relations
-        if is_one or (len(names) == 2 and "location" in node and Name(*names) in functions):
+        is_called = "location" in node and len(names) in {1, 2}
+        if is_one or (is_called and len(names) == 2 and Name(*names) in functions):
             start, end, _ = found.words_at(node.get("location", 0))[0]
             edits.append((start, end, "pg_temp"))
+        elif is_called and in_public and Name(*["public", *names][-2:]) in functions:
+            start, _, _ = found.words_at(node["location"])[0]
+            edits.append((start, start, "pg_temp."))
+    for node in _range_variables(found.tree, frozenset()) if in_public else ():
+        if "schemaname" not in node and Name("public", node["relname"]) in relations:
+            start, _, _ = found.words_at(node.get("location", 0))[0]
+            edits.append((start, start, "pg_temp."))
     return _edited(found, edits, QUERY)
 
 
