@@ -87,13 +87,12 @@ def test_a_domains_check_is_validated_after_the_transaction(deploy: Deploy) -> N
     )
     # A check without a name takes the place of the one that PostgreSQL has named.
     run = deploy.run("pg.domain('d', 'int', checks='value > 1')").failed()
-    assert "VALIDATE CONSTRAINT d_check" in run.output
-    assert "SQLSTATE 23514" in run.output
+    assert "does not hold for 1 row, in column x of public.t: correct that first" in run.output
     checks = (
         "SELECT conname, convalidated FROM pg_constraint WHERE contypid = 'd'::regtype "
         "ORDER BY conname"
     )
-    assert database.rows(checks) == [("d_check", "f"), ("other", "t")]
+    assert database.rows(checks) == [("d_check", "t"), ("other", "t")]
     database.psql("UPDATE t SET x = 2")
     deploy.apply("pg.domain('d', 'int', checks='value > 1')")
     assert database.rows(checks) == [("d_check", "t"), ("other", "t")]

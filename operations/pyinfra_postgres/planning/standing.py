@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from typing import Any
 
 from ..catalog.catalog import Forecast
+from ..errors import DeclarationError
 from ..objects.dependents import Dependent, of_columns
 from ..objects.sequence_users import users
 from ..plan.plan import Plan, Refusal, Stage
@@ -29,6 +31,7 @@ def refusals(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _unfit(plan)
     yield from _held_domains(plan, session.catalog())
+    yield from _contradicted_domains(session, plan)
     yield from _held_columns(session, plan)
     yield from _held_sequences(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
@@ -77,6 +80,19 @@ def _held_domains(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
                         f"{Name(*key[1:])}, an array of it: let a run before this one change it, "
                         "or declare another domain for one of them",
                     )
+
+
+def _contradicted_domains(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """The domains that are against values which columns have by then."""
+    catalog = session.catalog()
+    ask = Questions(session, catalog, plan.is_renaming)
+    for change in plan.changes if ask.in_time and not catalog.rows_change else ():
+        one: Any = catalog.objects.get(change.key) if change.key[0] == "domain" else None
+        for doubt in one.contradictions(catalog) if one else ():
+            # The rows of a table are not read where that might run what others own.
+            with suppress(DeclarationError):
+                for reason in contradicted(doubt, ask):
+                    yield Refusal(change.operation, change.title, reason)
 
 
 def _hidden_rows(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:

@@ -9,17 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from attrs import frozen
+
 from ...catalog.catalog import Forecast
 from ...comparison.stored import operator
 from ...plan.plan import Objection
 from ...syntax.names import Exact, Name, listed, quoted
-from ...syntax.parse import expression_references, type_references
+from ...syntax.parse import expression_references
 from ...syntax.paths import SearchPath
 from ..tables import planned_rows
 from ..tables.columns import Column
-from ..tables.planned_rows import PlannedRows
+from ..tables.planned_rows import PlannedRows, domains, plain_type
 from ..tables.table_definition import TableDefinition
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+
+Rule = tuple[str, str]
+"""What a domain says of its values, and the condition for that on `value`."""
 
 
 def to_table(
@@ -45,8 +50,10 @@ def to_table(
                 f"NOT NULL of column {quoted(column.name)}",
                 path=every.path(),
             )
-        if before is None:
+        if before is None and column.generated is None:
             yield from _to_default(column, table, catalog)
+        elif column.name in new or (before and before.type != column.type):
+            yield from _to_domains(column, every, catalog)
     for one in declared.constraints:
         if not one.validated or not one.enforced or one.build.renames:
             continue
@@ -62,26 +69,58 @@ def _takes_nulls_away(current: Column, declared: Column) -> bool:
 
 def _to_default(column: Column, table: Name, catalog: Forecast) -> Iterator[Objection]:
     """The value that all rows get in a new column, where a domain's checks are against it."""
-    found: list[Any] = [
-        catalog.objects.get(("domain", *reference.name))
-        for reference in type_references(column.type)
-        if not column.type.endswith("[]")
-    ]
-    for domain in filter(None, found):
-        default = column.default if column.default is not None else domain.default
-        # What functions give is known only then.
-        if default is None or any(one.kind == "function" for one in expression_references(default)):
-            continue
+    found = list(domains(column.type, catalog))
+    given = (one.default for one in (column, *found) if one.default is not None)
+    default = next(given, None)
+    # What functions give is known only then.
+    if default and any(one.kind == "function" for one in expression_references(default)):
+        return
+    of = f"the default of column {quoted(column.name)}" if default else "nothing in it"
+    type_ = plain_type(column.type, catalog)
+    for domain in found:
         for check in domain.checks:
-            value = f"(SELECT CAST((\n{default}\n) AS {domain.type}) AS value) AS given"
+            value = f"(SELECT CAST((\n{default or 'NULL'}\n) AS {type_}) AS value) AS given"
             yield Objection(
                 f"SELECT CASE WHEN (SELECT NOT (\n{check.expression}\n) FROM {value})"
                 f" THEN (SELECT pg_catalog.count(*) FROM {table}) ELSE 0 END",
                 f"{check.written()} of domain {domain.name}",
-                f", which get the default of column {quoted(column.name)}",
+                f", which get {of}",
                 "declare another default",
                 SearchPath.of(default, check.expression),
             )
+
+
+def _to_domains(column: Column, rows: PlannedRows, catalog: Forecast) -> Iterator[Objection]:
+    """The values that a column of another type gets, where they are against its domain."""
+    type_ = plain_type(column.type, catalog)
+    for domain in domains(column.type, catalog) if rows.knows([column.name]) else ():
+        for said, condition in domain.rules:
+            values = PlannedValues(column.name, type_, rows)
+            yield values.against((f"{said} of domain {domain.name}", condition))
+
+
+@frozen
+class PlannedValues:
+    """The values that a column has once a plan has run, and what they may be against."""
+
+    column: str
+    type: str
+    """Theirs, without domains."""
+    rows: PlannedRows
+    of: str = ""
+    """What has the column, where that has to be said."""
+
+    def against(self, rule: Rule) -> Objection:
+        """Those that are against a rule."""
+        said, condition = rule
+        column = quoted(self.column)
+        values = f"SELECT CAST({column} AS {self.type}) AS value FROM {self.rows.source}"
+        return Objection(
+            f"SELECT pg_catalog.count(*) FROM ({values}) AS held WHERE NOT (\n{condition}\n)",
+            said,
+            f", in column {column}{self.of}",
+            path=self.rows.path(condition),
+        )
 
 
 def _to_constraint(

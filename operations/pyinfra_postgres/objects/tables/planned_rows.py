@@ -28,11 +28,11 @@ def values(
             yield column.name, None if own else _of_new(column, catalog)
         elif column.generated is not None:
             if column is not before and _computed(column) != _computed(before):
-                yield column.name, _cast(column.generated, column)
+                yield column.name, _cast(column.generated, column, catalog)
         elif (column.type, column.collation) != (before.type, before.collation):
             known = declared.retypes.columns.get(column.name)
             if known is None or not known.free:
-                yield column.name, known.using if known else None
+                yield column.name, _of_converted(column, known.using, catalog) if known else None
 
 
 def _computed(column: Column) -> tuple[object, ...]:
@@ -46,12 +46,36 @@ def _of_new(column: Column, catalog: Forecast) -> str | None:
     for reference in type_references(column.type) if given is None else ():
         domain: Any = catalog.objects.get(("domain", *reference.name))
         given = getattr(domain, "default", None) if not column.type.endswith("[]") else None
-    return _cast("NULL" if given is None else given, column)
+    return _cast("NULL" if given is None else given, column, catalog)
 
 
-def _cast(text: str, column: Column) -> str:
+def _of_converted(column: Column, using: str, catalog: Forecast) -> str:
+    if not using or not any(domains(column.type, catalog)):
+        return using
+    return _cast(column.using or quoted(column.name), column, catalog)
+
+
+def _cast(text: str, column: Column, catalog: Forecast) -> str:
     # An expression of the server's own stays one.
-    return type(text)(f"CAST(({closed(text)}) AS {column.type})")
+    return type(text)(f"CAST(({closed(text)}) AS {plain_type(column.type, catalog)})")
+
+
+def domains(type_: str, catalog: Forecast) -> Iterator[Any]:
+    """The domain that a type is, and those under it, as they will be."""
+    while not type_.endswith("[]"):
+        found = [catalog.objects.get(("domain", *one.name)) for one in type_references(type_)]
+        domain: Any = next(filter(None, found), None)
+        if domain is None:
+            return
+        yield domain
+        type_ = domain.type
+
+
+def plain_type(type_: str, catalog: Forecast) -> str:
+    """The type under domains: a query can have values of it that are against their checks."""
+    for domain in domains(type_, catalog):
+        type_ = domain.type
+    return type_
 
 
 @frozen

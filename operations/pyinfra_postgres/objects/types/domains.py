@@ -19,7 +19,7 @@ from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
-from ...plan.plan import Hazard, Lock, Mode, Stage, Statement
+from ...plan.plan import Hazard, Lock, Mode, Objection, Stage, Statement
 from ...syntax import given
 from ...syntax.names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ...syntax.naming import chosen_name, joined
@@ -33,6 +33,7 @@ from ...syntax.parse import (
 )
 from ...syntax.paths import SearchPath
 from ..constraints.constraints import Check, Constraint
+from ..constraints.objections import PlannedValues, Rule
 from ..dependents import columns_of_type, of_type
 from ..kind import (
     Copies,
@@ -47,6 +48,7 @@ from ..kind import (
     schema_of,
 )
 from ..tables.columns import is_null, same_value
+from ..tables.planned_rows import PlannedRows, plain_type
 from ..tables.tables import Table
 
 
@@ -95,6 +97,10 @@ class Domain(Object):
     """The tables that have columns of it."""
     filled: bool = field(default=False, eq=False, kw_only=True)
     """Whether one of them may have rows."""
+    new_rules: tuple[Rule, ...] = field(default=(), eq=False, kw_only=True)
+    """Of its rules those that the server does not know yet."""
+    views: tuple[tuple[Name, str], ...] = field(default=(), eq=False, kw_only=True)
+    """The materialized views that have columns of it, with these."""
     kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its checks that are there, and that the declaration does not have."""
 
@@ -242,19 +248,43 @@ class Domain(Object):
         return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
 
     def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        is_stricter = not self.nullable and current.nullable
-        if is_stricter or not set(self.checks) <= set(current.checks):
-            kinds = ("table", "materialized_view")
-            if columns := [
-                one.text
-                for one in columns_of_type(self.name, ask)
-                if one.within and any((kind, *one.relation) in catalog.objects for kind in kinds)
-            ]:
-                raise DeclarationError(
-                    f"PostgreSQL can't check the values within {', '.join(columns)} (an array or "
-                    "another type that holds it): declare another domain and change them to it"
-                )
-        return self
+        unread = {*current.new_rules, *(_rule(one) for one in current.checks if not one.validated)}
+        known = set(current.rules) - unread
+        rules = tuple(one for one in self.rules if one not in known)
+        if not rules:
+            return self
+        kinds = ("table", "materialized_view")
+        held = columns_of_type(self.name, ask)
+        if columns := [
+            one.text
+            for one in held
+            if one.within and any((kind, *one.relation) in catalog.objects for kind in kinds)
+        ]:
+            raise DeclarationError(
+                f"PostgreSQL can't check the values within {', '.join(columns)} (an array or "
+                "another type that holds it): declare another domain and change them to it"
+            )
+        views = [
+            (one.relation, one.column)
+            for one in held
+            if ("materialized_view", *one.relation) in catalog.objects
+        ]
+        return evolve(self, new_rules=rules, views=tuple(views))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What it says of its values."""
+        strict = () if self.nullable else (("NOT NULL", "value IS NOT NULL"),)
+        return (*strict, *(_rule(one) for one in self.checks))
+
+    def contradictions(self, catalog: Forecast) -> Iterator[Objection]:
+        """What the values that are there once the plan has run may say against its new rules."""
+        type_ = plain_type(str(self.name), catalog)
+        for table, column in (*_columns(self.name, catalog), *self.views):
+            rows = PlannedRows.of(table, catalog)
+            if table in catalog.filled and rows.knows([column]):
+                values = PlannedValues(column, type_, rows, f" of {table}")
+                yield from map(values.against, self.new_rules)
 
     def copied(self, current: Self, catalog: Forecast) -> Copies:
         return Copies((), current._copy(), self._copy())
@@ -282,6 +312,10 @@ class Domain(Object):
             yield from _altered(current, declared)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
+
+
+def _rule(check: Check) -> Rule:
+    return check.written(), check.expression
 
 
 def _created(declared: Domain) -> Statement:
@@ -357,15 +391,16 @@ def _read(sql: str, declared: Domain) -> Statement:
 
 def _users(domain: Name, catalog: Forecast) -> list[Name]:
     """The tables that have columns of a domain, or of one over it."""
+    return sorted({table for table, _ in _columns(domain, catalog)})
+
+
+def _columns(domain: Name, catalog: Forecast) -> Iterator[tuple[Name, str]]:
     types = [str(domain)]
     for type_ in types:
         types += [str(one.name) for one in catalog.of(Domain) if one.type == type_]
-    return sorted(
-        table.name
-        for table in catalog.of(Table)
-        if catalog.relation_kinds.get(table.name) == "r"
-        and any(column.type in types for column in table.columns or ())
-    )
+    for table in catalog.of(Table):
+        if catalog.relation_kinds.get(table.name) == "r":
+            yield from ((table.name, one.name) for one in table.columns or () if one.type in types)
 
 
 QUERIES = {
