@@ -292,8 +292,9 @@ class Remade:
                 "PostgreSQL has to drop and create it, and these can't be created again with it: "
                 f"{', '.join(others.obstacles)}"
             )
-        created = [statement for one in found.all if one.root for statement in one.anew]
-        return cls(tuple(created), others)
+        # What it has is given again where it is declared, and nowhere else.
+        own = (statement for one in found.all if one.root for statement in one.anew)
+        return cls(tuple(evolve(statement, remakes=None) for statement in own), others)
 
     @property
     def restored(self) -> Iterator[Statement]:
