@@ -562,3 +562,46 @@ def test_what_is_made_anew_for_two_changes_is_dropped_once(database: Database) -
     assert now.count("IS 'kept'") == 3
     assert "fillfactor='70'" in now
     assert run(database, declared).succeeded().plan.changes == []
+
+
+LIVES = """
+    CREATE TYPE mood AS ENUM ('a', 'b', 'c');
+    CREATE FUNCTION twice(x integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT x * 2';
+    CREATE TABLE t (id integer, n integer, m mood);
+    CREATE VIEW v AS SELECT id, twice(n) AS n, m FROM t;
+    CREATE VIEW w AS SELECT id FROM v;
+    COMMENT ON VIEW v IS 'why'; GRANT SELECT ON v, w TO PUBLIC;
+"""
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: pg.enum("mood", ["a", "c", "b"], exact=True),
+        lambda: pg.enum("mood", ["a", "b"], exact=True),
+        lambda: pg.table("t", [pg.Column("m", "text")]),
+        lambda: pg.table("t", [pg.Column("id", "bigint")]),
+        lambda: pg.function("twice", arguments="y integer", returns="integer", body="SELECT y",
+                            volatility="IMMUTABLE"),
+    ],
+)  # fmt: skip
+@one_version
+def test_a_view_has_other_columns_beside_a_change_of_what_it_stood_on(
+    database: Database, change: Callable[[], None], is_first: bool
+) -> None:
+    database.psql(LIVES)
+
+    def declare() -> None:
+        pg.view("v", "SELECT id FROM t")
+
+    def block() -> None:
+        with pg.transaction():
+            for one in (declare, change) if is_first else (change, declare):
+                one()
+
+    run(database, block, postgres_allow="t,mood").succeeded()
+    assert not run(database, block, postgres_allow="t,mood").succeeded().plan.changes
+    kept = "SELECT obj_description('v'::regclass), relacl FROM pg_class WHERE relname IN ('v', 'w')"
+    assert database.psql(kept).count("=r/") == 2
+    assert "why" in database.psql(kept)

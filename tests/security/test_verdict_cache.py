@@ -208,7 +208,7 @@ def test_foreign_content_is_passed_over(file: Path, content: bytes) -> None:
 
 def test_runs_at_the_same_time_lose_nothing(file: Path) -> None:
     writes = (
-        "import sys; from pyinfra_postgres.verdicts import Verdicts\n"
+        "import sys; from pyinfra_postgres.comparison.verdicts import Verdicts\n"
         "for n in range(100): Verdicts().keep([[sys.argv[1], str(n)]])"
     )
     writers = [subprocess.Popen([sys.executable, "-c", writes, one]) for one in "ab"]

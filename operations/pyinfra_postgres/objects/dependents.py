@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/catalog-pg-depend.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
@@ -22,7 +23,7 @@ from ..plan.plan import Hazard, Lock, Remake, Statement
 from ..syntax.acl import Acl
 from ..syntax.names import Exact, Name, literal, quoted, role_sql
 from ..syntax.naming import naming
-from ..syntax.parse import closed
+from ..syntax.parse import closed, expression_references
 from ..syntax.paths import SearchPath
 from .dependents_query import QUERY
 
@@ -115,14 +116,15 @@ class Dependents:
     def users(self, name: Name, catalog: Forecast) -> list[str]:
         """Those that would stop a removal of the root, which has this name.
 
-        Not its own parts, nor what the plan has changed so that it may stop to be one.
+        Not its own parts, nor what the plan has changed so that it uses that no longer.
         """
+        roots = frozenset(one.id for one in self.all if one.root)
         return [
             one.title
             for one in self.all
             if not one.root
             and one.kind not in {"row", "array", "key", "part"}
-            and _is_as_stored(one, catalog)
+            and (_is_as_stored(one, catalog) or _still_uses(one, roots, name, catalog))
             and not (one.kind in _PARTS and one.facts[:2] == tuple(name))
         ]
 
@@ -292,8 +294,9 @@ class Remade:
                 "PostgreSQL has to drop and create it, and these can't be created again with it: "
                 f"{', '.join(others.obstacles)}"
             )
-        created = [statement for one in found.all if one.root for statement in one.anew]
-        return cls(tuple(created), others)
+        # What it has is given again where it is declared, and nowhere else.
+        own = (statement for one in found.all if one.root for statement in one.anew)
+        return cls(tuple(evolve(statement, remakes=None) for statement in own), others)
 
     @property
     def restored(self) -> Iterator[Statement]:
@@ -393,6 +396,37 @@ def _is_as_stored(one: Dependent, catalog: Forecast) -> bool:
     # What is declared otherwise by now is no text of the server's.
     texts = (text for each in parts or () if each.name == name for text in each.fragments)
     return any(isinstance(text, Exact) for text in texts)
+
+
+def _still_uses(one: Dependent, roots: frozenset[str], name: Name, catalog: Forecast) -> bool:
+    """Whether what the plan changes names a root all the same; that has this name."""
+    changed: Any = one.key and catalog.objects.get(one.key)
+    if changed is None or one.kind not in _WITH_TEXTS or one.needs.isdisjoint(roots):
+        return False
+    texts = [getattr(changed, attribute, None) for attribute in _TEXTS]
+    texts += getattr(changed, "fragments", ())
+    if any(isinstance(text, Exact) and _names(text, name) for text in texts):
+        return True
+    # Of several functions of a name it may use another one by now.
+    others = [key for key in catalog.objects if key[0] in _ROUTINES and key[1:3] == name]
+    found = (ref for ref in changed.requires() if ref.kind in {"table", "function", "type"})
+    return len(others) < 2 and any(_in_public(ref.name) == name for ref in found)
+
+
+_ROUTINES = frozenset({"function", "procedure"})
+_WITH_TEXTS = _ROUTINES | {"view", "materialized_view", "policy", "trigger", "index"}
+_TEXTS = ("query", "using", "check", "condition", "body")
+
+
+def _names(text: str, name: Name) -> bool:
+    try:
+        return any(_in_public(ref.name) == name for ref in expression_references(text))
+    except DeclarationError:  # It is the body of a function.
+        return re.search(rf"\b{re.escape(name.name)}\b", text) is not None
+
+
+def _in_public(name: Name) -> Name:
+    return name if name.schema else Name("public", name.name)
 
 
 def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:

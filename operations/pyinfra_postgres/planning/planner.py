@@ -214,8 +214,11 @@ class Planner:
         return (*target.made_anew(stored), *others, *filter(None, checks))
 
     def _dropped_once(self, changes: Sequence[Statement]) -> tuple[Statement, ...]:
-        """The statements without what the plan has dropped before, and makes anew only here."""
-        marks = [one.remakes for one in changes if one.remakes]
+        """The statements without what the plan has dropped before, and makes anew only here.
+
+        What runs before all other changes finds everything as the server has it.
+        """
+        marks = [one.remakes for one in changes if one.remakes and not one.first]
         twice = {mark.key for mark in marks if mark.is_drop and self.plan.remakes(mark.key)}
         obstacles: dict[Key, str] = {}
         for key in twice:

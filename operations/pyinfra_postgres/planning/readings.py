@@ -66,7 +66,11 @@ def unreadable(session: Session, plan: Plan) -> Iterator[Refusal]:
     # A plan that touches nothing of what was there is tried as a whole; what SQL brings is unknown.
     if catalog.standby or catalog.rows_change or plan.gaps or _is_tried(plan):
         return
-    declared = [change for change in plan.changes if _texts(catalog.objects.get(change.key))]
+    declared = [
+        change
+        for change in plan.changes
+        if change.key[0] == "index" or _texts(catalog.objects.get(change.key))
+    ]
     if not declared:
         return
     ground = _Ground.of(catalog)
@@ -197,9 +201,13 @@ class _Ground:
 
     def _readings(self, changes: Iterable[Change]) -> Iterator[_Piece]:
         for change in changes:
-            if change.key[0] in _VIEWS | _ROUTINES:
+            declared: Any = self.catalog.objects.get(change.key)
+            if declared is None or change.key[0] in _VIEWS | _ROUTINES:
                 continue
-            for one in _texts(self.catalog.objects[change.key]):
+            if change.key[0] == "index" and self._is_table(declared.table):
+                yield self._index(declared, change)
+                continue
+            for one in _texts(declared):
                 text = one.text or ""
                 on = {one.on} & self.relations if one.on else set()
                 needs = self._needs(text) | on
@@ -207,6 +215,20 @@ class _Ground:
                     read = self._temporary(one.template.replace("{}", f"\n{text}\n"), True)
                     sql = f"CREATE OR REPLACE TEMP VIEW pyinfra_postgres_reading AS\n{read}"
                     yield _Piece(sql, SearchPath.USERS, None, frozenset(needs), change, text)
+
+    def _is_table(self, name: Name) -> bool:
+        return name in self.relations and self.catalog.relation_kinds.get(name) in {"r", "p"}
+
+    def _index(self, one: Any, change: Change) -> _Piece:
+        """What builds an index on the copy of its table, under a name that nothing has."""
+        table, name = Name("pg_temp", one.table.name), Exact("pyinfra_postgres_reading_index")
+        copy = evolve(one, name=name, table=table, tablespace=None, online=False)
+        path = SearchPath.of(*one.fragments)
+        sql = self._temporary(copy.created(concurrently=False), path is SearchPath.USERS)
+        text = " ".join(filter(None, one.fragments))
+        needs = (self._needs(each) for each in one.fragments if each)
+        sql += f"; DROP INDEX pg_temp.{quoted(name)}"
+        return _Piece(sql, path, None, frozenset({one.table}).union(*needs), change, text)
 
     def _needs(self, text: str) -> frozenset[Name]:
         names = (_in_public(one) for one in expression_references(text))

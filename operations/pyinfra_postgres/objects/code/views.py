@@ -242,15 +242,16 @@ class View(_Query):
         options = sorted(declared.options())
         if current is None or current.query != declared.query:
             head = f" WITH ({', '.join(options)})" if options else ""
-            if declared.remade:
+            remade = declared.remade if current else None
+            if remade:
                 yield from declared._anew("VIEW")
             yield Statement(
                 f"CREATE OR REPLACE {target}{head} AS\n{declared.query}",
                 path=SearchPath.of(declared.query),
                 locks=current.name if current else None,
             )
-            if declared.remade:
-                yield from declared.remade.restored
+            if remade:
+                yield from remade.restored
         elif sorted(current.options()) != options:
             before = {one.split("=")[0] for one in current.options()}
             gone = sorted(before - {one.split("=")[0] for one in options})
