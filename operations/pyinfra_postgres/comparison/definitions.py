@@ -115,7 +115,7 @@ def compared(those: Iterable[Definition], *, adapted: bool = False) -> Iterator[
     What is `adapted` to columns of another type may be printed with other casts, and calls nothing
     that it has not called. What has gone meanwhile is no matter.
     """
-    known = list(those)
+    known = sorted(those, key=lambda one: (one.title, one.address))
     if not known:
         return
     rows = ",\n".join(
