@@ -115,3 +115,19 @@ def test_a_key_stays_as_long_as_a_foreign_key_stands_on_it(
     assert database.dump() == before
     run(database, partial(deploy, both=True)).succeeded()
     assert run(database, partial(deploy, both=True), dry=True).succeeded().plan.changes == []
+
+
+@one_version
+def test_a_column_takes_no_nulls_while_a_partition_is_identified_by_it(database: Database) -> None:
+    database.psql("""
+        CREATE TABLE p (id integer NOT NULL) PARTITION BY RANGE (id);
+        CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (1) TO (9);
+        CREATE UNIQUE INDEX i ON p_1 (id);
+        ALTER TABLE p_1 REPLICA IDENTITY USING INDEX i;
+    """)
+    before = database.dump()
+    for dry in True, False:
+        outcome = run(database, partial(pg.table, "p", [pg.Column("id", "integer")]), dry=dry)
+        assert outcome.failed
+        assert "i is the replica identity of public.p_1" in outcome.messages
+    assert database.dump() == before
