@@ -175,7 +175,7 @@ def test_what_an_operation_installs_is_planned_for_after_it(
     )
 
     dry = project.run("inventory.py", "deploy.py", "--dry", "--diff", env=path).succeeded().output
-    assert "schema s: planned once the operations before it have run, for now" in dry
+    assert "planned once the operations before it have run, for now" in dry
     assert dry.count("It is not installed") == 1
     assert "2 created" in project.run(env=path).succeeded().output
     assert database.psql("SELECT to_regclass('s.t')") == "s.t"

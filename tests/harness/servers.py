@@ -40,6 +40,7 @@ OBSERVER = "observer"
 _SETTINGS = {
     # Nothing here outlives the test run.
     "fsync": "off",
+    "track_activity_query_size": "16384",  # a whole transaction is one message
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "32MB",
