@@ -116,7 +116,7 @@ class PlannedValues:
         column = quoted(self.column)
         values = f"SELECT CAST({column} AS {self.type}) AS value FROM {self.rows.source}"
         return Objection(
-            f"SELECT pg_catalog.count(*) FROM ({values}) AS held WHERE NOT (\n{condition}\n)",
+            f"SELECT pg_catalog.count(*) FROM ({values}) AS given WHERE NOT (\n{condition}\n)",
             said,
             f", in column {column}{self.of}",
             path=self.rows.path(condition),
