@@ -26,8 +26,8 @@ DECLARED = {
 """What only declarations have, which are written with the new names."""
 OF_A_CHANGE = {
     "after", "analyzed", "becomes", "before", "bound_check", "bound_rule", "changed", "checked",
-    "definition", "differing", "equality", "id", "kept", "left", "marks", "needs", "not_nulls", "of",
-    "obstacle", "passing", "predecessor", "problem", "rechecked", "rewriting", "source",
+    "definition", "differing", "equality", "id", "kept", "left", "marks", "needs", "not_nulls",
+    "obstacle", "of", "passing", "predecessor", "problem", "rechecked", "rewriting", "source",
     "successor", "taken", "types", "unknown", "views",
 }  # fmt: skip
 """What a change that is being planned knows, behind the renames of its plan."""
