@@ -52,7 +52,7 @@ def _of_new(column: Column, catalog: Forecast) -> str | None:
 def _of_converted(column: Column, using: str, catalog: Forecast) -> str:
     if not using or not any(domains(column.type, catalog)):
         return using
-    return _cast(column.using or quoted(column.name), column, catalog)
+    return _cast(column.using or Exact(quoted(column.name)), column, catalog)
 
 
 def _cast(text: str, column: Column, catalog: Forecast) -> str:
