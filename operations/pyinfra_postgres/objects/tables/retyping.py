@@ -293,7 +293,7 @@ def _using(declared: Column) -> str:
     """The expression of USING; PostgreSQL computes a generated column anew."""
     if declared.generated is not None:
         return ""
-    return declared.using or f"{quoted(declared.name)}::{declared.type}"
+    return declared.using or Exact(f"{quoted(declared.name)}::{declared.type}")
 
 
 def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
