@@ -100,8 +100,8 @@ def test_a_transaction_is_one_message_under_one_lock(
         "pooler?",
         "snapshot",
         "fetched",
-        "condition",  # whether the one piece of SQL has to run
         "built-in functions",
+        "condition",  # whether the one piece of SQL has to run
         "trial",
         "deploy lock",
         "fingerprint",
