@@ -21,8 +21,9 @@ LEFT_BEHIND = """
          + (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')
          + (SELECT count(*) FROM pg_settings WHERE source = 'session'
              AND name NOT IN ('application_name', 'client_encoding', 'DateStyle', 'TimeZone',
-                              'standard_conforming_strings'))"""
-"""In a server's session; the parameters named are those that PgBouncer itself sets."""
+                              'standard_conforming_strings', 'transaction_isolation'))"""
+"""In a server's session; the parameters named are those that PgBouncer itself sets, and that of a
+transaction, which each begins with anew."""
 
 
 @one_version
