@@ -57,19 +57,27 @@ def constraints(
     """
     there = {id(one.build) for one in before.constraints} if before else set()
     for one in table.constraints:
-        way = Build()
+        build = Build()
         if before and id(one.build) not in there:
-            way = Build(instead=one.build.instead, renames=one.build.renames)
-        copy = one.evolved(
-            inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, build=way
-        )
-        if not isinstance(copy, ForeignKey):
+            old = one.build.instead and _copied(one.build.instead, Build(), table.name, known)
+            build = Build(instead=old, renames=one.build.renames)
+        if copy := _copied(one, build, table.name, known):
             yield copy
-        elif copy.table == table.name:
-            yield copy.evolved(table=name_of(table.name))
-        elif (copy.table, copy.foreign_columns) in known:
-            stand_in, _ = known[copy.table, copy.foreign_columns]
-            yield copy.evolved(table=stand_in)
+
+
+def _copied(one: Constraint, build: Build, table: Name, known: Targets) -> Constraint | None:
+    """A constraint on a table's copy; none for a foreign key to what is not known."""
+    copy = one.evolved(
+        inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, build=build
+    )
+    if not isinstance(copy, ForeignKey):
+        return copy
+    if copy.table == table:
+        return copy.evolved(table=name_of(table))
+    if (copy.table, copy.foreign_columns) not in known:
+        return None
+    stand_in, _ = known[copy.table, copy.foreign_columns]
+    return copy.evolved(table=stand_in)
 
 
 def key_of(columns: list[Column]) -> Unique:
