@@ -19,7 +19,8 @@ from .search_paths import Replay, names_in
 from .shadows import shadow
 
 # Whatever a user wrote below that names a function or an operator; its function is not hidden.
-_FRAGMENTS = "SELECT a > 0, length(b), length(b) > 0, 1 + a, n + 1"
+_FRAGMENTS = "SELECT a > 0, length(b), length(b) > 0, 1 + a, n + 1, k = k"
+"""What the deploys below have written themselves; the last is the operator of an exclusion."""
 _OPERATORS = {"=", "<>", "||", "~", "!~", "@>", "<", ">=", "->", "->>", "<="}
 
 
