@@ -321,11 +321,11 @@ class Database:
         ]
 
     def sessions(self) -> list[tuple[str, ...]]:
-        """Other sessions in this database: application, state and last query of each."""
+        """Sessions in this database but for the tests' own: application, state and last query."""
         return self.rows(
             "SELECT application_name, state, query FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid() "
-            "AND backend_type = 'client backend'"
+            f"AND backend_type = 'client backend' AND application_name <> '{OBSERVER}'"
         )
 
     def _psql(self, sql: str, *options: str, dsn: str | None) -> Any:
