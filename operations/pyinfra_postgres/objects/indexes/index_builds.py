@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from itertools import count
-from typing import Any
 
 from attrs import evolve
 
@@ -284,7 +283,7 @@ def swap(
         moved = foreign_keys.dependents(current.table, current.name, stored, catalog)
         foreign_keys.check(moved, columns if whole else ())
     identifies = whole and never_null(declared.table, columns, catalog)
-    parts = tuple(_below(current, catalog))
+    parts = tuple(below(current.full, catalog))
     places = dict(_places(current, declared, parts, same))
     return Swap(name, old, there, moved, identifies, parts, places)
 
@@ -302,14 +301,6 @@ def _places(
             if one.expression and aligned.expression == stored.expression:
                 yield place, number
                 break
-
-
-def _below(index: IndexDefinition, catalog: Forecast) -> Iterator[IndexDefinition]:
-    """The parts of an index as they are, each before its own."""
-    parts = [one for one in catalog.of(type(index)) if one.parent == index.full]
-    for one in sorted(parts, key=lambda part: part.full):
-        yield one
-        yield from _below(one, catalog)
 
 
 def never_null(table: Name, columns: Iterable[str], catalog: Forecast) -> bool:
@@ -373,42 +364,44 @@ def parts(
     partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
-    def below(whole: IndexDefinition) -> Iterator[IndexDefinition]:
+    def under(whole: IndexDefinition) -> Iterator[IndexDefinition]:
         for table in partitions.get(whole.table, ()):
-            part = evolve(whole, table=table, comment=None, parent=whole.full, parts=(), built=None)
-            part = part.placed(catalog)
-            if part.partitioned:
+            one = part(whole, table).placed(catalog)
+            if one.partitioned:
                 # Its parts may have rows, or come to have them.
-                part = evolve(part, online=True)
-            there = found(part, catalog, same)
-            if there and part.partitioned:
+                one = evolve(one, online=True)
+            there = found(one, catalog, same)
+            if there and one.partitioned:
                 there = evolve(there, valid=True)
             names = taken.setdefault(table.schema, catalog.names_in(table.schema) - {*freed})
-            usual = default_name(part, names - {there.name} if there else names)
+            usual = default_name(one, names - {there.name} if there else names)
             name = there.name if there else usual
             names.add(name)
             # What somebody has made keeps the name that they gave it.
             is_part = there is not None and there.parent is not None
-            declared = catalog.is_declared((part.kind, table.schema, name))
+            declared = catalog.is_declared((one.kind, table.schema, name))
             ours = is_part or (name == usual and not declared)
-            part = evolve(part, name=name, built=there, becomes=name if ours else None)
-            yield part
-            if part.partitioned:
-                yield from below(part)
+            one = evolve(one, name=name, built=there, becomes=name if ours else None)
+            yield one
+            if one.partitioned:
+                yield from under(one)
 
-    return tuple(below(index))
+    return tuple(under(index))
 
 
 def below(whole: Name, catalog: Forecast) -> list[IndexDefinition]:
-    """The parts of a partitioned table's index, at all levels."""
-    children: dict[Name, list[Any]] = {}
-    for one in catalog.objects.values():
-        if one.kind == "index" and (parent := getattr(one, "parent", None)):
-            children.setdefault(parent, []).append(one)
-    found: list[IndexDefinition] = [*children.get(whole, ())]
-    for one in found:
-        found += children.get(one.full, ())
-    return found
+    """The parts of a partitioned table's index at all levels, each before its own."""
+    children: dict[Name, list[IndexDefinition]] = {}
+    for one in catalog.of(IndexDefinition):
+        if one.parent:
+            children.setdefault(one.parent, []).append(one)
+
+    def under(parent: Name) -> Iterator[IndexDefinition]:
+        for one in sorted(children.get(parent, ()), key=lambda part: part.full):
+            yield one
+            yield from under(one.full)
+
+    return list(under(whole))
 
 
 def placed(
