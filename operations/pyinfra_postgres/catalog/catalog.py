@@ -152,6 +152,13 @@ class Forecast(Snapshot):
                 found.setdefault(one.parent, []).append(Name(*key[1:]))
         return {table: sorted(parts) for table, parts in found.items()}
 
+    def lineage(self, table: Name) -> Iterator[Name]:
+        """A table and those that it is a partition of, from the bottom up."""
+        name: Name | None = table
+        while name is not None:
+            yield name
+            name = getattr(self.objects.get(("partition", *name)), "parent", None)
+
     def leaves(self, table: Name) -> list[Name]:
         """The ordinary tables in which a partitioned table has its rows."""
         partitions = self.partitions()

@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TypeAlias, cast
 
 from attrs import evolve
@@ -114,9 +115,10 @@ def of_leaf(
 ) -> Iterator[IndexDefinition]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
+    tables = takewhile(top.__ne__, catalog.lineage(leaf)) if top else (leaf,)
     if any(
         one.validated and not one.inherited and key.equals(one, same, name)
-        for name in _up(leaf, top, catalog)
+        for name in tables
         for one in _constraints(name, catalog)
     ):
         return
@@ -131,15 +133,6 @@ def of_leaf(
 
 def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
     return [*getattr(catalog.objects.get(("table", *table)), "constraints", ())]
-
-
-def _up(leaf: Name, top: Name | None, catalog: Forecast) -> Iterator[Name]:
-    """A partition and those above it, as far as to a table."""
-    name: Name | None = leaf
-    while name is not None and name != top:
-        yield name
-        above = catalog.objects.get(("partition", *name)) if top else None
-        name = getattr(above, "parent", None)
 
 
 def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:

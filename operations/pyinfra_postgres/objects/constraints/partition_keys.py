@@ -64,8 +64,7 @@ def check_partition(parent: Name, key: str, catalog: Forecast) -> None:
 
     What is unique in the tables above it is unique in it too.
     """
-    name: Name | None = parent
-    while name is not None:
+    for name in catalog.lineage(parent):
         table: Any = catalog.objects.get(("table", *name))
         for one in table.constraints if table else ():
             check_constraint(name, one, catalog, key)
@@ -73,8 +72,6 @@ def check_partition(parent: Name, key: str, catalog: Forecast) -> None:
             if one.kind == "index" and getattr(one, "unique", False):
                 columns = [each.column for each in getattr(one, "columns", ())]
                 check(name, one.title, columns, catalog, key)
-        above: Any = catalog.objects.get(("partition", *name))
-        name = above and above.parent
 
 
 def _keys(

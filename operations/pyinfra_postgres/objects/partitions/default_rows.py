@@ -37,9 +37,7 @@ def _attaching(declared: PartitionDefinition) -> tuple[Lock, ...]:
 
 def obstacle(rest: Name, catalog: Forecast) -> str:
     """What has to go before rows of a default partition can move: to others they are deleted."""
-    lineage = [rest]
-    while partition := catalog.objects.get(("partition", *lineage[-1])):
-        lineage.append(partition.parent)
+    lineage = [*catalog.lineage(rest)]
     for table in catalog.of(Table):
         for one in table.constraints:
             if isinstance(one, ForeignKey) and one.table in lineage:

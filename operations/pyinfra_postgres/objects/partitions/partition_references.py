@@ -45,10 +45,7 @@ class Referring:
 
 def referring(parent: Name, catalog: Forecast) -> tuple[Referring, ...]:
     """The foreign keys to a partitioned table, or to one above it."""
-    above = {parent}
-    while (one := catalog.objects.get(("partition", *parent))) is not None:
-        parent = one.parent
-        above.add(parent)
+    above = {*catalog.lineage(parent)}
     return tuple(
         Referring(Name(*key[1:]), other)
         for key, one in catalog.objects.items()

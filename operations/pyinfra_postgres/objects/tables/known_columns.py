@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from difflib import get_close_matches
+from itertools import islice
 
 from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
@@ -68,8 +69,6 @@ def _mentioned(text: str, table: Name, rows: Collection[str], catalog: Forecast)
 
 def _from_above(table: Name, catalog: Forecast) -> Iterator[str]:
     """The columns of what a table is a partition of: the plan may add some to it."""
-    parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
-    if parent is not None:
-        above = catalog.objects.get(("table", *parent))
+    for name in islice(catalog.lineage(table), 1, None):
+        above = catalog.objects.get(("table", *name))
         yield from (one.name for one in getattr(above, "columns", None) or ())
-        yield from _from_above(parent, catalog)
