@@ -9,7 +9,7 @@ from attrs import define, field
 from ..catalog.catalog import Forecast
 from ..catalog.needs import usage
 from ..comparison.asking import Ask, Reading, Same
-from ..comparison.compare import Comparison, Fragment, Textual
+from ..comparison.compare import Fragment, Textual
 from ..errors import DeclarationError
 from ..objects.kind import Object
 from ..plan.plan import Need
@@ -48,8 +48,6 @@ class Candidate:
         self.closed = usage(one, catalog)
         if self.closed:
             same, ask = Textual(), Unanswered()
-        elif isinstance(same, Comparison):
-            same.asked = self.asked
         self.current = None
         try:
             self.current = one.find(catalog, ask)
