@@ -34,7 +34,7 @@ from ..syntax.parse import (
 )
 from ..syntax.paths import SearchPath
 from ..syntax.rewrite import BODY, QUERY, as_stored
-from ..transport.answer import Answer, condition, read
+from ..transport.answer import NO_PRIVILEGE, Answer, condition, is_of_sql, read
 from .asking import VIEW, Reading, Same, Signature
 from .verdicts import Verdicts
 
@@ -51,9 +51,6 @@ PENDING = {
     "42804": "another type",
     "42P10": "another column",
 }
-_NO_PRIVILEGE = "42501"
-_OF_SQL = {"0A", "22", "42"}
-"""The classes of SQLSTATEs that are about the SQL itself."""
 _CHUNK = 150
 
 _DEPARSE = """\
@@ -329,9 +326,9 @@ class Comparison:
             elif state in PENDING:
                 self.lacking[fragments[index]] = state, message
             elif fragments[index] in self.new:
-                if state[:2] in _OF_SQL and state != _NO_PRIVILEGE:
+                if is_of_sql(state):
                     self.lacking[fragments[index]] = state, message
-            elif state == _NO_PRIVILEGE:
+            elif state == NO_PRIVILEGE:
                 raise HostError(
                     f"the server could not compare definitions: {message} (SQLSTATE {state})"
                 )
@@ -388,7 +385,7 @@ class Comparison:
         if answer.failure is None:
             return answer
         remedy = ""
-        lacking = answer.failure.sqlstate == _NO_PRIVILEGE and answer.failure.index == len(head)
+        lacking = answer.failure.sqlstate == NO_PRIVILEGE and answer.failure.index == len(head)
         if lacking and self.namespace == "pg_temp":
             others = self.send([_OTHER_NAMESPACE]).rows
             if others:

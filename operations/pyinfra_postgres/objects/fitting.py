@@ -8,18 +8,15 @@ there now, because it needs more than them, is not known and stands against noth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from ..comparison.asking import Ask
 from ..errors import DeclarationError
 from ..syntax.names import Name, quoted
 from ..syntax.rewrite import temporary
+from ..transport.answer import NO_PRIVILEGE, Failure
 from .dependents import Dependent, Dependents
-
-if TYPE_CHECKING:
-    from ..comparison.asking import Ask
-    from ..transport.answer import Failure
 
 _VIEWS = frozenset({"view", "materialized_view"})
 _ON_TABLES = frozenset({"policy", "trigger", "rule", "default", "check", "exclusion", "index"})
@@ -28,7 +25,6 @@ _OF_DOMAINS = frozenset({"domain_check", "domain_default"})
 _READ = _VIEWS | _ON_TABLES | _ROUTINES | _OF_DOMAINS
 _ABOUT_MEANING = ("22", "42")
 """The classes of SQLSTATEs that say that something does not fit."""
-_NO_PRIVILEGE = "42501"
 
 
 @frozen
@@ -111,7 +107,7 @@ def _failures(
         if failure is None:
             return found
         place = failure.index - len(head)
-        if failure.sqlstate == _NO_PRIVILEGE or not 0 <= place < len(waiting):
+        if failure.sqlstate == NO_PRIVILEGE or not 0 <= place < len(waiting):
             raise _NotThereError
         found[waiting[place]] = failure
         found |= dict.fromkeys(_upon(waiting[place], those, found))

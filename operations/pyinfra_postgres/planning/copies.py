@@ -14,11 +14,7 @@ from ..errors import DeclarationError
 from ..objects.kind import Copies
 from ..plan.plan import Statement
 from ..syntax.paths import SearchPath
-from ..transport.answer import Failure
-
-_OF_SQL = ("0A", "22", "42")
-"""The classes of SQLSTATEs that are about the SQL itself."""
-_NO_PRIVILEGE = "42501"
+from ..transport.answer import Failure, is_of_sql
 
 
 def failure(copies: Copies, ask: Ask) -> Failure | None:
@@ -35,9 +31,9 @@ def failure(copies: Copies, ask: Ask) -> Failure | None:
         found = ask.attempt([*first, *change]).failure
     except DeclarationError:
         return None
-    if found is None or found.index < len(first) or found.sqlstate == _NO_PRIVILEGE:
+    if found is None or found.index < len(first) or not is_of_sql(found.sqlstate):
         return None
-    return found if found.sqlstate.startswith(_OF_SQL) else None
+    return found
 
 
 def _script(statements: Iterable[Statement]) -> Iterator[str]:

@@ -31,12 +31,9 @@ from ..syntax.names import Exact, Name, listed, quoted
 from ..syntax.parse import Reference, expression_references, type_references
 from ..syntax.paths import SearchPath
 from ..syntax.rewrite import temporary
-from ..transport.answer import Failure, withheld
+from ..transport.answer import Failure, is_of_sql, withheld
 from .session import Session
 
-_OF_SQL = ("0A", "22", "42")
-"""The classes of SQLSTATEs that are about the SQL itself."""
-_NO_PRIVILEGE = "42501"
 _ROUTINES = frozenset({"function", "procedure"})
 _TYPES = frozenset({"enum", "domain", "composite", "range_type"})
 
@@ -243,7 +240,7 @@ class _Ground:
         Functions that take a row of a relation do not take one of its copy.
         """
         state, catalog = failure.sqlstate, self.catalog
-        if not state.startswith(_OF_SQL) or state == _NO_PRIVILEGE:
+        if not is_of_sql(state):
             return False
         changed = {key[0] for key in catalog.changed} & _TYPES
         if changed and not (state == NO_COLUMN and "composite" not in changed):

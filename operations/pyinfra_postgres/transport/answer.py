@@ -13,6 +13,10 @@ from ..foreign import ForeignError, parsed
 
 NO_ENCODING = "22021"
 """The SQLSTATE of text that is in no valid encoding."""
+NO_PRIVILEGE = "42501"
+"""The SQLSTATE of what the role may not do."""
+_OF_SQL = ("0A", "22", "42")
+"""The classes of SQLSTATEs that are about the SQL itself."""
 _TRANSACTION = "pyinfra-postgres transaction "
 TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
 """In PL/pgSQL, has the server tell at once which transaction a script is in."""
@@ -39,7 +43,7 @@ class Failure:
     @property
     def hides_rows(self) -> bool:
         """Whether row level security would have hidden rows from what was asked."""
-        return (self.sqlstate, self.routine) == ("42501", "check_enable_rls")
+        return (self.sqlstate, self.routine) == (NO_PRIVILEGE, "check_enable_rls")
 
     @property
     def explained(self) -> str:
@@ -54,6 +58,11 @@ class Failure:
 def withheld(failure: Failure) -> Failure:
     """The failure of what is hidden: the server's words may quote it, its code can't."""
     return evolve(failure, message=f"{condition(failure.sqlstate)} in what is hidden", detail="")
+
+
+def is_of_sql(sqlstate: str) -> bool:
+    """Whether a SQLSTATE says that the SQL itself can't run, whoever runs it."""
+    return sqlstate.startswith(_OF_SQL) and sqlstate != NO_PRIVILEGE
 
 
 def condition(sqlstate: str) -> str:
