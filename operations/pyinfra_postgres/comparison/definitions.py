@@ -10,15 +10,12 @@ https://www.postgresql.org/docs/current/functions-info.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 from ..plan.plan import Lock, Statement
 from ..syntax.names import literal
-
-if TYPE_CHECKING:
-    from .asking import Ask
+from .asking import Ask
 
 
 @frozen

@@ -6,7 +6,7 @@ A plan may create what a query needs that is asked while the plan is made.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import frozen
 
@@ -14,9 +14,7 @@ from ..catalog.catalog import Forecast
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, type_references
 from ..syntax.paths import SearchPath
-
-if TYPE_CHECKING:
-    from .asking import Ask
+from .asking import Ask
 
 TABLES_ONLY = """DO $only$ BEGIN
   IF current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
+from ...catalog.catalog import Forecast
+from ...comparison.asking import Ask
 from ...comparison.definitions import compared
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Statement
@@ -30,10 +31,6 @@ from ..dependents import (
     named_again,
     of_type,
 )
-
-if TYPE_CHECKING:
-    from ...catalog.catalog import Forecast
-    from ...comparison.asking import Ask
 
 
 @frozen
