@@ -13,6 +13,10 @@ from ..syntax.parse import Reference
 
 Key: TypeAlias = tuple[str, ...]
 """The kind of an object, and what tells it from others of its kind."""
+ROUTINES = frozenset({"function", "procedure"})
+"""The kinds that have a body and are called."""
+VIEWS = frozenset({"view", "materialized_view"})
+"""The kinds that have a query."""
 
 
 class Entry(Protocol):

@@ -12,10 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from attrs import evolve, field, frozen
 
+from ..catalog.catalog import Forecast
+from ..catalog.entry import ROUTINES, VIEWS, Key
 from ..comparison.asking import Ask
 from ..comparison.definitions import Definition, compared, definitions, function
 from ..errors import DeclarationError
@@ -26,10 +28,6 @@ from ..syntax.naming import naming
 from ..syntax.parse import closed, expression_references
 from ..syntax.paths import SearchPath
 from .dependents_query import QUERY
-
-if TYPE_CHECKING:
-    from ..catalog.catalog import Forecast
-    from ..catalog.entry import Key
 
 
 @frozen
@@ -408,25 +406,20 @@ def _still_uses(one: Dependent, roots: frozenset[str], name: Name, catalog: Fore
     if any(isinstance(text, Exact) and _names(text, name) for text in texts):
         return True
     # Of several functions of a name it may use another one by now.
-    others = [key for key in catalog.objects if key[0] in _ROUTINES and key[1:3] == name]
+    others = [key for key in catalog.objects if key[0] in ROUTINES and key[1:3] == name]
     found = (ref for ref in changed.requires() if ref.kind in {"table", "function", "type"})
-    return len(others) < 2 and any(_in_public(ref.name) == name for ref in found)
+    return len(others) < 2 and any(ref.name.in_public == name for ref in found)
 
 
-_ROUTINES = frozenset({"function", "procedure"})
-_WITH_TEXTS = _ROUTINES | {"view", "materialized_view", "policy", "trigger", "index"}
+_WITH_TEXTS = ROUTINES | VIEWS | {"policy", "trigger", "index"}
 _TEXTS = ("query", "using", "check", "condition", "body")
 
 
 def _names(text: str, name: Name) -> bool:
     try:
-        return any(_in_public(ref.name) == name for ref in expression_references(text))
+        return any(ref.name.in_public == name for ref in expression_references(text))
     except DeclarationError:  # It is the body of a function.
         return re.search(rf"\b{re.escape(name.name)}\b", text) is not None
-
-
-def _in_public(name: Name) -> Name:
-    return name if name.schema else Name("public", name.name)
 
 
 def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:
@@ -439,11 +432,11 @@ def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:
 def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Forecast) -> Dependent:
     id_, kind, title, needs, key, relation, drop, create, restore, obstacle, facts = row
     locks = tuple(Lock(Name(*name)) for name in relation or ())
-    hazards = (Hazard.BLOCKS_READS,) if kind in {"view", "materialized_view"} else ()
+    hazards = (Hazard.BLOCKS_READS,) if kind in VIEWS else ()
     dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
     created = [Statement(one, locks=locks) for one in _texts(create)]
     restored = [Statement(one, locks=locks) for one in _texts(restore)]
-    if kind in {"function", "procedure"} and created:
+    if kind in ROUTINES and created:
         created[0] = function(created[0].sql, locks)
     if key and tuple(key) in catalog.changed:
         planned = _as_planned(kind, tuple(key), facts, catalog)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
+from ..catalog.entry import ROUTINES, VIEWS
 from ..comparison.asking import Ask
 from ..errors import DeclarationError
 from ..syntax.names import Name, quoted
@@ -18,11 +19,9 @@ from ..syntax.rewrite import temporary
 from ..transport.answer import NO_PRIVILEGE, Failure
 from .dependents import Dependent, Dependents
 
-_VIEWS = frozenset({"view", "materialized_view"})
 _ON_TABLES = frozenset({"policy", "trigger", "rule", "default", "check", "exclusion", "index"})
-_ROUTINES = frozenset({"function", "procedure"})
 _OF_DOMAINS = frozenset({"domain_check", "domain_default"})
-_READ = _VIEWS | _ON_TABLES | _ROUTINES | _OF_DOMAINS
+_READ = VIEWS | _ON_TABLES | ROUTINES | _OF_DOMAINS
 _ABOUT_MEANING = ("22", "42")
 """The classes of SQLSTATEs that say that something does not fit."""
 
@@ -44,11 +43,11 @@ def fitting(found: Dependents, ground: Ground, ask: Ask) -> Dependents:
     those = [one for one in found.all if _is_read(one) and not one.root]
     if not those:
         return found
-    views = {_name(one) for one in those if one.kind in _VIEWS}
+    views = {_name(one) for one in those if one.kind in VIEWS}
     tables = {_name(one) for one in those if one.kind in _ON_TABLES} - views - ground.relations
     copies = [f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in sorted(tables)]
     relations = ground.relations | views | tables
-    functions = ground.functions | {_name(one) for one in those if one.kind in _ROUTINES}
+    functions = ground.functions | {_name(one) for one in those if one.kind in ROUTINES}
     texts = {one.id: temporary(_text(one), relations, functions) for one in those}
     try:
         unknown = _failures([*ground.before, *copies], texts, those, ask)
@@ -74,7 +73,7 @@ def _is_read(one: Dependent) -> bool:
     if one.kind not in _READ or not one.create or (one.kind != "default" and not one.definition):
         return False
     text = one.create[0].shown
-    if one.kind in _ROUTINES:  # Of another one the body is read when it runs.
+    if one.kind in ROUTINES:  # Of another one the body is read when it runs.
         return "\nBEGIN ATOMIC\n" in text or "\nRETURN " in text
     return not text.startswith("CREATE CONSTRAINT TRIGGER")
 
@@ -86,9 +85,9 @@ def _name(one: Dependent) -> Name:
 def _text(one: Dependent) -> str:
     """What creates it alone."""
     text = one.create[0].shown
-    if one.kind in _VIEWS and one.definition:
+    if one.kind in VIEWS and one.definition:
         return f"CREATE VIEW {_name(one)} AS\n{one.definition.text.rstrip().rstrip(';')}"
-    if one.kind in _ROUTINES:
+    if one.kind in ROUTINES:
         return text.replace(f" {_name(one)}(", f" pg_temp.{quoted(one.facts[1])}(", 1)
     if one.kind in _OF_DOMAINS:
         clause = text.partition(" SET " if one.kind == "domain_default" else " ADD ")[2]

@@ -17,7 +17,7 @@ from typing import Any
 from attrs import define, evolve, frozen
 
 from ..catalog.catalog import Forecast
-from ..catalog.entry import Key
+from ..catalog.entry import ROUTINES, VIEWS, Key
 from ..comparison.asking import Reading
 from ..comparison.calls import Calls
 from ..comparison.compare import NO_COLUMN
@@ -28,13 +28,12 @@ from ..objects.kind import Object
 from ..objects.tables.columns import collation_sql
 from ..plan.plan import Change, Plan, Refusal
 from ..syntax.names import Exact, Name, listed, quoted
-from ..syntax.parse import Reference, expression_references, type_references
+from ..syntax.parse import expression_references, type_references
 from ..syntax.paths import SearchPath
 from ..syntax.rewrite import temporary
 from ..transport.answer import Failure, is_of_sql, withheld
 from .session import Session
 
-_ROUTINES = frozenset({"function", "procedure"})
 _TYPES = frozenset({"enum", "domain", "composite", "range_type"})
 
 
@@ -94,7 +93,7 @@ def _texts(one: Any) -> list[Reading]:
     """What of an object is written as somebody has declared it, and can be read."""
     if not isinstance(one, Object):
         return []
-    if one.kind in _ROUTINES:
+    if one.kind in ROUTINES:
         body = getattr(one, "body", None)
         is_read = getattr(one, "language", None) == "sql" and "search_path" not in _settings(one)
         return [Reading("{}", body)] if body and is_read and not isinstance(body, Exact) else []
@@ -120,15 +119,15 @@ class _Ground:
         """With the views that stand on them."""
         changing = catalog.altered | catalog.created | catalog.stored.keys()
         relations = {name for name in changing if catalog.relation_kinds.get(name) in set("rpvm")}
-        waiting = [one for key, one in catalog.objects.items() if key[0] in _VIEWS]
+        waiting = [one for key, one in catalog.objects.items() if key[0] in VIEWS]
         while True:
             found = [one for one in waiting if one.name in relations or _reads(one) & relations]
             if not found:
                 break
             relations |= {one.name for one in found}
             waiting = [one for one in waiting if one not in found]
-        functions = {Name(key[1], key[2]) for key in catalog.changed if key[0] in _ROUTINES}
-        known = {Name(key[1], key[2]) for key in catalog.objects if key[0] in _ROUTINES}
+        functions = {Name(key[1], key[2]) for key in catalog.changed if key[0] in ROUTINES}
+        known = {Name(key[1], key[2]) for key in catalog.objects if key[0] in ROUTINES}
         return cls(catalog, relations, functions & known)
 
     def pieces(self, changes: Sequence[Change]) -> list[_Piece]:
@@ -170,7 +169,7 @@ class _Ground:
 
     def _functions(self, changes: Mapping[Key, Change]) -> Iterator[_Piece]:
         for key, one in self.catalog.objects.items():
-            if key[0] not in _ROUTINES or Name(key[1], key[2]) not in self.functions:
+            if key[0] not in ROUTINES or Name(key[1], key[2]) not in self.functions:
                 continue
             copy: Any = evolve(one, name=Name("pg_temp", key[2]), owner=None, comment=None)
             body, in_public = copy.body or "", not isinstance(copy.body, Exact)
@@ -189,7 +188,7 @@ class _Ground:
 
     def _views(self, changes: Mapping[Key, Change]) -> Iterator[_Piece]:
         for key, one in self.catalog.objects.items():
-            if key[0] in _VIEWS and one.name in self.relations and one.query:
+            if key[0] in VIEWS and one.name in self.relations and one.query:
                 in_public = not isinstance(one.query, Exact)
                 query = self._temporary(one.query, in_public)
                 sql = f"CREATE TEMP VIEW {quoted(one.name.name)} AS\n{query}"
@@ -199,7 +198,7 @@ class _Ground:
     def _readings(self, changes: Iterable[Change]) -> Iterator[_Piece]:
         for change in changes:
             declared: Any = self.catalog.objects.get(change.key)
-            if declared is None or change.key[0] in _VIEWS | _ROUTINES:
+            if declared is None or change.key[0] in VIEWS | ROUTINES:
                 continue
             if change.key[0] == "index" and self._is_table(declared.table):
                 yield self._index(declared, change)
@@ -228,7 +227,7 @@ class _Ground:
         return _Piece(sql, path, None, frozenset({one.table}).union(*needs), change, text)
 
     def _needs(self, text: str) -> frozenset[Name]:
-        names = (_in_public(one) for one in expression_references(text))
+        names = (one.name.in_public for one in expression_references(text))
         return frozenset(names) & (self.relations | self.functions)
 
     def _temporary(self, sql: str, in_public: bool) -> str:
@@ -249,13 +248,10 @@ class _Ground:
 
     def _of_rows(self) -> Iterator[str]:
         for key, one in self.catalog.objects.items():
-            if key[0] in _ROUTINES:
+            if key[0] in ROUTINES:
                 types = (ref.name for each in one.arguments for ref in type_references(each.type))
                 if not self.relations.isdisjoint(types):
                     yield key[2]
-
-
-_VIEWS = frozenset({"view", "materialized_view"})
 
 
 def _reads(view: Any) -> set[Name]:
@@ -273,10 +269,6 @@ def _needed(roots: Sequence[_Piece], pieces: Sequence[_Piece]) -> list[_Piece]:
         found.update(map(id, more))
         names = names.union(*(one.needs for one in more))
     return [one for one in pieces if id(one) in found]
-
-
-def _in_public(one: Reference) -> Name:
-    return one.name if one.name.schema else Name("public", one.name.name)
 
 
 def _failures(pieces: Sequence[_Piece], session: Session) -> Iterator[tuple[_Piece, Failure]]:

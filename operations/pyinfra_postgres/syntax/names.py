@@ -56,6 +56,11 @@ class Name(NamedTuple):
     def __str__(self) -> str:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
 
+    @property
+    def in_public(self) -> Name:
+        """Itself, in `public` where it has no schema."""
+        return self if self.schema else Name("public", self.name)
+
 
 def parse_name(text: str | Name) -> Name:
     """Read `auth.users`, `"Weird Name"` or `users`; without a schema it is in `public`."""
