@@ -77,9 +77,7 @@ def test_a_held_lock_is_released_at_the_end(database: Database) -> None:
     database.psql("CREATE TABLE t (id integer)")
     with database.holding("LOCK TABLE t"):
         assert "55P03" in database.error("SET lock_timeout = '50ms'; SELECT * FROM t")
-        assert len(database.sessions()) == 1
-    assert database.psql("SELECT count(*) FROM t") == "0"
-    assert database.sessions() == []
+    assert database.psql("SET lock_timeout = '50ms'; SELECT count(*) FROM t") == "0"
 
 
 @one_version
