@@ -137,7 +137,6 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
         plan.gaps += draft.plan.gaps
         plan.refusals += draft.plan.refusals
         plan.undeclared += draft.plan.undeclared
-        plan.users |= draft.plan.users
     return Outcome(plan, failed, unstyle("\n".join(messages.lines)), operations)
 
 

@@ -162,7 +162,7 @@ def test_a_check_is_not_taken_for_one_that_a_run_has_left(database: Database) ->
     left = run(database, lambda: table(), dry=True).succeeded()
     assert left.plan.changes == []
     removed = run(database, deploy, dry=True).succeeded().plan
-    statements = [one.sql for _, one, _ in removed.staged()]
+    statements = [one.sql for _, one in removed.statements()]
     assert statements == ["ALTER TABLE public.t DROP CONSTRAINT t_id_not_null_check"]
 
 
@@ -170,7 +170,7 @@ def test_a_check_is_not_taken_for_one_that_a_run_has_left(database: Database) ->
 def test_a_check_that_a_run_has_left_is_used_and_dropped(database: Database) -> None:
     database.psql(FILLED)
     plan = run(database, lambda: table(), dry=True).succeeded().plan
-    first = [one.sql for _, one, _ in plan.staged()][:2]
+    first = [one.sql for _, one in plan.statements()][:2]
     database.psql("; ".join(first))
 
     def deploy() -> None:
@@ -178,7 +178,7 @@ def test_a_check_that_a_run_has_left_is_used_and_dropped(database: Database) -> 
             table()
 
     again = run(database, deploy).succeeded().plan
-    assert next(one.sql for _, one, _ in again.staged()).startswith(
+    assert next(one.sql for _, one in again.statements()).startswith(
         "ALTER TABLE public.t VALIDATE CONSTRAINT"
     )
     assert database.rows("SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass") == []

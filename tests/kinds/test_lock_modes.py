@@ -167,12 +167,12 @@ def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
     with database.connect(autocommit=True) as connection:
         stored = relations(connection)
         tables = {name for name, _ in stored.values()}
-        for _, statement, stage in plan.staged():
+        for _, statement in plan.statements():
             locks = {str(lock.relation): lock.mode for lock in statement.locks}
             only = {str(lock.relation) for lock in statement.locks if lock.only}
             declared = {name: mode for name, mode in locks.items() if name in tables}
             if "CONCURRENTLY" in statement.sql:
-                assert stage is Stage.AFTER
+                assert statement.stage is Stage.AFTER
                 # Detaching ends with the partition's own lock.
                 of = {
                     mode for name, mode in declared.items() if f"{name} CONC" not in statement.sql

@@ -26,61 +26,6 @@ def change(*statements: Statement) -> Change:
     return Change(Operation("an operation"), "a thing", Action.CHANGE, (), statements)
 
 
-def stages(plan: Plan) -> dict[str, Stage]:
-    return {statement.sql: stage for _, statement, stage in plan.staged()}
-
-
-def test_statements_run_in_the_stage_that_they_name() -> None:
-    plan = Plan([change(Statement("a"), Statement("b", stage=Stage.AFTER)), change(Statement("c"))])
-    assert stages(plan) == {"a": Stage.MAIN, "b": Stage.AFTER, "c": Stage.MAIN}
-    assert [statement.sql for _, statement in plan.of(Stage.MAIN)] == ["a", "c"]
-
-
-def test_what_prepares_goes_first() -> None:
-    rename, anew = Statement("rename", prepares=True), Statement("anew", first=True)
-    first, second, third = Statement("1"), Statement("2"), Statement("3", prepares=True)
-    plan = Plan([change(first), change(rename, second), change(anew), change(third)])
-    found = [one.sql for _, one in plan.of(Stage.MAIN)]
-    assert found == ["rename", "3", "anew", "1", "2"]
-
-
-def test_what_publishes_a_literal_moves_before_only_where_it_is_used() -> None:
-    add = Statement("ALTER TYPE t ADD VALUE 'x'", publishes="'x'")
-    assert stages(Plan([change(add)]))[add.sql] is Stage.MAIN
-    unrelated = Statement("CREATE TABLE t (a text DEFAULT 'y')")
-    assert stages(Plan([change(add), change(unrelated)]))[add.sql] is Stage.MAIN
-    user = Statement("CREATE TABLE t (a t DEFAULT 'x')")
-    assert stages(Plan([change(add), change(user)])) == {
-        add.sql: Stage.BEFORE,
-        user.sql: Stage.MAIN,
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "used"),
-    [
-        ("'{x}'", True),
-        ("""'{"a,b",x}'""", True),
-        ("""'(1,"x")'""", True),
-        ("'[a,x)'", True),
-        ("'{ax,xa}'", False),
-        ("'{a}', x, '{b}'", False),
-    ],
-)
-def test_what_publishes_a_literal_knows_it_within_others(text: str, used: bool) -> None:
-    add = Statement("ALTER TYPE t ADD VALUE 'x'", publishes="'x'")
-    use = Statement(f"SELECT {text}")
-    assert (stages(Plan([change(add), change(use)]))[add.sql] is Stage.BEFORE) is used
-
-
-def test_all_that_one_change_publishes_moves_together_and_in_order() -> None:
-    one = Statement("ADD 'a'", publishes="'a'")
-    two = Statement("ADD 'b' AFTER 'a'", publishes="'b'")
-    user = Statement("SELECT 'b'")
-    plan = Plan([change(one, two), change(user)])
-    assert [statement.sql for _, statement in plan.of(Stage.BEFORE)] == [one.sql, two.sql]
-
-
 def test_locks_are_taken_in_one_order_and_only_for_the_transaction() -> None:
     a, b, c = (Name("public", name) for name in "abc")
     plan = Plan(

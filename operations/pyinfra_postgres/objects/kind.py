@@ -24,6 +24,7 @@ from ..catalog.needs import needed
 from ..catalog.renames import Rename
 from ..comparison.asking import Ask, Reading, Same
 from ..errors import DeclarationError
+from ..plan.order import owner_of
 from ..plan.plan import Lock, Mode, Need, Objection, Statement
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, has_own_modifiers, role_references
@@ -398,7 +399,8 @@ def owner(
     before, after = current.owner if current else None, declared.owner
     if after is not None and after != before:
         locks = table and Lock(table, only=True)
-        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=locks)
+        gives = frozenset({owner_of(table)} if table else ())
+        yield Statement(f"ALTER {target} OWNER TO {quoted(after)}", locks=locks, gives=gives)
 
 
 def guard(query: str, message: str, table: Name, path: SearchPath = SearchPath.OWN) -> Statement:

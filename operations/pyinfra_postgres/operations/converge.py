@@ -253,7 +253,8 @@ class Apply(PyinfraCommand):
         self.draft = draft
 
     def __repr__(self) -> str:
-        return printable(f"Apply({[one.shown for _, one, _ in self.draft.plan.staged()]})")
+        shown = [one.shown for _, one in self.draft.plan.statements()]
+        return printable(f"Apply({shown})")
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""

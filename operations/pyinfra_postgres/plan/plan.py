@@ -7,7 +7,6 @@ it can't start.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from ..errors import DeclarationError
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, closed
 from ..syntax.paths import SearchPath
+from .order import FOUND, Condition, in_order
 
 
 class Stage(Enum):
@@ -181,8 +181,16 @@ class Statement:
     hazards: tuple[Hazard, ...] = ()
     locks: tuple[Lock, ...] = field(default=(), converter=_locks)
     """What it locks of the relations that exist."""
-    publishes: str | None = None
-    """The literal that can be used only once this statement is committed."""
+    needs: frozenset[Condition] = frozenset()
+    """What has to be there, or to be so, before it runs."""
+    gives: frozenset[Condition] = frozenset()
+    """What is there, or is so, once it has run."""
+    takes: frozenset[Condition] = frozenset()
+    """What is gone, or no longer as it was, once it has run."""
+    frees: frozenset[Condition] = frozenset()
+    """What it no longer uses once it has run."""
+    has_to_commit: bool = False
+    """Whether what it gives can be used only once it is committed."""
     is_text: bool = False
     """Whether its literals are texts, and none of them a label: a comment."""
     reads: Name | None = None
@@ -193,16 +201,8 @@ class Statement:
     """How to do without it where it needs permission, in words."""
     losses: tuple[Loss, ...] = ()
     """What it may lose."""
-    first: bool = False
-    """Whether it runs before what the other operations change: it was made for what the server has
-    now."""
-    late: bool = False
-    """Whether it runs after what the operations behind it change, which then no longer uses what it
-    drops, and what they remove of that; but before what else they remove, which it may use."""
     at_once: Statement | None = None
     """What does the same inside the transaction, where that needs it: with another lock."""
-    prepares: bool = False
-    """Whether what comes behind it may need it: where any of that runs first, it goes before."""
     also: tuple[str, ...] = ()
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
@@ -222,6 +222,11 @@ class Statement:
     def shown(self) -> str:
         """What a person reads."""
         return self.summary or self.sql
+
+    @property
+    def is_for_what_is_found(self) -> bool:
+        """Whether it was made for objects as the server has them."""
+        return any(word == FOUND for word, *_ in self.frees)
 
 
 def together(
@@ -361,10 +366,16 @@ class Plan:
     changes: list[Change] = field(factory=list)
     gaps: list[Gap | Lack] = field(factory=list)
     refusals: list[Refusal] = field(factory=list)
-    users: set[tuple[str, ...]] = field(factory=set)
-    """The keys of what uses columns that go: where it goes too, it goes before them."""
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
+    given: set[Condition] = field(factory=set)
+    """What its statements give in the transaction."""
+
+    def add(self, change: Change) -> None:
+        """Add what is planned next."""
+        self.changes.append(change)
+        for one in change.statements:
+            self.given.update(() if one.has_to_commit else one.gives)
 
     def lack(self, operation: Operation, title: str, needs: Iterable[Need]) -> None:
         """Say what the role lacks, once for all that needs it."""
@@ -414,41 +425,14 @@ class Plan:
         """Whether nothing stands against starting it."""
         return not any(self.problems())
 
-    def staged(self) -> Iterator[tuple[Change, Statement, Stage]]:
-        """Every statement with its change and the stage in which it runs.
-
-        What publishes a literal moves before the transaction where the transaction uses it.
-        """
-        for change in self.changes:
-            early = self._is_early(change)
-            for statement in change.statements:
-                moved = early and statement.publishes
-                yield change, statement, Stage.BEFORE if moved else statement.stage
+    def statements(self) -> Iterator[tuple[Change, Statement]]:
+        """All statements with their changes, as they were planned."""
+        return ((change, one) for change in self.changes for one in change.statements)
 
     def of(self, stage: Stage) -> list[tuple[Change, Statement]]:
-        """The statements of one stage with their changes, in order."""
-        prepared: list[tuple[Change, Statement]] = []
-        first: list[tuple[Change, Statement]] = []
-        found: list[tuple[Change, Statement]] = []
-        late: list[tuple[Change, Statement]] = []
-        waiting = [(change, one) for change, one, when in self.staged() if when is stage]
-        removed = {place for place, (one, _) in enumerate(waiting) if one.action is Action.REMOVE}
-        users = {place for place in removed if waiting[place][0].key in self.users}
-        for place, (change, statement) in enumerate(waiting):
-            # The columns may use what does not use them.
-            is_used = place in removed and place not in users
-            if is_used and place > max(users, default=0):
-                found += late
-                late = []
-            if statement.prepares:
-                prepared.append((change, statement))
-            elif statement.first:
-                first.append((change, statement))
-            elif statement.late or (is_used and late):
-                late.append((change, statement))
-            else:
-                found.append((change, statement))
-        return [*prepared, *first, *found, *late]
+        """The statements of one stage with their changes, in the order in which they run."""
+        found = [(change, one) for change, one in self.statements() if one.stage is stage]
+        return [found[place] for place in in_order([one for _, one in found])]
 
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""
@@ -467,7 +451,7 @@ class Plan:
 
     def _early_renames(self) -> Iterator[Refusal]:
         for change in self.changes:
-            if change.is_renamed and self._is_early(change):
+            if change.is_renamed and any(map(_is_early, change.statements)):
                 yield Refusal(
                     change.operation,
                     change.title,
@@ -476,17 +460,6 @@ class Plan:
                     "rename",
                 )
 
-    def _is_early(self, change: Change) -> bool:
-        """Whether the transaction uses what has to be committed before."""
-        return any(self._uses(one.publishes) for one in change.statements if one.publishes)
 
-    def _uses(self, literal: str) -> bool:
-        # In the text of an array, a row or a range it stands without quotes of its own.
-        bare = re.escape(literal.lstrip(" E")[1:-1].replace("\\", ""))
-        within = re.compile(rf"'\s*[{{(\[](?:[^']|'')*?(?<!\w){bare}(?!\w)")
-        return any(
-            literal in other.sql or within.search(other.sql.replace("\\", ""))
-            for change in self.changes
-            for other in change.statements
-            if not other.publishes and not other.is_text
-        )
+def _is_early(statement: Statement) -> bool:
+    return statement.stage is Stage.BEFORE

@@ -24,7 +24,8 @@ def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Ite
         for loss in losses:
             if not loss.told:
                 message = f"{loss.title} has {loss.unit}s by now that would be lost"
-                yield guard(f"SELECT FROM {loss.rows}", message, loss.relation, loss.path)
+                rows = guard(f"SELECT FROM {loss.rows}", message, loss.relation, loss.path)
+                yield evolve(rows, takes=one.takes)
         yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
 
 

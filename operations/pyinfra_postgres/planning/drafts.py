@@ -16,11 +16,13 @@ from ..objects.kind import Object
 from ..plan.plan import Refusal
 from ..terminal import say
 from . import order, renaming
-from .order import Use, in_time, in_turn
+from .conditions import in_time
+from .order import in_turn
 from .planner import Planner
 from .questions import Questions
 from .session import Draft, Item, Session
 from .standing import refusals
+from .uses import USES, Use, read
 
 
 def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
@@ -86,7 +88,7 @@ def _uses(items: Iterable[Item], catalog: Forecast, ask: Questions) -> list[Use]
     going = any(
         order.takes_away(one, catalog) and one.declaration.key() in catalog.objects for one in items
     )
-    return order.read(ask.renamed(order.USES)) if going and ask.in_time else []
+    return read(ask.renamed(USES)) if going and ask.in_time else []
 
 
 def conclude(session: Session, draft: Draft) -> None:

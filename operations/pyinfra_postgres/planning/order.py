@@ -9,94 +9,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from attrs import define, evolve, field
 
 from ..catalog.catalog import Forecast
 from ..catalog.entry import Key
-from ..catalog.snapshot import USER_SCHEMA
 from ..errors import DeclarationError
-from ..plan.plan import Action, Change, Stage
 from ..syntax.names import Name
 from ..syntax.parse import Reference
 from .session import Item
-
-Node: TypeAlias = tuple[str, ...]
-"""What identifies an object that the server has: its key without the kind."""
-
-
-class Use(NamedTuple):
-    """That one object uses another."""
-
-    user: Node
-    used: Node
-    part: Node | None = None
-    """The part of the user that does: a policy, a trigger or an index."""
-
-
-# Each part stands for itself, and for the whole that it goes with. A function has its arguments.
-# That a sequence goes with its column is no use of it.
-USES = f"""
-    WITH part(classid, objid, whole, id) AS (
-              SELECT 'pg_rewrite'::regclass, oid, 'pg_class'::regclass, ev_class FROM pg_rewrite
-        UNION SELECT 'pg_attrdef'::regclass, oid, 'pg_class'::regclass, adrelid FROM pg_attrdef
-        UNION SELECT 'pg_policy'::regclass, oid, 'pg_class'::regclass, polrelid FROM pg_policy
-        UNION SELECT 'pg_trigger'::regclass, oid, 'pg_class'::regclass, tgrelid FROM pg_trigger
-               WHERE NOT tgisinternal
-        UNION SELECT 'pg_class'::regclass, indexrelid, 'pg_class'::regclass, indrelid FROM pg_index
-        UNION SELECT 'pg_type'::regclass, oid, 'pg_class'::regclass, typrelid FROM pg_type
-               WHERE typrelid <> 0
-        UNION SELECT 'pg_type'::regclass, oid, 'pg_type'::regclass, typelem FROM pg_type
-               WHERE typelem <> 0 AND typrelid = 0
-        UNION SELECT 'pg_type'::regclass, rngmultitypid, 'pg_type'::regclass, rngtypid FROM pg_range
-        UNION SELECT classid, objid, refclassid, refobjid FROM pg_depend
-               WHERE (classid, refclassid, deptype)
-                   = ('pg_proc'::regclass, 'pg_type'::regclass, 'i')
-        UNION SELECT 'pg_constraint'::regclass, oid, CASE conrelid WHEN 0
-                 THEN 'pg_type'::regclass ELSE 'pg_class'::regclass END,
-                 CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint),
-    named(classid, objid, id) AS (
-              SELECT 'pg_class'::regclass, c.oid, json_build_array(n.nspname, c.relname)
-                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}
-        UNION ALL SELECT 'pg_type'::regclass, t.oid, json_build_array(n.nspname, t.typname)
-                FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE {USER_SCHEMA}
-        UNION ALL SELECT 'pg_proc'::regclass, p.oid, json_build_array(n.nspname, p.proname,
-                 (SELECT coalesce(string_agg(format_type(a, NULL), ', ' ORDER BY place), '')
-                    FROM unnest(p.proargtypes) WITH ORDINALITY AS u(a, place)))
-                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {USER_SCHEMA}
-        UNION ALL SELECT 'pg_policy'::regclass, p.oid,
-                 json_build_array(n.nspname, c.relname, p.polname)
-                FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid
-                JOIN pg_namespace n ON n.oid = c.relnamespace
-        UNION ALL SELECT 'pg_trigger'::regclass, t.oid,
-                 json_build_array(n.nspname, c.relname, t.tgname)
-                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-                JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT t.tgisinternal
-        UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid,
-                 json_build_array(n.nspname, s.stxname)
-                FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace
-        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, json_build_array(n.nspname)
-                FROM pg_namespace n WHERE {USER_SCHEMA}
-        UNION ALL SELECT 'pg_extension'::regclass, e.oid, json_build_array(e.extname)
-                FROM pg_extension e),
-    standing(classid, objid, whole, id) AS (
-              SELECT * FROM part UNION SELECT classid, objid, classid, objid FROM named)
-    SELECT DISTINCT jsonb_build_array(a.id, b.id, v.id) FROM pg_depend d
-      JOIN standing x ON (x.classid, x.objid) = (d.classid, d.objid)
-      JOIN standing y ON (y.classid, y.objid) = (d.refclassid, d.refobjid)
-      JOIN named a ON (a.classid, a.objid) = (x.whole, x.id)
-      JOIN named b ON (b.classid, b.objid) = (y.whole, y.id)
-      LEFT JOIN named v ON (v.classid, v.objid) = (d.classid, d.objid)
-                       AND (v.classid, v.objid) <> (a.classid, a.objid)
-      LEFT JOIN pg_class s ON d.classid = 'pg_class'::regclass AND s.oid = d.objid
-     WHERE a.id::text <> b.id::text
-       AND NOT (coalesce(s.relkind = 'S', false) AND d.deptype IN ('a', 'i'))"""
-
-
-def read(rows: Iterable[list[list[str] | None]]) -> list[Use]:
-    """What the query `USES` has found."""
-    return [Use(*(tuple(one) if one else None for one in row)) for row in rows]  # type: ignore[arg-type]
+from .uses import Node, Use, reaching, users_of
 
 
 class Turns(NamedTuple):
@@ -196,12 +119,7 @@ class _Order:
         if not going:
             return
         gone = {one.declaration.key()[1:] for one in going.values() if not one.present}
-        users: dict[Node, set[Node]] = {}
-        for use in uses:
-            # A part that goes by itself has gone before the whole.
-            if use.part not in gone:
-                users.setdefault(use.used, set()).add(use.user)
-        self._after_users(going, users)
+        self._after_users(going, users_of(uses, gone))
         self._free_names(going)
         self._let_go()
         self._at_last(going)
@@ -212,7 +130,7 @@ class _Order:
         for number, one in enumerate(self.items):
             numbers.setdefault(one.declaration.key()[1:], []).append(number)
         for number, one in enumerate(self.items):
-            found = _reaching(one.declaration.key()[1:], users)
+            found = reaching(one.declaration.key()[1:], users)
             for other in {other for user in found for other in numbers.get(user, ())} - {number}:
                 if not one.present:
                     self.after[number].add(other)
@@ -331,69 +249,3 @@ def _matching(reference: Reference, providers: dict[Reference, int]) -> Iterator
         for other, number in providers.items():
             if (other.kind, other.name.schema) == (reference.kind, reference.name.schema):
                 yield number
-
-
-def _reaching(node: Node, users: dict[Node, set[Node]]) -> set[Node]:
-    """What uses an object, directly or through others."""
-    found: set[Node] = set()
-    waiting = [node]
-    while waiting:
-        for one in users.get(waiting.pop(), ()):
-            if one not in found:
-                found.add(one)
-                waiting.append(one)
-    return found - {node}
-
-
-def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
-    """The changes, so that what goes inside the transaction is used by nothing by then.
-
-    What goes after the transaction is there in it still: an index that is dropped goes in it after
-    all, and behind one that is built anew what it used goes after the transaction as well.
-    """
-    found = list(changes)
-    users: dict[Node, set[Node]] = {}
-    for use in uses:
-        users.setdefault(use.used, set()).add(use.user)
-    places = {change.key[1:]: place for place, change in enumerate(found)}
-    waiting = [place for place, one in enumerate(found) if _takes(one) and users]
-    while waiting:
-        place = waiting.pop()
-        one = found[place]
-        for user in _reaching(one.key[1:], users):
-            other = places.get(user, place)
-            if other == place or _goes_with(found[other], one):
-                continue
-            first = any(statement.first for statement in one.statements)
-            if found[other].action is Action.REMOVE:
-                found[other] = _at_once(found[other], first)
-            if _is_after(found[other]) and one.action is Action.REMOVE and not _is_after(one):
-                moved = [evolve(each, stage=Stage.AFTER) for each in one.statements]
-                found[place] = one = evolve(one, statements=tuple(moved))
-                # What this one uses is used longer, too.
-                waiting = [number for number, each in enumerate(found) if _takes(each)]
-    return found
-
-
-def _takes(change: Change) -> bool:
-    """Whether it takes inside the transaction what others may use."""
-    gone = change.action is Action.REMOVE and not _is_after(change)
-    return gone or any(one.first for one in change.statements)
-
-
-def _is_after(change: Change) -> bool:
-    return any(one.stage is Stage.AFTER for one in change.statements)
-
-
-def _goes_with(part: Change, whole: Change) -> bool:
-    """Whether PostgreSQL drops it with the other: an index with its table."""
-    locked = [
-        {lock.relation for one in each.statements for lock in one.locks} for each in (part, whole)
-    ]
-    return part.action is Action.REMOVE and whole.key[1:3] in locked[0] & locked[1]
-
-
-def _at_once(change: Change, first: bool) -> Change:
-    """A removal inside the transaction, where it can be."""
-    statements = [evolve(one.at_once or one, first=first or one.first) for one in change.statements]
-    return evolve(change, statements=tuple(statements))

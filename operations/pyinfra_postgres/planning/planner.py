@@ -24,6 +24,7 @@ from ..syntax.parse import Reference
 from ..transport.answer import withheld
 from . import copies, renaming
 from .candidates import Candidate
+from .conditions import bound, joining, naming, unbound
 from .consent import contradicted, left_open, unallowed, unseen, weighed
 from .contradictions import denied, no_longer_true
 from .questions import Questions
@@ -81,7 +82,7 @@ class Planner:
                         if same.pending and same.settle():
                             self._look(step)
                     if change := self.change(step, renames.get(id(item), ())):
-                        plan.changes.append(change)
+                        plan.add(change)
 
     def _look(self, step: Candidate) -> None:
         """Find the object as it is and as it is declared, and remember what that has asked."""
@@ -137,9 +138,10 @@ class Planner:
         if self._refuse(step, self._foreign(step, changes)):
             return None
         is_dropped = step.target is None and self._is_dropped(step, changes)
-        statements = (*_giving(renamed), *self._weighed(() if is_dropped else changes))
+        weighed = self._weighed(step, () if is_dropped else changes)
+        own = bound(weighed, step.current, step.target, self.plan.given)
         missing = self._missing(step)
-        statements = (*self._let_in(step), *statements)
+        statements = (*self._let_in(step), *_giving(renamed), *own)
         self._refuse(step, self._doubts(step, statements, bool(missing)))
         hides = holds(one)
         action = _action(step.current, step.target)
@@ -210,15 +212,15 @@ class Planner:
         own, others = self.plan.released(key)
         # They may be printed with other casts, and call nothing that they have not called.
         checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
-        stored = [evolve(one, remakes=None) for one in own]
-        return (*target.made_anew(stored), *others, *filter(None, checks))
+        stored = [evolve(unbound(one), remakes=None) for one in own]
+        return (*target.made_anew(stored), *map(unbound, others), *filter(None, checks))
 
     def _dropped_once(self, changes: Sequence[Statement]) -> tuple[Statement, ...]:
         """The statements without what the plan has dropped before, and makes anew only here.
 
         What runs before all other changes finds everything as the server has it.
         """
-        marks = [one.remakes for one in changes if one.remakes and not one.first]
+        marks = [one.remakes for one in changes if one.remakes and not one.is_for_what_is_found]
         twice = {mark.key for mark in marks if mark.is_drop and self.plan.remakes(mark.key)}
         obstacles: dict[Key, str] = {}
         for key in twice:
@@ -273,10 +275,11 @@ class Planner:
             owner=getattr(step.target, "owner", None),
         )
 
-    def _weighed(self, changes: Iterable[Statement]) -> list[Statement]:
-        """The statements with what they lose; later questions come after those that prepare."""
+    def _weighed(self, step: Candidate, changes: Iterable[Statement]) -> list[Statement]:
+        """The statements with what they lose; what is asked later finds the ground prepared."""
         statements = list(weighed(changes, self.catalog, self.ask))
-        self.catalog.prepared += [one.sql for one in statements if one.prepares]
+        if step.declaration.is_ground and step.current is None:
+            self.catalog.prepared += [one.sql for one in statements]
         return statements
 
     def _missing(self, step: Candidate) -> list[Reference]:
@@ -306,16 +309,14 @@ class Planner:
         What else it lacks becomes a gap.
         """
         one, catalog = step.declaration, self.catalog
-        joining = []
+        statements = []
         for need in one.needs(step.current, step.target, catalog):
             if need.group in catalog.rights.gives:
                 catalog.rights.join(need.group)
-                # Nothing can have been made for a role that the plan creates.
-                prepares = ("role", need.group) not in catalog.changed
-                joining.append(Statement(need.remedy, prepares=prepares))
+                statements.append(joining(need.group, need.remedy))
             else:
                 self.plan.lack(step.item.operation, one.title, [need])
-        return joining
+        return statements
 
     def _doubts(
         self, step: Candidate, statements: Sequence[Statement], is_lacking: bool
@@ -391,8 +392,7 @@ def _covered(statement: Statement) -> Statement:
 def _giving(renames: Iterable[Rename]) -> Iterator[Statement]:
     """The statements that give other names, before everything else."""
     for rename in renames:
-        for sql in rename.statements:
-            yield evolve(sql, prepares=True)
+        yield from map(naming, rename.statements)
 
 
 def _taken(current: Object, target: Object) -> Iterator[Key]:
@@ -426,8 +426,8 @@ def _fitting(statement: Statement, one: Object, catalog: Forecast) -> Statement:
         )
     )
     statement = evolve(statement, locks=locks)
-    if statement.publishes and any(ref.name in catalog.created for ref in one.provides()):
-        statement = evolve(statement, publishes=None)
+    if statement.has_to_commit and any(ref.name in catalog.created for ref in one.provides()):
+        statement = evolve(statement, has_to_commit=False)
     return statement
 
 

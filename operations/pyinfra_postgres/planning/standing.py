@@ -10,9 +10,11 @@ from ..catalog.catalog import Forecast
 from ..errors import DeclarationError
 from ..objects.dependents import Dependent, of_columns
 from ..objects.sequence_users import users
+from ..plan.order import column_of
 from ..plan.plan import Plan, Refusal, Stage
 from ..syntax.names import Name, quoted
 from ..syntax.parse import column_names, tree
+from .conditions import freeing
 from .consent import contradicted, unseen
 from .questions import Questions
 from .readings import unreadable
@@ -122,14 +124,18 @@ def _held_foreign_keys(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
 def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     """The columns that a plan drops, and that something uses which it leaves as it is.
 
-    The plan is told what uses them, so that what of that goes too goes before.
+    What of that the plan changes or removes has let go of them before.
     """
     catalog = session.catalog()
     ask = Questions(session, catalog, plan.is_renaming)
     dropped, catalog.dropped = catalog.dropped, {}
     for table, columns in dropped.items() if ask.in_time else ():
         found = of_columns(table, sorted(columns), catalog, ask).all
-        plan.users.update(one.key for one in found if one.key and one.key != ("table", *table))
+        others = {one.key for one in found} - {("table", *table)}
+        freed = [column_of(table, name) for name in columns]
+        plan.changes = [
+            freeing(change, freed) if change.key in others else change for change in plan.changes
+        ]
         users = sorted(one.title for one in found if _stops(one, table, columns, catalog))
         if users:
             names = ", ".join(map(quoted, sorted(columns)))

@@ -152,7 +152,6 @@ def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
 
 def plan_lines(plan: Plan) -> Iterator[Line]:
     """The plan: for each object what differs, and the statements with stage and hazards."""
-    stages = {id(statement): stage for _, statement, stage in plan.staged()}
     heading = line()
     for change in plan.changes:
         action = styled(change.action.value, _COLOURS[change.action])
@@ -163,7 +162,7 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
         for one in change.lines if change.action is not Action.CREATE else ():
             yield line("        ", styled(one, _line_colour(one)))
         for statement in change.statements:
-            stage = stages[id(statement)]
+            stage = statement.stage
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
             yield line("    ", prefix, styled(_statement(statement.shown), dim=True))
             notes = [str(lock) for lock in statement.locks if lock.mode is not Mode.ROW_EXCLUSIVE]

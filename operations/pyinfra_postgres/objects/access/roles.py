@@ -272,7 +272,7 @@ class Role(Object):
         options = " ".join([*_options(current, declared), *_password(current, declared)])
         if current is None:
             # What is granted to it may be granted again to a type that is made anew.
-            yield Statement(f"CREATE ROLE {name} {options}".strip(), prepares=True)
+            yield Statement(f"CREATE ROLE {name} {options}".strip())
         elif options:
             yield Statement(f"ALTER ROLE {name} {options}")
         yield from _granted(name, current.member_of if current else (), declared.member_of)

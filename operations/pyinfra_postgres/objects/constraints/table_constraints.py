@@ -13,6 +13,7 @@ from attrs import evolve
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Same
 from ...errors import DeclarationError
+from ...plan.order import column_of, keys_of
 from ...plan.plan import Hazard, Lock, Stage, Statement
 from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.naming import chosen_name, joined
@@ -271,8 +272,15 @@ def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Sta
         # A foreign key has triggers on the other table.
         tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
         # Like its columns a key goes when no foreign key of other tables needs it any more.
-        late = one.is_key and one.name not in stay and uses(one, columns)
-        yield Statement(drop, locks=tuple(map(Lock, sorted(tables))), late=late)
+        goes = one.is_key and one.name not in stay and uses(one, columns)
+        frees = {column_of(declared.name, name) for name in columns}
+        frees |= {keys_of(one.table)} if isinstance(one, ForeignKey) else set()
+        yield Statement(
+            drop,
+            locks=tuple(map(Lock, sorted(tables))),
+            takes=frozenset({keys_of(declared.name)} if goes else ()),
+            frees=frozenset(frees),
+        )
 
 
 def replacing(

@@ -87,7 +87,7 @@ class Schema(Object):
             return
         target = f"SCHEMA {quoted(declared.name)}"
         if current is None:
-            yield Statement(f"CREATE {target}", prepares=True)
+            yield Statement(f"CREATE {target}")
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 

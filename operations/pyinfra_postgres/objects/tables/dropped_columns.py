@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from ...catalog.catalog import Forecast
+from ...plan.order import column_of
 from ...plan.plan import Loss, Statement
 from ...syntax.names import Name, quoted
 from ...syntax.parse import column_names, tree
@@ -70,6 +71,6 @@ def dropped(table: Name, column: Column, also: tuple[str, ...]) -> Statement:
         f"ALTER TABLE {table} DROP COLUMN {name}",
         locks=table,
         losses=(loss,) if column.generated is None else (),
-        late=True,
+        takes=frozenset({column_of(table, column.name)}),
         also=also,
     )

@@ -15,6 +15,7 @@ from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
+from ...plan.order import owner_of
 from ...plan.plan import Hazard, Loss, Statement
 from ...syntax import given
 from ...syntax.names import (
@@ -311,7 +312,8 @@ def _owned(target: str, current: Sequence | None, declared: Sequence) -> Iterato
     yield from roles
     if after != NONE and (roles or after != before):
         # What comes behind it may give the table the same owner.
-        yield Statement(f"ALTER {target} OWNED BY {after}", late=declared.waits)
+        needs = {owner_of(after.table)} if declared.waits and isinstance(after, Owner) else ()
+        yield Statement(f"ALTER {target} OWNED BY {after}", needs=frozenset(needs))
 
 
 def next_value(sequence: Name) -> Exact:

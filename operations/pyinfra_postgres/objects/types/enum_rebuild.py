@@ -15,6 +15,7 @@ from itertools import pairwise
 from attrs import field, frozen
 
 from ...catalog.catalog import Forecast
+from ...catalog.entry import Key
 from ...comparison.asking import Ask
 from ...comparison.definitions import compared
 from ...errors import DeclarationError
@@ -150,6 +151,14 @@ class Rebuild:
             if is_root:
                 array = is_array(types[type_id])
                 yield _Column(Name(schema, table), kind, Exact(name), type_, array)
+
+    def touched(self) -> Iterator[Key]:
+        """The keys of what it makes anew or changes as it finds it."""
+        for one in self.users.all:
+            if one.key:
+                yield one.key
+            if one.kind == "column":
+                yield from ((word, *one.facts[:2]) for word in ("table", "composite"))
 
     def cleared(self) -> Iterator[Statement]:
         """Takes everything out of the way of the new type."""

@@ -18,6 +18,7 @@ from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
+from ...plan.order import as_found, label_of, whole
 from ...plan.plan import Statement
 from ...syntax import given
 from ...syntax.acl import Acl
@@ -197,7 +198,9 @@ class Enum(Object):
                 *comment(target, None, current),
                 *rebuild.restored(),
             )
-            yield from (evolve(one, first=True) for one in anew)
+            frees = frozenset(map(as_found, [declared.key(), *rebuild.touched()]))
+            takes = frozenset({whole(declared.key())})
+            yield from (evolve(one, frees=frees, takes=takes) for one in anew)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
@@ -216,9 +219,12 @@ def _added(current: Sequence[str], declared: Sequence[str], target: str) -> Iter
             place = f" AFTER {literal(declared[index - 1])}"
         elif current:
             place = f" BEFORE {literal(current[0])}"
-        text = literal(label)
-        # Repeated after a run that died in between, so it must not fail then.
-        yield Statement(f"ALTER {target} ADD VALUE IF NOT EXISTS {text}{place}", publishes=text)
+        yield Statement(
+            # Repeated after a run that died in between, so it must not fail then.
+            f"ALTER {target} ADD VALUE IF NOT EXISTS {literal(label)}{place}",
+            gives=frozenset({label_of(label)}),
+            has_to_commit=True,
+        )
 
 
 QUERIES = {

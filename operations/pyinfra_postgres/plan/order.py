@@ -1,0 +1,136 @@
+"""The order of a plan's statements: one topological sort, the same on every host and every run.
+
+A statement says what it needs, gives, takes and frees. What gives a condition comes before what
+needs it, and what frees one before what takes it. Else statements stay as they were planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from heapq import heapify, heappop, heappush
+from typing import Protocol, TypeAlias
+
+Condition: TypeAlias = tuple[str, ...]
+"""That something is there, or is so: a word for it, and its name."""
+
+NAMES: Condition = ("names",)
+"""The names that the plan gives: what it does then is written with these."""
+MEMBERSHIPS: Condition = ("memberships",)
+"""What the deploying role joins, because the plan takes the rights of it."""
+SCRIPTS: Condition = ("scripts",)
+"""What scripts and rows may use of a table, which nobody else knows."""
+
+
+FOUND = "found"
+"""The word for an object as the server has it, before the plan changes it."""
+
+
+def as_found(key: Condition) -> Condition:
+    """An object as the server has it, before the plan changes it."""
+    return (FOUND, *key)
+
+
+def whole(key: Condition) -> Condition:
+    """An object by its name, of whatever kind."""
+    return ("object", *key[1:])
+
+
+def column_of(table: Condition, name: str) -> Condition:
+    """A column of a table."""
+    return ("column", *table, name)
+
+
+def keys_of(table: Condition) -> Condition:
+    """The keys of a table, which foreign keys use."""
+    return ("keys", *table)
+
+
+def owner_of(table: Condition) -> Condition:
+    """That a table has the owner that is declared."""
+    return ("owner", *table)
+
+
+def label_of(text: str) -> Condition:
+    """A label of an enum type."""
+    return ("label", text)
+
+
+class Bound(Protocol):
+    """What has its place before and behind others."""
+
+    @property
+    def needs(self) -> AbstractSet[Condition]:
+        """What has to be there, or to be so, before it runs."""
+
+    @property
+    def gives(self) -> AbstractSet[Condition]:
+        """What is there, or is so, once it has run."""
+
+    @property
+    def takes(self) -> AbstractSet[Condition]:
+        """What is gone, or no longer as it was, once it has run."""
+
+    @property
+    def frees(self) -> AbstractSet[Condition]:
+        """What it no longer uses once it has run."""
+
+
+def in_order(statements: Sequence[Bound]) -> list[int]:
+    """The places of statements in the order in which they run.
+
+    What waits for others goes behind them; nothing overtakes what it does not wait for. Where they
+    wait for one another, the first of them goes.
+    """
+    ahead = [0] * len(statements)
+    behind: list[list[int]] = [[] for _ in statements]
+    # A condition stands between those that bring it about and those that wait for it.
+    for bringing, waiting in _conditions(statements):
+        condition = len(behind)
+        ahead.append(len(bringing))
+        behind.append(waiting)
+        for place in bringing:
+            behind[place].append(condition)
+        for place in waiting:
+            ahead[place] += 1
+    ready = [place for place in range(len(statements)) if not ahead[place]]
+    heapify(ready)
+    left = iter(range(len(statements)))
+    order: dict[int, None] = {}
+    while len(order) < len(statements):
+        place = heappop(ready) if ready else next(one for one in left if one not in order)
+        if place in order:
+            continue
+        order[place] = None
+        done = [place]
+        while done:
+            for other in behind[done.pop()]:
+                ahead[other] -= 1
+                if ahead[other]:
+                    continue
+                if other < len(statements):
+                    heappush(ready, other)
+                else:
+                    done.append(other)
+    return list(order)
+
+
+def _conditions(statements: Sequence[Bound]) -> Iterator[tuple[list[int], list[int]]]:
+    """The places of those that bring a condition about, and of those that wait for it."""
+    yield from _pairs([(one.gives, one.needs - one.gives) for one in statements])
+    yield from _pairs([(one.frees - one.takes, one.takes) for one in statements])
+
+
+def _pairs(
+    sides: Iterable[tuple[AbstractSet[Condition], AbstractSet[Condition]]],
+) -> Iterator[tuple[list[int], list[int]]]:
+    bringing: dict[Condition, list[int]] = {}
+    waiting: dict[Condition, list[int]] = {}
+    for place, (brought, awaited) in enumerate(sides):
+        for condition in brought:
+            bringing.setdefault(condition, []).append(place)
+        for condition in awaited:
+            waiting.setdefault(condition, []).append(place)
+    for condition, places in bringing.items():
+        if condition in waiting:
+            yield places, waiting[condition]

@@ -1,0 +1,211 @@
+"""What the statements of a plan need, give, take and free, and when they run because of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from attrs import evolve
+
+from ..errors import DeclarationError
+from ..objects.constraints.constraints import ForeignKey
+from ..objects.kind import Object
+from ..plan.order import MEMBERSHIPS, NAMES, SCRIPTS, Condition, as_found, keys_of, label_of, whole
+from ..plan.plan import Action, Change, Stage, Statement
+from ..syntax.constants import constants
+from ..syntax.names import Exact, Name
+from ..syntax.parse import Reference
+from .uses import Node, Use, reaching, users_of
+
+_OF_TABLES = frozenset({"column", "keys"})
+"""The words for what scripts may use, though the server does not know it."""
+
+
+def joining(group: Exact, sql: str) -> Statement:
+    """The statement by which the deploying role joins another."""
+    of_role = _condition(Reference("role", Name("", group)))
+    return Statement(sql, needs=frozenset({of_role}), gives=frozenset({MEMBERSHIPS}))
+
+
+def naming(statement: Statement) -> Statement:
+    """A statement that gives another name."""
+    gives = statement.gives | {NAMES}
+    return evolve(statement, needs=statement.needs | {MEMBERSHIPS}, gives=gives)
+
+
+def bound(
+    statements: Iterable[Statement],
+    current: Object | None,
+    target: Object | None,
+    given: Iterable[Condition],
+) -> Iterator[Statement]:
+    """The statements of one object with all that they need, give, take and free.
+
+    `given` is what the plan gives by then.
+    """
+    one = target or current
+    assert one
+    is_gone = target is None or not target.exists
+    provided = frozenset(condition for each in one.provides() for condition in _given(each))
+    needs = frozenset({NAMES, MEMBERSHIPS})
+    if one.is_ground and current is None:
+        needs = frozenset()
+    needs |= frozenset(given) if one.runs else _required(one) & frozenset(given)
+    takes = {whole(one.key())} if is_gone else set()
+    takes |= {as_found(one.key())} if current is not None and current.exists else set()
+    frees = {SCRIPTS} if one.runs else set()
+    if is_gone:
+        keys = getattr(one, "constraints", ())
+        frees |= {keys_of(each.table) for each in keys if isinstance(each, ForeignKey)}
+    for statement in statements:
+        of_tables = {SCRIPTS} if any(word in _OF_TABLES for word, *_ in statement.takes) else set()
+        yield evolve(
+            statement,
+            needs=statement.needs | needs,
+            gives=statement.gives if is_gone or statement.takes else statement.gives | provided,
+            takes=statement.takes | takes | of_tables,
+            frees=statement.frees | frees,
+        )
+
+
+def unbound(statement: Statement) -> Statement:
+    """A statement that becomes one of another object."""
+    nothing: frozenset[Condition] = frozenset()
+    return evolve(statement, needs=nothing, gives=nothing, takes=nothing, frees=nothing)
+
+
+def _required(one: Object) -> frozenset[Condition]:
+    # What is wrong with it has been told.
+    with suppress(DeclarationError):
+        return frozenset(map(_condition, one.requires()))
+    return frozenset()
+
+
+def _condition(reference: Reference) -> Condition:
+    return (reference.kind, *reference.name)
+
+
+def _given(reference: Reference) -> Iterator[Condition]:
+    """What a reference may be called by those that need it."""
+    kind, (schema, name) = reference
+    yield (kind, schema, name)
+    yield (kind, schema, "")
+    if kind == "function" and schema == "public":
+        yield (kind, "", name)
+
+
+def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
+    """The changes, each of their statements in the stage in which it can run.
+
+    What goes after the transaction is there in it still: an index that is dropped goes in it after
+    all, and behind one that is built anew what it used goes after the transaction as well. What
+    the transaction needs, and has to be committed for that, goes before it.
+    """
+    found = list(_freeing(changes, list(uses)))
+    while any(_moved(found)):
+        pass
+    return _committed(found)
+
+
+def _freeing(changes: Sequence[Change], uses: Sequence[Use]) -> Iterator[Change]:
+    """The changes, which say what they use no longer of that which goes."""
+    users = users_of(uses)
+    frees: dict[int, set[Condition]] = {}
+    places: dict[Node, list[int]] = {}
+    for place, change in enumerate(changes):
+        places.setdefault(change.key[1:], []).append(place)
+    for change in changes if users else ():
+        node = change.key[1:]
+        if not any(whole(change.key) in one.takes for one in change.statements):
+            continue
+        for other in (place for user in reaching(node, users) for place in places.get(user, ())):
+            goes = Action.REMOVE in {change.action, changes[other].action}
+            if goes and not _goes_with(changes[other], change):
+                frees.setdefault(other, set()).add(whole(change.key))
+    for place, change in enumerate(changes):
+        yield freeing(change, frees[place]) if place in frees else change
+
+
+def freeing(change: Change, conditions: Iterable[Condition]) -> Change:
+    """A change that no longer uses something once it is made."""
+    statements = [evolve(one, frees=one.frees | set(conditions)) for one in change.statements]
+    return evolve(change, statements=tuple(statements))
+
+
+def _goes_with(part: Change, holder: Change) -> bool:
+    """Whether it may come too late for the other, which takes it along: an index with its table."""
+    if not any(_of(Stage.AFTER, part)):
+        return False
+    locked = [
+        {lock.relation for one in each.statements for lock in one.locks} for each in (part, holder)
+    ]
+    return part.action is Action.REMOVE and holder.key[1:3] in locked[0] & locked[1]
+
+
+def _moved(found: list[Change]) -> Iterator[bool]:
+    """Move into the transaction, or out of it, what would not find its ground there."""
+    later: dict[Condition, list[int]] = {}
+    for place, change in enumerate(found):
+        for condition in {each for one in _of(Stage.AFTER, change) for each in one.frees}:
+            later.setdefault(condition, []).append(place)
+    for place, change in enumerate(found):
+        taken = {condition for one in _of(Stage.MAIN, change) for condition in one.takes}
+        for other in {other for condition in taken for other in later.get(condition, ())}:
+            if found[other].action is Action.REMOVE:
+                at_once = tuple(one.at_once or one for one in found[other].statements)
+                if at_once != found[other].statements:
+                    found[other] = evolve(
+                        found[other],
+                        statements=tuple(map(_bound_as, at_once, found[other].statements)),
+                    )
+                    yield True
+            elif change.action is Action.REMOVE and found[place] is change:
+                moved = tuple(evolve(one, stage=Stage.AFTER) for one in change.statements)
+                found[place] = evolve(change, statements=moved)
+                yield True
+
+
+def _of(stage: Stage, change: Change) -> Iterator[Statement]:
+    return (one for one in change.statements if one.stage is stage)
+
+
+def _bound_as(one: Statement, other: Statement) -> Statement:
+    """A statement in the place of another."""
+    return evolve(one, needs=other.needs, gives=other.gives, takes=other.takes, frees=other.frees)
+
+
+def _committed(changes: list[Change]) -> list[Change]:
+    """The changes, those before the transaction that it needs committed."""
+    given = {
+        condition
+        for change in changes
+        for one in change.statements
+        if one.has_to_commit
+        for condition in one.gives
+    }
+    if not given:
+        return changes
+    found = []
+    needed: set[Condition] = set()
+    for change in changes:
+        statements = []
+        for one in change.statements:
+            labels = set() if one.is_text else given & set(map(label_of, constants(one.sql)))
+            needs = one.needs | labels
+            if not one.has_to_commit and one.stage is not Stage.AFTER:
+                needed |= needs & given
+            statements.append(evolve(one, needs=needs))
+        found.append(evolve(change, statements=tuple(statements)))
+    return [_early(change) if _gives(change) & needed else change for change in found]
+
+
+def _gives(change: Change) -> set[Condition]:
+    return {each for one in change.statements if one.has_to_commit for each in one.gives}
+
+
+def _early(change: Change) -> Change:
+    """A change whose labels are all committed before the transaction: each stands beside others."""
+    statements = [
+        evolve(one, stage=Stage.BEFORE) if one.has_to_commit else one for one in change.statements
+    ]
+    return evolve(change, statements=tuple(statements))
