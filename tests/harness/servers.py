@@ -168,6 +168,7 @@ class TestServer(Server):
 
     def __init__(self, label: str, *, hba: Sequence[str] = _HBA, **settings: str) -> None:
         self.label = label
+        self._session: psycopg.Connection[Any] | None = None
         self.directory = Path(tempfile.mkdtemp(prefix="pgt-"))
         self.directory.chmod(0o711)  # as root, the server runs under another account
         super().__init__(
@@ -193,6 +194,8 @@ class TestServer(Server):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._session:
+            self._session.close()
         # At once: what a shutdown would write to disk is removed anyway.
         with contextlib.suppress(OSError):
             os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
@@ -229,10 +232,26 @@ class TestServer(Server):
             for line in map(json.loads, lines)
         ]
 
+    def do(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement in a session that is kept: most tests begin and end with some."""
+        for is_last in False, True:
+            if self._session is None or self._session.closed:
+                self._session = psycopg.connect(
+                    self.dsn(), application_name=OBSERVER, autocommit=True
+                )
+            try:
+                found = self._session.execute(sql)
+            except psycopg.OperationalError:
+                # A test may have stopped the server, or ended all sessions.
+                if is_last or not self._session.closed:
+                    raise
+            else:
+                return found.fetchall() if found.description else []
+        raise AssertionError
+
     def roles(self) -> set[str]:
         """The names of all roles but PostgreSQL's own."""
-        sql = "SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'"
-        return set(Database(self, "postgres").psql(sql).splitlines())
+        return {name for (name,) in self.do("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'")}
 
 
 @dataclass(frozen=True)
@@ -349,13 +368,13 @@ class Databases:
     def __call__(self, name: str | None = None, *, copy_of: Database | None = None) -> Database:
         """Create an empty database, or a copy of one that nobody is connected to."""
         name = name or f"test_{secrets.token_hex(4)}"
+        source = copy_of.name if copy_of else "template1"
         # Copying files is twice as fast as writing them to the log.
-        source = f' TEMPLATE "{copy_of.name}" STRATEGY file_copy' if copy_of else ""
-        self.server.psql("-c", f'CREATE DATABASE "{name}"{source}')
+        self.server.do(f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY file_copy')
         if copy_of:  # PostgreSQL copies what is in it, and not who may do what with it.
             privileges = f"SELECT datacl FROM pg_database WHERE datname = '{copy_of.name}'"
-            self.server.psql(
-                *("-c", f"UPDATE pg_database SET datacl = ({privileges}) WHERE datname = '{name}'")
+            self.server.do(
+                f"UPDATE pg_database SET datacl = ({privileges}) WHERE datname = '{name}'"
             )
         self._made.append(name)
         return Database(self.server, name)
@@ -363,7 +382,7 @@ class Databases:
     def drop(self, database: Database) -> None:
         """Drop one of them, whoever is connected to it."""
         self._made.remove(database.name)
-        self.server.psql("-c", f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
+        self.server.do(f'DROP DATABASE IF EXISTS "{database.name}" WITH (FORCE)')
 
     def remove(self) -> None:
         """Drop the databases, then the roles, which belong to the whole server."""
@@ -371,4 +390,4 @@ class Databases:
             self.drop(Database(self.server, name))
         for role in self.server.roles() - self._roles:
             quoted = role.replace('"', '""')
-            self.server.psql("-c", f'DROP ROLE "{quoted}"')
+            self.server.do(f'DROP ROLE "{quoted}"')
