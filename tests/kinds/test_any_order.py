@@ -56,6 +56,15 @@ CASES: dict[str, tuple[str, Sequence[Declare]]] = {
             lambda: pg.view("v", "SELECT x FROM t"),
         ],
     ),
+    "a computed column, what it is computed from, and what shows both": (
+        """CREATE TABLE t (id integer, a integer, g integer GENERATED ALWAYS AS (a * 2) STORED);
+        CREATE VIEW v AS SELECT id, g FROM t; CREATE VIEW w AS SELECT id, a FROM t""",
+        [
+            lambda: pg.table("t", [pg.Column("a", present=False), pg.Column("g", present=False)]),
+            lambda: pg.view("v", "SELECT id FROM t"),
+            lambda: pg.view("w", present=False),
+        ],
+    ),
     "a table that gives its name away, and what gets it": (
         "CREATE TABLE t (id integer); CREATE VIEW v AS SELECT id FROM t",
         [

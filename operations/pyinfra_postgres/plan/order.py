@@ -22,6 +22,7 @@ SCRIPTS: Condition = ("scripts",)
 """What scripts and rows may use of a table, which nobody else knows."""
 
 
+_OBJECT = "object"
 FOUND = "found"
 """The word for an object as the server has it, before the plan changes it."""
 
@@ -33,7 +34,12 @@ def as_found(key: Condition) -> Condition:
 
 def whole(key: Condition) -> Condition:
     """An object by its name, of whatever kind."""
-    return ("object", *key[1:])
+    return (_OBJECT, *key[1:])
+
+
+def is_whole(one: Condition) -> bool:
+    """Whether it is an object by its name."""
+    return one[0] == _OBJECT
 
 
 def column_of(table: Condition, name: str) -> Condition:

@@ -10,7 +10,17 @@ from attrs import evolve
 from ..errors import DeclarationError
 from ..objects.constraints.constraints import ForeignKey
 from ..objects.kind import Object
-from ..plan.order import MEMBERSHIPS, NAMES, SCRIPTS, Condition, as_found, keys_of, label_of, whole
+from ..plan.order import (
+    MEMBERSHIPS,
+    NAMES,
+    SCRIPTS,
+    Condition,
+    as_found,
+    is_whole,
+    keys_of,
+    label_of,
+    whole,
+)
 from ..plan.plan import Action, Change, Stage, Statement
 from ..syntax.constants import constants
 from ..syntax.names import Exact, Name
@@ -94,6 +104,16 @@ def _given(reference: Reference) -> Iterator[Condition]:
         yield (kind, "", name)
 
 
+def takes_others(changes: Iterable[Change]) -> bool:
+    """Whether other objects go with what changes: the sequence with its column."""
+    return any(
+        is_whole(taken) and taken != whole(change.key)
+        for change in changes
+        for one in change.statements
+        for taken in one.takes
+    )
+
+
 def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
     """The changes, each of their statements in the stage in which it can run.
 
@@ -115,13 +135,14 @@ def _freeing(changes: Sequence[Change], uses: Sequence[Use]) -> Iterator[Change]
     for place, change in enumerate(changes):
         places.setdefault(change.key[1:], []).append(place)
     for change in changes if users else ():
-        node = change.key[1:]
-        if not any(whole(change.key) in one.takes for one in change.statements):
-            continue
-        for other in (place for user in reaching(node, users) for place in places.get(user, ())):
-            goes = Action.REMOVE in {change.action, changes[other].action}
-            if goes and not _goes_with(changes[other], change):
-                frees.setdefault(other, set()).add(whole(change.key))
+        for taken in {each for one in change.statements for each in one.takes}:
+            found = reaching(taken[1:], users) if is_whole(taken) else ()
+            for other in (place for user in found for place in places.get(user, ())):
+                # What an object is changed for may be used by what is changed too.
+                is_gone = Action.REMOVE in {change.action, changes[other].action}
+                is_part = taken != whole(change.key)
+                if (is_gone or is_part) and not _goes_with(changes[other], change):
+                    frees.setdefault(other, set()).add(taken)
     for place, change in enumerate(changes):
         yield freeing(change, frees[place]) if place in frees else change
 

@@ -16,7 +16,7 @@ from ..objects.kind import Object
 from ..plan.plan import Refusal
 from ..terminal import say
 from . import order, renaming
-from .conditions import in_time
+from .conditions import in_time, takes_others
 from .order import in_turn
 from .planner import Planner
 from .questions import Questions
@@ -64,6 +64,8 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
         reason = f"these need one another in a circle: {titles}"
         plan.refusals.append(Refusal(circle[0].operation, circle[0].declaration.title, reason))
     Planner(session, catalog, plan, same, ask).add(turns.items, renames)
+    if not uses and takes_others(plan.changes) and ask.in_time:
+        uses = read(ask.renamed(USES))
     plan.changes = in_time(plan.changes, uses)
     for text in sorted(catalog.unread):
         say(session.host, f"{text} is left as it is, for it can't be read")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Set
 
 from ...catalog.catalog import Forecast
-from ...plan.order import column_of
+from ...plan.order import column_of, whole
 from ...plan.plan import Loss, Statement
 from ...syntax.names import Name, quoted
 from ...syntax.parse import column_names, tree
@@ -63,14 +63,17 @@ def _named(columns: Set[str], elements: Iterable[Element], texts: Iterable[str |
     return not names.isdisjoint(columns)
 
 
-def dropped(table: Name, column: Column, also: tuple[str, ...]) -> Statement:
-    """The statement that drops a column, and with it the values that nothing computes."""
+def dropped(table: Name, column: Column, gone: Iterable[Object]) -> Statement:
+    """The statement that drops a column, and with it the values that nothing computes.
+
+    `gone` is what goes with the columns of the table.
+    """
     name = quoted(column.name)
     loss = Loss("column", table, column.name, f"{name} IS NOT NULL")
     return Statement(
         f"ALTER TABLE {table} DROP COLUMN {name}",
         locks=table,
         losses=(loss,) if column.generated is None else (),
-        takes=frozenset({column_of(table, column.name)}),
-        also=also,
+        takes=frozenset({column_of(table, column.name), *(whole(one.key()) for one in gone)}),
+        also=tuple(one.title for one in gone),
     )

@@ -14,6 +14,7 @@ from ...catalog.catalog import Forecast
 from ...catalog.needs import reference_to
 from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
+from ...plan.order import column_of
 from ...plan.plan import Lock, Loss, Mode, Need, Objection, Stage, Statement
 from ...syntax.names import listed, quoted
 from ...syntax.parse import closed
@@ -409,10 +410,11 @@ def _without_columns(current: Table, declared: Table) -> Iterator[Statement]:
         if isinstance(gone, Index) and gone.replica_identity:
             raise index_builds.identity(gone.name, declared.name)
     # What is computed from others goes before them.
-    for column in sorted(current.columns or (), key=lambda column: column.generated is None):
-        if column.name not in stay:
-            also = tuple(one.title for one in declared.gone)
-            yield dropped(declared.name, column, also)
+    leaving = [column for column in current.columns or () if column.name not in stay]
+    names = frozenset(column_of(declared.name, column.name) for column in leaving)
+    for column in sorted(leaving, key=lambda column: column.generated is None):
+        drop = dropped(declared.name, column, declared.gone)
+        yield evolve(drop, frees=names - drop.takes if column.generated else frozenset())
 
 
 def _check_virtual(current: Table, declared: Table) -> None:
