@@ -20,6 +20,8 @@ BEFORE = """
     CREATE DOMAIN d AS text;
     CREATE TABLE users (d d);
     INSERT INTO users VALUES ('a');
+    CREATE POLICY p ON t USING (id > 0);
+    CREATE INDEX t_id ON t (id) WHERE id > 0;
 """
 
 
@@ -92,6 +94,14 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
     "a key of a partitioned table without its partition key": (
         constraint(pg.Unique("id"), "parts"),
         "UNIQUE (id) lacks k, by which public.parts is partitioned",
+    ),
+    "a policy that counts": (
+        lambda: pg.policy("p", "t", using="id > count(*)"),
+        "aggregate functions are not allowed in WHERE (SQLSTATE 42803) in 'id > count(*)'",
+    ),
+    "an index of what is counted": (
+        lambda: pg.index("t_id", "t", ["id"], where="id > count(*)"),
+        "aggregate functions are not allowed in WHERE (SQLSTATE 42803) in 'id > count(*)'",
     ),
     "a check of a domain with a wrong name": (
         checks("VALU LIKE '%@%'"),
