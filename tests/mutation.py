@@ -39,7 +39,6 @@ from harness.reached import RECORD, TESTS, Reached, recorded  # noqa: E402
 PACKAGE = Path("operations", "pyinfra_postgres")
 # What runs in this process; one server, for most of what differs between versions is in queries.
 RECORDED = ("tests/unit", "tests/kinds", "-k", "not pg16")
-_LEFT = shutil.ignore_patterns(".*", "reports", "build", "dist")
 
 
 class Checkout:
@@ -48,7 +47,7 @@ class Checkout:
     def __init__(self, root: Path) -> None:
         self.root = root
         root.chmod(0o755)  # as root, servers run under another account
-        shutil.copytree(ROOT, root, ignore=_LEFT, dirs_exist_ok=True)
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(".*"), dirs_exist_ok=True)
 
     def pytest(
         self, *arguments: str, env: dict[str, str], output: IO[str] | None = None
