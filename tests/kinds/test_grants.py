@@ -347,3 +347,27 @@ def test_what_a_former_owner_has_granted_is_revoked_by_the_new_one(
         """
     )
     assert privileges(database, b) == {"t INSERT"}
+
+
+@one_version
+def test_a_former_owner_is_granted_what_it_keeps(deploy: Deploy, roles: dict[str, str]) -> None:
+    database, a, b = deploy.database, roles["a"], roles["b"]
+    database.psql(
+        f"""
+        ALTER TABLE t ADD n integer GENERATED ALWAYS AS IDENTITY;
+        ALTER TABLE t OWNER TO {a};
+        GRANT UPDATE (email) ON t TO {a}, {b}
+        """
+    )
+    deploy.apply(
+        f"""
+        with pg.transaction():
+            pg.table("t", owner="{b}")
+            pg.grant(["SELECT", "UPDATE (email)"], on="t", to="{a}")
+            pg.grant("USAGE", on="SEQUENCE t_id_seq", to="{a}")
+            pg.grant("USAGE", on="SEQUENCE t_n_seq", to="{a}")
+        """
+    )
+    assert privileges(database, a) == {
+        "t SELECT", "t.email UPDATE", "t_id_seq USAGE", "t_n_seq USAGE"
+    }  # fmt: skip
