@@ -81,7 +81,9 @@ class Checkout:
             finally:
                 _end(process)
                 shutil.copy2(ROOT / PACKAGE / mutant.path, file)
-        failed = re.search("^(?:FAILED|ERROR) (tests.*?)(?: - .*)?$", output.read_text(), re.MULTILINE)
+        failed = re.search(
+            "^(?:FAILED|ERROR) (tests.*?)(?: - .*)?$", output.read_text(), re.MULTILINE
+        )
         return failed[1] if failed else f"pytest ends with {process.returncode}"
 
 

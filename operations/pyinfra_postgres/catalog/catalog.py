@@ -132,6 +132,18 @@ class Forecast(Snapshot):
             if getattr(one, "bound", None) == "DEFAULT":
                 self._defaults[table] = one
 
+    def table(self, name: Name) -> Any:
+        """A table as it will be, None where there is none."""
+        return self.objects.get(("table", *name))
+
+    def columns_of(self, table: Name) -> tuple[Any, ...]:
+        """The columns that a table will have."""
+        return tuple(getattr(self.table(table), "columns", None) or ())
+
+    def constraints_of(self, table: Name) -> tuple[Any, ...]:
+        """The constraints that a table will have."""
+        return tuple(getattr(self.table(table), "constraints", ()))
+
     def default_of(self, table: Name) -> Name | None:
         """The default partition of a table."""
         if self._parts is None:
@@ -191,7 +203,7 @@ class Forecast(Snapshot):
 
     def hides(self, table: Name) -> bool:
         """Whether row level security hides rows of a table from the role, as it will be then."""
-        one = self.objects.get(("table", *table))
+        one = self.table(table)
         if self.rights.sees_all_rows or not getattr(one, "row_security", False):
             return False
         acl = self.acls.get(("TABLE", *table))
@@ -380,7 +392,7 @@ class Forecast(Snapshot):
     def shape(self, table: Name) -> str:
         """A digest of a table's columns and types: what decides what an expression means."""
         if table not in self.shapes:
-            found = self.objects.get(("table", *table))
+            found = self.table(table)
             columns = getattr(found, "columns", None)
             known = (
                 list(self.columns.get(self.oids.get(table, 0), {}).values())

@@ -86,7 +86,7 @@ def known(references: Iterable[Reference], catalog: Forecast, ask: Ask) -> Known
 def _is_stored(table: Name, catalog: Forecast) -> bool:
     if table in catalog.created or table not in catalog.oids:
         return False
-    will_be = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
+    will_be = catalog.columns_of(table)
     return {column.name for column in will_be} <= columns_of(table, catalog)
 
 

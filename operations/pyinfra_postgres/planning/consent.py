@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from attrs import evolve
 
@@ -31,7 +30,7 @@ def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Ite
 
 def _counted(loss: Loss, catalog: Forecast, ask: Ask) -> Loss:
     """With how much is lost."""
-    table: Any = catalog.objects.get(("table", *loss.relation))
+    table = catalog.table(loss.relation)
     # Forced row security hides rows from the table's owner.
     empty = table and loss.relation not in catalog.filled and not table.force_row_security
     if loss.told is not None or empty:

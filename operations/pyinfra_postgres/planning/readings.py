@@ -153,7 +153,7 @@ class _Ground:
 
     def _tables(self) -> Iterator[_Piece]:
         for name in sorted(self.relations):
-            table: Any = self.catalog.objects.get(("table", *name))
+            table = self.catalog.table(name)
             if table is None or table.columns is None:
                 continue
             parts = [

@@ -110,7 +110,7 @@ def _held_foreign_keys(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
     """The foreign keys that a plan changes or removes, and puts back after the transaction."""
     for change, statement in plan.of(Stage.AFTER):
         for table, name, definition in statement.puts_back:
-            stored = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+            stored = catalog.constraints_of(table)
             if not any(one.name == name and one.definition() == definition for one in stored):
                 yield Refusal(
                     change.operation,

@@ -114,7 +114,7 @@ def _within(
         yield Leftover(what, part.word, part.removal, True, part.word in exact, part.early)
     if isinstance(one, Partition):
         yield from _of_partition(one, exact, catalog, known)
-    table = catalog.objects.get(("table", *one.key()[1:]))
+    table = catalog.table(Name(*one.key()[1:]))
     key = table.partition_by if isinstance(table, Table) and one.kind in _TABLES else None
     if key and not any(
         getattr(each.declaration, "partition_by", None) for each in known[one.key()]
@@ -138,7 +138,7 @@ def _of_partition(
     one: Partition, exact: frozenset[str], catalog: Forecast, known: _Known
 ) -> Iterator[Leftover]:
     """The constraints, defaults and NOT NULLs of a partition that its parent does not have."""
-    table, parent = (catalog.objects.get(("table", *name)) for name in (one.name, one.parent))
+    table, parent = (catalog.table(name) for name in (one.name, one.parent))
     if not isinstance(table, Table) or not isinstance(parent, Table) or table.key() in known:
         return
     for each in table.constraints:

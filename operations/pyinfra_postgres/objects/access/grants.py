@@ -523,7 +523,7 @@ def _routine(node: Node, kind: str, catalog: Forecast) -> Target:
 def _column_acls(target: Target, catalog: Forecast) -> Iterator[tuple[Key, Acl]]:
     if target.kind != "TABLE":
         return
-    table = catalog.objects.get(("table", *target.name))
+    table = catalog.table(Name(*target.name))
     if table is None:  # A view: there are few with rights of columns.
         yield from [one for one in catalog.acls.items() if one[0][:3] == ("COLUMN", *target.name)]
     for column in getattr(table, "columns", None) or ():

@@ -311,7 +311,7 @@ def _having(type_: Name, catalog: Forecast) -> Iterator[Name]:
         if key[0] == "domain" and getattr(one, "type", None) in names:
             names.append(str(Name(*key[1:])))
     for table in catalog.relation_kinds:
-        for column in getattr(catalog.objects.get(("table", *table)), "columns", None) or ():
+        for column in catalog.columns_of(table):
             if column.type.removesuffix("[]") in names:
                 yield table
 

@@ -43,7 +43,7 @@ def waits(
     `constraints` are those that its own table is to have.
     """
     wanted = sorted(key.foreign_columns)
-    target = catalog.objects.get(("table", *key.table))
+    target = catalog.table(key.table)
     others = constraints if key.table == table else getattr(target, "constraints", ())
     ready = [
         not one.build.later
@@ -71,7 +71,7 @@ def check_target(
             f"{key.written()} has {len(key.columns)} of its own for "
             f"{len(key.foreign_columns)} columns of {key.table}: name as many"
         )
-    target = catalog.objects.get(("table", *key.table))
+    target = catalog.table(key.table)
     stored: Iterable[Constraint] | None = getattr(target, "constraints", None)
     if constraints is None:
         constraints = stored
@@ -111,7 +111,7 @@ def leaves(
         return ()
     found = []
     for leaf in catalog.leaves(table):
-        stored = getattr(catalog.objects.get(("table", *leaf)), "constraints", ())
+        stored = catalog.constraints_of(leaf)
         equal = (one for one in stored if one.evolved(name=key.name, validated=True) == key)
         found.append((leaf, next(equal, None)))
     return tuple(found)

@@ -132,7 +132,7 @@ def of_leaf(
 
 
 def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
-    return [*getattr(catalog.objects.get(("table", *table)), "constraints", ())]
+    return [*catalog.constraints_of(table)]
 
 
 def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:

@@ -7,7 +7,6 @@ when the rule is there already and writers have to keep it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from attrs import frozen
 
@@ -173,7 +172,7 @@ def _to_foreign_key(
         others = rows if one.table == table else PlannedRows.of(one.table, catalog)
         if not others.knows(one.foreign_columns):
             return
-        target: Any = catalog.objects.get(("table", *one.table))
+        target = catalog.table(one.table)
         types = {column.name: column.type for column in getattr(target, "columns", None) or ()}
         equal = " AND ".join(
             f"o.{quoted(to)} {operator('=', types.get(to), catalog)} t.{quoted(of)}"

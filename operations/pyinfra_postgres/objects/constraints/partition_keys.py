@@ -7,7 +7,6 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
@@ -65,7 +64,7 @@ def check_partition(parent: Name, key: str, catalog: Forecast) -> None:
     What is unique in the tables above it is unique in it too.
     """
     for name in catalog.lineage(parent):
-        table: Any = catalog.objects.get(("table", *name))
+        table = catalog.table(name)
         for one in table.constraints if table else ():
             check_constraint(name, one, catalog, key)
         for one in catalog.on(name):
@@ -80,6 +79,6 @@ def _keys(
     if key is not None and not isinstance(key, Exact):
         yield table, key_elements(key)[1]
     for name in (table, *below(table, catalog)):
-        stored: Any = catalog.objects.get(("table", *name))
+        stored = catalog.table(name)
         if stored is not None and stored.partition_by:
             yield name, stored.partition_key or key_elements(stored.partition_by)[1]

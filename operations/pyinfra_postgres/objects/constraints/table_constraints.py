@@ -43,7 +43,7 @@ def pointed(table: TableDefinition, one: Constraint, catalog: Forecast) -> Const
     """A foreign key with the columns that it means where it names only a table."""
     if not isinstance(one, ForeignKey) or one.foreign_columns:
         return one
-    target = table if one.table == table.name else catalog.objects.get(("table", *one.table))
+    target = table if one.table == table.name else catalog.table(one.table)
     for key in getattr(target, "constraints", ()):
         if isinstance(key, PrimaryKey):
             return one.evolved(foreign_columns=key.columns)

@@ -148,7 +148,7 @@ class Rows(Object):
     def find(self, catalog: Forecast, ask: Ask) -> Self:
         """Those of the declared rows that are there, with the values that differ."""
         nothing = evolve(self, rows=_Checked())
-        table = catalog.objects.get(("table", *self.table))
+        table = catalog.table(self.table)
         if not isinstance(table, Table):
             if self.table in catalog.relation_kinds:
                 return evolve(nothing, problem="rows are for tables that the catalog knows")

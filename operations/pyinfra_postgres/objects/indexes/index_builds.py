@@ -168,7 +168,7 @@ def users(index: IndexDefinition, catalog: Forecast, ask: Ask) -> list[str]:
 
 
 def _has(table: Name, constraint: str, catalog: Forecast) -> bool:
-    there = getattr(catalog.objects.get(("table", *table)), "constraints", ())
+    there = catalog.constraints_of(table)
     return any(one.name == constraint for one in there)
 
 
@@ -305,7 +305,7 @@ def _places(
 
 def never_null(table: Name, columns: Iterable[str], catalog: Forecast) -> bool:
     """Whether columns of a table are all NOT NULL."""
-    there = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
+    there = catalog.columns_of(table)
     return set(columns) <= {one.name for one in there if not one.nullable}
 
 

@@ -105,7 +105,7 @@ class AnyPartition(Object):
         return Reference("table", self.of)
 
     def find(self, catalog: Forecast, ask: Ask) -> Self | None:
-        table = catalog.objects.get(("table", *self.name))
+        table = catalog.table(self.name)
         if not isinstance(table, Table):
             return None
         stored = catalog.objects.get(self.key())
@@ -126,7 +126,7 @@ class AnyPartition(Object):
 
     def _is(self, stored: str, catalog: Forecast, ask: Ask) -> bool:
         """Whether a stored bound is the declared one."""
-        parent = catalog.objects.get(("table", *self.of))
+        parent = catalog.table(self.of)
         types = {column.name: column.type for column in getattr(parent, "columns", None) or ()}
         key = [types.get(one or "") for one in _key_columns(parent)]
         return Bound.parse(self.values or "").equals(Bound.parse(stored), key, ask)
@@ -159,7 +159,7 @@ class AnyPartition(Object):
 
     def _to_attach(self, table: Table, same: Same, catalog: Forecast) -> Self:
         """What has to be done before a table becomes a partition without a scan."""
-        parent = catalog.objects.get(("table", *self.of))
+        parent = catalog.table(self.of)
         if not isinstance(parent, Table):
             return self
         if self.values is None:
@@ -248,7 +248,7 @@ class AnyPartition(Object):
             )
         if self.rest not in catalog.filled:
             return
-        parent = catalog.objects.get(("table", *self.of))
+        parent = catalog.table(self.of)
         condition = Exact(self.bound_rule) if self.bound_rule else self._condition(parent, catalog)
         if condition is not None:
             yield Objection(
@@ -269,7 +269,7 @@ class AnyPartition(Object):
         stored.store(catalog, stored if current else None)
         for index in self.indexes:
             catalog.put(index)
-        table = catalog.objects.get(("table", *self.name))
+        table = catalog.table(self.name)
         if isinstance(table, Table):
             catalog.put(evolve(table, partition_by=self.partition_by))
 
@@ -401,7 +401,7 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
 
 def _freed(name: Name, catalog: Forecast) -> None:
     """Have a table that is a partition no more have what it had from its parent for itself."""
-    table = catalog.objects.get(("table", *name))
+    table = catalog.table(name)
     if isinstance(table, Table):
         constraints = [one.evolved(inherited=False) for one in table.constraints]
         columns = [evolve(one, inherited=False, is_kept=True) for one in table.columns or ()]

@@ -28,7 +28,7 @@ class Referring:
 
     def rows(self, partition: Name, catalog: Forecast) -> str:
         """The query that counts the rows that refer to rows of the partition."""
-        target = catalog.objects.get(("table", *partition))
+        target = catalog.table(partition)
         types = {one.name: one.type for one in getattr(target, "columns", None) or ()}
         pairs = [
             f"p.{quoted(other)} {operator('=', types.get(other), catalog)} c.{quoted(own)}"

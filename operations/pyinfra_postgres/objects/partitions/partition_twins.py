@@ -8,7 +8,6 @@ https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-PAR
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
@@ -26,7 +25,7 @@ def condition(name: Name, of: Name, values: str, catalog: Forecast, ask: Ask) ->
 
     Raises DeclarationError where the partitioned table can't have it.
     """
-    whole: Any = catalog.objects.get(("table", *of))
+    whole = catalog.table(of)
     if whole is None or not whole.partition_by or of in catalog.created:
         return ""
     part = f"pg_temp.{quoted(name.name)}"

@@ -107,7 +107,7 @@ class Partition(PartitionDefinition):
             if one.bounds is None and not one.other:
                 default = one.name
         rest = default if default in catalog.filled else None
-        parent = catalog.objects.get(("table", *self.parent))
+        parent = catalog.table(self.parent)
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
         obstacle = default_rows.obstacle(rest, catalog) if rest else ""
@@ -128,7 +128,7 @@ class Partition(PartitionDefinition):
 
     def store(self, catalog: Forecast, current: Self | None) -> None:
         catalog.put(self)
-        table = catalog.objects.get(("table", *(self.name if current else self.parent)))
+        table = catalog.table(self.name if current else self.parent)
         if not isinstance(table, Table):
             return
         if current is None:
@@ -153,7 +153,7 @@ class Partition(PartitionDefinition):
 
     def erase(self, catalog: Forecast) -> None:
         catalog.remove(self)
-        table = catalog.objects.get(("table", *self.name))
+        table = catalog.table(self.name)
         if table:
             table.erase(catalog)
 
@@ -258,7 +258,7 @@ class Partitions(Object):
 
     def _key(self, catalog: Forecast) -> tuple[str, str]:
         """The partition key's column and its type."""
-        table = catalog.objects.get(("table", *self.table))
+        table = catalog.table(self.table)
         if table is None:
             # The table is a gap, and every type names its partitions alike.
             return "", "timestamp with time zone"

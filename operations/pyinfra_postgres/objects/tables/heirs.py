@@ -87,7 +87,7 @@ def follow(
     if [(one.name, _shared(one)) for one in before] == [(one.name, _shared(one)) for one in after]:
         return
     for name in _heirs(table, catalog):
-        heir: Any = catalog.objects.get(("table", *name))
+        heir = catalog.table(name)
         there = getattr(heir, "columns", None) or ()
         known = old.keys() | {column.name for column in there}
         columns = [
@@ -130,7 +130,7 @@ def check_nulls(table: Name, freed: Set[str], catalog: Forecast) -> None:
         # Until PostgreSQL 18 only partitions have to follow.
         if catalog.version < 180000 and catalog.relation_kinds.get(parent) != "p":
             continue
-        columns = getattr(catalog.objects.get(("table", *parent)), "columns", None) or ()
+        columns = catalog.columns_of(parent)
         for column in columns:
             if column.name in freed and not column.nullable:
                 raise DeclarationError(

@@ -39,7 +39,7 @@ def check_columns(
     if catalog.rows_change:
         return
     if own is None:
-        columns = getattr(catalog.objects.get(("table", *table)), "columns", None)
+        columns = getattr(catalog.table(table), "columns", None)
         own = [one.name for one in columns or ()]
     there = [*own, *_from_above(table, catalog)]
     if not there:
@@ -70,5 +70,5 @@ def _mentioned(text: str, table: Name, rows: Collection[str], catalog: Forecast)
 def _from_above(table: Name, catalog: Forecast) -> Iterator[str]:
     """The columns of what a table is a partition of: the plan may add some to it."""
     for name in islice(catalog.lineage(table), 1, None):
-        above = catalog.objects.get(("table", *name))
+        above = catalog.table(name)
         yield from (one.name for one in getattr(above, "columns", None) or ())

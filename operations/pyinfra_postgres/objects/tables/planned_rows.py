@@ -94,7 +94,7 @@ class PlannedRows:
     @classmethod
     def of(cls, table: Name, catalog: Forecast, *, only: bool = True) -> Self:
         """The rows of a table, or of all that inherit from it too, with what is planned so far."""
-        one: Any = catalog.objects.get(("table", *table))
+        one = catalog.table(table)
         planned: dict[str, str | None] = catalog.values.get(table, {})
         return cls.having(table, getattr(one, "columns", None) or (), planned, catalog, only)
 

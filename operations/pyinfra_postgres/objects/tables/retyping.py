@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -170,7 +169,7 @@ def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
 def _gone(found: Dependents, table: Name, catalog: Forecast) -> set[str]:
     """The checks that the server still has, and that the plan has taken away before."""
     tables = (table, *inheriting(table, catalog))
-    there: list[Any] = [catalog.objects.get(("table", *name)) for name in tables]
+    there = [catalog.table(name) for name in tables]
     names = {one.name for each in there for one in getattr(each, "constraints", ())}
     return {one.facts[2] for one in found.of_kind("check") if one.facts[2] not in names}
 
@@ -180,7 +179,7 @@ def _rechecked(
 ) -> Iterator[str]:
     """The checks of columns, of all tables that inherit these, that are made anew and read."""
     for name in (table, *inheriting(table, catalog)):
-        there: Any = catalog.objects.get(("table", *name))
+        there = catalog.table(name)
         for one in getattr(there, "constraints", ()):
             is_read = isinstance(one, Check) and one.validated and one.enforced
             if is_read and one.name not in replaced and not one.used.isdisjoint(columns):
@@ -191,11 +190,7 @@ def analyzed(
     table: Name, columns: Sequence[Exact], catalog: Forecast
 ) -> tuple[tuple[Name, tuple[Exact, ...]], ...]:
     """What to analyze again when columns get another type or are computed otherwise."""
-    virtual = {
-        column.name
-        for column in getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
-        if column.virtual
-    }
+    virtual = {column.name for column in catalog.columns_of(table) if column.virtual}
     names = tuple(name for name in columns if name not in virtual)
     tables = (table, *inheriting(table, catalog)) if names else ()
     return tuple((name, names) for name in tables if name in catalog.filled)

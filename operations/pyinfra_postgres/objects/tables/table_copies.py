@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ...catalog.catalog import Forecast
 from ...syntax.names import Exact, Name
@@ -28,7 +28,7 @@ def targets(*tables: TableDefinition, catalog: Forecast) -> Targets:
     for table in tables:
         for one in table.constraints:
             if isinstance(one, ForeignKey) and one.foreign_columns and one.table != table.name:
-                target: Any = catalog.objects.get(("table", *one.table))
+                target = catalog.table(one.table)
                 there = {column.name: column for column in getattr(target, "columns", None) or ()}
                 if there.keys() >= set(one.foreign_columns):
                     columns = [

@@ -176,7 +176,7 @@ class Table(TableDefinition):
         heirs.check_nulls(self.name, nullable, catalog)
         index_builds.check_nulls(self.name, nullable, self.constraints, catalog)
         for part in heirs.below(self.name, catalog) if nullable else ():
-            one: Any = catalog.objects.get(("table", *part))
+            one = catalog.table(part)
             index_builds.check_nulls(part, nullable, one.constraints, catalog)
         there = {column.name: column for column in current.columns or ()}
         new = [column for column in self.columns or () if column.name not in there]
