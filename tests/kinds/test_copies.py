@@ -184,3 +184,27 @@ def test_two_operations_change_one_key_and_then_more(database: Database, filled:
 
     run(database, deploy).succeeded()
     assert run(database, deploy, dry=True).succeeded().plan.changes == []
+
+
+@pytest.mark.parametrize("renamed", ["type", "table"])
+@one_version
+def test_a_change_beside_a_rename_is_tried_too(database: Database, renamed: str) -> None:
+    database.psql(
+        "CREATE TYPE mood AS ENUM ('calm'); CREATE TABLE farm (id integer PRIMARY KEY); "
+        "CREATE TABLE child (m mood, farm integer CONSTRAINT child_farm REFERENCES farm)"
+    )
+    before = database.dump()
+
+    def deploy() -> None:
+        with pg.transaction():
+            if renamed == "type":
+                pg.enum("temper", ["calm"], renamed_from="mood")
+                pg.table("child", [pg.Column("farm", "text")])
+            else:
+                column = pg.Column("of_farm", "text", renamed_from="farm")
+                pg.table("kid", [column], renamed_from="child")
+
+    for dry in True, False:
+        (problem,) = run(database, deploy, dry=dry).refused().plan.problems()
+        assert 'foreign key constraint "child_farm" cannot be implemented' in problem
+    assert database.dump() == before

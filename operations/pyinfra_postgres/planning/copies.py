@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..comparison.asking import Ask
 from ..errors import DeclarationError
 from ..objects.kind import Copies
 from ..plan.plan import Statement
 from ..syntax.paths import SearchPath
 from ..transport.answer import Failure, is_of_sql
+from .questions import Questions
 
 
-def failure(copies: Copies, ask: Ask) -> Failure | None:
+def failure(copies: Copies, ask: Questions) -> Failure | None:
     """What the server has against the change from the one copy to the other.
 
     Nothing where it can't make the first: the plan may bring what that needs.
@@ -28,7 +28,7 @@ def failure(copies: Copies, ask: Ask) -> Failure | None:
     if not change:
         return None
     try:
-        found = ask.attempt([*first, *change]).failure
+        found = ask.attempt_apart([*first, *change]).failure
     except DeclarationError:
         return None
     if found is None or found.index < len(first) or not is_of_sql(found.sqlstate):

@@ -354,7 +354,7 @@ class Planner:
     def _refused_on_copy(self, step: Candidate) -> Iterator[str]:
         """What the server has against a change of what exists, tried on an empty copy of it."""
         catalog, one = self.catalog, step.declaration
-        if step.current is None or step.target is None or catalog.standby or catalog.renames:
+        if step.current is None or step.target is None or catalog.standby:
             return
         copied = None if one.is_beside else step.target.copied(step.current, catalog)
         found = copies.failure(copied, self.ask) if copied else None

@@ -85,6 +85,18 @@ class Questions(Ask):
         moved = failure and evolve(failure, index=failure.index - len(renames))
         return evolve(answer, failure=moved)
 
+    def attempt_apart(self, statements: Sequence[str]) -> Answer:
+        """What statements answer that use nothing but copies of what the plan changes.
+
+        They run behind those of its renames for which nobody waits: copies have the other names.
+        """
+        script = [*self.catalog.renaming(unlocked=True), *statements]
+        self._check(script, in_public=True)
+        answer = self.session.attempt(script)
+        failure = answer.failure
+        moved = failure and evolve(failure, index=failure.index - len(script) + len(statements))
+        return evolve(answer, failure=moved)
+
 
 _MOMENT = "200ms"
 """How long names that are given for a moment wait for their locks, and others behind them."""
