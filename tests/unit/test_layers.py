@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from pyinfra_postgres.objects.words import WORDS
+from pyinfra_postgres.operations.declarations import OPERATIONS
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 PACKAGE = ROOT / "operations" / "pyinfra_postgres"
 MODULES = {
@@ -71,3 +74,21 @@ def test_what_is_pure_knows_of_pyinfra_only_what_hides_a_value() -> None:
 def test_one_module_knows_the_parser() -> None:
     sources = (path for path in PACKAGE.parent.rglob("*.py") if "postgast" in path.read_text())
     assert [path.stem for path in sources] == ["libpg_query"]
+
+
+def test_rooms_for_all_kinds_know_none_by_name() -> None:
+    """What is of one kind is in the file of that kind, or asked of it.
+
+    What a reference can be to (a table, a type, a function, a schema, a role) is no kind alone.
+    """
+    references = {"table", "type", "function", "schema", "role"}
+    kinds = {one.kind for one in OPERATIONS} - references - set(WORDS)
+    assert {"domain", "enum", "policy", "sequence"} < kinds
+    found = [
+        f"{module} has {node.value!r}"
+        for module, path in MODULES.items()
+        if room(module) in {"plan", "planning", "running"}
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in kinds
+    ]
+    assert found == []

@@ -78,6 +78,8 @@ class Forecast(Snapshot):
     """
     doubts: list[tuple[Operation, str, Objection]] = field(factory=list)
     """What rows may say against operations, with their titles, unless the plan brings more rows."""
+    removed: dict[Key, Any] = field(factory=dict)
+    """What the plan removes, as it was."""
     gone: dict[Key, str] = field(factory=dict)
     """What exact= takes away, with the operation that does."""
     named: set[Key] = field(factory=set)
@@ -136,6 +138,10 @@ class Forecast(Snapshot):
         """A table as it will be, None where there is none."""
         return self.objects.get(("table", *name))
 
+    def partition(self, name: Name) -> Any:
+        """A partition as it will be, None where there is none."""
+        return self.objects.get(("partition", *name))
+
     def columns_of(self, table: Name) -> tuple[Any, ...]:
         """The columns that a table will have."""
         return tuple(getattr(self.table(table), "columns", None) or ())
@@ -169,7 +175,7 @@ class Forecast(Snapshot):
         name: Name | None = table
         while name is not None:
             yield name
-            name = getattr(self.objects.get(("partition", *name)), "parent", None)
+            name = getattr(self.partition(name), "parent", None)
 
     def leaves(self, table: Name) -> list[Name]:
         """The ordinary tables in which a partitioned table has its rows."""
@@ -362,6 +368,7 @@ class Forecast(Snapshot):
 
     def remove(self, one: Entry) -> None:
         """Remove an object from the catalog as it will be."""
+        self.removed[one.key()] = one
         self.key_indexes -= _key_indexes(self.objects.get(one.key()))
         self.objects.pop(one.key(), None)
         self.changed.add(one.key())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from ..plan.plan import Hazard, Lock, Remake, Statement
 from ..syntax.acl import Acl
 from ..syntax.names import Exact, Name, literal, quoted, role_sql
 from ..syntax.naming import naming
-from ..syntax.parse import closed, expression_references
+from ..syntax.parse import closed, column_names, expression_references, tree
 from ..syntax.paths import SearchPath
 from .dependents_query import QUERY
 
@@ -65,6 +66,24 @@ class Dependent:
         """What makes it anew."""
         return self.create + self.restore
 
+    def stops(self, table: Name, columns: AbstractSet[str], catalog: Forecast) -> bool:
+        """Whether it stands against dropping columns of a table, when the plan has run."""
+        stored: Any = self.key and catalog.objects.get(self.key)
+        match self.kind:
+            case "foreign_key":
+                keys = getattr(stored, "constraints", ())
+                return any(key.name == self.facts[2] for key in keys)
+            case "generated":
+                known = (each for each in getattr(stored, "columns", None) or ())
+                texts = [each.generated for each in known if each.name == self.facts[2]]
+                names = (name for text in texts if text for name in column_names(tree(text)))
+                return not columns.isdisjoint(names)
+        # What the plan changes may use them all the same.
+        stays = self.key not in catalog.changed or (
+            stored is not None and stored.uses(table, columns)
+        )
+        return self.kind in _STOPPING and stays
+
     @property
     def own_key(self) -> Key:
         """What tells it apart from all others."""
@@ -79,6 +98,13 @@ _PARTS = frozenset(
     }
 )
 """What goes with the table or view that it belongs to."""
+_STOPPING = frozenset(
+    (
+        *("view", "materialized_view", "policy", "trigger", "function", "procedure"),
+        *("publication", "other"),
+    )
+)
+"""What stops a column from being dropped; the rest goes with it."""
 _ROOT = "0/0/0"
 """What a root needs: nothing."""
 

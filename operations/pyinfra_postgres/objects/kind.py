@@ -251,6 +251,22 @@ class Object:
         """What rows that are there may say against it."""
         return iter(())
 
+    def contradictions(self, catalog: Forecast) -> Iterator[Objection]:
+        """What rows, as they are once the plan has run, may say against what it brings."""
+        return iter(())
+
+    def unfit(self, catalog: Forecast) -> Iterator[str]:
+        """Why it can't be as the plan leaves it."""
+        return iter(())
+
+    def too_late(self, catalog: Forecast) -> Iterator[str]:
+        """Why what changes it after the transaction would fail on what is there by then."""
+        return iter(())
+
+    def missed(self, catalog: Forecast, ask: Ask) -> list[str]:
+        """What uses it once the plan has run, by which it is gone."""
+        return []
+
     def copied(self, current: Self, catalog: Forecast) -> Copies | None:
         """An empty copy of the current object, and what the change would make of it.
 

@@ -306,8 +306,8 @@ class Gap:
         """What is missing, and what would provide it."""
         kind, name = self.reference
         written = name.name if name.schema in {"", "public"} else f"{name.schema}.{name.name}"
-        call, rest = ("enum", "[...]") if kind == "type" else (kind, "...")
-        remedy = f'pg.{call}("{written}", {rest})'
+        call, rest = ("pg.enum", "[...]") if kind == "type" else (f"pg.{kind}", "...")
+        remedy = f'{call}("{written}", {rest})'
         return (
             f"{self.title} needs {self.reference}, which does not exist: declare it with {remedy}, "
             f'have the pg.sql that makes it say provides=["{self.reference}"], or correct the name'

@@ -19,22 +19,28 @@ from attrs import define, evolve, frozen
 from ..catalog.catalog import Forecast
 from ..catalog.entry import ROUTINES, VIEWS, Key
 from ..comparison.asking import Reading
-from ..comparison.calls import Calls
 from ..comparison.compare import NO_COLUMN
 from ..errors import DeclarationError
 from ..hidden import holds
 from ..objects.constraints.constraints import PrimaryKey
+from ..objects.indexes.indexes import Index
 from ..objects.kind import Object
 from ..objects.tables.columns import collation_sql
+from ..objects.tables.tables import Table
+from ..objects.types.composites import Composite
+from ..objects.types.domains import Domain
+from ..objects.types.enums import Enum
+from ..objects.types.range_types import RangeType
 from ..plan.plan import Change, Plan, Refusal
 from ..syntax.names import Exact, Name, listed, quoted
 from ..syntax.parse import expression_references, type_references
 from ..syntax.paths import SearchPath
 from ..syntax.rewrite import temporary
 from ..transport.answer import Failure, is_of_sql, withheld
+from .questions import Questions
 from .session import Session
 
-_TYPES = frozenset({"enum", "domain", "composite", "range_type"})
+_TYPES = (Composite, Domain, Enum, RangeType)
 
 
 @frozen
@@ -65,7 +71,7 @@ def unreadable(session: Session, plan: Plan) -> Iterator[Refusal]:
     declared = [
         change
         for change in plan.changes
-        if change.key[0] == "index" or _texts(catalog.objects.get(change.key))
+        if isinstance(one := catalog.objects.get(change.key), Index) or _texts(one)
     ]
     if not declared:
         return
@@ -73,7 +79,7 @@ def unreadable(session: Session, plan: Plan) -> Iterator[Refusal]:
     with suppress(DeclarationError, CycleError):
         pieces = ground.pieces(declared)
         told = {(one.operation, one.title) for one in plan.refusals}
-        for piece, failure in _failures(pieces, session):
+        for piece, failure in _failures(pieces, Questions(session, catalog, plan.is_renaming)):
             change = piece.change
             if change is None or not ground.counts(failure, piece.text):
                 continue
@@ -95,10 +101,10 @@ def _texts(one: Any) -> list[Reading]:
         return []
     if one.kind in ROUTINES:
         body = getattr(one, "body", None)
-        is_read = getattr(one, "language", None) == "sql" and "search_path" not in _settings(one)
+        is_read = getattr(one, "is_in_sql", False) and "search_path" not in _settings(one)
         return [Reading("{}", body)] if body and is_read and not isinstance(body, Exact) else []
     # Of a table everything is tried on its own copy.
-    found = () if one.kind == "table" else one.readings(None)
+    found = () if isinstance(one, Table) else one.readings(None)
     return [each for each in found if each.text is not None and not isinstance(each.text, Exact)]
 
 
@@ -200,7 +206,7 @@ class _Ground:
             declared: Any = self.catalog.objects.get(change.key)
             if declared is None or change.key[0] in VIEWS | ROUTINES:
                 continue
-            if change.key[0] == "index" and self._is_table(declared.table):
+            if isinstance(declared, Index) and self._is_table(declared.table):
                 yield self._index(declared, change)
                 continue
             for one in _texts(declared):
@@ -215,7 +221,7 @@ class _Ground:
     def _is_table(self, name: Name) -> bool:
         return name in self.relations and self.catalog.relation_kinds.get(name) in {"r", "p"}
 
-    def _index(self, one: Any, change: Change) -> _Piece:
+    def _index(self, one: Index, change: Change) -> _Piece:
         """What builds an index on the copy of its table, under a name that nothing has."""
         table, name = Name("pg_temp", one.table.name), Exact("pyinfra_postgres_reading_index")
         copy = evolve(one, name=name, table=table, tablespace=None, online=False)
@@ -241,8 +247,9 @@ class _Ground:
         state, catalog = failure.sqlstate, self.catalog
         if not is_of_sql(state):
             return False
-        changed = {key[0] for key in catalog.changed} & _TYPES
-        if changed and not (state == NO_COLUMN and "composite" not in changed):
+        every = (catalog.objects.get(key, catalog.removed.get(key)) for key in catalog.changed)
+        changed = {type(one) for one in every if isinstance(one, _TYPES)}
+        if changed and not (state == NO_COLUMN and Composite not in changed):
             return False
         return not catalog.extended and set(self._of_rows()).isdisjoint(re.findall(r"\w+", text))
 
@@ -271,18 +278,14 @@ def _needed(roots: Sequence[_Piece], pieces: Sequence[_Piece]) -> list[_Piece]:
     return [one for one in pieces if id(one) in found]
 
 
-def _failures(pieces: Sequence[_Piece], session: Session) -> Iterator[tuple[_Piece, Failure]]:
+def _failures(pieces: Sequence[_Piece], ask: Questions) -> Iterator[tuple[_Piece, Failure]]:
     """What the server refuses; what stands on that is not read."""
-    catalog = session.catalog()
-    head = catalog.renaming(unlocked=True)
     waiting = list(pieces)
     while waiting:
-        script = [*head, *(sql for one in waiting for sql in one.script)]
-        Calls(catalog.foreign, session.read).check(script, in_public=True)
-        failure = session.attempt(script).failure
+        failure = ask.attempt_apart([sql for one in waiting for sql in one.script]).failure
         if failure is None:
             return
-        place = (failure.index - len(head)) // 3
+        place = failure.index // 3
         if not 0 <= place < len(waiting):
             return
         yield waiting[place], failure

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 from ..catalog.catalog import Forecast
 from ..errors import DeclarationError
-from ..objects.dependents import Dependent, of_columns
-from ..objects.sequence_users import users
+from ..objects.dependents import of_columns
+from ..objects.kind import Object
 from ..plan.order import column_of
-from ..plan.plan import Plan, Refusal, Stage
-from ..syntax.names import Name, quoted
-from ..syntax.parse import column_names, tree
+from ..plan.plan import Change, Plan, Refusal, Stage
+from ..syntax.names import quoted
 from .conditions import freeing
 from .consent import contradicted, unseen
 from .questions import Questions
 from .readings import unreadable
 from .session import Session
 
-# What stops a column from being dropped; the rest goes with it.
-_STOPPING = frozenset(
-    (
-        *("view", "materialized_view", "policy", "trigger", "function", "procedure"),
-        *("publication", "other"),
-    )
-)
-
 
 def refusals(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _unfit(plan)
-    yield from _held_domains(plan, session.catalog())
-    yield from _contradicted_domains(session, plan)
+    yield from _too_late(plan, session.catalog())
+    yield from _contradicted(session, plan)
     yield from _held_columns(session, plan)
-    yield from _held_sequences(session, plan)
+    yield from _unfit_or_missed(session, plan)
     yield from _held_foreign_keys(plan, session.catalog())
     yield from _hidden_rows(plan, session.catalog())
     yield from _missing_rows(session, plan)
@@ -65,32 +55,25 @@ def _unfit(plan: Plan) -> Iterator[Refusal]:
             )
 
 
-def _held_domains(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
-    """The domains that are checked after the transaction, when another type holds them."""
+def _too_late(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
+    """What can't be changed after the transaction, for what the plan has made by then."""
     for change in dict.fromkeys(change for change, _ in plan.of(Stage.AFTER)):
-        if change.key[0] != "domain":
-            continue
-        array = f"{Name(*change.key[1:])}[]"
-        for key, one in catalog.objects.items():
-            columns = getattr(one, "columns", None) if key[0] == "table" else None
-            for column in columns or ():
-                if column.type == array:
-                    yield Refusal(
-                        change.operation,
-                        change.title,
-                        f"PostgreSQL can't check the values within {quoted(column.name)} of "
-                        f"{Name(*key[1:])}, an array of it: let a run before this one change it, "
-                        "or declare another domain for one of them",
-                    )
+        for reason in _left(change, catalog).too_late(catalog):
+            yield Refusal(change.operation, change.title, reason)
 
 
-def _contradicted_domains(session: Session, plan: Plan) -> Iterator[Refusal]:
-    """The domains that are against values which columns have by then."""
+def _left(change: Change, catalog: Forecast) -> Object:
+    """What a change leaves; an object that is nothing, where that is nothing."""
+    found: Object | None = catalog.objects.get(change.key)
+    return found or Object()
+
+
+def _contradicted(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """What the plan brings, and rows are against as they are by then."""
     catalog = session.catalog()
     ask = Questions(session, catalog, plan.is_renaming)
     for change in plan.changes if ask.in_time and not catalog.rows_change else ():
-        one: Any = catalog.objects.get(change.key) if change.key[0] == "domain" else None
-        for doubt in one.contradictions(catalog) if one else ():
+        for doubt in _left(change, catalog).contradictions(catalog):
             # The rows of a table are not read where that might run what others own.
             with suppress(DeclarationError):
                 for reason in contradicted(doubt, ask):
@@ -131,52 +114,28 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     dropped, catalog.dropped = catalog.dropped, {}
     for table, columns in dropped.items() if ask.in_time else ():
         found = of_columns(table, sorted(columns), catalog, ask).all
-        others = {one.key for one in found} - {("table", *table)}
+        stored = catalog.table(table)
+        others = {one.key for one in found} - {stored.key()}
         freed = [column_of(table, name) for name in columns]
         plan.changes = [
             freeing(change, freed) if change.key in others else change for change in plan.changes
         ]
-        users = sorted(one.title for one in found if _stops(one, table, columns, catalog))
+        users = sorted(one.title for one in found if one.stops(table, columns, catalog))
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
-            yield Refusal(plan.operation_of(("table", *table)), f"table {table}", reason)
+            yield Refusal(plan.operation_of(stored.key()), stored.title, reason)
 
 
-def _held_sequences(session: Session, plan: Plan) -> Iterator[Refusal]:
-    """The sequences that a plan leaves to a column of a table with another owner, and those that
-    go with columns and that something else uses.
-    """
+def _unfit_or_missed(session: Session, plan: Plan) -> Iterator[Refusal]:
+    """What can't be as the plan leaves it, and what is gone by it and something else uses."""
     catalog = session.catalog()
     ask = Questions(session, catalog, plan.is_renaming)
-    for _, *name in sorted(key for key in catalog.changed if key[0] == "sequence"):
-        one: Any = catalog.objects.get(("sequence", *name))
-        title, by = f"sequence {Name(*name)}", plan.operation_of(("sequence", *name))
-        table = getattr(getattr(one, "owned_by", None), "table", None)
-        if one is None and ask.in_time and (found := users(Name(*name), catalog, ask)):
-            yield Refusal(by, title, f"it is used by {', '.join(found)}: change that too")
-        if table in catalog.relation_kinds:
-            owner = catalog.acls["SEQUENCE", *name].owner
-            theirs = catalog.acls["TABLE", *table].owner
-            if owner != theirs:
-                reason = (
-                    f"its owner is {quoted(owner)}, and {quoted(theirs)} owns {table}: a sequence "
-                    "and the table of its column have one owner, so declare the same for both"
-                )
-                yield Refusal(by, title, reason)
-
-
-def _stops(one: Dependent, table: Name, columns: Set[str], catalog: Forecast) -> bool:
-    """Whether what depends on columns stands against dropping them, when the plan has run."""
-    stored: Any = one.key and catalog.objects.get(one.key)
-    match one.kind:
-        case "foreign_key":
-            return any(key.name == one.facts[2] for key in getattr(stored, "constraints", ()))
-        case "generated":
-            known = (each for each in getattr(stored, "columns", None) or ())
-            texts = [each.generated for each in known if each.name == one.facts[2]]
-            names = (name for text in texts if text for name in column_names(tree(text)))
-            return not columns.isdisjoint(names)
-    # What the plan changes may use them all the same.
-    stays = one.key not in catalog.changed or (stored is not None and stored.uses(table, columns))
-    return one.kind in _STOPPING and stays
+    for key in sorted(catalog.changed):
+        one, removed = catalog.objects.get(key), catalog.removed.get(key)
+        by = plan.operation_of(key)
+        if one is not None:
+            for reason in one.unfit(catalog):
+                yield Refusal(by, one.title, reason)
+        elif removed is not None and ask.in_time and (found := removed.missed(catalog, ask)):
+            yield Refusal(by, removed.title, f"it is used by {', '.join(found)}: change that too")

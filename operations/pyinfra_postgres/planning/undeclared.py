@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Listed
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
@@ -19,6 +20,7 @@ from ..objects.sequence_users import is_named
 from ..objects.tables import column_sequences
 from ..objects.tables.columns import Column
 from ..objects.tables.heirs import below
+from ..objects.tables.sequences import Sequence
 from ..objects.tables.tables import Table
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Undeclared
@@ -26,7 +28,7 @@ from ..syntax.names import Name, quoted
 from .drafts import everything
 from .session import Item
 
-_Known: TypeAlias = dict[Key, Sequence[Declared]]
+_Known: TypeAlias = dict[Key, Listed[Declared]]
 
 
 class Leftover(NamedTuple):
@@ -77,8 +79,8 @@ def detached(
     parts = [part for name in going for part in (name, *below(name, catalog))]
     stay = []
     for part in dict.fromkeys(parts):
-        stored = catalog.objects.get(("partition", *part))
-        if isinstance(stored, Partition) and ("table", *part) in known:
+        stored, table = catalog.partition(part), catalog.table(part)
+        if stored is not None and table.key() in known:
             what = Undeclared(f"table {stored.parent}", stored.kind, str(part), stored.brief())
             removal = AnyPartition(part, stored.parent, attached=False, at_once=True)
             stay.append(Leftover(what, stored.word, removal, True, True))
@@ -103,9 +105,6 @@ def _found(
             yield Leftover(what, one.word, one, False, one.word in exact)
 
 
-_TABLES = frozenset({"table", "partition"})
-
-
 def _within(
     one: Object, exact: frozenset[str], catalog: Forecast, known: _Known
 ) -> Iterator[Leftover]:
@@ -114,8 +113,8 @@ def _within(
         yield Leftover(what, part.word, part.removal, True, part.word in exact, part.early)
     if isinstance(one, Partition):
         yield from _of_partition(one, exact, catalog, known)
-    table = catalog.table(Name(*one.key()[1:]))
-    key = table.partition_by if isinstance(table, Table) and one.kind in _TABLES else None
+    table = catalog.table(one.name) if isinstance(one, Table | Partition) else None
+    key = table.partition_by if table else None
     if key and not any(
         getattr(each.declaration, "partition_by", None) for each in known[one.key()]
     ):
@@ -191,7 +190,7 @@ def _columns(one: Object | None) -> tuple[Column, ...]:
 
 
 def _goes_with_another(
-    one: Object, catalog: Forecast, periods: set[tuple[Name, str]], serials: Sequence[str]
+    one: Object, catalog: Forecast, periods: set[tuple[Name, str]], serials: Listed[str]
 ) -> bool:
     """Whether it came with an extension, is a serial column's default, or is a partition that
     other days have made.
@@ -199,9 +198,9 @@ def _goes_with_another(
     if isinstance(one, Partition):
         return any(one.parent == parent and one.is_one(every) for parent, every in periods)
     name = getattr(one, "name", None)
-    if one.kind == "sequence" and isinstance(name, Name):
-        return any(is_named(name, default) for default in serials)
-    is_partition = one.kind == "table" and ("partition", *one.key()[1:]) in catalog.objects
+    if isinstance(one, Sequence):
+        return any(is_named(one.name, default) for default in serials)
+    is_partition = isinstance(one, Table) and catalog.partition(one.name) is not None
     return is_partition or (isinstance(name, Name) and name in catalog.extension_owned)
 
 

@@ -113,6 +113,11 @@ class Function(Object):
         return f"{self.acl} {self.signature}"
 
     @property
+    def is_in_sql(self) -> bool:
+        """Whether PostgreSQL can read its body when it is created."""
+        return self.language == "sql"
+
+    @property
     def has_sql_body(self) -> bool:
         """Whether the body is parsed when it is created: `RETURN ...` or `BEGIN ATOMIC ... END`."""
         if self.language != "sql" or not self.body:

@@ -162,6 +162,20 @@ class Sequence(Object):
             highest(type_, increment) if self.maximum is None else self.maximum,
         )
 
+    def unfit(self, catalog: Forecast) -> Iterator[str]:
+        table = self.owned_by.table if isinstance(self.owned_by, Owner) else None
+        if table in catalog.relation_kinds:
+            owner = catalog.acls["SEQUENCE", *self.name].owner
+            theirs = catalog.acls["TABLE", *table].owner
+            if owner != theirs:
+                yield (
+                    f"its owner is {quoted(owner)}, and {quoted(theirs)} owns {table}: a sequence "
+                    "and the table of its column have one owner, so declare the same for both"
+                )
+
+    def missed(self, catalog: Forecast, ask: Ask) -> list[str]:
+        return users(self.name, catalog, ask)
+
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         linked = self.linked(current, catalog)
         undeclared: dict[str, Any] = {

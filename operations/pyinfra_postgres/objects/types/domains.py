@@ -286,6 +286,16 @@ class Domain(Object):
                 values = PlannedValues(column, type_, rows, f" of {table}")
                 yield from map(values.against, self.new_rules)
 
+    def too_late(self, catalog: Forecast) -> Iterator[str]:
+        for table in catalog.of(Table):
+            for column in table.columns or ():
+                if column.type == f"{self.name}[]":
+                    yield (
+                        f"PostgreSQL can't check the values within {quoted(column.name)} of "
+                        f"{table.name}, an array of it: let a run before this one change it, or "
+                        "declare another domain for one of them"
+                    )
+
     def copied(self, current: Self, catalog: Forecast) -> Copies:
         return Copies((), current._copy(), self._copy())
 
