@@ -66,6 +66,10 @@ CASES: dict[str, tuple[Callable[[], object], str]] = {
         constraint(pg.Check("id > (SELECT 0)")),
         "cannot use subquery in check constraint",
     ),
+    "a check with a query, of new rows alone": (
+        constraint(pg.Check("id > (SELECT 0)", validated=False)),
+        "cannot use subquery in check constraint",
+    ),
     "a check that counts": (
         constraint(pg.Check("count(id) > 0")),
         "aggregate functions are not allowed",

@@ -110,8 +110,8 @@ def _table(name: str, *columns: Call, **options: Any) -> Call:
     return Call("table", name, [*columns], **options)
 
 
-def _check(expression: str, name: str) -> Call:
-    return Call("Check", expression, name=name)
+def _check(expression: str, name: str, **options: Any) -> Call:
+    return Call("Check", expression, name=name, **options)
 
 
 TYPES = {
@@ -159,6 +159,7 @@ CHANGES: list[Call] = [
     _table("child", _column("small_ones", "small[]", default="'{1,2}'")),
     Call("table", "farm", constraints=[_check("size > 5", "size_over")]),
     Call("table", "farm", constraints=[_check("size > 15", "size_over")]),
+    Call("table", "farm", constraints=[_check("size > 15", "size_over", validated=False)]),
     Call("table", "farm", constraints=[_check("lower(name) <> ''", "farm_size")]),
     Call("table", "farm", constraints=[Call("Unique", "code", name="farm_code")]),
     Call("table", "farm", constraints=[Call("Unique", "name", name="farm_name_key")]),
@@ -167,6 +168,8 @@ CHANGES: list[Call] = [
     Call("table", "farm", constraints=[Call("Constraint", name="farm_pkey", present=False)]),
     Call("table", "child", constraints=[
         Call("ForeignKey", "farm", references="farm", name="child_farm")]),
+    Call("table", "child", constraints=[
+        Call("ForeignKey", "farm", references="farm", name="child_farm", validated=False)]),
     Call("table", "child", constraints=[
         Call("ForeignKey", "farm", references="farm(id)", name="child_farm", on_delete="CASCADE")]),
     Call("table", "child", constraints=[Call("Constraint", name="child_farm", present=False)]),
@@ -190,6 +193,8 @@ CHANGES: list[Call] = [
     Call("enum", "mood", present=False),
     Call("domain", "small", "integer", checks=[_check("VALUE < 500", "small_check")]),
     Call("domain", "small", "integer", checks=[_check("VALUE < 6", "small_check")]),
+    Call("domain", "small", "integer", checks=[
+        _check("VALUE < 6", "small_check", validated=False)]),
     Call("domain", "small", "integer", checks=[_check("twice(VALUE) < 500", "small_check")]),
     Call("domain", "small", "integer", checks=[], nullable=False),
     Call("domain", "small", present=False),

@@ -228,6 +228,11 @@ TABLES = [
          evolve(TABLE, constraints=[Check("a > 1", name="k")]),
          "ALTER TABLE public.t DROP CONSTRAINT k",
          "ALTER TABLE public.t ADD CONSTRAINT k CHECK (a > 1)"),
+    case("rules for new rows alone", TABLE,
+         evolve(TABLE, constraints=[Check("a > 0", validated=False),
+                                    ForeignKey("a", references="o(id)", validated=False)]),
+         "ALTER TABLE public.t ADD CHECK (a > 0) NOT VALID",
+         "ALTER TABLE public.t ADD FOREIGN KEY (a) REFERENCES public.o (id) NOT VALID"),
     case("a comment of a column goes", table(Column("a", "integer", comment="x")),
          table(Column("a", "integer", comment="")), "COMMENT ON COLUMN public.t.a IS NULL"),
 ]  # fmt: skip

@@ -101,6 +101,7 @@ class Constraint:
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     validated: bool = field(default=True, kw_only=True)
+    """Whether the rows that were there before it obey it too."""
     present: bool = field(default=True, eq=False, kw_only=True)
     inherited: bool = field(default=False, eq=False, kw_only=True)
     """Whether the table has it from the one that it is a part of."""
@@ -280,7 +281,8 @@ class Unique(Constraint):
 class ForeignKey(Constraint):
     """A foreign key. `references` is a table, with columns or without for its primary key.
 
-    `on_delete` may name the columns that it sets: "SET NULL (author)".
+    `on_delete` may name the columns that it sets: "SET NULL (author)". With `validated=False` rows
+    that are there need not obey it: it is added NOT VALID. One that is valid stays valid.
     """
 
     columns: tuple[Exact, ...] = field(converter=identifiers)
@@ -305,6 +307,7 @@ class ForeignKey(Constraint):
         match_full: bool = False,
         deferrable: bool = False,
         initially_deferred: bool = False,
+        validated: bool = True,
         present: bool = True,
     ) -> None:
         table, foreign_columns = target(references)
@@ -320,6 +323,7 @@ class ForeignKey(Constraint):
             match_full=match_full,
             deferrable=initially_deferred or deferrable,
             initially_deferred=initially_deferred,
+            validated=validated,
             name=name,
             renamed_from=renamed_from,
             present=present,
@@ -372,7 +376,11 @@ class ReferringKey:
 
 @frozen(init=False)
 class Check(Constraint):
-    """A check constraint."""
+    """A check constraint.
+
+    With `validated=False` rows that are there need not obey it: it is added NOT VALID. One that is
+    valid stays valid.
+    """
 
     expression: str = field(converter=expression)
     no_inherit: bool = False
@@ -384,11 +392,13 @@ class Check(Constraint):
         name: str | None = None,
         renamed_from: str | None = None,
         no_inherit: bool = False,
+        validated: bool = True,
         present: bool = True,
     ) -> None:
         self.__attrs_init__(
             expression=expression,
             no_inherit=no_inherit,
+            validated=validated,
             name=name,
             renamed_from=renamed_from,
             present=present,

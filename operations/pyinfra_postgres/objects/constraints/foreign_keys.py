@@ -99,6 +99,16 @@ def check_target(
         )
 
 
+def check_validated(table: Name, key: ForeignKey, catalog: Forecast) -> None:
+    """Raise DeclarationError where a partitioned table can't have a key that is not valid."""
+    if not key.validated and catalog.version < 180000:
+        raise DeclarationError(
+            f"{key.written()} can't be with validated=False: {table} is partitioned, and only "
+            "PostgreSQL 18 and newer have foreign keys of partitioned tables that are NOT VALID; "
+            "declare it on the partitions, or leave out validated"
+        )
+
+
 def leaves(
     table: Name, key: ForeignKey, catalog: Forecast
 ) -> tuple[tuple[Name, Constraint | None], ...]:
@@ -128,9 +138,10 @@ def added(table: Name, key: ForeignKey, filled: bool) -> Iterator[Statement]:
     if key.build.leaves:
         # It takes those of its partitions, and their triggers from the other table.
         yield _added(table, key, Stage.AFTER, target_mode=Mode.ACCESS_EXCLUSIVE)
-    elif filled:
+    elif filled or not key.validated:
         yield _added(table, key, stage, " NOT VALID")
-        yield validation(table, key.name, key.table)
+        if key.validated:
+            yield validation(table, key.name, key.table)
     else:
         yield _added(table, key, stage)
 

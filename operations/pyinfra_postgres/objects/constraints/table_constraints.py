@@ -76,6 +76,8 @@ def check(
             texts.append(one.where)
             elements += [element for element, _ in one.elements]
         elif isinstance(one, ForeignKey):
+            if table.partition_by or catalog.relation_kinds.get(table.name) == "p":
+                foreign_keys.check_validated(table.name, one, catalog)
             inside = one.table == table.name
             check_columns(one.table, catalog, one.foreign_columns, own=own if inside else None)
             foreign_keys.check_target(one, [*new, *there] if inside else None, catalog)
@@ -107,7 +109,7 @@ def aligned(
         # A key that partitions lack is made anew with theirs: there is nothing to validate.
         if equal and (equal.validated or not equal.is_key):
             free.remove(equal)
-            found.append(equal if equal.validated else equal.evolved(validated=True))
+            found.append(_read(equal, whole_key))
         else:
             new.append(whole_key)
     check(declared, new, current.constraints, columns, catalog)
@@ -127,7 +129,7 @@ def aligned(
         if other:
             free.remove(other)
             way = Build(instead=other, renames=bool(twin))
-            written = twin.evolved(validated=True) if twin else one
+            written = _read(twin, one) if twin else one
             one = written.evolved(name=one.name or other.name, remark=other.remark, build=way)
             if (one.is_key and other.is_key) or _same_method(one, other):
                 one = one.evolved(fittings=other.fittings)
@@ -142,6 +144,21 @@ def aligned(
     if new:
         found = [waiting(declared.name, one, [*found, *free], catalog) for one in found]
     return found, free
+
+
+def _read(stored: Constraint, declared: Constraint) -> Constraint:
+    """A stored constraint that is declared, valid if it was, or is to be."""
+    if stored.validated or not (declared.validated or stored.owed):
+        return stored
+    return stored.evolved(validated=True)
+
+
+def of_new_table(
+    table: Name, one: Constraint, constraints: Iterable[Constraint], catalog: Forecast
+) -> Constraint:
+    """A constraint of a table that is created: with it, it is valid, because there are no rows."""
+    found = waiting(table, one, constraints, catalog)
+    return found if found.validated or found.build.later else found.evolved(validated=True)
 
 
 def waiting(
@@ -400,10 +417,11 @@ def _constrained(
     match one:
         case ForeignKey():
             yield from foreign_keys.added(name, one, later)
-        case Check() if later:
+        case Check() if later or not one.validated:
             add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
             yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
-            yield validated(name, one.name)
+            if one.validated:
+                yield validated(name, one.name)
         case _:
             scan = (Hazard.LOCKS_OUT,) if current.filled else ()
             path = SearchPath.of(*one.fragments)

@@ -192,7 +192,7 @@ class AnyPartition(Object):
             (one, one.name in mine)
             for one in parent.constraints
             if isinstance(one, Check) and not one.no_inherit
-            if one.name not in mine or not mine[one.name].validated
+            if one.name not in mine or (one.validated and not mine[one.name].validated)
         ]
         return evolve(
             self,
@@ -365,13 +365,13 @@ def _attached(declared: AnyPartition) -> Iterator[Statement]:
         yield from index_builds.built(index)
     for rule, there in declared.checks:
         if not there:
-            how = " NOT VALID" if declared.filled else ""
+            how = " NOT VALID" if declared.filled or not rule.validated else ""
             yield Statement(
                 f"{child} ADD {rule.written()}{how}",
                 path=SearchPath.of(*rule.fragments),
                 locks=declared.name,
             )
-        if there or declared.filled:
+        if rule.validated and (there or declared.filled):
             yield validated(declared.name, rule.name, declared.filled)
     texts = [
         f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in declared.keys

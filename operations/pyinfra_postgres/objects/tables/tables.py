@@ -81,9 +81,9 @@ class Table(TableDefinition):
                 "it does not exist: declare its columns, so that it can be created"
             )
         whole = [table_constraints.pointed(self, one, catalog) for one in self.constraints]
-        table_constraints.check(self, whole, (), self.columns, catalog)
-        waiting = [table_constraints.waiting(self.name, one, whole, catalog) for one in whole]
-        return evolve(self, constraints=waiting)
+        new = [table_constraints.of_new_table(self.name, one, whole, catalog) for one in whole]
+        table_constraints.check(self, new, (), self.columns, catalog)
+        return evolve(self, constraints=new)
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         declared = {column.name: column for column in self.columns or ()}

@@ -145,7 +145,8 @@ class Domain(Object):
     def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if self.type is None:
             raise DeclarationError("it does not exist: declare its type")
-        return evolve(self, checks=[one for one in self.checks if one.present])
+        checks = [one.evolved(validated=True) for one in self.checks if one.present]
+        return evolve(self, checks=checks)
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
@@ -222,7 +223,7 @@ class Domain(Object):
             if equal is not None:
                 other = named[texts.index(equal)]
                 free.remove(other)
-                found.append(other.evolved(validated=True))
+                found.append(other.evolved(validated=other.validated or one.validated))
             else:
                 new.append(one)
         declared_names = {one.name for one in present if one.name}
@@ -250,6 +251,7 @@ class Domain(Object):
     def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
         unread = {*current.new_rules, *(_rule(one) for one in current.checks if not one.validated)}
         known = set(current.rules) - unread
+        known |= {_rule(one) for one in self.checks if not one.validated}
         rules = tuple(one for one in self.rules if one not in known)
         if not rules:
             return self
@@ -368,13 +370,14 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             continue
         if other is not None:
             yield Statement(f"{alter} DROP CONSTRAINT {quoted(other.name or '')}")
-        if declared.filled:
+        if declared.filled or not one.validated:
             taken = {one.name for one in (*current.checks, *declared.checks)}
             own_name = chosen_name(declared.name.name, None, "check", taken)
             named = one if one.name else one.evolved(name=own_name)
             path = SearchPath.of(*named.fragments)
             yield Statement(f"{alter} ADD {named.written()} NOT VALID", path=path)
-            yield _validated(alter, named, declared)
+            if one.validated:
+                yield _validated(alter, named, declared)
         else:
             read = _read(f"{alter} ADD {one.written()}", declared)
             yield evolve(read, path=SearchPath.of(*one.fragments))
