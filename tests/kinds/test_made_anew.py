@@ -98,7 +98,10 @@ RULES = {
     **{one: f"ALTER TABLE t {one} RULE d{number}" for number, one in enumerate(STATES)},
 }
 DOMAIN = "CREATE DOMAIN d AS text DEFAULT f('x') CONSTRAINT c CHECK (f(VALUE) <> '');"
-DOMAINS = {"comment": "COMMENT ON CONSTRAINT c ON DOMAIN d IS 'it''s'"}
+DOMAINS = {
+    "comment": "COMMENT ON CONSTRAINT c ON DOMAIN d IS 'it''s'",
+    "check of new rows": "ALTER DOMAIN d ADD CONSTRAINT n CHECK (f(VALUE) <> 'a') NOT VALID",
+}
 DEFAULT = "ALTER TABLE t ALTER COLUMN w SET DEFAULT f('x');"
 
 KINDS = {
@@ -145,6 +148,8 @@ CHANGES: dict[str, tuple[Callable[[], None], str, str]] = {
 PARTS = {
     "checks": """ALTER TABLE t ADD CONSTRAINT c CHECK (f(v) <> 'z');
         COMMENT ON CONSTRAINT c ON t IS 'a'; COMMENT ON CONSTRAINT c ON t21 IS 'c'""",
+    "checks of new rows": """ALTER TABLE t ADD CONSTRAINT c CHECK (f(v) <> 'a') NOT VALID;
+        COMMENT ON CONSTRAINT c ON t IS 'a'""",
     "indexes": """CREATE INDEX x ON t (lower(v)); CREATE INDEX y ON t (id) WHERE v <> 'z';
         COMMENT ON INDEX x IS 'a'; COMMENT ON INDEX t1_lower_idx IS 'b';
         COMMENT ON INDEX t21_lower_idx IS 'c';

@@ -91,6 +91,7 @@ def _text(one: Dependent) -> str:
         return text.replace(f" {_name(one)}(", f" pg_temp.{quoted(one.facts[1])}(", 1)
     if one.kind in _OF_DOMAINS:
         clause = text.partition(" SET " if one.kind == "domain_default" else " ADD ")[2]
+        clause = clause.removesuffix(" NOT VALID")  # CREATE DOMAIN has no such thing.
         return f"CREATE DOMAIN pg_temp.{quoted(one.id)} AS {one.facts[-1]} {clause}"
     return text
 
