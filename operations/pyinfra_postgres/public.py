@@ -12,6 +12,7 @@ from .objects.constraints.constraints import (
     Constraint,
     Exclude,
     ForeignKey,
+    NotNull,
     PrimaryKey,
     Unique,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "Index",
     "MaterializedView",
     "Membership",
+    "NotNull",
     "Partition",
     "Partitions",
     "Policy",

@@ -137,6 +137,7 @@ PARTS = (
     Sample(pg.PrimaryKey, {"columns": "a"}),
     Sample(pg.ForeignKey, {"columns": "a", "references": "p(id)"}),
     Sample(pg.Exclude, {"elements": ("a", "=")}),
+    Sample(pg.NotNull, {"column": "a"}),
     Sample(Membership, {"role": "r"}, "CreateRoleStmt GrantRoleStmt"),
 )
 """What declarations are made of."""

@@ -16,7 +16,10 @@ import pytest
 from pyinfra_postgres.catalog import renames
 from pyinfra_postgres.objects.kind import Object
 
-BY_NAME = {"elements", "foreign_columns", "index", "labels", "name", "schema", "schemas", "when"}
+BY_NAME = {
+    "elements", "foreign_columns", "index", "labels", "name", "not_null", "schema", "schemas",
+    "when",
+}  # fmt: skip
 """What `followed` knows by the field's name."""
 DECLARED = {
     "bounds", "exact", "every", "fragments", "in_schema", "key_column", "key_columns", "key_type",
@@ -26,7 +29,7 @@ DECLARED = {
 """What only declarations have, which are written with the new names."""
 OF_A_CHANGE = {
     "after", "analyzed", "becomes", "before", "bound_check", "bound_rule", "changed", "checked",
-    "definition", "differing", "equality", "id", "kept", "left", "marks", "needs", "not_nulls",
+    "definition", "differing", "equality", "id", "kept", "left", "marks", "needs",
     "obstacle", "of", "passing", "predecessor", "problem", "rechecked", "rewriting", "source",
     "successor", "taken", "types", "unknown", "views",
 }  # fmt: skip
@@ -41,7 +44,7 @@ WORDS = {
 NOT_RENAMED = {
     "class_schema", "collation", "creator", "default_class", "default_class_schema",
     "default_collation", "for_role", "grantee", "grantors", "operator_class", "owned_by", "owner",
-    "passed_on", "privileges", "referencing", "role", "roles", "tablespace", "unvalidated",
+    "passed_on", "privileges", "referencing", "role", "roles", "tablespace",
 }  # fmt: skip
 """Names of what is not renamed here: roles, operator classes, collations, tablespaces."""
 REMARKS = {"comment", "remark", "text", "title"}

@@ -15,6 +15,7 @@ from attrs import evolve, fields, frozen
 
 from ..plan.plan import Statement
 from ..syntax.names import Exact, Name, literal, quoted
+from ..syntax.naming import joined
 from ..syntax.parse import Reference
 from ..syntax.rewrite import (
     BODY,
@@ -306,6 +307,11 @@ def _part(part: Any, rename: Rename, on: Name | None) -> Any:
             changes[name] = tuple(rename.column(part.table, column) for column in value)
         else:
             changes[name] = _value(name, value, rename, on)
+    if on and not getattr(part, "nullable", True) and part.not_null is None:
+        before, after = (on.name, part.name), (rename.name(on).name, changes["name"])
+        if before != after:
+            # What was named after both keeps its name.
+            changes["not_null"] = Exact(joined(*before, "not_null"))
     return _changed(part, changes)
 
 

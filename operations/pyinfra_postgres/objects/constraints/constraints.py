@@ -426,6 +426,23 @@ class Check(Constraint):
         )
 
 
+@frozen(init=False)
+class NotNull(Constraint):
+    """A column's NOT NULL, where it has a name, or where rows that are there may have nulls.
+
+    Without those `nullable=False` of its column says the same. Any other name that it has is
+    changed. With `validated=False` it is added NOT VALID. PostgreSQL 18 and newer have both.
+    """
+
+    column: Exact = field(converter=identifier)
+
+    def __init__(self, column: str, *, name: str | None = None, validated: bool = True) -> None:
+        self.__attrs_init__(column=column, name=name, validated=validated)
+
+    def definition(self) -> str:
+        return f"NOT NULL {quoted(self.column)}"
+
+
 def _exclusion(pair: tuple[str | Element, str]) -> tuple[Element, str]:
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise refused("an element of Exclude", "(column, operator)", pair)

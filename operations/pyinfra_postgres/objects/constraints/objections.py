@@ -42,7 +42,7 @@ def to_table(
     for column in columns:
         before = there.get(column.name)
         at_stake = column.name in new or bool(before and _takes_nulls_away(before, column))
-        if at_stake and not column.nullable and every.knows([column.name]):
+        if at_stake and not (column.nullable or column.unvalidated) and every.knows([column.name]):
             yield Objection(
                 f"SELECT pg_catalog.count(*) FROM {every.source} "
                 f"WHERE {quoted(column.name)} IS NULL",
@@ -63,7 +63,7 @@ def to_table(
 
 
 def _takes_nulls_away(current: Column, declared: Column) -> bool:
-    return not declared.nullable and (current.nullable or bool(current.unvalidated))
+    return not declared.nullable and (current.nullable or current.unvalidated)
 
 
 def _to_default(column: Column, table: Name, catalog: Forecast) -> Iterator[Objection]:

@@ -35,8 +35,8 @@ QUERIES = {
         SELECT json_build_array(c.conrelid::int8, c.conkey[1], c.conname, c.convalidated)
           FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
           JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = c.conkey[1]
-         WHERE c.contype = 'n' AND (NOT c.convalidated OR c.coninhcount = 0
-           AND c.conname <> format('%s_%s_not_null', r.relname, a.attname))""",
+         WHERE c.contype = 'n' AND (NOT c.convalidated
+           OR c.conname <> format('%s_%s_not_null', r.relname, a.attname))""",
     "constraints": f"""
         SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
                  c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,

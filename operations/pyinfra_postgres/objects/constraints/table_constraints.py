@@ -134,7 +134,7 @@ def aligned(
             if (one.is_key and other.is_key) or _same_method(one, other):
                 one = one.evolved(fittings=other.fittings)
         added.append(one)
-    taken: set[str | None] = {one.name for one in (*found, *free, *added)}
+    taken = {one.name for one in (*found, *free, *added)} | _not_nulls(columns)
     for one in added:
         planned = _planned(whole, current, one, taken, same, catalog)
         taken.add(planned.name)
@@ -154,11 +154,25 @@ def _read(stored: Constraint, declared: Constraint) -> Constraint:
 
 
 def of_new_table(
-    table: Name, one: Constraint, constraints: Iterable[Constraint], catalog: Forecast
-) -> Constraint:
-    """A constraint of a table that is created: with it, it is valid, because there are no rows."""
-    found = waiting(table, one, constraints, catalog)
-    return found if found.validated or found.build.later else found.evolved(validated=True)
+    table: TableDefinition, constraints: Sequence[Constraint], catalog: Forecast
+) -> Iterator[Constraint]:
+    """The constraints of a table that is created: with it, they are valid, as there are no rows."""
+    not_nulls = _not_nulls(table.columns)
+    taken = {one.name for one in constraints} | not_nulls
+    for one in constraints:
+        found = waiting(table.name, one, constraints, catalog)
+        if not found.validated and not found.build.later:
+            found = found.evolved(validated=True)
+        if isinstance(found, Check) and not found.name and not_nulls:
+            # PostgreSQL would choose one without a look at those.
+            found = found.evolved(name=_free_name(table, found, taken))
+            taken.add(found.name)
+        yield found
+
+
+def _not_nulls(columns: Iterable[Column] | None) -> set[str | None]:
+    """The names that NOT NULL constraints of columns are to have."""
+    return {column.not_null for column in columns or () if column.not_null}
 
 
 def waiting(
@@ -376,7 +390,7 @@ def added(current: TableDefinition, declared: TableDefinition) -> Iterator[State
     kept |= {
         old.evolved(name=one.name) for one, old in replacing(current, declared) if one.build.renames
     }
-    taken: set[str | None] = {one.name for one in (*kept, *declared.constraints)}
+    taken = {one.name for one in (*kept, *declared.constraints)} | _not_nulls(declared.columns)
     # A foreign key to the table itself comes after the key on which it stands, and goes before it.
     # One without a name comes after those whose names it must not take.
     for one in sorted(

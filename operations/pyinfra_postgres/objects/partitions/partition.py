@@ -28,6 +28,7 @@ from ..indexes.elements import partitioning
 from ..indexes.index_definition import IndexDefinition
 from ..indexes.indexes import Index
 from ..kind import Object, either
+from ..tables.columns import Column
 from ..tables.table_definition import row_security
 from ..tables.tables import Table
 from . import partition_references, partition_twins
@@ -424,6 +425,10 @@ def _key_columns(parent: Object | None) -> list[str | None]:
     return [one.column for one in getattr(parent, "partition_key", ())]
 
 
+def _takes_nulls(column: Column) -> bool:
+    return column.nullable or column.unvalidated
+
+
 def _check_columns(table: Table, parent: Table) -> None:
     """Raise DeclarationError where a table can't be a partition because of its columns."""
     mine = {one.name: one for one in table.columns or ()}
@@ -433,7 +438,7 @@ def _check_columns(table: Table, parent: Table) -> None:
     for name in mine.keys() & theirs.keys():
         if mine[name].type != theirs[name].type:
             wrong.append(f"has {name} as {mine[name].type} and not {theirs[name].type}")
-        elif mine[name].nullable and not theirs[name].nullable:
+        elif _takes_nulls(mine[name]) and not _takes_nulls(theirs[name]):
             wrong.append(f"has nulls in {name} allowed")
     if wrong:
         raise DeclarationError(

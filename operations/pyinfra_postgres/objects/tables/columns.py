@@ -41,7 +41,7 @@ from ...syntax.parse import (
 )
 from ...syntax.paths import SearchPath
 from ..constraints.clauses import target
-from ..constraints.constraints import Check, Constraint
+from ..constraints.constraints import Check, Constraint, NotNull
 from ..constraints.validation import in_passing, validated
 from ..kind import aligned_type, comment, either
 
@@ -71,14 +71,16 @@ def _statistics(value: int | None) -> int | None:
     return None if value is None else given.number("statistics", value, -1, 10000)
 
 
-_ALWAYS = ("type", "default", "nullable", "identity", "generated", "virtual", "serial")
-_OPTIONAL = ("collation", "storage", "compression", "statistics", "comment")
+_ALWAYS = (
+    "type", "default", "nullable", "unvalidated", "identity", "generated", "virtual", "serial",
+)  # fmt: skip
+_OPTIONAL = ("not_null", "collation", "storage", "compression", "statistics", "comment")
 _always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from")
 _stored = attrgetter(*_ALWAYS, *_OPTIONAL)
 _NOTHING = (None,) * (len(_OPTIONAL) + 1)
 _BARE: dict[str, Any] = {"primary_key": False, "unique": False, "references": None}
-_TOLD = ("unvalidated", "serial")
-"""What only a catalog tells."""
+_TOLD = ("not_null", "unvalidated", "serial")
+"""What only a catalog or the column's table tells."""
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -99,7 +101,8 @@ class Column:
     """A column: its name and type, and what PostgreSQL knows of it.
 
     + default: an expression; without one there is no default
-    + nullable: whether it may be null; columns of a primary key may not
+    + nullable: whether it may be null; columns of a primary key may not, and those of a
+      `pg.NotNull` among the table's constraints, which has a name
     + identity: ALWAYS or BY DEFAULT
     + generated: the expression of a generated column
     + virtual: whether a generated column is computed when it is read, not stored (PostgreSQL 18)
@@ -134,8 +137,10 @@ class Column:
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     present: bool = field(default=True, kw_only=True)
-    unvalidated: Exact | None = field(default=None, kw_only=True)
-    """The name of its NOT NULL that is NOT VALID: rows from before it may still have nulls."""
+    not_null: Exact | None = field(default=None, kw_only=True)
+    """The name of its NOT NULL, where that is not named after it."""
+    unvalidated: bool = field(default=False, kw_only=True)
+    """Whether that is NOT VALID: rows from before it may still have nulls."""
     inherited: bool = field(default=False, eq=False, kw_only=True)
     """Whether the table has it from one that it inherits from."""
     is_kept: bool = field(default=True, eq=False, kw_only=True)
@@ -170,17 +175,32 @@ class Column:
     def bare(self, keyed: bool) -> Column:
         """Itself without its own constraints, which its table has; not null in a primary key."""
         nullable = self.nullable and not keyed
-        if nullable == self.nullable and not (self.primary_key or self.unique or self.references):
+        name = None if nullable else self.not_null
+        is_bare = not (self.primary_key or self.unique or self.references)
+        if is_bare and (nullable, name) == (self.nullable, self.not_null):
             return self
-        return evolve(self, nullable=nullable, **_BARE)
+        return evolve(self, nullable=nullable, not_null=name, **_BARE)
+
+    def strict(self, rule: NotNull, keyed: bool) -> Column:
+        """Itself with a NOT NULL that its table declares."""
+        if not rule.validated and (keyed or self.identity or self.serial):
+            raise DeclarationError(
+                f"{rule.written()} can't be with validated=False: no row of an identity, a serial "
+                "or a primary key has nulls"
+            )
+        return evolve(self, nullable=False, not_null=rule.name, unvalidated=not rule.validated)
+
+    def not_null_of(self, table: Name) -> Exact:
+        """The name of its NOT NULL as PostgreSQL 18 has it."""
+        return self.not_null or Exact(joined(table.name, self.name, "not_null"))
 
     def requires(self) -> Iterator[Reference]:
         """The types and functions that it names."""
         yield from type_references(self.type)
         yield from declared_references(self.default, self.generated, self.using)
 
-    def definition(self, not_null: str = "NOT NULL") -> str:
-        """Its definition, as CREATE TABLE has it, with what says that it is not null."""
+    def definition(self, name: str | None = None) -> str:
+        """Its definition, as CREATE TABLE has it; its NOT NULL may be told to have a name."""
         type_ = _SERIAL_OF[self.type] if self.serial else self.type
         parts = [quoted(self.name), type_]
         if self.collation:
@@ -194,12 +214,13 @@ class Column:
             # In parentheses, because a bare default may not be any expression.
             parts.append(f"DEFAULT {default_sql(self.default)}")
         if not self.nullable:
-            parts.append(not_null)
+            called = name or self.not_null
+            parts.append(f"CONSTRAINT {quoted(called)} NOT NULL" if called else "NOT NULL")
         return " ".join(parts)
 
     def lines(self) -> Iterator[str]:
         """Its definition for people, a line for each thing that can differ."""
-        yield self.definition()
+        yield self.definition() + (" NOT VALID" if self.unvalidated else "")
         usual = (self.usual_storage, "default", -1, "")
         for what, unset in zip(
             ("storage", "compression", "statistics", "comment"), usual, strict=True
@@ -234,8 +255,7 @@ class Column:
 
     def aligned(self, current: Column, same: Same, table: Name) -> Column:
         """Itself, with what equals the current column written as it is there."""
-        as_stored = _always(self) == _always(current) and not current.unvalidated
-        if as_stored and _optional(self) == _NOTHING:
+        if _always(self) == _always(current) and _optional(self) == _NOTHING:
             return current
         type_ = aligned_type(self.type, current.type, same)
         changes: dict[str, Any] = {
@@ -244,10 +264,15 @@ class Column:
             "collation": collated(self, current),
             "storage": either(self.storage, current.storage if type_ == current.type else None),
             "compression": either(self.compression, current.compression),
+            "unvalidated": self.unvalidated and (current.nullable or current.unvalidated),
             "statistics": either(self.statistics, current.statistics),
             "inherited": current.inherited,
             "is_kept": current.is_kept,
         }
+        named_so = not current.nullable and self.not_null == current.not_null_of(table)
+        changes["not_null"] = (
+            current.not_null if named_so else either(self.not_null, current.not_null)
+        )
         if self.serial:
             if current.default and re.match(r"nextval\('", current.default):
                 changes |= {"default": current.default, "serial": False}
@@ -260,8 +285,7 @@ class Column:
             if same_value(current.type, *given, same, f" FROM ONLY {table}", table):
                 changes["generated"] = current.generated
         aligned = (changes.get(name, getattr(self, name)) for name in (*_ALWAYS, *_OPTIONAL))
-        keeps = not self.renamed_from and not current.unvalidated
-        if keeps and all(map(eq, aligned, _stored(current))):
+        if not self.renamed_from and all(map(eq, aligned, _stored(current))):
             return current
         if type_ == current.type:
             changes["usual_storage"] = current.usual_storage
@@ -350,28 +374,8 @@ def changed(
     computed = (current.generated, current.virtual) != (declared.generated, declared.virtual)
     if computed and not _stops_computing(current, declared):
         yield _regenerated(alter, table, current, declared, filled, names.version)
-    if current.nullable and not declared.nullable:
-        if not filled:
-            own = names.not_null(table, declared.name)
-            rule = f"ALTER TABLE {table} ADD {own} {quoted(declared.name)}"
-            yield Statement(f"{alter} SET NOT NULL" if own == NOT_NULL else rule, locks=table)
-        elif declared.identity != current.identity:
-            yield Statement(
-                f"{alter} SET NOT NULL",
-                hazards=(Hazard.LOCKS_OUT,),
-                locks=table,
-                instead="an identity needs that at once: a run before this one can declare it "
-                "NOT NULL alone, which reads the rows after the transaction",
-            )
-        elif names.version >= 180000:
-            name = chosen_name(table.name, declared.name, "not_null", names.taken)
-            rule = f"CONSTRAINT {quoted(name)} NOT NULL {quoted(declared.name)}"
-            yield Statement(f"ALTER TABLE {table} ADD {rule} NOT VALID", locks=table)
-            yield validated(table, name)
-        else:
-            yield from _filled_in(alter, table, declared.name, names)
-    elif current.unvalidated and not declared.nullable:
-        yield validated(table, current.unvalidated)
+    if not declared.nullable:
+        yield from _strict(table, current, declared, filled, names)
     if declared.identity and current.identity != declared.identity:
         yield from _identified(alter, table, current, declared, filled and not ordered)
     if declared.identity is None and current.default != declared.default:
@@ -383,6 +387,48 @@ def changed(
     if declared.nullable and not current.nullable:
         yield Statement(f"{alter} DROP NOT NULL", locks=table)
     yield from declared.beside(table, current)
+
+
+def _strict(
+    table: Name, current: Column, declared: Column, filled: bool, names: Names
+) -> Iterator[Statement]:
+    """Have a column take no nulls, as it is declared."""
+    if current.nullable:
+        at_once = _ruled(table, declared, names.not_null(table, declared))
+        if not filled and not declared.unvalidated:
+            yield at_once
+        elif declared.identity != current.identity:
+            yield evolve(
+                at_once,
+                hazards=(Hazard.LOCKS_OUT,),
+                instead="an identity needs that at once: a run before this one can declare it "
+                "NOT NULL alone, which reads the rows after the transaction",
+            )
+        elif names.version >= 180000:
+            name = declared.not_null or chosen_name(
+                table.name, declared.name, "not_null", names.taken
+            )
+            yield _ruled(table, declared, name, " NOT VALID")
+            if not declared.unvalidated:
+                yield validated(table, name)
+        else:
+            yield from _filled_in(table, declared.name, names)
+    else:
+        before, after = current.not_null_of(table), declared.not_null_of(table)
+        if before != after:
+            rename = f"RENAME CONSTRAINT {quoted(before)} TO {quoted(after)}"
+            yield Statement(f"ALTER TABLE {table} {rename}", locks=table)
+        if current.unvalidated and not declared.unvalidated:
+            yield validated(table, after)
+
+
+def _ruled(table: Name, column: Column, name: str | None, how: str = "") -> Statement:
+    """Add the NOT NULL of a column, with a name where it needs one."""
+    if name is None:
+        change = f"ALTER COLUMN {quoted(column.name)} SET NOT NULL"
+    else:
+        change = f"ADD CONSTRAINT {quoted(name)} NOT NULL {quoted(column.name)}{how}"
+    return Statement(f"ALTER TABLE {table} {change}", locks=table)
 
 
 def regenerated(current: Iterable[Column], declared: Iterable[Column]) -> list[Exact]:
@@ -416,9 +462,6 @@ def _stops_computing(current: Column, declared: Column) -> bool:
     return bool(current.generated and not current.virtual and declared.generated is None)
 
 
-NOT_NULL = "NOT NULL"
-
-
 @frozen
 class Names:
     """What the constraints of a table are called, and what follows for the rules of its columns."""
@@ -432,25 +475,27 @@ class Names:
 
     @classmethod
     def of(
-        cls, version: int, constraints: Iterable[Constraint], others: Iterable[str] = ()
+        cls, version: int, constraints: Iterable[Constraint], columns: Iterable[Column] = ()
     ) -> Self:
-        """Of all constraints, and others that only have a name."""
+        """Of all constraints, and the NOT NULLs of columns."""
         every = tuple(constraints)
         checks = {
             rules_out_nulls(one): one for one in every if isinstance(one, Check) and one.passing
         }
         passing = {column: one for column, one in checks.items() if column is not None}
-        return cls(version, frozenset((*(one.name for one in every), *others)), passing)
+        taken = (*(one.name for one in every), *(one.not_null for one in columns))
+        return cls(version, frozenset(taken), passing)
 
-    def not_null(self, table: Name, column: str) -> str:
-        """What says in a definition that a column is not null: PostgreSQL 18 has a name for that.
+    def not_null(self, table: Name, column: Column) -> Exact | None:
+        """The name that has to be given to the NOT NULL of a column: PostgreSQL 18 keeps one.
 
-        It is given where a constraint is to have the name that PostgreSQL would choose.
+        It is the declared one, or another than PostgreSQL would choose where a constraint is to
+        have that.
         """
-        if self.version < 180000 or joined(table.name, column, "not_null") not in self.taken:
-            return NOT_NULL
-        name = chosen_name(table.name, column, "not_null", self.taken)
-        return f"CONSTRAINT {quoted(name)} {NOT_NULL}"
+        usual = column.not_null_of(table)
+        if self.version < 180000 or column.not_null or usual not in self.taken:
+            return column.not_null
+        return chosen_name(table.name, column.name, "not_null", self.taken)
 
 
 def rules_out_nulls(check: Check) -> str | None:
@@ -461,7 +506,7 @@ def rules_out_nulls(check: Check) -> str | None:
     return None
 
 
-def _filled_in(alter: str, table: Name, column: str, names: Names) -> Iterator[Statement]:
+def _filled_in(table: Name, column: str, names: Names) -> Iterator[Statement]:
     """Take nulls away through a check, so that nobody waits while all rows are read.
 
     A run that died in between left the check, and this goes on from there.
@@ -474,8 +519,9 @@ def _filled_in(alter: str, table: Name, column: str, names: Names) -> Iterator[S
     else:
         name = Exact(there.name or "")
         yield validated(table, name)
-    drop = f"ALTER TABLE {table} DROP CONSTRAINT {quoted(name)}"
-    yield together([f"{alter} SET NOT NULL", drop], (Lock(table),))
+    alter = f"ALTER TABLE {table}"
+    set_ = f"{alter} ALTER COLUMN {quoted(column)} SET NOT NULL"
+    yield together([set_, f"{alter} DROP CONSTRAINT {quoted(name)}"], (Lock(table),))
 
 
 def _identified(

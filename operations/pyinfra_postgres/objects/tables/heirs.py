@@ -20,7 +20,9 @@ from ...syntax.names import Name, quoted
 from ..dependents import Dependent, of_table
 from .columns import Column
 
-_SHARED = ("type", "collation", "default", "nullable", "generated", "virtual")
+_OWN = ("not_null", "unvalidated")
+"""What an heir keeps where it was not null before the table above it."""
+_SHARED = ("type", "collation", "default", "nullable", "generated", "virtual", *_OWN)
 """What of a column an heir changes with the table above it."""
 _shared = attrgetter(*_SHARED)
 
@@ -107,7 +109,8 @@ def follow(
 
 def _followed(column: Column, old: Column | None, new: Column | None) -> Iterator[Column]:
     if old is not None and new is not None:
-        changes: dict[str, Any] = {one: getattr(new, one) for one in _SHARED}
+        keeps = _OWN if old.nullable and not column.nullable else ()
+        changes: dict[str, Any] = {one: getattr(new, one) for one in _SHARED if one not in keeps}
         yield evolve(column, **{one: to for one, to in changes.items() if to != getattr(old, one)})
     elif old is None or column.is_kept:
         yield column if new is old else evolve(column, inherited=new is not None)

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...errors import DeclarationError
@@ -18,23 +20,23 @@ from ...plan.plan import Hazard, Statement
 from ...syntax.names import Name, listed
 from ...syntax.parse import declared_references, type_references
 from ...syntax.paths import SearchPath
-from .columns import NOT_NULL, Column, is_null
+from .columns import Column, Names, changed, is_null
 
 _TWIN = "pyinfra_postgres_twin"
 _FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_TWIN}'::regclass))"
 
 
-def added(
-    table: Name, column: Column, rewrites: bool, not_null: str = NOT_NULL
-) -> Iterator[Statement]:
+def added(table: Name, column: Column, rewrites: bool, names: Names) -> Iterator[Statement]:
     """The statements that add a column; `rewrites` says that every row is written anew."""
+    loose = evolve(column, nullable=True, unvalidated=False) if column.unvalidated else column
     yield Statement(
-        f"ALTER TABLE {table} ADD COLUMN {column.definition(not_null)}",
+        f"ALTER TABLE {table} ADD COLUMN {loose.definition(names.not_null(table, column))}",
         path=SearchPath.of(*column.fragments),
         hazards=(Hazard.REWRITES, Hazard.BLOCKS_READS) if rewrites else (),
         locks=table,
         instead=_in_steps(column) if rewrites else "",
     )
+    yield from changed(table, loose, column, filled=True, names=names)
     yield from column.beside(table, None)
 
 
@@ -82,7 +84,7 @@ def _must_be_given(column: Column, catalog: Forecast) -> bool:
     domains: list[Any] = [catalog.objects.get(("domain", *name)) for name in names]
     if domains and domains[0]:
         return domains[0].default is None and not (column.nullable and domains[0].nullable)
-    return not column.nullable
+    return not column.nullable and not column.unvalidated
 
 
 def _has_own_values(column: Column) -> bool:

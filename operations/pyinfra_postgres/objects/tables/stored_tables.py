@@ -69,6 +69,9 @@ QUERIES = {
            AND NOT a.attisdropped GROUP BY a.attrelid""",
 }
 
+_Rule = tuple[Exact, bool]
+"""The name of a NOT NULL, and whether it is valid."""
+
 _STORAGES = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
 _COMPRESSIONS = {"": "default", "p": "pglz", "l": "lz4"}
 _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
@@ -81,13 +84,11 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
         catalog.relation_kinds[relation] = kind
         target, owner_name = "SEQUENCE" if kind == "S" else "TABLE", catalog.roles[owner_id]
         catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
-    loose: dict[tuple[int, int], str] = {}
-    not_nulls: dict[int, set[str]] = {}
-    for oid, number, name, is_valid in sections["not_nulls"] or ():
-        not_nulls.setdefault(oid, set()).add(name)
-        if not is_valid:
-            loose[oid, number] = name
-    columns = dict(_columns_of(sections["columns"] or (), loose, catalog))
+    not_nulls: dict[tuple[int, int], _Rule] = {
+        (oid, number): (Exact(name), is_valid)
+        for oid, number, name, is_valid in sections["not_nulls"] or ()
+    }
+    columns = dict(_columns_of(sections["columns"] or (), not_nulls, catalog))
     constraints: dict[int, list[Constraint]] = {}
     for row in sections["constraints"] or ():
         constraints.setdefault(row[0], []).append(stored_constraints.stored(row, catalog))
@@ -115,7 +116,6 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
                 comment=remark,
                 tablespace=place,
                 filled=oid in filled,
-                not_nulls=frozenset(not_nulls.get(oid, ())),
             )
 
 
@@ -141,7 +141,7 @@ def _stored_key(
 
 
 def _columns_of(
-    rows: Iterable[Row], loose: dict[tuple[int, int], str], catalog: Snapshot
+    rows: Iterable[Row], not_nulls: dict[tuple[int, int], _Rule], catalog: Snapshot
 ) -> Iterator[tuple[int, list[Column]]]:
     """The columns of each relation. Many are like one in another table: they are the same."""
     made: dict[str, Column] = {}
@@ -149,10 +149,10 @@ def _columns_of(
         numbered = catalog.columns[oid] = {}
         found = []
         for number, *row in given:
-            unvalidated = loose.get((oid, number))
-            like = str(row) if unvalidated is None else f"{row} {unvalidated}"
+            not_null = not_nulls.get((oid, number))
+            like = str(row) if not_null is None else f"{row} {not_null}"
             if like not in made:
-                made[like] = _column(row, unvalidated)
+                made[like] = _column(row, not_null)
             column = made[like]
             numbered[number] = column.name
             found.append(column)
@@ -164,7 +164,8 @@ def _columns_of(
         yield oid, found
 
 
-def _column(row: Row, unvalidated: str | None) -> Column:
+def _column(row: Row, not_null: _Rule | None) -> Column:
+    called, is_valid = not_null or (None, True)
     name, type_, stored, not_null, identity, generated, collation, _, remark = row[:9]
     storage, usual_storage, others = row[9:]
     compression, statistics, inherited, is_kept = others or ("", -1, False, True)
@@ -173,7 +174,8 @@ def _column(row: Row, unvalidated: str | None) -> Column:
         Exact(type_),
         default=Exact(stored) if stored is not None and not generated else None,
         nullable=not not_null,
-        unvalidated=Exact(unvalidated) if unvalidated else None,
+        not_null=called,
+        unvalidated=not is_valid,
         identity=_IDENTITY[identity],
         generated=Exact(stored) if generated else None,
         virtual=generated == "v",

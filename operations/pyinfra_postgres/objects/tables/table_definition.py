@@ -21,7 +21,14 @@ from ...plan.plan import Lock, Statement
 from ...syntax import given
 from ...syntax.names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ...syntax.parse import Reference
-from ..constraints.constraints import Constraint, ForeignKey, PrimaryKey, ReferringKey, Unique
+from ..constraints.constraints import (
+    Constraint,
+    ForeignKey,
+    NotNull,
+    PrimaryKey,
+    ReferringKey,
+    Unique,
+)
 from ..exact import Exactness, chosen
 from ..indexes.elements import Element, aligned_element, key_elements, partitioning
 from ..kind import Object, SubObject, either, owner_references, schema_of
@@ -114,8 +121,6 @@ class TableDefinition(Object):
     """The indexes, statistics and sequences that go with its columns."""
     kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
     """The names of its constraints that are there, and that the declaration does not have."""
-    not_nulls: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
-    """The names of its NOT NULL constraints that are not named after their columns."""
     owed: tuple[ReferringKey, ...] = field(default=(), eq=False, kw_only=True)
     """The foreign keys to it that an interrupted run has not validated again."""
     sequences: tuple[column_sequences.New, ...] = field(default=(), eq=False, kw_only=True)
@@ -137,9 +142,8 @@ class TableDefinition(Object):
             # A column's own may be declared among the table's too.
             object.__setattr__(self, "constraints", tuple(dict.fromkeys([*own, *self.constraints])))
         self._check_constraints()
-        keyed = {
-            name for one in self.constraints if isinstance(one, PrimaryKey) for name in one.columns
-        }
+        self._give_columns_their_rules()
+        keyed = self._keyed
         if self.columns is not None:
             columns = tuple(column.bare(column.name in keyed) for column in self.columns)
             object.__setattr__(self, "columns", columns)
@@ -171,6 +175,32 @@ class TableDefinition(Object):
         if len(set(names)) < len(names):
             raise DeclarationError(f"table {self.name} has two constraints of one name")
 
+    @property
+    def _keyed(self) -> set[str]:
+        """The columns of its primary key."""
+        keys = (one for one in self.constraints if isinstance(one, PrimaryKey))
+        return {name for one in keys for name in one.columns}
+
+    def _give_columns_their_rules(self) -> None:
+        """Have its NOT NULL constraints be those of its columns."""
+        rules = [one for one in self.constraints if isinstance(one, NotNull)]
+        if not rules:
+            return
+        keyed = self._keyed
+        by_column = {one.column: one for one in rules}
+        columns = {column.name: column for column in self.columns or ()}
+        if len(by_column) < len(rules):
+            raise DeclarationError(f"table {self.name} has two NOT NULL of one column")
+        for name, rule in by_column.items():
+            if name not in columns:
+                raise DeclarationError(
+                    f"table {self.name}: {rule.written()} is for a column that is declared with it"
+                )
+            columns[name] = columns[name].strict(rule, keyed=name in keyed)
+        rest = tuple(one for one in self.constraints if not isinstance(one, NotNull))
+        object.__setattr__(self, "columns", tuple(columns.values()))
+        object.__setattr__(self, "constraints", rest)
+
     def key(self) -> Key:
         return (self.kind, *self.name)
 
@@ -190,6 +220,8 @@ class TableDefinition(Object):
         yield self.key()
         for column in self.columns or ():
             yield ("column", *self.name, column.name)
+            if column.not_null:
+                yield ("constraint", *self.name, column.not_null)
         for one in self.constraints:
             if one.name:
                 yield ("constraint", *self.name, one.name)

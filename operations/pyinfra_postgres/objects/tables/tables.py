@@ -26,7 +26,7 @@ from ..indexes import index_builds
 from ..indexes.elements import condition_template
 from ..indexes.indexes import Index
 from ..kind import Copies, Object, comment, either, owner
-from . import column_sequences, heirs, planned_rows, table_copies
+from . import column_sequences, heirs, not_nulls, planned_rows, table_copies
 from .columns import Column, Names, cast_template, changed, freed, regenerated, released
 from .dropped_columns import dropped, going, uses
 from .heirs import inheriting
@@ -80,14 +80,19 @@ class Table(TableDefinition):
             raise DeclarationError(
                 "it does not exist: declare its columns, so that it can be created"
             )
+        not_nulls.check(self, (), catalog)
         whole = [table_constraints.pointed(self, one, catalog) for one in self.constraints]
-        new = [table_constraints.of_new_table(self.name, one, whole, catalog) for one in whole]
+        new = tuple(table_constraints.of_new_table(self, whole, catalog))
         table_constraints.check(self, new, (), self.columns, catalog)
-        return evolve(self, constraints=new)
+        columns = [
+            evolve(one, unvalidated=False) if one.unvalidated else one for one in self.columns
+        ]
+        return evolve(self, columns=columns, constraints=new)
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         declared = {column.name: column for column in self.columns or ()}
         there = current.columns or ()
+        not_nulls.check(self, there, catalog)
         absent = {one.name for one in self.absent if isinstance(one, Column)}
         columns = [
             declared[column.name].aligned(column, same, self.name)
@@ -136,7 +141,6 @@ class Table(TableDefinition):
             partition_key=current.partition_key,
             tablespace=current.tablespace,
             filled=current.filled,
-            not_nulls=current.not_nulls,
             version=catalog.version,
             owed=tuple(owed),
             sequences=tuple(sequences),
@@ -365,7 +369,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     heirs.check(current.columns or (), declared.columns or ())
     there = {column.name: column for column in current.columns or ()}
     every = (*current.constraints, *declared.constraints)
-    names = Names.of(declared.version, every, current.not_nulls)
+    names = Names.of(declared.version, every, [*there.values(), *(declared.columns or ())])
     leaving = table_constraints.leaving(current, declared)
     keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
@@ -388,8 +392,7 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
                 else:
                     yield one
         else:
-            not_null = names.not_null(name, column.name)
-            yield from added(name, column, column.name in declared.rewriting, not_null)
+            yield from added(name, column, column.name in declared.rewriting, names)
     yield from column_sequences.resumed(
         declared.sequences, lambda column: current.filled and column not in firsts
     )
