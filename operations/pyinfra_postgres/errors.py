@@ -48,6 +48,10 @@ class HostError(Exception):
         """Of the server's error that it is."""
 
 
+class CatalogChangedError(HostError):
+    """A catalog that somebody changed while it was read."""
+
+
 class UnreachableError(HostError):
     """There is no session with the host's database."""
 

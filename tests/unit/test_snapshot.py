@@ -18,16 +18,16 @@ def snapshot() -> Snapshot:
     table = Name("public", "t")
     return Snapshot(
         objects={("schema", "app"): Schema("app")},
-        relations={1: table},
-        oids={table: 1},
+        relations={"public.t": table},
+        printed={table: "public.t"},
         relation_kinds={table: "r"},
         filled={table},
         types={table},
         functions={table},
         acls={("SCHEMA", "app"): Acl("me")},
         key_indexes={table},
-        columns={1: {1: Exact("id")}},
-        heirs={1: [2]},
+        columns={"public.t": {1: Exact("id")}},
+        heirs={"public.t": ["public.u"]},
     ).sealed()
 
 
@@ -46,9 +46,9 @@ def test_what_is_sealed_can_not_be_changed(name: str) -> None:
 def test_nor_what_is_in_it() -> None:
     found: Any = snapshot()
     with pytest.raises(TypeError):
-        found.columns[1][2] = "more"
+        found.columns["public.t"][2] = "more"
     with pytest.raises(AttributeError):
-        found.heirs[1].append(3)
+        found.heirs["public.t"].append(3)
 
 
 @pytest.mark.parametrize("name", CONTAINERS)

@@ -311,12 +311,12 @@ class Forecast(Snapshot):
 
     def _rename_relations(self, rename: Rename) -> None:
         """Have what is known of relations and types by name follow a rename."""
-        for oid, numbered in self.columns.items():
-            if table := self.relations.get(oid):
+        for printed, numbered in self.columns.items():
+            if table := self.relations.get(printed):
                 for number, column in numbered.items():
                     numbered[number] = Exact(rename.column(table, column))
-        self.relations = {oid: rename.name(name) for oid, name in self.relations.items()}
-        self.oids = {name: oid for oid, name in self.relations.items()}
+        self.relations = {printed: rename.name(name) for printed, name in self.relations.items()}
+        self.printed = {name: printed for printed, name in self.relations.items()}
         self.shapes.clear()
         kinds = self.relation_kinds.items()
         self.relation_kinds = {rename.name(name): kind for name, kind in kinds}
@@ -336,7 +336,7 @@ class Forecast(Snapshot):
     def _shows(self, schema: str, view: str, column: str) -> bool:
         """Whether a view has a column."""
         name = Name(schema, view)
-        known = self.columns.get(self.oids.get(name, 0), {})
+        known = self.columns.get(self.printed.get(name, ""), {})
         return self.relation_kinds.get(name) in {"v", "m"} and column in known.values()
 
     def renaming(self, *, unlocked: bool = False) -> list[str]:
@@ -354,7 +354,7 @@ class Forecast(Snapshot):
         for rename in (one for one in self.renames if one.is_unlocked):
             names = {name: rename.name(stored) for name, stored in names.items()}
         return {
-            name: (stored, tuple(self.columns.get(self.oids.get(name, 0), {}).values()))
+            name: (stored, tuple(self.columns.get(self.printed.get(name, ""), {}).values()))
             for name, stored in names.items()
         }
 
@@ -402,7 +402,7 @@ class Forecast(Snapshot):
             found = self.table(table)
             columns = getattr(found, "columns", None)
             known = (
-                list(self.columns.get(self.oids.get(table, 0), {}).values())
+                list(self.columns.get(self.printed.get(table, ""), {}).values())
                 if columns is None
                 else [(column.name, column.type) for column in columns]
             )

@@ -1,19 +1,22 @@
 """What a database holds, read in one round trip.
 
 The query is one script that works through psycopg and through `psql`: positional JSON arrays, every
-name printed in full, deparsed under pinned settings.
+name printed in full, deparsed under pinned settings. Nothing is told by an oid, and rows are in the
+order of their texts: of equal databases the server says the same, but for the database's name.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import MutableMapping
 from datetime import date
 from types import MappingProxyType, ModuleType
 from typing import Any, Self
 
 from attrs import define, evolve, field, fields, frozen
 
-from ..errors import DeclarationError, HostError
+from ..errors import CatalogChangedError, DeclarationError, HostError
 from ..syntax.acl import Acl
 from ..syntax.names import Exact, Name, literal
 from ..syntax.paths import SearchPath
@@ -57,21 +60,28 @@ an index or checks a CHECK, sees all rows of itself."""
 USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 
 # What decides how an expression's functions, operators and types resolve.
-_ENVIRONMENT = """
-    SELECT md5(concat_ws('|',
-      (SELECT string_agg(concat_ws(' ', pronamespace, proname, proargtypes), ',' ORDER BY oid)
-         FROM pg_proc WHERE oid >= 16384),
-      (SELECT string_agg(concat_ws(' ', oprnamespace, oprname, oprleft, oprright), ',' ORDER BY oid)
-         FROM pg_operator WHERE oid >= 16384),
-      (SELECT string_agg(concat_ws(' ', castsource, casttarget), ',' ORDER BY oid)
-         FROM pg_cast WHERE oid >= 16384),
-      (SELECT string_agg(concat_ws(' ', oid, typnamespace, typname), ',' ORDER BY oid)
-         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r'))))"""
+_RESOLVING = (
+    """SELECT concat_ws(' ', pronamespace::regnamespace, quote_ident(proname),
+                proargtypes::regtype[], prorettype::regtype) FROM pg_proc WHERE oid >= 16384""",
+    """SELECT concat_ws(' ', oprnamespace::regnamespace, oprname, oprleft::regtype,
+                oprright::regtype, oprresult::regtype) FROM pg_operator WHERE oid >= 16384""",
+    """SELECT concat_ws(' ', castsource::regtype, casttarget::regtype, castcontext)
+         FROM pg_cast WHERE oid >= 16384""",
+    """SELECT concat_ws(' ', oid::regtype, typtype, typcategory, typispreferred,
+                format_type(typbasetype, typtypmod))
+         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r')""",
+)
+_ENVIRONMENT = "md5(concat_ws('|', {}))".format(
+    ", ".join(
+        f"""(SELECT string_agg(q.one, ',' ORDER BY q.one COLLATE "C") FROM ({query}) AS q(one))"""
+        for query in _RESOLVING
+    )
+)
 
 _OWN_SECTIONS = {
     "server": f"""
-        SELECT json_build_array(current_setting('server_version_num')::int, current_database(),
-          current_user, pg_is_in_recovery(), CURRENT_DATE, ({_ENVIRONMENT}))""",
+        SELECT json_build_array(current_setting('server_version_num')::int, current_user,
+          pg_is_in_recovery(), CURRENT_DATE, {_ENVIRONMENT})""",
     "rights": rights.QUERY,
     "closed": f"""
         SELECT json_build_array(n.nspname) FROM pg_namespace n
@@ -82,6 +92,17 @@ _OWN_SECTIONS = {
           FROM pg_namespace n JOIN pg_proc p ON p.pronamespace = n.oid
          WHERE {USER_SCHEMA} GROUP BY n.nspname""",
 }
+
+# Names are printed as they are by now, rows are read as they were when the query began. It comes
+# last, and tells what has got another name in between.
+_RENAMED = f"""
+    SELECT json_build_array(c.oid::regclass)
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       AND c.oid::regclass::text <> format('%I.%I', n.nspname, c.relname)
+    UNION ALL
+    SELECT json_build_array(oid::regrole) FROM pg_roles
+     WHERE oid::regrole::text <> quote_ident(rolname)"""
 
 _KINDS: list[ModuleType] = []
 
@@ -111,6 +132,8 @@ class Snapshot:
     version: int = 0
     """The server's, like 170002."""
     database: str = ""
+    text: str = ""
+    """A digest of all that the server has said, but for the database's name."""
     role: str = ""
     rights: Rights = field(factory=Rights)
     """What the role may do."""
@@ -119,10 +142,12 @@ class Snapshot:
     environment: str = ""
     """A digest of what decides how expressions resolve."""
     objects: dict[Key, Any] = field(factory=dict)
-    roles: dict[int, Exact] = field(factory=dict)
-    relations: dict[int, Name] = field(factory=dict)
-    oids: dict[Name, int] = field(factory=dict)
-    """The same by name."""
+    roles: dict[str, Exact] = field(factory=dict)
+    """The roles by how the server prints them."""
+    relations: dict[str, Name] = field(factory=dict)
+    """The relations by how the server prints them."""
+    printed: dict[Name, str] = field(factory=dict)
+    """How it does."""
     relation_kinds: dict[Name, str] = field(factory=dict)
     filled: set[Name] = field(factory=set)
     """The tables that take up space: those that may have rows."""
@@ -135,9 +160,9 @@ class Snapshot:
     """The relations and types that came with an extension."""
     key_indexes: set[Name] = field(factory=set)
     """The indexes that constraints own."""
-    columns: dict[int, dict[int, Exact]] = field(factory=dict)
+    columns: dict[str, dict[int, Exact]] = field(factory=dict)
     """Of each relation, its columns' names by number."""
-    heirs: dict[int, list[int]] = field(factory=dict)
+    heirs: dict[str, list[str]] = field(factory=dict)
     """The tables that inherit from each, and are no partitions of it."""
     owing: bool = False
     """Whether foreign keys are owed their validation."""
@@ -150,6 +175,14 @@ class Snapshot:
         """The same, whose tables and sets can't be changed."""
         sealed = {one.name: _sealed(getattr(self, one.name)) for one in fields(Snapshot)}
         return evolve(self, **sealed)
+
+    def called(self, database: str) -> Self:
+        """The same of an equal database that has this name."""
+        if database == self.database:
+            return self
+        acls = dict(self.acls)
+        acls["DATABASE", database] = acls.pop(("DATABASE", self.database))
+        return evolve(self, database=database, acls=_sealed(acls))
 
 
 def _sealed(value: Any) -> Any:
@@ -172,7 +205,10 @@ CHANGED = "PG002"
 
 
 def script(unreadable: Unreadable = _NOTHING) -> list[str]:
-    """The statements that read the whole catalog as one row of JSON: hash and rows by section."""
+    """The statements that read the whole catalog as one row of JSON.
+
+    It has the database's name, and the hash and rows of each section.
+    """
     return _pinned(unreadable.masks + _whole())
 
 
@@ -193,9 +229,10 @@ _KEPT = "pyinfra_postgres_catalog"
 
 
 def _whole() -> str:
-    sections = _sections(f"json_build_array({_HASH}, json_agg(j))")
+    rows = """json_agg(j ORDER BY j::text COLLATE "C")"""
+    sections = _sections(f"json_build_array({_HASH}, {rows})")
     parts = ",\n".join(f"'{name}', ({query})" for name, query in sections.items())
-    return f"SELECT json_build_object({parts})"
+    return f"SELECT json_build_array(current_database(), json_build_object({parts}))"
 
 
 def fingerprint_script(unreadable: Unreadable) -> list[str]:
@@ -260,6 +297,7 @@ def _sections(selected: str) -> dict[str, str]:
     sections = dict(_OWN_SECTIONS)
     for kind in _KINDS:
         sections.update(kind.QUERIES)
+    sections["renamed"] = _RENAMED
     # OFFSET 0 has each row computed once, though it is selected twice.
     return {
         name: f"SELECT {selected} FROM ({query} OFFSET 0) AS q(j)"
@@ -272,11 +310,28 @@ def _pinned(*statements: str) -> list[str]:
     return ["BEGIN READ ONLY", *PINS, "SET LOCAL lock_timeout = '1s'", *statements, "COMMIT"]
 
 
-def read(text: str, unreadable: Unreadable = _NOTHING) -> Snapshot:
-    """The snapshot from what `script` printed. Raises HostError."""
+def read(
+    text: str,
+    unreadable: Unreadable = _NOTHING,
+    known: MutableMapping[str, Snapshot] | None = None,
+) -> Snapshot:
+    """The snapshot from what `script` printed; those that are `known` by their texts are not read
+    again. Raises HostError, and CatalogChangedError.
+    """
+    known = {} if known is None else known
     try:
-        return _read(answer.read(text), unreadable)
-    except DeclarationError:
+        named = _NAMED.match(text)
+        database, rest = ("", text) if named is None else (named[1], text[named.end() :])
+        name = answer.read(database)
+        said = hashlib.sha256(rest.encode(errors="surrogatepass")).hexdigest()
+        found = None if unreadable else known.get(said)
+        if found is None:
+            _, sections = answer.read(text)
+            found = _read(sections, unreadable, name)
+            if not unreadable:
+                found = known[said] = evolve(found, text=said)
+        return found.called(name)
+    except (DeclarationError, CatalogChangedError):
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
@@ -285,9 +340,15 @@ def read(text: str, unreadable: Unreadable = _NOTHING) -> Snapshot:
         ) from None
 
 
-def _read(hashed: Any, unreadable: Unreadable) -> Snapshot:
+# Where the text of a catalog begins: with the name of its database.
+_NAMED = re.compile(r'\[("(?:[^"\\]|\\.)*")')
+
+
+def _read(hashed: Any, unreadable: Unreadable, database: str) -> Snapshot:
     sections = {name: section[1] for name, section in hashed.items()}
-    (version, database, role, standby, today, environment) = sections["server"][0]
+    if sections["renamed"]:
+        raise CatalogChangedError("the catalog changed while it was read")
+    (version, role, standby, today, environment) = sections["server"][0]
     snapshot = Snapshot(
         fingerprint=Fingerprint(_digest_of(hashed), unreadable),
         version=version,

@@ -226,7 +226,7 @@ class Comparison:
         if one.text is None or isinstance(one.text, Exact) or catalog.standby or catalog.renames:
             return False
         return all(
-            name in catalog.oids and name not in catalog.created and name not in catalog.altered
+            name in catalog.printed and name not in catalog.created and name not in catalog.altered
             for name in _relations(one.text, one.on)
         )
 

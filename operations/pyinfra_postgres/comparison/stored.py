@@ -63,7 +63,7 @@ def columns_of(table: Name, catalog: Forecast) -> frozenset[Exact]:
     """The columns that a relation has on the server; none where it is not there."""
     if table in catalog.created:
         return frozenset()
-    return frozenset(catalog.columns.get(catalog.oids.get(table, 0), {}).values())
+    return frozenset(catalog.columns.get(catalog.printed.get(table, ""), {}).values())
 
 
 def known(references: Iterable[Reference], catalog: Forecast, ask: Ask) -> Known:
@@ -84,7 +84,7 @@ def known(references: Iterable[Reference], catalog: Forecast, ask: Ask) -> Known
 
 
 def _is_stored(table: Name, catalog: Forecast) -> bool:
-    if table in catalog.created or table not in catalog.oids:
+    if table in catalog.created or table not in catalog.printed:
         return False
     will_be = catalog.columns_of(table)
     return {column.name for column in will_be} <= columns_of(table, catalog)

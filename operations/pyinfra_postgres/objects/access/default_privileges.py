@@ -176,7 +176,7 @@ class DefaultPrivileges(Object):
 
 QUERIES = {
     "default_acls": """
-        SELECT json_build_array(d.defaclrole::int8, coalesce(n.nspname, ''), d.defaclobjtype,
+        SELECT json_build_array(d.defaclrole::regrole, coalesce(n.nspname, ''), d.defaclobjtype,
                  d.defaclacl::text)
           FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace"""
 }

@@ -579,12 +579,12 @@ def _listed(privileges: Iterable[Privilege]) -> str:
 
 QUERIES = {
     "database": """
-        SELECT json_build_array(datname, datdba::int8, datacl::text)
+        SELECT json_build_array(datdba::regrole, datacl::text)
           FROM pg_database WHERE datname = current_database()"""
 }
 
 
 def read(sections: dict[str, list[Any]], catalog: Snapshot) -> None:
-    ((name, owner_id, acl),) = sections["database"]
-    owner = catalog.roles[owner_id]
-    catalog.acls["DATABASE", name] = Acl.read("DATABASE", owner, acl, catalog.version)
+    ((role, acl),) = sections["database"]
+    owner = catalog.roles[role]
+    catalog.acls["DATABASE", catalog.database] = Acl.read("DATABASE", owner, acl, catalog.version)

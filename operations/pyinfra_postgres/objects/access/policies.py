@@ -198,8 +198,8 @@ def _altered(current: Policy, declared: Policy) -> Statement:
 
 QUERIES = {
     "policies": f"""
-        SELECT json_build_array(p.polrelid::int8, p.polname, p.polcmd, p.polpermissive,
-                 p.polroles::int8[], pg_get_expr(p.polqual, p.polrelid),
+        SELECT json_build_array(p.polrelid::regclass, p.polname, p.polcmd, p.polpermissive,
+                 p.polroles::regrole[], pg_get_expr(p.polqual, p.polrelid),
                  pg_get_expr(p.polwithcheck, p.polrelid), d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_policy p ON p.polrelid = c.oid

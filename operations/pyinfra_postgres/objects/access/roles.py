@@ -338,21 +338,21 @@ def _options(current: Role | None, declared: Role) -> Iterator[str]:
 
 QUERIES = {
     "roles": """
-            SELECT json_build_array(r.oid::int8, r.rolname, r.rolcanlogin, r.rolsuper,
+            SELECT json_build_array(r.oid::regrole, r.rolname, r.rolcanlogin, r.rolsuper,
               r.rolcreatedb, r.rolcreaterole, r.rolinherit, r.rolreplication, r.rolbypassrls,
               r.rolconnlimit, m.memberships, d.description)
               FROM pg_roles r LEFT JOIN pg_shdescription d
                 ON d.objoid = r.oid AND d.classoid = 'pg_authid'::regclass
               LEFT JOIN (
-                SELECT member, json_agg(json_build_array(roleid::int8, admin, inherit, set,
-                         grantors) ORDER BY roleid) AS memberships
+                SELECT member, json_agg(json_build_array(roleid::regrole, admin, inherit, set,
+                         grantors) ORDER BY roleid::regrole::text) AS memberships
                   FROM (SELECT a.member, a.roleid, bool_or(a.admin_option) AS admin,
                                bool_or((to_jsonb(a) ->> 'inherit_option')::boolean) AS inherit,
                                bool_or((to_jsonb(a) ->> 'set_option')::boolean) AS set,
-                               json_agg(json_build_array(a.grantor::int8, a.admin_option,
+                               json_agg(json_build_array(a.grantor::regrole, a.admin_option,
                                  (to_jsonb(a) ->> 'inherit_option')::boolean,
                                  (to_jsonb(a) ->> 'set_option')::boolean)
-                                 ORDER BY a.grantor) AS grantors
+                                 ORDER BY a.grantor::regrole::text) AS grantors
                           FROM pg_auth_members a GROUP BY a.member, a.roleid) g
                  GROUP BY member) m ON m.member = r.oid"""
 }

@@ -418,7 +418,7 @@ QUERIES = {
     "functions": f"""
         SELECT json_build_array(p.nspname, p.proname, pg_get_function_arguments(p.oid),
                  pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
-                 p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::int8,
+                 p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::regrole,
                  p.proacl::text, d.description, p.prokind, pg_get_function_sqlbody(p.oid),
                  p.procost, p.prorows,
                  CASE WHEN p.prosupport <> 0 THEN 'SUPPORT ' || p.prosupport::regproc END,

@@ -328,8 +328,8 @@ _SHAPE = (
 
 QUERIES = {
     "triggers": f"""
-        SELECT json_build_array(t.tgrelid::int8, t.tgname, pg_get_triggerdef(t.oid), t.tgenabled,
-                 d.description, t.tgparentid <> 0)
+        SELECT json_build_array(t.tgrelid::regclass, t.tgname, pg_get_triggerdef(t.oid),
+                 t.tgenabled, d.description, t.tgparentid <> 0)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_trigger t ON t.tgrelid = c.oid
           LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_trigger'::regclass

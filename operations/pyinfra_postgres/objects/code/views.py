@@ -378,13 +378,13 @@ def _is_on(view: Name, column: str, statement: Statement) -> bool:
 
 QUERIES = {
     "views": f"""
-        SELECT json_build_array(c.oid::int8, c.relkind, pg_get_viewdef(c.oid),
+        SELECT json_build_array(c.oid::regclass, c.relkind, pg_get_viewdef(c.oid),
                  -- As they were written: yes, 1 and on are true.
                  (SELECT json_object_agg(option_name,
                            CASE WHEN option_name LIKE 'security%'
                                 THEN to_json(option_value::boolean) ELSE to_json(option_value) END)
                     FROM pg_options_to_table(c.reloptions)),
-                 c.relowner::int8, d.description)
+                 c.relowner::regrole, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass
             AND d.objsubid = 0
@@ -394,9 +394,9 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
-    for oid, kind, query, options, role, remark in sections["views"] or ():
+    for printed, kind, query, options, role, remark in sections["views"] or ():
         stored = options or {}
-        name = catalog.relations[oid]
+        name = catalog.relations[printed]
         text = Exact(query.strip().removesuffix(";"))
         found: Object
         if kind == "v":

@@ -32,15 +32,15 @@ TABLESPACE = "(SELECT s.spcname FROM pg_tablespace s WHERE s.oid = {}.reltablesp
 QUERIES = {
     # Those of PostgreSQL 18 that are not validated, or not named after their column.
     "not_nulls": """
-        SELECT json_build_array(c.conrelid::int8, c.conkey[1], c.conname, c.convalidated)
+        SELECT json_build_array(c.conrelid::regclass, c.conkey[1], c.conname, c.convalidated)
           FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid
           JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = c.conkey[1]
          WHERE c.contype = 'n' AND (NOT c.convalidated
            OR c.conname <> format('%s_%s_not_null', r.relname, a.attname))""",
     "constraints": f"""
-        SELECT json_build_array(c.conrelid::int8, c.conname, c.contype, c.convalidated, c.conkey,
-                 c.confrelid::int8, c.confkey, c.confdeltype, c.confupdtype, c.confmatchtype,
-                 c.condeferrable, c.condeferred, c.connoinherit,
+        SELECT json_build_array(c.conrelid::regclass, c.conname, c.contype, c.convalidated,
+                 c.conkey, c.confrelid::regclass, c.confkey, c.confdeltype, c.confupdtype,
+                 c.confmatchtype, c.condeferrable, c.condeferred, c.connoinherit,
                  CASE c.contype WHEN 'c' THEN pg_get_expr(c.conbin, c.conrelid)
                                 WHEN 'x' THEN pg_get_constraintdef(c.oid) END,
                  i.indnkeyatts, i.indkey::int2[],
@@ -84,12 +84,12 @@ _FOREIGN_ACTIONS = {
 def stored(row: Row, catalog: Snapshot) -> Constraint:
     """The constraint of a row of the query."""
     (
-        oid, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
+        printed, name, kind, validated, key, foreign, foreign_key, on_delete, on_update, match,
         deferrable, deferred, no_inherit, stored, key_count, index_columns, nulls, classes,
         inherited, index, remark, index_valid, set_numbers, enforced, period,
         fittings,
     ) = row  # fmt: skip
-    names = catalog.columns.get(oid, {})
+    names = catalog.columns.get(printed, {})
     columns = [names[number] for number in key or () if number in names]
     common: dict[str, Any] = {"name": Exact(name)}
     if kind in "puf":
@@ -97,7 +97,7 @@ def stored(row: Row, catalog: Snapshot) -> Constraint:
     if kind in "pu":
         common["include"] = [names[number] for number in (index_columns or ())[key_count or 0 :]]
     if kind in "pux":
-        catalog.key_indexes.add(Name(catalog.relations[oid].schema, name))
+        catalog.key_indexes.add(Name(catalog.relations[printed].schema, name))
     found: Constraint
     if kind == "p":
         found = PrimaryKey(*columns, **common)

@@ -18,17 +18,29 @@ from .elements import Element, class_schema_of, collation_of
 from .index_definition import placing
 from .indexes import Index
 
+# PostgreSQL's own have fixed numbers; those of others are told by their names.
+_CLASS = """CASE WHEN o.oid < 16384 THEN o.oid::text
+     ELSE format('%s.%s.%I', o.opcmethod, o.opcnamespace::regnamespace, o.opcname) END"""
+_COLLATION = "CASE WHEN co.oid < 16384 THEN co.oid::text ELSE co.oid::regcollation::text END"
+_ALL = """CASE WHEN 16384 <= ANY (i.{0}::oid[])
+                      THEN (SELECT json_agg({1} ORDER BY k.place)
+                              FROM unnest(i.{0}::oid[]) WITH ORDINALITY AS k(oid, place)
+                              LEFT JOIN {2} ON {3}.oid = k.oid)
+                      ELSE to_json(string_to_array(i.{0}::text, ' ')) END"""
+_CLASSES = _ALL.format("indclass", _CLASS, "pg_opclass o", "o")
+_COLLATIONS = _ALL.format("indcollation", f"coalesce({_COLLATION}, '0')", "pg_collation co", "co")
+
 QUERIES = {
-    "operator_classes": """
-        SELECT json_build_array(o.oid::int8, o.opcname, o.opcdefault, n.nspname)
+    "operator_classes": f"""
+        SELECT json_build_array({_CLASS}, o.opcname, o.opcdefault, n.nspname)
           FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace""",
-    "index_collations": """
-        SELECT json_build_array(co.oid::int8, co.collname) FROM pg_collation co
+    "index_collations": f"""
+        SELECT json_build_array({_COLLATION}, co.collname) FROM pg_collation co
          WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
     "indexes": f"""
-        SELECT json_build_array(i.indrelid::int8, c.relname, am.amname, i.indisunique,
+        SELECT json_build_array(i.indrelid::regclass, c.relname, am.amname, i.indisunique,
                  i.indisvalid, i.indnullsnotdistinct, i.indnkeyatts,
-                 i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text,
+                 i.indkey::int2[], {_CLASSES}, {_COLLATIONS}, i.indoption::int2[],
                  CASE WHEN i.indexprs IS NOT NULL
                       THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, place, false)
                                             ORDER BY place)
@@ -78,16 +90,15 @@ QUERIES = {
 
 
 def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
-    classes = {oid: tuple(names) for oid, *names in sections["operator_classes"]}
-    collations = {oid: Exact(name) for oid, name in sections["index_collations"] or ()}
+    classes = {number: tuple(names) for number, *names in sections["operator_classes"]}
+    collations = {number: Exact(name) for number, name in sections["index_collations"] or ()}
     for row in sections["indexes"] or ():
         table, name, method, unique, valid, nulls, count, *parts = row[:-11]
         where, definition, builder, parameters, place, remark, identity, clustered = row[-11:-3]
         parent, class_options, targets = row[-3:]
         if table not in catalog.relations:
             continue
-        keys, operator_classes, used, options = (list(map(int, one.split())) for one in parts[:4])
-        expressions = parts[4]
+        keys, operator_classes, used, options, expressions = parts
         names = catalog.columns.get(table, {})
         asked = _collations(definition) if definition else [()] * count
         elements = [

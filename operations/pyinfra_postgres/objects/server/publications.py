@@ -249,8 +249,8 @@ class Publication(Object):
         waiting = [one for one in self.tables if not one.only]
         while waiting:
             one = waiting.pop()
-            for oid in catalog.heirs.get(catalog.oids.get(one.table, 0), ()):
-                heir = one._replace(table=catalog.relations[oid])
+            for printed in catalog.heirs.get(catalog.printed.get(one.table, ""), ()):
+                heir = one._replace(table=catalog.relations[printed])
                 if heir.table not in found:
                     found[heir.table] = heir
                     waiting.append(heir)
@@ -372,7 +372,7 @@ def _changing(sql: str, about: Publication) -> Statement:
 
 QUERIES = {
     "publications": """
-        SELECT json_build_array(p.pubname, p.puballtables, p.pubowner::int8, d.description,
+        SELECT json_build_array(p.pubname, p.puballtables, p.pubowner::regrole, d.description,
                  ARRAY[p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate], p.pubviaroot,
                  to_jsonb(p) ->> 'pubgencols',
                  -- What is locked against readers has its name alone.

@@ -94,7 +94,7 @@ class Schema(Object):
 
 QUERIES = {
     "schemas": f"""
-        SELECT json_build_array(n.nspname, n.nspowner::int8, n.nspacl::text, d.description)
+        SELECT json_build_array(n.nspname, n.nspowner::regrole, n.nspacl::text, d.description)
           FROM pg_namespace n LEFT JOIN pg_description d
             ON d.objoid = n.oid AND d.classoid = 'pg_namespace'::regclass
          WHERE {USER_SCHEMA}"""

@@ -50,7 +50,10 @@ def users(table: Name, catalog: Forecast, ask: Ask) -> list[str]:
     for name in going:
         others = of_table(name, catalog, ask).without(partial(_goes_along, catalog=catalog))
         found += others.users(name, catalog)
-        heirs = (catalog.relations[oid] for oid in catalog.heirs.get(catalog.oids.get(name, 0), ()))
+        heirs = (
+            catalog.relations[printed]
+            for printed in catalog.heirs.get(catalog.printed.get(name, ""), ())
+        )
         found += [
             f"table {heir}, which inherits from it"
             for heir in heirs
@@ -77,8 +80,8 @@ def _heirs(table: Name, catalog: Forecast) -> Iterator[Name]:
         if getattr(one, "parent", None) == table:
             _, *name = one.key()
             yield Name(*name)
-    for oid in catalog.heirs.get(catalog.oids.get(table, 0), ()):
-        yield catalog.relations[oid]
+    for printed in catalog.heirs.get(catalog.printed.get(table, ""), ()):
+        yield catalog.relations[printed]
 
 
 def follow(
@@ -121,9 +124,9 @@ def above(table: Name, catalog: Forecast) -> Iterator[Name]:
     parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
     if parent is not None:
         yield parent
-    oid = catalog.oids.get(table)
+    printed = catalog.printed.get(table)
     for one, heirs in catalog.heirs.items():
-        if oid in heirs:
+        if printed in heirs:
             yield catalog.relations[one]
 
 

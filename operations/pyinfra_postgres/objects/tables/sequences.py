@@ -361,9 +361,9 @@ def _options(current: Sequence | None, declared: Sequence) -> Iterator[str]:
 
 QUERIES = {
     "sequences": f"""
-        SELECT json_build_array(c.oid::int8, format_type(s.seqtypid, NULL), s.seqincrement,
-                 s.seqmin, s.seqmax, s.seqstart, s.seqcache, s.seqcycle, o.refobjid::int8,
-                 o.refobjsubid, c.relowner::int8, d.description)
+        SELECT json_build_array(c.oid::regclass, format_type(s.seqtypid, NULL), s.seqincrement,
+                 s.seqmin, s.seqmax, s.seqstart, s.seqcache, s.seqcycle, o.refobjid::regclass,
+                 o.refobjsubid, c.relowner::regrole, d.description)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_sequence s ON s.seqrelid = c.oid
           LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
@@ -375,7 +375,7 @@ QUERIES = {
             WHERE i.classid = 'pg_class'::regclass AND i.objid = c.oid
               AND i.deptype IN ('i', 'e'))""",
     "identities": f"""
-        SELECT json_build_array(c.oid::int8, i.refobjid::int8, i.refobjsubid)
+        SELECT json_build_array(c.oid::regclass, i.refobjid::regclass, i.refobjsubid)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind = 'S'
           JOIN pg_depend i ON i.classid = 'pg_class'::regclass AND i.objid = c.oid
            AND i.refclassid = 'pg_class'::regclass AND i.refobjsubid > 0 AND i.deptype = 'i'
@@ -385,12 +385,12 @@ QUERIES = {
 
 def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
     for row in sections["sequences"] or ():
-        oid, type_, increment, low, high, start, cache, cycle, table, column, role, remark = row
+        printed, type_, increment, low, high, start, cache, cycle, table, column, role, remark = row
         owned_by: Owner | str = NONE
         if table in catalog.relations:
             owned_by = Owner(catalog.relations[table], catalog.columns[table][column])
         sequence = Sequence(
-            catalog.relations[oid],
+            catalog.relations[printed],
             type=Exact(type_),
             increment=increment,
             minimum=low,
@@ -403,7 +403,7 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             comment=remark,
         )
         catalog.objects[sequence.key()] = sequence
-    for oid, table, column in sections["identities"] or ():
+    for printed, table, column in sections["identities"] or ():
         own = Owner(catalog.relations[table], catalog.columns[table][column])
-        identity = IdentitySequence(catalog.relations[oid], own)
+        identity = IdentitySequence(catalog.relations[printed], own)
         catalog.objects[identity.key()] = identity

@@ -144,9 +144,9 @@ def _lock(statistics: Statistics) -> Lock:
 
 QUERIES = {
     "statistics": f"""
-        SELECT json_build_array(n.nspname, s.stxname, s.stxrelid::int8, s.stxkeys::int2[],
+        SELECT json_build_array(n.nspname, s.stxname, s.stxrelid::regclass, s.stxkeys::int2[],
                  s.stxkind::text[], to_json(pg_get_statisticsobjdef_expressions(s.oid)),
-                 s.stxowner::int8, d.description, nullif(s.stxstattarget, -1))
+                 s.stxowner::regrole, d.description, nullif(s.stxstattarget, -1))
           FROM pg_namespace n JOIN pg_statistic_ext s ON s.stxnamespace = n.oid
           LEFT JOIN pg_description d
             ON d.objoid = s.oid AND d.classoid = 'pg_statistic_ext'::regclass

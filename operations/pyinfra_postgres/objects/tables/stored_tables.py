@@ -21,23 +21,24 @@ from .tables import Table
 QUERIES = {
     **stored_constraints.QUERIES,
     "partition_keys": f"""
-        SELECT json_build_array(p.partrelid::int8, (SELECT {stored_constraints.KEY_CLASSES}
+        SELECT json_build_array(p.partrelid::regclass, (SELECT {stored_constraints.KEY_CLASSES}
                    FROM unnest(p.partclass::oid[], p.partcollation::oid[])
                      WITH ORDINALITY AS k(class, used, place)
                    JOIN pg_opclass o ON o.oid = k.class
                    LEFT JOIN pg_collation l ON l.oid = k.used))
           FROM pg_partitioned_table p""",
     "inheritance": f"""
-        SELECT json_build_array(i.inhrelid::int8, i.inhparent::int8)
+        SELECT json_build_array(i.inhrelid::regclass, i.inhparent::regclass)
           FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid
           JOIN pg_inherits i ON i.inhrelid = c.oid
          WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p')""",
     "relations": f"""
-        SELECT json_build_array(c.oid::int8, n.nspname, c.relname, c.relkind, c.relowner::int8,
-                 c.relacl::text, c.relrowsecurity, c.relforcerowsecurity, c.relispartition,
+        SELECT json_build_array(c.oid::regclass, n.nspname, c.relname, c.relkind,
+                 c.relowner::regrole, c.relacl::text, c.relrowsecurity,
+                 c.relforcerowsecurity, c.relispartition,
                  CASE c.relkind WHEN 'p' THEN pg_get_partkeydef(c.oid) END,
                  CASE WHEN c.relkind IN ('r', 'm') THEN pg_relation_size(c.oid) > 0 END,
-                 i.inhparent::int8,
+                 i.inhparent::regclass,
                  CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
                  d.description, i.inhdetachpending,
                  CASE c.relkind WHEN 'p' THEN {stored_constraints.TABLESPACE.format("c")} END)
@@ -47,7 +48,7 @@ QUERIES = {
             ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
          WHERE {USER_SCHEMA} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')""",
     "columns": f"""
-        SELECT json_build_array(a.attrelid::int8, json_agg(json_build_array(a.attnum, a.attname,
+        SELECT json_build_array(a.attrelid::regclass, json_agg(json_build_array(a.attnum, a.attname,
                  format_type(a.atttypid, a.atttypmod), pg_get_expr(ad.adbin, ad.adrelid),
                  a.attnotnull, a.attidentity, a.attgenerated,
                  CASE WHEN a.attcollation <> t.typcollation
@@ -78,59 +79,59 @@ _IDENTITY = {"a": "ALWAYS", "d": "BY DEFAULT", "": None}
 
 
 def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
-    for oid, schema, name, kind, owner_id, acl, *_ in sections["relations"] or ():
-        catalog.relations[oid] = relation = Name(schema, name)
-        catalog.oids[relation] = oid
+    for printed, schema, name, kind, owner_id, acl, *_ in sections["relations"] or ():
+        catalog.relations[printed] = relation = Name(schema, name)
+        catalog.printed[relation] = printed
         catalog.relation_kinds[relation] = kind
         target, owner_name = "SEQUENCE" if kind == "S" else "TABLE", catalog.roles[owner_id]
         catalog.acls[target, *relation] = Acl.read(target, owner_name, acl, catalog.version)
-    not_nulls: dict[tuple[int, int], _Rule] = {
-        (oid, number): (Exact(name), is_valid)
-        for oid, number, name, is_valid in sections["not_nulls"] or ()
+    not_nulls: dict[tuple[str, int], _Rule] = {
+        (printed, number): (Exact(name), is_valid)
+        for printed, number, name, is_valid in sections["not_nulls"] or ()
     }
     columns = dict(_columns_of(sections["columns"] or (), not_nulls, catalog))
-    constraints: dict[int, list[Constraint]] = {}
+    constraints: dict[str, list[Constraint]] = {}
     for row in sections["constraints"] or ():
         constraints.setdefault(row[0], []).append(stored_constraints.stored(row, catalog))
     filled = _filled(sections)
     partitions = {row[0] for row in sections["relations"] or () if row[8]}
-    for oid, parent in sections["inheritance"] or ():
-        if oid not in partitions:
-            catalog.heirs.setdefault(parent, []).append(oid)
-    key_classes: dict[int, Any] = dict(map(tuple, sections["partition_keys"] or ()))
+    for printed, parent in sections["inheritance"] or ():
+        if printed not in partitions:
+            catalog.heirs.setdefault(parent, []).append(printed)
+    key_classes: dict[str, Any] = dict(map(tuple, sections["partition_keys"] or ()))
     for row in sections["relations"] or ():
-        oid, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _, place = row
-        relation, owner_name = catalog.relations[oid], catalog.roles[owner_id]
-        if oid in filled:
+        printed, _, _, kind, owner_id, _, secured, forced, _, key, _, _, _, remark, _, place = row
+        relation, owner_name = catalog.relations[printed], catalog.roles[owner_id]
+        if printed in filled:
             catalog.filled.add(relation)
         if kind in "rp":
             catalog.objects["table", *relation] = Table(
                 relation,
-                columns.get(oid, ()),
-                constraints=constraints.get(oid, ()),
+                columns.get(printed, ()),
+                constraints=constraints.get(printed, ()),
                 partition_by=Exact(key) if key else None,
-                partition_key=_stored_key(key, key_classes[oid]) if key else (),
+                partition_key=_stored_key(key, key_classes[printed]) if key else (),
                 row_security=secured,
                 force_row_security=forced,
                 owner=owner_name,
                 comment=remark,
                 tablespace=place,
-                filled=oid in filled,
+                filled=printed in filled,
             )
 
 
-def _filled(sections: dict[str, list[Row]]) -> set[int]:
+def _filled(sections: dict[str, list[Row]]) -> set[str]:
     """The relations that take up space, and those above them, whose rows these are too."""
-    above: dict[int, list[int]] = {}
-    for oid, parent in sections["inheritance"] or ():
-        above.setdefault(oid, []).append(parent)
-    filled: set[int] = set()
+    above: dict[str, list[str]] = {}
+    for printed, parent in sections["inheritance"] or ():
+        above.setdefault(printed, []).append(parent)
+    filled: set[str] = set()
     waiting = [row[0] for row in sections["relations"] or () if row[10]]
     while waiting:
-        oid = waiting.pop()
-        if oid not in filled:
-            filled.add(oid)
-            waiting += above.get(oid, ())
+        printed = waiting.pop()
+        if printed not in filled:
+            filled.add(printed)
+            waiting += above.get(printed, ())
     return filled
 
 
@@ -141,15 +142,15 @@ def _stored_key(
 
 
 def _columns_of(
-    rows: Iterable[Row], not_nulls: dict[tuple[int, int], _Rule], catalog: Snapshot
-) -> Iterator[tuple[int, list[Column]]]:
+    rows: Iterable[Row], not_nulls: dict[tuple[str, int], _Rule], catalog: Snapshot
+) -> Iterator[tuple[str, list[Column]]]:
     """The columns of each relation. Many are like one in another table: they are the same."""
     made: dict[str, Column] = {}
-    for oid, given in rows:
-        numbered = catalog.columns[oid] = {}
+    for printed, given in rows:
+        numbered = catalog.columns[printed] = {}
         found = []
         for number, *row in given:
-            not_null = not_nulls.get((oid, number))
+            not_null = not_nulls.get((printed, number))
             like = str(row) if not_null is None else f"{row} {not_null}"
             if like not in made:
                 made[like] = _column(row, not_null)
@@ -157,11 +158,11 @@ def _columns_of(
             numbered[number] = column.name
             found.append(column)
             if acl := row[7]:
-                relation = catalog.relations[oid]
+                relation = catalog.relations[printed]
                 owner_name = catalog.acls["TABLE", *relation].owner
                 key = ("COLUMN", *relation, column.name)
                 catalog.acls[key] = Acl.read("COLUMN", owner_name, acl, catalog.version)
-        yield oid, found
+        yield printed, found
 
 
 def _column(row: Row, not_null: _Rule | None) -> Column:

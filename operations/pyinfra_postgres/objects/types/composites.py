@@ -329,7 +329,7 @@ def _planned(name: Name, catalog: Forecast) -> Iterator[str]:
 
 QUERIES = {
     "composites": f"""
-        SELECT json_build_array(n.nspname, c.relname, t.typowner::int8, d.description,
+        SELECT json_build_array(n.nspname, c.relname, t.typowner::regrole, d.description,
                  (SELECT json_agg(json_build_array(a.attname,
                            format_type(a.atttypid, a.atttypmod),
                            CASE WHEN a.attcollation <> b.typcollation THEN (

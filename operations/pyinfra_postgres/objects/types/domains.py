@@ -419,7 +419,7 @@ def _columns(domain: Name, catalog: Forecast) -> Iterator[tuple[Name, str]]:
 QUERIES = {
     "domains": f"""
         SELECT json_build_array(n.nspname, t.typname, format_type(t.typbasetype, t.typtypmod),
-                 t.typnotnull, pg_get_expr(t.typdefaultbin, 0), t.typowner::int8, d.description,
+                 t.typnotnull, pg_get_expr(t.typdefaultbin, 0), t.typowner::regrole, d.description,
                  (SELECT json_agg(json_build_array(k.conname, pg_get_expr(k.conbin, 0),
                                                    k.convalidated) ORDER BY k.conname)
                     FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))

@@ -230,8 +230,8 @@ def _added(current: Sequence[str], declared: Sequence[str], target: str) -> Iter
 QUERIES = {
     # All types, since declarations refer to them; labels where the type is an enum.
     "types": f"""
-        SELECT json_build_array(n.nspname, t.typname, t.typtype, t.typowner::int8, t.typacl::text,
-                 e.labels, d.description)
+        SELECT json_build_array(n.nspname, t.typname, t.typtype, t.typowner::regrole,
+                 t.typacl::text, e.labels, d.description)
           FROM pg_namespace n JOIN pg_type t ON t.typnamespace = n.oid
           LEFT JOIN (SELECT enumtypid, json_agg(enumlabel ORDER BY enumsortorder) AS labels
                        FROM pg_enum GROUP BY enumtypid) e ON e.enumtypid = t.oid

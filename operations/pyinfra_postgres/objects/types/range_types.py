@@ -317,7 +317,7 @@ def _moved(kind: str, old: Name, new: Name, arguments: str) -> Iterator[Statemen
 
 QUERIES = {
     "range_types": f"""
-        SELECT json_build_array(n.nspname, t.typname, t.typowner::int8, d.description,
+        SELECT json_build_array(n.nspname, t.typname, t.typowner::regrole, d.description,
                  format_type(r.rngsubtype, NULL), json_build_array(mn.nspname, m.typname),
                  json_build_array(opn.nspname, op.opcname),
                  CASE WHEN l.oid IS NOT NULL THEN json_build_array(ln.nspname, l.collname) END,
