@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -45,6 +45,16 @@ class _UnsafeError(Exception):
 
 
 @mutable
+class Noted:
+    """Questions to which the answer was "equal"."""
+
+    known: list[tuple[str, ...]] = field(factory=list)
+    """Those that were answered in other runs."""
+    new: list[tuple[str, ...]] = field(factory=list)
+    """Those that were answered in this one."""
+
+
+@mutable
 class Verdicts:
     """The questions that a server has answered with "equal"."""
 
@@ -52,16 +62,23 @@ class Verdicts:
     """Tells which server is asked: how it is reached, and what it calls itself."""
     remembers: bool = True
     """Whether anything outlives the run."""
+    noted: Noted = field(factory=Noted, init=False)
+    """What was asked since somebody has begun to note it."""
     _server: str | None = field(default=None, init=False)
 
-    def holds(self, question: Iterable[str]) -> bool:
+    def holds(self, question: Sequence[str]) -> bool:
         """Whether the server has called it equal before."""
-        return self.remembers and bool(_known()) and self._key(question) in _known()
+        is_known = self.remembers and bool(_known()) and self._key(question) in _known()
+        if is_known:
+            self.noted.known.append(tuple(question))
+        return is_known
 
-    def keep(self, questions: Iterable[Iterable[str]]) -> None:
+    def keep(self, questions: Iterable[Sequence[str]]) -> None:
         """Remember what the server has called equal."""
         if self.remembers:
-            new = dict.fromkeys(map(self._key, questions))
+            asked = list(map(tuple, questions))
+            self.noted.new += asked
+            new = dict.fromkeys(map(self._key, asked))
             _append([key for key in new if key not in _known()])
 
     def _key(self, question: Iterable[str]) -> str:

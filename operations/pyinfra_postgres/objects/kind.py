@@ -101,6 +101,11 @@ class Object:
     """Whether it is changed without the lock of a relation."""
 
     @property
+    def is_of_database(self) -> bool:
+        """Whether it is about the database itself, and names it."""
+        return False
+
+    @property
     def exists(self) -> bool:
         """Whether it is more than the absence of itself."""
         return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, cast
 
 from attrs import evolve, fields
@@ -22,7 +23,8 @@ from ..catalog.snapshot import Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
-from ..planning.drafts import draft_of
+from ..planning.drafts import fill
+from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
@@ -127,8 +129,7 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
-        # pyinfra may try an operation again.
-        draft = session.drafts[block, session.executing] = draft_of(session, block.items)
+        draft = planned(session, block, block.items, partial(fill, session))
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -262,7 +263,8 @@ class Apply(PyinfraCommand):
 
         def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
-            draft = draft_of(session, self.draft.items, self.draft.leftovers)
+            draft = Draft(items=list(self.draft.items))
+            fill(session, draft, self.draft.leftovers)
             draft.plan.undeclared = self.draft.plan.undeclared
             return draft.plan, session.catalog().fingerprint
 

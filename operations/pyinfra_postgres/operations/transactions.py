@@ -20,6 +20,7 @@ from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
 from ..planning.drafts import add, conclude, take_away
+from ..planning.following import planned
 from ..planning.session import Block, Draft, Session, without_collector
 from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals
@@ -107,19 +108,22 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
 def _draft(session: Session, block: Block) -> Draft:
     """The plan of a block, with what exact= takes away, and what is left as it is."""
     items = [one for one in block.items if one.applies or not session.executing]
-    # pyinfra may try an operation again.
-    draft = session.drafts[block, session.executing] = Draft(items=items)
     if not items:
-        return draft
-    add(session, draft, items)
+        session.drafts[block, session.executing] = Draft()
+        return session.drafts[block, session.executing]
+    draft = planned(session, block, items, partial(_fill, session, block))
+    if not session.executing:
+        draft.foresee()
+    return draft
+
+
+def _fill(session: Session, block: Block, draft: Draft) -> None:
+    add(session, draft, draft.items)
     if draft.plan.sound:
         _finish(session, block, draft)
     draft.plan.refusals += refusals(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):
         draft.plan.refusals.append(found)
-    if not session.executing:
-        draft.foresee()
-    return draft
 
 
 def _finish(session: Session, block: Block, draft: Draft) -> None:

@@ -14,7 +14,6 @@ from ..comparison.compare import Comparison
 from ..errors import DeclarationError
 from ..objects.kind import Object
 from ..plan.plan import Refusal
-from ..terminal import say
 from . import order, renaming
 from .conditions import in_time, takes_others
 from .order import in_turn
@@ -25,14 +24,12 @@ from .standing import refusals
 from .uses import USES, Use, read
 
 
-def draft_of(session: Session, items: Sequence[Item], leftovers: Sequence[Item] = ()) -> Draft:
-    """A plan that makes declarations true, then takes leftovers away."""
-    draft = Draft(items=list(items))
+def fill(session: Session, draft: Draft, leftovers: Sequence[Item] = ()) -> None:
+    """Plan what makes the declarations of a draft true, then takes leftovers away."""
     add(session, draft, draft.items)
     conclude(session, draft)
     take_away(session, draft, leftovers)
     draft.plan.refusals += refusals(session, draft.plan)
-    return draft
 
 
 def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None:
@@ -68,10 +65,10 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
         uses = read(ask.renamed(USES))
     plan.changes = in_time(plan.changes, uses)
     for text in sorted(catalog.unread):
-        say(session.host, f"{text} is left as it is, for it can't be read")
+        session.tell(f"{text} is left as it is, for it can't be read")
     catalog.unread.clear()
     for text in sorted(same.unknown):
-        say(session.host, f"unknown on a standby whether {text!r} differs")
+        session.tell(f"unknown on a standby whether {text!r} differs")
 
 
 def _is_ground(item: Item) -> bool:

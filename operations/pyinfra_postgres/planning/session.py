@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from attrs import Factory, define, evolve, field, frozen
 from pyinfra.api.host import Host
@@ -27,8 +27,8 @@ from ..catalog.snapshot import Snapshot
 from ..catalog.trust import Foreign
 from ..catalog.unreadable import NAMES, QUERY, Unreadable, undecodable
 from ..comparison.calls import Calls, of_others
-from ..comparison.verdicts import Verdicts
-from ..errors import HiddenRowsError, HostError, UnreachableError
+from ..comparison.verdicts import Noted, Verdicts
+from ..errors import CatalogChangedError, HiddenRowsError, HostError, UnreachableError
 from ..hidden import within
 from ..objects.kind import Object
 from ..plan.plan import Change, Operation, Plan
@@ -141,6 +141,18 @@ class Draft:
                 yield result, changes.get(id(result.operation), [])
 
 
+@define
+class Heard:
+    """What a server has said beside its catalog."""
+
+    verdicts: Noted = field(factory=Noted)
+    """What it has called equal."""
+    answers: list[tuple[tuple[str, ...], Patience, Answer]] = field(factory=list)
+    """What it has been asked by scripts."""
+    told: bool = False
+    """Whether something of it was printed."""
+
+
 @define(eq=False)
 class Session:
     """What the collection knows of one host in one run."""
@@ -149,6 +161,7 @@ class Session:
     block: Block | None = None
     blocks: int = 0
     """How many the deploy had so far."""
+    snapshots: dict[bool, Snapshot] = field(factory=dict)
     catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declarations: list[Object] = field(factory=list)
@@ -160,6 +173,8 @@ class Session:
     """The code of other roles, where it was read apart from a plan."""
     tried: set[Block] = field(factory=set)
     """The blocks whose plans the server has tried."""
+    heard: Heard | None = None
+    """What the server says while somebody listens."""
     looked_ahead: float | None = None
     """When the server began to read the catalog ahead, in seconds; long ago once it was used."""
     verdicts: Verdicts = field(init=False)
@@ -211,7 +226,7 @@ class Session:
 
     def look_ahead(self) -> None:
         """Have the server read the catalog while pyinfra reads the rest of the deploy."""
-        is_first = self.looked_ahead is None and not self.catalogs and not self.executing
+        is_first = self.looked_ahead is None and not self.snapshots and not self.executing
         if is_first and begin(self.host, snapshots.read_ahead()):
             self.looked_ahead = time.monotonic()
 
@@ -221,7 +236,7 @@ class Session:
         ran = any(one.ops or one.error_ops for one in self.state.results.values())
         if ran or since is None or time.monotonic() - since > AHEAD:
             return None
-        answer = self.read(snapshots.what_was_read())
+        answer = self._run(snapshots.what_was_read())
         # Where it failed, or its session was lost, it left nothing.
         is_there = answer.failure is None or answer.failure.sqlstate != "34000"
         return answer if is_there else None
@@ -242,12 +257,24 @@ class Session:
 
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""
+        self.snapshots.pop(self.executing, None)
         self.catalogs.pop(self.executing, None)
         self.others = None
 
     def snapshot(self) -> Snapshot:
-        """What the host's database holds. Raises HostError."""
-        answer = self._read_ahead() or self.read(snapshots.script())
+        """What the database holds as the current phase begins. Raises HostError."""
+        for number in range(_TRIES):
+            if self.executing in self.snapshots:
+                break
+            try:
+                self.snapshots[self.executing] = self._snapshot()
+            except CatalogChangedError:
+                if number == _TRIES - 1:
+                    raise
+        return self.snapshots[self.executing]
+
+    def _snapshot(self) -> Snapshot:
+        answer = self._read_ahead() or self._run(snapshots.script())
         without = Unreadable()
         for number in range(_TRIES):
             if answer.failure is None or answer.failure.sqlstate != _NO_LOCK:
@@ -255,7 +282,7 @@ class Session:
             # Those that hold a lock for a moment are waited for; the others are left out.
             if number == _TRIES - 1:
                 without = self._unreadable()
-            answer = self.read(snapshots.script(without))
+            answer = self._run(snapshots.script(without))
         if answer.failure and answer.failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
             raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
@@ -271,9 +298,11 @@ class Session:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
         with without_collector():
-            found = snapshots.read(answer.rows[0], without)
+            known = _KNOWN.setdefault(self.state, WeakValueDictionary())
+            found = snapshots.read(answer.rows[0], without, known)
         if found.owners:
-            found = evolve(found, foreign=of_others(self.read, self.host.data.dict()))
+            others = of_others(self.read, self.host.data.dict())
+            found = evolve(found, text="", foreign=others)
         today = read(self.host.data.dict(), "postgres_today", None)
         return evolve(found, today=today) if today else found
 
@@ -317,11 +346,43 @@ class Session:
     def _server(self) -> str:
         """Which server and database it is: how it is reached, and what it says of itself."""
         # What it says last is not for everybody, where somebody has changed that.
-        rows = self.read(["BEGIN READ ONLY", *snapshots.PINS, *_IDENTITY, "ROLLBACK"]).rows
+        rows = self._run(["BEGIN READ ONLY", *snapshots.PINS, *_IDENTITY, "ROLLBACK"]).rows
         return "\n".join([reached(self.host), *rows])
 
     def read(self, statements: Sequence[str], patience: Patience = Patience.ANSWER) -> Answer:
-        """Run a script that leaves nothing behind."""
+        """Ask the server by a script that leaves nothing behind."""
+        answer = self._run(statements, patience)
+        if self.heard:
+            self.heard.answers.append((tuple(statements), patience, answer))
+        return answer
+
+    def tell(self, text: str) -> None:
+        """Print what a plan has found."""
+        if self.heard:
+            self.heard.told = True
+        say(self.host, text)
+
+    @contextmanager
+    def listening(self) -> Iterator[Heard]:
+        """Note what the server says."""
+        self.heard = Heard()
+        self.verdicts.noted = self.heard.verdicts
+        try:
+            yield self.heard
+        finally:
+            self.verdicts.noted, self.heard = Noted(), None
+
+    def hears(self, heard: Heard) -> bool:
+        """Whether the server says what another one has said, which is remembered then."""
+        is_alike = all(map(self.verdicts.holds, heard.verdicts.known)) and all(
+            self._run(statements, patience) == answer
+            for statements, patience, answer in heard.answers
+        )
+        if is_alike:
+            self.verdicts.keep(heard.verdicts.new)
+        return is_alike
+
+    def _run(self, statements: Sequence[str], patience: Patience = Patience.ANSWER) -> Answer:
         return run(self.host, statements, patience=lambda _: patience)
 
     def attempt(self, statements: Sequence[str], lock_timeout: str = "2s") -> Answer:
@@ -355,3 +416,5 @@ class Session:
 
 
 _SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[State, WeakValueDictionary[str, Snapshot]] = WeakKeyDictionary()
+"""The snapshots of a run by their texts: those of equal databases are one."""

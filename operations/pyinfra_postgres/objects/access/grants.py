@@ -390,6 +390,10 @@ class Grant(Object):
     def title(self) -> str:
         return f"grant on {self.on} to {', '.join(map(role_sql, self.to))}"
 
+    @property
+    def is_of_database(self) -> bool:
+        return _TARGETS[self._parsed()["objtype"]] == "DATABASE"
+
     def key(self) -> Key:
         return (self.kind, self.on, *self.to)
 
