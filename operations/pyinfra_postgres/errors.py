@@ -95,4 +95,5 @@ def deploy_line() -> str:
     if frame.f_globals.get("__name__", "").startswith(("pyinfra.", "pyinfra_cli.")):
         return ""
     name = frame.f_code.co_filename
-    return f"{name.removeprefix(f'{Path.cwd()}{os.sep}')} line {frame.f_lineno}"
+    here = os.getcwd()  # noqa: PTH109  (a Path takes long, for every operation of every host)
+    return f"{name.removeprefix(f'{here}{os.sep}')} line {frame.f_lineno}"

@@ -7,12 +7,12 @@ it asks its own server what that one has asked, and compares and plans nothing i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from attrs import define, field, fields, has
@@ -28,7 +28,7 @@ _MOST = 10
 
 
 @define(eq=False)
-class Step:
+class Planning:
     """A block of a host, with all that its plan follows from beside the catalog."""
 
     block: Block
@@ -47,7 +47,7 @@ class Course:
     """The blocks of one host in one phase, as long as others may follow."""
 
     session: Session
-    steps: list[Step] = field(factory=list)
+    steps: list[Planning] = field(factory=list)
     leader: Course | None = None
     """Whom the host itself follows."""
     ended: bool = False
@@ -68,7 +68,7 @@ def planned(
     leaders = _LEADERS.setdefault(session.state, {}).setdefault((session.executing, text), [])
     # pyinfra may try an operation again.
     course.ended |= not text or any(one.block is block for one in course.steps)
-    step = Step(block, draft, plan, len(session.declarations))
+    step = Planning(block, draft, plan, len(session.declarations))
     for leader in _followed(course, leaders):
         led = leader.steps[len(course.steps)]
         if _is_declared_alike(leader.session, led, session, step):
@@ -99,7 +99,7 @@ def _followed(course: Course, leaders: Iterable[Course]) -> list[Course]:
 
 
 @contextmanager
-def _leading(course: Course, step: Step, leaders: list[Course]) -> Iterator[None]:
+def _leading(course: Course, step: Planning, leaders: list[Course]) -> Iterator[None]:
     """Have others wait for a step of this host, and follow it if it changes nothing."""
     if not course.ended:
         course.steps.append(step)
@@ -116,22 +116,25 @@ def _leading(course: Course, step: Step, leaders: list[Course]) -> Iterator[None
         step.planned.set()
 
 
-def _is_declared_alike(leader: Session, led: Step, session: Session, step: Step) -> bool:
+def _is_declared_alike(leader: Session, led: Planning, session: Session, step: Planning) -> bool:
     """Whether all is the same that two steps follow from, beside what servers say."""
     before = leader.declarations[: led.declared]
+    found = dict(zip(map(id, before), session.declarations, strict=False))
+
+    def item(one: Item) -> tuple[Any, ...]:
+        # Those that have been compared already are told by the one that they are the same as.
+        declaration = found.get(id(one.declaration), one.declaration)
+        return one.operation, declaration, one.present, one.result is None
+
     named_alike = session.snapshot().database == leader.snapshot().database
     every = [*session.declarations, *(item.declaration for item in step.draft.items)]
     return (
         (step.block.single, step.block.exact) == (led.block.single, led.block.exact)
         and same(*([one.host.data.get(name) for name in _DATA] for one in (leader, session)))
         and same(before, session.declarations)
-        and same(*(list(map(_declared, one.draft.items)) for one in (led, step)))
+        and same(*(list(map(item, one.draft.items)) for one in (led, step)))
         and (named_alike or not any(one.is_of_database for one in every))
     )
-
-
-def _declared(item: Item) -> tuple[Any, ...]:
-    return item.operation, item.declaration, item.present, item.result is None
 
 
 def same(one: Any, other: Any) -> bool:
@@ -144,18 +147,20 @@ def same(one: Any, other: Any) -> bool:
     if issubclass(kind, str):
         return bool(one == other)
     if issubclass(kind, tuple | list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(
+            each is its or same(each, its) for each, its in zip(one, other, strict=True)
+        )
+    if values := _values(cast(Hashable, kind)):
+        return same(values(one), values(other))
     if issubclass(kind, Mapping):
         return same(list(one.items()), list(other.items()))
     if issubclass(kind, AbstractSet):
         return same(sorted(one, key=repr), sorted(other, key=repr))
-    if has(kind):
-        values = _values(kind)
-        return same(values(one), values(other))
     return bool(one == other) and repr(one) == repr(other)
 
 
 @cache
-def _values(kind: type[Any]) -> Callable[[Any], Any]:
-    """What gives all attributes of a class."""
-    return attrgetter(*(one.name for one in fields(kind))) if fields(kind) else lambda _: ()
+def _values(kind: Any) -> Callable[[Any], Any] | None:
+    """What gives all attributes of a declaration, or a part of one."""
+    names = [one.name for one in fields(kind)] if has(kind) else []
+    return attrgetter(*names) if names else None

@@ -200,6 +200,7 @@ def expression(text: str) -> str:
     return text.strip()
 
 
+@lru_cache(maxsize=4096)
 def check_names(text: str) -> None:
     """Raise DeclarationError where a fragment has a name that PostgreSQL would cut."""
     if len(text.encode()) > MAX_BYTES:
