@@ -221,10 +221,10 @@ class View(_Query):
         )
 
     def _replaces(self, current: Self, ask: Ask) -> bool:
-        twin = "CREATE OR REPLACE TEMP VIEW pyinfra_postgres_twin AS"
+        copy = "CREATE OR REPLACE TEMP VIEW pyinfra_postgres_copy AS"
         current_path, path = SearchPath.of(current.query).local, SearchPath.of(self.query).local
         answer = ask.attempt(
-            [current_path, f"{twin}\n{current.query}", path, f"{twin}\n{self.query}"]
+            [current_path, f"{copy}\n{current.query}", path, f"{copy}\n{self.query}"]
         )
         return answer.failure is None
 
@@ -350,10 +350,10 @@ def _columns(query: str, ask: Ask) -> list[str]:
     answer = ask.attempt(
         [
             SearchPath.of(query).local,
-            f"CREATE TEMP VIEW pyinfra_postgres_twin AS\n{query}",
+            f"CREATE TEMP VIEW pyinfra_postgres_copy AS\n{query}",
             SearchPath.OWN.local,
             "SELECT json_agg(attname) FROM pg_attribute "
-            "WHERE attrelid = 'pg_temp.pyinfra_postgres_twin'::regclass",
+            "WHERE attrelid = 'pg_temp.pyinfra_postgres_copy'::regclass",
         ]
     )
     return [] if answer.failure else answer.values()[0] or []

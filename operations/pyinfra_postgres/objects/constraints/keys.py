@@ -43,16 +43,16 @@ def planned(
     index: IndexDefinition = index_of(table, key).placed(catalog)
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
-    way = evolve(key.build, dependents=moved, marks=tuple(marks))
+    build = evolve(key.build, dependents=moved, marks=tuple(marks))
     keeps = old is not None and old.name == key.name
     if index.partitioned and key.name and not keeps and catalog.has_relation(index.full):
         raise DeclarationError(f"{index.full} is in the way of {key.written()}: remove it before")
     if not filled or not index.online:
         if key.name and old and old.name == key.name:
-            return key.evolved(build=way)
+            return key.evolved(build=build)
         name, there = _place(index, key, taken, same, catalog)
         indexes = [there] if there else []
-        return key.evolved(name=name, build=evolve(way, indexes=tuple(indexes)))
+        return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes)))
     if index.partitioned:
         name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
@@ -66,7 +66,7 @@ def planned(
     else:
         name, there = _place(index, key, taken, same, catalog)
         indexes = [evolve(index, name=name, built=there)]
-    return key.evolved(name=name, build=evolve(way, indexes=tuple(indexes), later=True))
+    return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes), later=True))
 
 
 def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> None:

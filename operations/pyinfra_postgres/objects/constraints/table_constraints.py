@@ -116,8 +116,8 @@ def aligned(
     whole = evolve(declared, columns=columns, constraints=()) if new else declared
     added: list[Constraint] = []
     for one in new:
-        twin = _under_another_name(declared, one, free, same, catalog)
-        other = twin or next(
+        renamed = _under_another_name(declared, one, free, same, catalog)
+        other = renamed or next(
             (
                 other
                 for other in free
@@ -128,9 +128,9 @@ def aligned(
         )
         if other:
             free.remove(other)
-            way = Build(instead=other, renames=bool(twin))
-            written = _read(twin, one) if twin else one
-            one = written.evolved(name=one.name or other.name, remark=other.remark, build=way)
+            build = Build(instead=other, renames=bool(renamed))
+            written = _read(renamed, one) if renamed else one
+            one = written.evolved(name=one.name or other.name, remark=other.remark, build=build)
             if (one.is_key and other.is_key) or _same_method(one, other):
                 one = one.evolved(fittings=other.fittings)
         added.append(one)

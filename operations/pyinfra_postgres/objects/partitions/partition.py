@@ -31,7 +31,7 @@ from ..kind import Object, either
 from ..tables.columns import Column
 from ..tables.table_definition import row_security
 from ..tables.tables import Table
-from . import partition_references, partition_twins
+from . import partition_copies, partition_references
 from .partition_bounds import Bound
 from .partition_references import referring_tables
 from .partitions import Partition, partition_of, removed, users
@@ -231,7 +231,7 @@ class AnyPartition(Object):
         """Itself, with what the server says of its bound. Raises DeclarationError."""
         if self.values is None:
             return self
-        rule = partition_twins.condition(self.name, self.of, self.values, catalog, ask)
+        rule = partition_copies.condition(self.name, self.of, self.values, catalog, ask)
         return evolve(self, bound_rule=rule)
 
     def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:

@@ -26,7 +26,7 @@ from ..kind import Object, Row, either
 from ..tables import heirs
 from ..tables.table_definition import row_security
 from ..tables.tables import Table
-from . import default_rows, partition_references, partition_twins
+from . import default_rows, partition_copies, partition_references
 from .partition_definition import PartitionDefinition, floor, following, suffix
 from .partition_references import referring_tables
 
@@ -120,7 +120,7 @@ class Partition(PartitionDefinition):
         """Others may stay in the default partition: dates that no period has."""
         if any(getattr(one, "other", "") for one in catalog.on(self.parent)):
             # Python compares the bounds of the others.
-            partition_twins.condition(self.name, self.parent, self.bound, catalog, ask)
+            partition_copies.condition(self.name, self.parent, self.bound, catalog, ask)
         if self.rest is None or self.bounds is None:
             return self
         (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")

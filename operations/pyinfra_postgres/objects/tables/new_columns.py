@@ -2,7 +2,7 @@
 
 PostgreSQL keeps one value for all rows that were there before the column. Where they need values of
 their own it writes every row anew, and nobody can use the table meanwhile. Whether it does is asked
-of the server, which adds the columns to an empty twin of the table and rolls back.
+of the server, which adds the columns to an empty copy of the table and rolls back.
 https://www.postgresql.org/docs/current/sql-altertable.html
 """
 
@@ -22,8 +22,8 @@ from ...syntax.parse import declared_references, type_references
 from ...syntax.paths import SearchPath
 from .columns import Column, Names, changed, is_null
 
-_TWIN = "pyinfra_postgres_twin"
-_FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_TWIN}'::regclass))"
+_COPY = "pyinfra_postgres_copy"
+_FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_COPY}'::regclass))"
 
 
 def added(table: Name, column: Column, rewrites: bool, names: Names) -> Iterator[Statement]:
@@ -105,10 +105,10 @@ def _asked(table: Name, columns: Iterable[Column], ask: Ask) -> Iterator[str]:
     for column in columns:
         answer = ask.attempt(
             [
-                f"CREATE TEMP TABLE {_TWIN} (LIKE {table})",
+                f"CREATE TEMP TABLE {_COPY} (LIKE {table})",
                 _FILE,
                 SearchPath.of(*column.fragments).local,
-                f"ALTER TABLE pg_temp.{_TWIN} ADD COLUMN {column.definition()}",
+                f"ALTER TABLE pg_temp.{_COPY} ADD COLUMN {column.definition()}",
                 SearchPath.OWN.local,
                 _FILE,
             ]

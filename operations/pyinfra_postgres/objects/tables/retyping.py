@@ -1,6 +1,6 @@
 """Columns that get another type or collation.
 
-Whether that rewrites the table is asked of the server, which changes an empty twin of it and rolls
+Whether that rewrites the table is asked of the server, which changes an empty copy of it and rolls
 back; whether a row would lose something is asked of the rows.
 https://www.postgresql.org/docs/current/sql-altertable.html
 """
@@ -35,7 +35,7 @@ _ANY_TEXT = frozenset({"text", "character varying"})
 _INEXACT = frozenset({"real", "double precision"})
 _NO_CAST = frozenset({"42804", "42846"})
 _UNKNOWN_YET = frozenset({"42704", "42P01", "42703", "3F000", "42501"})
-"""What the server says of a type, table or column that only the plan creates; and of a twin that
+"""What the server says of a type, table or column that only the plan creates; and of a copy that
 the role may not create."""
 _NO_WAY_BACK = frozenset({"42846", "42883"})
 """What it says of a type that has no cast to the former one, or no equality."""
@@ -44,7 +44,7 @@ _NO_WAY_BACK = frozenset({"42846", "42883"})
 _FOLLOWING = frozenset(
     ("default", "check", "foreign_key", "exclusion", "index", "key", "statistics")
 )
-_TWIN = "pg_temp.pyinfra_postgres_twin"
+_COPY = "pg_temp.pyinfra_postgres_copy"
 
 
 @frozen
@@ -120,8 +120,8 @@ class Retypes:
         tables = sorted({Name(*one.facts[:2]) for one in found.of_kind("column") if one.root})
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
-        twin = _Twin(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
-        retypes: dict[str, Retype] = {other.name: _retype(twin, one, other) for one, other in known}
+        copy = _Copy(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
+        retypes: dict[str, Retype] = {other.name: _retype(copy, one, other) for one, other in known}
         checks = tuple(_rechecked(table, set(names), replaced, catalog))
         return cls(retypes, dependents, following, tuple(found.definitions), checks)
 
@@ -291,12 +291,12 @@ def _using(declared: Column) -> str:
     return declared.using or Exact(f"{quoted(declared.name)}::{declared.type}")
 
 
-def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
-    table, catalog, ask = twin.table, twin.catalog, twin.ask
+def _retype(copy: _Copy, current: Column, declared: Column) -> Retype:
+    table, catalog, ask = copy.table, copy.catalog, copy.ask
     using = _using(declared)
-    if not declared.using and twin.keeps(declared, ""):
+    if not declared.using and copy.keeps(declared, ""):
         return Retype(free=True)
-    free = bool(using) and twin.keeps(declared, using)
+    free = bool(using) and copy.keeps(declared, using)
     if free or table not in catalog.filled or not using:
         return Retype(free=free, using=using)
     _refuse_values(table, current, declared, catalog, ask)
@@ -309,7 +309,7 @@ def _retype(twin: _Twin, current: Column, declared: Column) -> Retype:
 
 
 @frozen
-class _Twin:
+class _Copy:
     """An empty copy of a table, with its checks and indexes, that is made and rolled back."""
 
     table: Name
@@ -360,31 +360,31 @@ class _Twin:
         raise DeclarationError(f"column {column.name} can't become {column.type}: {failure}{where}")
 
     def _changed(self, *clauses: str) -> Answer:
-        """Of the twin and its indexes the files, and what they call, before a change and after."""
+        """Of the copy and its indexes the files, and what they call, before a change and after."""
         files = (
             "SELECT json_agg(pg_relation_filenode(oid) ORDER BY relname) FROM pg_class WHERE oid "
-            f"= '{_TWIN}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
-            f"WHERE indrelid = '{_TWIN}'::regclass)"
+            f"= '{_COPY}'::regclass OR oid IN (SELECT indexrelid FROM pg_index "
+            f"WHERE indrelid = '{_COPY}'::regclass)"
         )
-        state = f"SELECT json_build_array(({files}), {called_by(_TWIN)})"
+        state = f"SELECT json_build_array(({files}), {called_by(_COPY)})"
         return self.ask.attempt(
             [
                 *_new_types(self.columns, self.catalog),
-                f"CREATE TEMP TABLE pyinfra_postgres_twin (LIKE {self.table} INCLUDING CONSTRAINTS "
+                f"CREATE TEMP TABLE pyinfra_postgres_copy (LIKE {self.table} INCLUDING CONSTRAINTS "
                 "INCLUDING INDEXES INCLUDING GENERATED)",
                 *(
-                    f"ALTER TABLE {_TWIN} DROP CONSTRAINT IF EXISTS {quoted(name)}"
+                    f"ALTER TABLE {_COPY} DROP CONSTRAINT IF EXISTS {quoted(name)}"
                     for name in sorted(self.replaced)
                 ),
                 *(
                     # PostgreSQL wants that before a USING.
-                    f"ALTER TABLE {_TWIN} ALTER COLUMN {quoted(one.name)} DROP EXPRESSION IF EXISTS"
+                    f"ALTER TABLE {_COPY} ALTER COLUMN {quoted(one.name)} DROP EXPRESSION IF EXISTS"
                     for one in self.columns
                     if one.generated is None
                 ),
                 state,
                 SearchPath.of(*(one.using for one in self.columns)).local,
-                f"ALTER TABLE {_TWIN} {', '.join(clauses)}",
+                f"ALTER TABLE {_COPY} {', '.join(clauses)}",
                 SearchPath.OWN.local,
                 state,
             ]

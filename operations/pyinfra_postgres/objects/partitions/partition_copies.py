@@ -15,7 +15,7 @@ from ...errors import DeclarationError
 from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.paths import SearchPath
 
-_TWIN = "pyinfra_postgres_twin"
+_COPY = "pyinfra_postgres_copy"
 _REFUSED = ("22", "42P16", "42P17", "42601", "42703", "42804", "42846", "42883")
 """How the SQLSTATEs begin where a bound itself is wrong; else nobody knows."""
 
@@ -31,16 +31,16 @@ def condition(name: Name, of: Name, values: str, catalog: Forecast, ask: Ask) ->
     part = f"pg_temp.{quoted(name.name)}"
     script = [
         whole_path(whole.partition_by),
-        f"CREATE TEMPORARY TABLE {_TWIN} (LIKE {of}) PARTITION BY {whole.partition_by}",
+        f"CREATE TEMPORARY TABLE {_COPY} (LIKE {of}) PARTITION BY {whole.partition_by}",
         *_others(name, of, catalog),
         SearchPath.of(values).local,
-        f"CREATE TEMPORARY TABLE {quoted(name.name)} PARTITION OF pg_temp.{_TWIN} {values}",
+        f"CREATE TEMPORARY TABLE {quoted(name.name)} PARTITION OF pg_temp.{_COPY} {values}",
     ]
     # The condition of a hash names the table.
-    twin = f"quote_literal({literal(f'pg_temp.{_TWIN}')}::regclass::oid::text) || '::oid'"
+    copy = f"quote_literal({literal(f'pg_temp.{_COPY}')}::regclass::oid::text) || '::oid'"
     printed = f"pg_get_partition_constraintdef({literal(part)}::regclass)"
     above = f"pg_get_partition_constraintdef({literal(str(of))}::regclass)"
-    own = f"replace({printed}, {twin}, {literal(f'{literal(str(of))}::regclass')})"
+    own = f"replace({printed}, {copy}, {literal(f'{literal(str(of))}::regclass')})"
     query = f"SELECT to_json(concat_ws(' AND ', {own}, {above}))"
     answer = ask.attempt([*script, SearchPath.OWN.local, query])
     if answer.failure is None:
@@ -64,4 +64,4 @@ def _others(name: Name, of: Name, catalog: Forecast) -> Iterator[str]:
         bound: str = getattr(one, "bound", "")
         # What the plan creates has the bound as a user wrote it.
         yield whole_path(bound if other in catalog.created else Exact(bound))
-        yield f"CREATE TEMPORARY TABLE {quoted(other.name)} PARTITION OF pg_temp.{_TWIN} {bound}"
+        yield f"CREATE TEMPORARY TABLE {quoted(other.name)} PARTITION OF pg_temp.{_COPY} {bound}"
