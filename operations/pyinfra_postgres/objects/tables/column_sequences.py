@@ -16,7 +16,8 @@ from ...syntax.names import Exact, Name, literal
 from ...syntax.naming import chosen_name
 from ..kind import Object
 from ..sequence_users import is_named, users
-from .columns import POSITION, Column, positioned
+from .column_changes import POSITION, positioned
+from .columns import Column
 from .sequences import RANGES, IdentitySequence, Owner, Sequence, highest, next_value
 
 

@@ -20,7 +20,8 @@ from ...plan.plan import Hazard, Statement
 from ...syntax.names import Name, listed
 from ...syntax.parse import declared_references, type_references
 from ...syntax.paths import SearchPath
-from .columns import Column, Names, changed, is_null
+from .column_changes import Names, changed
+from .columns import Column, is_null
 
 _COPY = "pyinfra_postgres_copy"
 _FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_COPY}'::regclass))"

@@ -27,7 +27,8 @@ from ..indexes.elements import condition_template
 from ..indexes.indexes import Index
 from ..kind import Copies, Object, comment, either, owner
 from . import column_sequences, heirs, not_nulls, planned_rows, table_copies
-from .columns import Column, Names, cast_template, changed, freed, regenerated, released
+from .column_changes import Names, changed, freed, regenerated, released
+from .columns import Column, cast_template
 from .dropped_columns import dropped, going, uses
 from .heirs import inheriting
 from .known_columns import check_columns
