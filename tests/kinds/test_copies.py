@@ -212,3 +212,19 @@ def test_a_change_beside_a_rename_is_tried_too(database: Database, renamed: str)
         (problem,) = run(database, deploy, dry=dry).refused().plan.problems()
         assert 'foreign key constraint "child_farm" cannot be implemented' in problem
     assert database.dump() == before
+
+
+@one_version
+def test_a_body_names_a_table_that_gets_the_name_in_the_same_block(database: Database) -> None:
+    database.psql("""
+        CREATE TABLE farm (id integer);
+        CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM farm';
+    """)
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.table("farms", [pg.Column("id", "integer")], renamed_from="farm")
+            pg.function("f", returns="bigint", body="SELECT count(*) FROM farms")
+
+    run(database, deploy).succeeded()
+    assert run(database, deploy, dry=True).succeeded().plan.changes == []

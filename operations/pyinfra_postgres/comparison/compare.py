@@ -40,9 +40,10 @@ from .verdicts import Verdicts
 
 # Where a fragment fails with one of these, it needs something that is not there yet: it differs.
 NO_COLUMN = "42703"
+NO_RELATION = "42P01"
 PENDING = {
     NO_COLUMN: "missing column",
-    "42P01": "missing relation",
+    NO_RELATION: "missing relation",
     "42883": "missing function",
     "42704": "missing type",
     "3F000": "missing schema",

@@ -25,6 +25,13 @@ SCRIPTS: Condition = ("scripts",)
 _OBJECT = "object"
 FOUND = "found"
 """The word for an object as the server has it, before the plan changes it."""
+MADE = "made"
+"""The word for an object as a change of the plan makes it."""
+
+
+def as_made(named: Condition, number: int) -> Condition:
+    """What is referred to, as one change of the plan makes it."""
+    return (MADE, *named, str(number))
 
 
 def as_found(key: Condition) -> Condition:

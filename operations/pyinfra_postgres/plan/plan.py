@@ -17,7 +17,7 @@ from ..errors import DeclarationError
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, closed
 from ..syntax.paths import SearchPath
-from .order import FOUND, Condition, in_order
+from .order import FOUND, MADE, Condition, in_order
 
 
 class Stage(Enum):
@@ -368,14 +368,15 @@ class Plan:
     refusals: list[Refusal] = field(factory=list)
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
-    given: set[Condition] = field(factory=set)
-    """What its statements give in the transaction."""
+    made: dict[Condition, set[Condition]] = field(factory=dict)
+    """As what its changes make each object that can be referred to."""
 
     def add(self, change: Change) -> None:
         """Add what is planned next."""
         self.changes.append(change)
-        for one in change.statements:
-            self.given.update(() if one.has_to_commit else one.gives)
+        for each in {each for one in change.statements for each in one.gives}:
+            if each[0] == MADE:
+                self.made.setdefault(each[1:-1], set()).add(each)
 
     def lack(self, operation: Operation, title: str, needs: Iterable[Need]) -> None:
         """Say what the role lacks, once for all that needs it."""

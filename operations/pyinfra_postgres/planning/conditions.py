@@ -16,12 +16,13 @@ from ..plan.order import (
     SCRIPTS,
     Condition,
     as_found,
+    as_made,
     is_whole,
     keys_of,
     label_of,
     whole,
 )
-from ..plan.plan import Action, Change, Stage, Statement
+from ..plan.plan import Action, Change, Plan, Stage, Statement
 from ..syntax.constants import constants
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
@@ -31,10 +32,10 @@ _OF_TABLES = frozenset({"column", "keys"})
 """The words for what scripts may use, though the server does not know it."""
 
 
-def joining(group: Exact, sql: str) -> Statement:
+def joining(group: Exact, sql: str, plan: Plan) -> Statement:
     """The statement by which the deploying role joins another."""
-    of_role = _condition(Reference("role", Name("", group)))
-    return Statement(sql, needs=frozenset({of_role}), gives=frozenset({MEMBERSHIPS}))
+    needs = _made([Reference("role", Name("", group))], plan)
+    return Statement(sql, needs=needs, gives=frozenset({MEMBERSHIPS}))
 
 
 def naming(statement: Statement) -> Statement:
@@ -47,20 +48,22 @@ def bound(
     statements: Iterable[Statement],
     current: Object | None,
     target: Object | None,
-    given: Iterable[Condition],
+    plan: Plan,
 ) -> Iterator[Statement]:
     """The statements of one object with all that they need, give, take and free.
 
-    `given` is what the plan gives by then.
+    `plan` has what is planned before them: that comes before them where they need it.
     """
     one = target or current
     assert one
     is_gone = target is None or not target.exists
-    provided = frozenset(condition for each in one.provides() for condition in _given(each))
-    needs = frozenset({NAMES, MEMBERSHIPS})
-    if one.is_ground and current is None:
-        needs = frozenset()
-    needs |= frozenset(given) if one.runs else _required(one) & frozenset(given)
+    number = len(plan.changes)
+    names = (name for each in one.provides() for name in _names(each))
+    provided = frozenset(as_made(name, number) for name in names)
+    needs: frozenset[Condition] = frozenset()
+    if current is not None or not one.is_ground:
+        needs = frozenset({NAMES, MEMBERSHIPS})
+    needs |= frozenset().union(*plan.made.values()) if one.runs else _made(_named(one), plan)
     takes = {whole(one.key())} if is_gone else set()
     takes |= {as_found(one.key())} if current is not None and current.exists else set()
     frees = {SCRIPTS} if one.runs else set()
@@ -84,19 +87,21 @@ def unbound(statement: Statement) -> Statement:
     return evolve(statement, needs=nothing, gives=nothing, takes=nothing, frees=nothing)
 
 
-def _required(one: Object) -> frozenset[Condition]:
+def _named(one: Object) -> Iterator[Reference]:
     # What is wrong with it has been told.
     with suppress(DeclarationError):
-        return frozenset(map(_condition, one.requires()))
-    return frozenset()
+        yield from one.requires()
+        yield from one.mentions()
 
 
-def _condition(reference: Reference) -> Condition:
-    return (reference.kind, *reference.name)
+def _made(references: Iterable[Reference], plan: Plan) -> frozenset[Condition]:
+    """What is referred to, as the plan has made it by then."""
+    found = (plan.made.get((each.kind, *each.name), set()) for each in references)
+    return frozenset().union(*found)
 
 
-def _given(reference: Reference) -> Iterator[Condition]:
-    """What a reference may be called by those that need it."""
+def _names(reference: Reference) -> Iterator[Condition]:
+    """What it may be called by those that refer to it."""
     kind, (schema, name) = reference
     yield (kind, schema, name)
     yield (kind, schema, "")

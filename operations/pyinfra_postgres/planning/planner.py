@@ -15,7 +15,7 @@ from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..catalog.renames import Rename, spoken
 from ..comparison.calls import Calls
-from ..comparison.compare import NO_COLUMN, PENDING, Comparison
+from ..comparison.compare import NO_COLUMN, NO_RELATION, PENDING, Comparison
 from ..errors import DeclarationError, HostError, UnreachableError
 from ..hidden import MASK, holds, within
 from ..objects.kind import Object, difference
@@ -139,7 +139,7 @@ class Planner:
             return None
         is_dropped = step.target is None and self._is_dropped(step, changes)
         weighed = self._weighed(step, () if is_dropped else changes)
-        own = bound(weighed, step.current, step.target, self.plan.given)
+        own = bound(weighed, step.current, step.target, self.plan)
         missing = self._missing(step)
         statements = (*self._let_in(step), *_giving(renamed), *own)
         self._refuse(step, self._doubts(step, statements, bool(missing)))
@@ -313,7 +313,7 @@ class Planner:
         for need in one.needs(step.current, step.target, catalog):
             if need.group in catalog.rights.gives:
                 catalog.rights.join(need.group)
-                statements.append(joining(need.group, need.remedy))
+                statements.append(joining(need.group, need.remedy, self.plan))
             else:
                 self.plan.lack(step.item.operation, one.title, [need])
         return statements
@@ -358,7 +358,10 @@ class Planner:
             return
         copied = None if one.is_beside else step.target.copied(step.current, catalog)
         found = copies.failure(copied, self.ask) if copied else None
-        if found and not (found.sqlstate in PENDING and _brings(found.sqlstate, catalog)):
+        state = found.sqlstate if found else ""
+        # A body may name a relation that has the name only once the plan has run.
+        comes = bool(catalog.stored) and state in {NO_COLUMN, NO_RELATION}
+        if found and not comes and not (state in PENDING and _brings(state, catalog)):
             yield f"PostgreSQL refuses it: {withheld(found) if holds(one) else found.explained}"
 
     def _stored(self, step: Candidate) -> Iterator[str]:

@@ -114,8 +114,8 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
     dropped, catalog.dropped = catalog.dropped, {}
     for table, columns in dropped.items() if ask.in_time else ():
         found = of_columns(table, sorted(columns), catalog, ask).all
-        stored = catalog.table(table)
-        others = {one.key for one in found} - {stored.key()}
+        own = ("table", *table)
+        others = {one.key for one in found} - {own}
         freed = [column_of(table, name) for name in columns]
         plan.changes = [
             freeing(change, freed) if change.key in others else change for change in plan.changes
@@ -124,7 +124,7 @@ def _held_columns(session: Session, plan: Plan) -> Iterator[Refusal]:
         if users:
             names = ", ".join(map(quoted, sorted(columns)))
             reason = f"its {names} is used by {', '.join(users)}: remove or change that too"
-            yield Refusal(plan.operation_of(stored.key()), stored.title, reason)
+            yield Refusal(plan.operation_of(own), f"table {table}", reason)
 
 
 def _unfit_or_missed(session: Session, plan: Plan) -> Iterator[Refusal]:
