@@ -41,7 +41,7 @@ from ..transport.scripts import begin, reached, run
 from ..transport.watch import Patience
 from .results import Result
 
-AHEAD = 10.0
+AHEAD = 60.0
 """Seconds for which a catalog that was read ahead is news."""
 ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
