@@ -1,39 +1,37 @@
-"""One deploy on many databases at once, against the number of databases."""
+"""One deploy on many equal databases at once, against the same on one."""
 
 from __future__ import annotations
 
-import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from benchmarks.compared import ROOT, timed
-from harness.servers import Databases, TestServer
+from benchmarks.compared import ROOT, alternating, report, timed
+from harness.servers import Database, Databases, TestServer
 
-SIZES = (1, 10, 50, 100)
-MANY = ROOT / "benchmarks" / "many.py"
-TABLES = 20
+PLATFORM = ROOT / "deploy.py"
+MADE = 100
+GOALS = {10: 2, 100: 8, 1000: 60}
+"""Of how many hosts what a run without changes may cost, as a multiple of that on one."""
 
 
 def fleet(server: TestServer, runs: int) -> None:
-    """First applies and runs without changes, each as a multiple of that on one database."""
-    found: dict[int, list[float]] = {}
-    with tempfile.TemporaryDirectory() as cache:
-        for size in SIZES:
-            times = [_times(server, size, Path(cache)) for _ in range(min(runs, 3))]
-            found[size] = [statistics.median(kind) for kind in zip(*times, strict=True)]
-            print(".", end="", flush=True)
-    print(f"\nfleet of databases with {TABLES} tables each:\n")
-    print("| databases | first apply | no changes |")
-    print("|---|---|---|")
-    for size, seconds in found.items():
-        ratios = [one / alone for one, alone in zip(seconds, found[1], strict=True)]
-        print(f"| {size} | {' | '.join(f'{ratio:.1f}' for ratio in ratios)} |")
+    """A first apply on many databases, and runs that change nothing. Whole commands count.
 
-
-def _times(server: TestServer, size: int, cache: Path) -> tuple[float, float]:
+    Of more hosts than there are databases, several are one database.
+    """
     databases = Databases(server)
-    made = [databases() for _ in range(size)]
-    # The second run has the server's verdicts remembered.
-    first, _, last = (timed(made, MANY, cache, tables=TABLES)["seconds"] for _ in range(3))
+    alone, *made = (databases() for _ in range(1 + MADE))
+    with tempfile.TemporaryDirectory() as cache:
+
+        def command(hosts: list[Database]) -> float:
+            return float(timed(hosts, PLATFORM, Path(cache))["command"])
+
+        report(f"first apply on {MADE} / on one", [(command(made), command([alone]))], MADE)
+        # From the second run on, the servers' verdicts are remembered.
+        command(made), command([alone])
+        for size, goal in GOALS.items():
+            hosts = (made * size)[:size]
+            pairs = alternating(min(runs, 5), partial(command, hosts), partial(command, [alone]))
+            report(f"no changes on {size} / on one", pairs, goal)
     databases.remove()
-    return first, last
