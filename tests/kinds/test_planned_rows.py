@@ -102,8 +102,15 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         "NOT NULL of column n does not hold for 1 row",
     ),
     "a foreign key of a new column": (
-        table(pg.Column("n", "integer", default="0", references="p(id)")),
+        table(pg.Column("n", "integer", default="2", references="p(id)")),
         "does not hold for 3 rows, whose n is not in public.p",
+    ),
+    "a foreign key to a new column of the table itself": (
+        table(
+            pg.Column("n", "integer", generated="id - 1", unique=True),
+            constraints=(pg.ForeignKey("id", references="t(n)"),),
+        ),
+        "does not hold for 1 row, whose id is not in public.t",
     ),
     "a unique constraint of a new column": (
         table(pg.Column("n", "integer", default="0", unique=True)),
