@@ -160,6 +160,20 @@ def test_a_partition_beside_a_default_one_is_detached_in_the_transaction(
 
 
 @one_version
+def test_what_is_detached_has_its_columns_for_itself_in_the_same_plan(database: Database) -> None:
+    database.psql(EVENT + "CREATE TABLE rest PARTITION OF event DEFAULT")
+
+    def detached() -> None:
+        with pg.transaction():
+            pg.partition("eu", "event", attached=False)
+            pg.table("eu", [pg.Column("n", "text"), pg.Column("d", "date", present=False)])
+
+    run(database, detached, postgres_allow="eu,eu.d").succeeded()
+    assert database.rows("SELECT * FROM eu") == [("eu", "1")]
+    assert run(database, detached).succeeded().plan.changes == []
+
+
+@one_version
 def test_a_partition_with_rows_is_dropped_only_where_the_run_allows_it(database: Database) -> None:
     database.psql(EVENT)
 
