@@ -8,7 +8,9 @@ from collections import Counter
 from harness import Database, Databases, Platform, Project, one_version
 
 SNAPSHOT = re.compile(
-    r"BEGIN READ ONLY;.*?SELECT json_build_object\(.*json_agg\(j\)\) FROM.*COMMIT$", re.DOTALL
+    r"BEGIN READ ONLY;.*?SELECT json_build_array\(current_database\(\), json_build_object\("
+    r".*json_agg\(j ORDER BY .*COMMIT$",
+    re.DOTALL,
 )
 FETCHED = re.compile(r"BEGIN READ ONLY;\nFETCH ALL FROM \w+;\nCLOSE \w+;\nCOMMIT$")
 FINGERPRINT = re.compile(r"BEGIN READ ONLY;.*IF .*md5\(.*RAISE EXCEPTION.*COMMIT$", re.DOTALL)

@@ -323,9 +323,11 @@ def read(
     known = {} if known is None else known
     try:
         named = _NAMED.match(text)
-        database, rest = ("", text) if named is None else (named[1], text[named.end() :])
-        name = answer.read(database)
-        said = hashlib.sha256(rest.encode(errors="surrogatepass")).hexdigest()
+        if named is None:
+            raise TypeError(f"{type(answer.read(text)).__name__} in its place")
+        name = answer.read(named[1])
+        rest = text[named.end() :].encode(errors="surrogatepass")
+        said = hashlib.sha256(rest).hexdigest()
         found = None if unreadable else known.get(said)
         if found is None:
             _, sections = answer.read(text)

@@ -22,6 +22,7 @@ SCRIPTS: Condition = ("scripts",)
 """What scripts and rows may use of a table, which nobody else knows."""
 
 
+_LABEL = "label"
 _OBJECT = "object"
 FOUND = "found"
 """The word for an object as the server has it, before the plan changes it."""
@@ -66,7 +67,12 @@ def owner_of(table: Condition) -> Condition:
 
 def label_of(text: str) -> Condition:
     """A label of an enum type."""
-    return ("label", text)
+    return (_LABEL, text)
+
+
+def labels_in(conditions: AbstractSet[Condition]) -> set[Condition]:
+    """The labels of enum types among conditions."""
+    return {one for one in conditions if one[0] == _LABEL}
 
 
 class Bound(Protocol):

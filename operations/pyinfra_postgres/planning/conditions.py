@@ -20,6 +20,7 @@ from ..plan.order import (
     is_whole,
     keys_of,
     label_of,
+    labels_in,
     whole,
 )
 from ..plan.plan import Action, Change, Plan, Stage, Statement
@@ -202,13 +203,7 @@ def _bound_as(one: Statement, other: Statement) -> Statement:
 
 def _committed(changes: list[Change]) -> list[Change]:
     """The changes, those before the transaction that it needs committed."""
-    given = {
-        condition
-        for change in changes
-        for one in change.statements
-        if one.has_to_commit
-        for condition in one.gives
-    }
+    given = set().union(*map(_labels, changes))
     if not given:
         return changes
     found = []
@@ -216,17 +211,18 @@ def _committed(changes: list[Change]) -> list[Change]:
     for change in changes:
         statements = []
         for one in change.statements:
-            labels = set() if one.is_text else given & set(map(label_of, constants(one.sql)))
-            needs = one.needs | labels
+            named = set() if one.is_text else given & set(map(label_of, constants(one.sql)))
+            needs = one.needs | named
             if not one.has_to_commit and one.stage is not Stage.AFTER:
                 needed |= needs & given
             statements.append(evolve(one, needs=needs))
         found.append(evolve(change, statements=tuple(statements)))
-    return [_early(change) if _gives(change) & needed else change for change in found]
+    return [_early(change) if _labels(change) & needed else change for change in found]
 
 
-def _gives(change: Change) -> set[Condition]:
-    return {each for one in change.statements if one.has_to_commit for each in one.gives}
+def _labels(change: Change) -> set[Condition]:
+    """The labels that a change adds."""
+    return labels_in({each for one in change.statements if one.has_to_commit for each in one.gives})
 
 
 def _early(change: Change) -> Change:
