@@ -64,6 +64,11 @@ class Checkout:
             text=True,
         )
 
+    def has_types(self) -> bool:
+        """Whether mypy finds nothing wrong in the copy."""
+        mypy = (sys.executable, "-m", "mypy", "--strict", str(PACKAGE))
+        return not subprocess.run(mypy, cwd=self.root, capture_output=True, check=False).returncode
+
     def notices(self, mutant: Mutant, tests: Sequence[Reached]) -> str:
         """Which of the tests fails on a mutant, or how else it is noticed; empty if it is not."""
         chosen, output = self.root / "tests.json", self.root / "output.txt"
@@ -75,15 +80,15 @@ class Checkout:
             process = self.pytest("-x", *files, env={TESTS: str(chosen)}, output=opened)
             try:
                 if not process.wait(60 + 5 * sum(one.seconds for one in tests)):
-                    return ""
+                    return "" if self.has_types() else "mypy"
             except subprocess.TimeoutExpired:
                 return "it does not end"
             finally:
                 _end(process)
                 shutil.copy2(ROOT / PACKAGE / mutant.path, file)
-        failed = re.search(
-            "^(?:FAILED|ERROR) (tests.*?)(?: - .*)?$", output.read_text(), re.MULTILINE
-        )
+        if process.returncode < 0:
+            raise SystemExit(f"something else has ended the tests of {mutant}: it proves nothing")
+        failed = re.search("\n(?:FAILED|ERROR) (tests/.*?)(?: - .*)?\n", output.read_text())
         return failed[1] if failed else f"pytest ends with {process.returncode}"
 
 

@@ -56,6 +56,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     seen = coverage.Coverage(
         data_file=None, config_file=False, include=[f"{_PACKAGE}/*"], concurrency=["gevent"]
     )
+    seen.set_option("run:disable_warnings", ["no-data-collected"])
     began = time.monotonic()
     with seen.collect():
         result = yield
