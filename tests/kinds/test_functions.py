@@ -258,9 +258,12 @@ def test_a_function_of_another_result_is_made_anew_with_what_uses_it(
     assert database.psql("SELECT pg_typeof(f) FROM v") == ""
     database.psql("INSERT INTO t VALUES (1); ALTER TABLE t ADD CONSTRAINT k CHECK (f(id) > 0)")
     dump = database.dump()
-    run = deploy.run("pg.function('f', arguments='b integer', returns='integer', body='SELECT b')")
-    assert "constraint k on table public.t" in run.failed().output
-    assert database.dump() == dump
+    function = "pg.function('f', arguments='b integer', returns='integer', body='SELECT b')"
+    block = "with pg.transaction():\n    pg.table('t', {})\n    " + function
+    for text in (function, block.format("comment='other'")):
+        assert "constraint k on table public.t" in deploy.run(text).failed().output
+        assert database.dump() == dump
+    deploy.apply(block.format("constraints=[pg.Constraint(name='k', present=False)]"))
 
 
 def _in_plpgsql(name: str, body: str) -> pg.Function:
