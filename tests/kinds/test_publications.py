@@ -259,3 +259,9 @@ def test_a_filter_is_found_where_it_begins(text: str) -> None:
     (one,) = pg.Publication("p", text).tables
     assert one.where is not None
     assert one.where.endswith(("1", "-- one"))
+
+
+@pytest.mark.parametrize("others", [{"tables": "t"}, {"schemas": "s"}])
+def test_all_tables_are_published_without_naming_any(others: dict[str, str]) -> None:
+    with pytest.raises(DeclarationError, match="all tables are published: name no others"):
+        pg.Publication("p", all_tables=True, **others)  # type: ignore[arg-type]
