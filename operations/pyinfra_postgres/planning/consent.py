@@ -124,17 +124,20 @@ def left_open(
 ) -> Iterator[str]:
     """How others could make use of what is declared, where the run does not allow it by name."""
     title = f"{one.kind} {getattr(one, 'name', '')}"
-    if not _is_allowed(title, session, catalog):
-        for opening in one.openings(current, catalog):
+    for opening in one.openings(current, catalog):
+        if not _is_allowed(title, session, catalog):
             yield f"{opening}; to allow it, run with --data '{ALLOW}={title}'"
 
 
 def _is_allowed(title: str, session: Session, catalog: Forecast) -> bool:
     """Whether the run names it, with or without its kind and the schema `public`."""
+    allowed = session.allowed()
+    if not allowed:
+        return False
     kind, _, name = title.partition(" ")
     short = name.removeprefix("public.")
     names = {name, title, f"{kind} {short}"}
     # A column's may be the name of a relation in another schema.
     if short not in map(str, catalog.relation_kinds):
         names.add(short)
-    return bool(session.allowed() & names)
+    return bool(allowed & names)
