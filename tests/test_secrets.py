@@ -179,7 +179,7 @@ def test_of_neon(
     rehearsal = project.start(
         *("rehearse", "@neon/shop/main", "deploy.py", "-vvv", "--diff"),
         env=fake_neon.environment,
-        module="pyinfra_postgres.cli",
+        module="pyinfra_postgres.cli.main",
     )
     titles = titles_while_it_sleeps(lambda: copies[0] if copies else None)
     rehearsal.send_signal(signal.SIGTERM)

@@ -57,7 +57,7 @@ def start(fake: FakeNeon, project: Project) -> Callable[..., subprocess.Popen[st
         return project.start(
             *("rehearse", "@neon/shop", *arguments),
             env=fake.environment,
-            module="pyinfra_postgres.cli",
+            module="pyinfra_postgres.cli.main",
         )
 
     return start

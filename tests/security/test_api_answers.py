@@ -14,7 +14,7 @@ from harness import TOKEN, FakeNeon
 from harness.neon_api import Fault
 from pyinfra_postgres import hidden
 from pyinfra_postgres.catalog.snapshot import read
-from pyinfra_postgres.cli import main
+from pyinfra_postgres.cli.main import main
 from pyinfra_postgres.errors import HostError
 from pyinfra_postgres.neon.api import Neon, NeonError, Project
 from pyinfra_postgres.transport.answer import Answer

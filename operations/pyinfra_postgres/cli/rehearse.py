@@ -1,4 +1,4 @@
-"""The command `pyinfra-postgres`: what is around pyinfra's own runs."""
+"""`pyinfra-postgres rehearse`: deploys on a copy of a Neon branch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,16 @@ import click
 from attrs import evolve
 from pyinfra.api.output import set_formatter
 
-from .neon.api import Neon, NeonError
-from .neon.rehearsal import Rehearsal, Result
-from .terminal import line, put, styled
+from ..neon.api import Neon, NeonError
+from ..neon.rehearsal import Rehearsal, Result
+from ..terminal import line, put, styled
 
 _PREFIX = "@neon/"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
-    """PostgreSQL objects as pyinfra operations: what is around pyinfra's own runs."""
-
-
-@main.command(epilog="Example: pyinfra-postgres rehearse @neon/my-project deploy.py verify.py")
+@click.command(
+    "rehearse", epilog="Example: pyinfra-postgres rehearse @neon/my-project deploy.py verify.py"
+)
 @click.argument("inventory", metavar="@neon/PROJECT[/BRANCH]")
 @click.argument(
     "scripts", metavar="DEPLOY.py...", nargs=-1, required=True, type=click.Path(exists=True)
@@ -40,7 +37,7 @@ def main() -> None:
     metavar="HOURS",
     help="When Neon deletes the copy though this command was killed.",
 )
-def rehearse(inventory: str, scripts: tuple[str, ...], expires_after: int, **given: Any) -> None:
+def command(inventory: str, scripts: tuple[str, ...], expires_after: int, **given: Any) -> None:
     """Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
 
     Without BRANCH the project's default branch is copied. The scripts run one after another, until
@@ -80,7 +77,3 @@ def _options(
 
 def _say(message: str) -> None:
     put(line("--> ", message), err=True)
-
-
-if __name__ == "__main__":
-    main()

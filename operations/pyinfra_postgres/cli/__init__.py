@@ -1,0 +1,1 @@
+"""The command `pyinfra-postgres`: one file per subcommand."""
