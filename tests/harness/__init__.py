@@ -1,6 +1,7 @@
 """What the live tests stand on: throwaway servers, real psql and pg_dump, the real pyinfra CLI."""
 
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
+from harness.forks import Started
 from harness.neon_api import PASSWORD, TOKEN, FakeBranch, FakeNeon, FakeProject, Fault
 from harness.platform import TODAY, Platform
 from harness.pooler import Pooler, needs_neon, needs_pgbouncer, pooler
@@ -39,6 +40,7 @@ __all__ = [
     "Relay",
     "Run",
     "SSHServer",
+    "Started",
     "TestServer",
     "finished",
     "needs_neon",

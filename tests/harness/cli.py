@@ -1,9 +1,7 @@
-"""The real pyinfra command line as a subprocess."""
+"""The real pyinfra command line, in a process of its own."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.server import environment
+from harness import forks
 
 _FAIL_FAST = "from pyinfra import config\n\nconfig.FAIL_PERCENT = 0\n"
 
@@ -44,7 +43,7 @@ class Run:
         return self
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 60) -> Run:
+def finished(process: forks.Started, timeout: float = 60) -> Run:
     """Wait for a run that was started."""
     with process:
         try:
@@ -52,7 +51,7 @@ def finished(process: subprocess.Popen[str], timeout: float = 60) -> Run:
         except BaseException:
             process.kill()
             raise
-    return Run(process.returncode, stdout, stderr)
+    return Run(process.wait(), stdout, stderr)
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:
@@ -68,16 +67,13 @@ def start_pyinfra(
     *arguments: str | Path,
     env: Mapping[str, str] | None = None,
     module: str = "pyinfra",
-) -> subprocess.Popen[str]:
+) -> forks.Started:
     """Start pyinfra, or the program of another module, and do not wait for it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**environment(), "PYINFRA_PROGRESS": "off", **(env or {})},
+    return forks.start(
+        module,
+        list(map(str, arguments)),
+        cwd,
+        {**environment(), "PYINFRA_PROGRESS": "off", **(env or {})},
     )
 
 
@@ -96,7 +92,7 @@ class Project:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[forks.Started] = []
         self.write("config.py", _FAIL_FAST)
 
     def write(self, name: str, text: str) -> Path:
@@ -138,7 +134,7 @@ class Project:
         """Run pyinfra here; without arguments apply deploy.py to inventory.py."""
         return pyinfra(self.path, *(arguments or ("inventory.py", "deploy.py", "-y")), **keywords)
 
-    def start(self, *arguments: str | Path, **keywords: Any) -> subprocess.Popen[str]:
+    def start(self, *arguments: str | Path, **keywords: Any) -> forks.Started:
         """Start pyinfra here and do not wait for it."""
         process = start_pyinfra(
             self.path, *(arguments or ("inventory.py", "deploy.py", "-y")), **keywords

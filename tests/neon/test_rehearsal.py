@@ -20,6 +20,7 @@ from harness import (
     Platform,
     Project,
     Run,
+    Started,
     finished,
     one_version,
     until,
@@ -50,10 +51,10 @@ def production(fake: FakeNeon, project: Project) -> FakeProject:
 
 
 @pytest.fixture
-def start(fake: FakeNeon, project: Project) -> Callable[..., subprocess.Popen[str]]:
+def start(fake: FakeNeon, project: Project) -> Callable[..., Started]:
     """Starts a rehearsal."""
 
-    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    def start(*arguments: str | Path) -> Started:
         return project.start(
             *("rehearse", "@neon/shop", *arguments),
             env=fake.environment,
@@ -139,7 +140,7 @@ def test_a_signal_ends_it_without_a_trace(
 def test_what_a_kill_leaves_is_named_by_the_next(
     production: FakeProject, fake: FakeNeon, start: Any
 ) -> None:
-    started: list[subprocess.Popen[str]] = []
+    started: list[Started] = []
 
     def kill(_: FakeBranch) -> None:
         until(lambda: started)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from harness import Database, Platform, Project, Run, finished, one_version, until
+from harness import Database, Platform, Project, Run, Started, finished, one_version, until
 
 LOCK_KEY = "1886220904, 1"
 
@@ -208,7 +207,7 @@ INVALID = "SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid"
 @contextmanager
 def building(
     database: Database, project: Project
-) -> Iterator[tuple[psycopg.Connection[Any], subprocess.Popen[str]]]:
+) -> Iterator[tuple[psycopg.Connection[Any], Started]]:
     """A deploy that builds an index until a transaction has ended."""
     with database.holding("INSERT INTO t VALUES (-1, -1)") as writer:
         first = project.start()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from harness import Database, Databases, Project, finished, one_version, until
+from harness import Database, Databases, Project, Started, finished, one_version, until
 from runs.conftest import SLOW, sleeping
 
 LONG = SLOW.replace("1.5", "60")
@@ -26,9 +25,7 @@ ROWS = (
 WAYS = ("@postgres/one", "@local")
 
 
-def started(
-    project: Project, hosts: dict[str, Database], deploy: str, **data: Any
-) -> subprocess.Popen[str]:
+def started(project: Project, hosts: dict[str, Database], deploy: str, **data: Any) -> Started:
     """A run on databases, through psycopg or through psql."""
     project.inventory({name: {"postgres_dsn": one.dsn} for name, one in hosts.items()}, **data)
     project.deploy(deploy)
