@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,21 +19,35 @@ from harness import (
     Platform,
     Project,
     TestServer,
+    running_servers,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_finish() -> None:
+    """What is there now stays to the end: the garbage collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], TestServer]]:
+    """Call it for the server of a version."""
+    with running_servers() as servers:
+        yield servers
+
+
 @pytest.fixture(scope="session", params=LABELS, ids=lambda label: f"pg{label}")
-def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A running server, each version in turn; stopped and removed at the end."""
-    with TestServer(request.param) as running:
-        yield running
+def server(request: pytest.FixtureRequest, servers: Callable[[str], TestServer]) -> TestServer:
+    """A running server, each version in turn."""
+    return servers(request.param)
 
 
 @pytest.fixture
 def new_database(server: TestServer) -> Iterator[Databases]:
-    """Call it for one more empty database on the server."""
+    """Call it for one more empty database on the server, whose log begins here."""
+    server.empty_log()
     databases = Databases(server)
     yield databases
     databases.remove()

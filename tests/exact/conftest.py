@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,9 @@ from kinds.conftest import Deploy
 
 
 @pytest.fixture(scope="session", params=EVERY_LABEL, ids=lambda label: f"pg{label}")
-def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+def server(request: pytest.FixtureRequest, servers: Callable[[str], TestServer]) -> TestServer:
     """A running server, each version in turn."""
-    with TestServer(request.param) as running:
-        yield running
+    return servers(request.param)
 
 
 @pytest.fixture

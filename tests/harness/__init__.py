@@ -16,6 +16,7 @@ from harness.servers import (
     PasswordRole,
     TestServer,
     one_version,
+    running_servers,
 )
 from harness.ssh import SSHServer, needs_ssh, peer_server, ssh_server
 
@@ -52,6 +53,7 @@ __all__ = [
     "pyinfra",
     "relay",
     "relayed",
+    "running_servers",
     "ssh_server",
     "start_pyinfra",
     "until",

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from harness import LABELS, Database, Databases, Platform, Project, TestServer
-
-
-@pytest.fixture(scope="session", params=LABELS, ids=lambda label: f"pg{label}")
-def server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
-    """A running server, each version in turn; stopped and removed at the end."""
-    with TestServer(request.param) as running:
-        yield running
+from harness import (
+    LABELS,
+    TODAY,
+    Database,
+    Databases,
+    Platform,
+    Project,
+    TestServer,
+    running_servers,
+)
 
 
 @pytest.fixture(scope="session")
-def deployed(server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Database:
+def servers() -> Iterator[Callable[[str], TestServer]]:
+    """Call it for the server of a version."""
+    with running_servers() as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session", params=LABELS, ids=lambda label: f"pg{label}")
+def server(request: pytest.FixtureRequest, servers: Callable[[str], TestServer]) -> TestServer:
+    """A running server, each version in turn."""
+    return servers(request.param)
+
+
+@pytest.fixture(scope="session")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Database]:
+    """Call it for the database of a server that has the platform as of a day."""
+
+    @functools.cache
+    def deployment(server: TestServer, name: str, today: str | None) -> Database:
+        database = Databases(server)(name)
+        platform = Platform(Project(tmp_path_factory.mktemp(name)))
+        platform("deploy", database, postgres_today=today).succeeded()
+        return database
+
+    return deployment
+
+
+@pytest.fixture
+def deployed(server: TestServer, deployment: Callable[..., Database]) -> Database:
     """A database with the platform, for tests that only read it."""
-    database = Databases(server)("deployed")
-    Platform(Project(tmp_path_factory.mktemp("deployed")))("deploy", database).succeeded()
-    return database
+    return deployment(server, "deployed", TODAY)
 
 
 @pytest.fixture

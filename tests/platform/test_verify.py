@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from harness import Database, Databases, Platform, Project, TestServer, one_version
+from harness import Database, Databases, Platform, TestServer, one_version
 
 
-@pytest.fixture(scope="session")
-def current(server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Database:
+@pytest.fixture
+def current(server: TestServer, deployment: Callable[..., Database]) -> Database:
     """A database with the platform as of the server's own day."""
-    database = Databases(server)("current")
-    platform = Platform(Project(tmp_path_factory.mktemp("current")))
-    platform("deploy", database, postgres_today=None).succeeded()
-    return database
+    return deployment(server, "current", None)
 
 
 @pytest.fixture
