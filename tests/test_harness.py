@@ -33,6 +33,27 @@ def test_two_dumps_of_one_database_are_equal(database: Database) -> None:
     assert "CREATE TABLE public.t" in database.dump()
 
 
+def test_a_dump_is_never_of_before(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE t (id integer)")
+        assert "CREATE TABLE" not in database.dump()
+        connection.commit()
+        assert "CREATE TABLE public.t" in database.dump()
+    database.psql("DROP TABLE t")
+    assert "CREATE TABLE" not in database.dump()
+
+
+def test_a_commit_is_noticed_and_nothing_else(database: Database) -> None:
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE t (id integer)")
+        with database.untouched():
+            database.psql("SELECT 1; BEGIN; CREATE TABLE u (id integer); ROLLBACK")
+        with pytest.raises(AssertionError), database.untouched():
+            connection.commit()
+    with pytest.raises(AssertionError), database.untouched():
+        database.psql("INSERT INTO t VALUES (1)")
+
+
 def test_the_log_shows_statements_of_clients_but_not_of_the_test(database: Database) -> None:
     with database.watch() as seen:
         database.psql("SELECT 'hidden'")

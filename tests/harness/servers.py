@@ -179,6 +179,8 @@ class TestServer(Server):
 
     def __init__(self, label: str, *, hba: Sequence[str] = _HBA, **settings: str) -> None:
         self.label = label
+        self.dumps: dict[str, tuple[str, str]] = {}
+        """By database: the last dump, and what was committed then."""
         self._session: psycopg.Connection[Any] | None = None
         self.directory = Path(tempfile.mkdtemp(prefix="pgt-", dir=_MEMORY))
         self.directory.chmod(0o711)  # as root, the server runs under another account
@@ -267,6 +269,21 @@ class TestServer(Server):
                 return found.fetchall() if found.description else []
         raise AssertionError
 
+    def snapshot(self) -> str:
+        """What is committed now."""
+        ((snapshot,),) = self.do("SELECT pg_current_snapshot()::text")
+        return str(snapshot)
+
+    def committed_since(self, snapshot: str) -> list[int]:
+        """The transactions that have changed anything since then."""
+        rows = self.do(
+            f"""SELECT id FROM generate_series(pg_snapshot_xmin('{snapshot}')::text::bigint,
+                  pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) AS id
+                WHERE NOT pg_visible_in_snapshot(id::text::xid8, '{snapshot}')
+                  AND pg_xact_status(id::text::xid8) = 'committed'"""
+        )
+        return [number for (number,) in rows]
+
     def roles(self) -> set[str]:
         """The names of all roles but PostgreSQL's own."""
         return {name for (name,) in self.do("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_'")}
@@ -311,9 +328,15 @@ class Database:
 
     def dump(self) -> str:
         """`pg_dump -s`, without the random token that newer versions put around it."""
+        known = self.server.dumps.get(self.name)
+        if known and not self.server.committed_since(known[0]):
+            return known[1]
+        snapshot = self.server.snapshot()
         result = self.server.run("pg_dump", "--schema-only", self.dsn)
         assert result.rc == 0, result.stderr
-        return re.sub(r"(?m)^\\(un)?restrict .*\n", "", result.stdout)
+        dump = re.sub(r"(?m)^\\(un)?restrict .*\n", "", result.stdout)
+        self.server.dumps[self.name] = snapshot, dump
+        return dump
 
     def differences(self, other: Database) -> list[str]:
         """The lines in which two databases' dumps differ, whatever their history."""
@@ -339,6 +362,13 @@ class Database:
         )
         dump = re.sub(r"(?m)^(CREATE STATISTICS .* ON )(.*?)(?= FROM )", sorted_names, dump)
         return "".join(sorted(re.split(r"(?m)^--\n(?=-- )", dump)))
+
+    @contextlib.contextmanager
+    def untouched(self) -> Iterator[None]:
+        """See that nothing is committed during the block, here or anywhere on the server."""
+        before = self.server.snapshot()
+        yield
+        assert self.server.committed_since(before) == []
 
     def connect(self, **keywords: Any) -> psycopg.Connection[Any]:
         """A session of the test's own, as superuser; close it or use `with`."""
