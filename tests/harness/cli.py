@@ -54,7 +54,7 @@ def finished(process: forks.Started, timeout: float = 60) -> Run:
     return Run(process.wait(), stdout, stderr)
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + seconds
     while not condition():
