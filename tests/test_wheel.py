@@ -56,6 +56,7 @@ def test_the_wheel_holds_both_packages_and_their_templates(wheel: Path, checkout
         if name.startswith("sync_platform/templates/functions/")
     }
     assert {"pyinfra_postgres/py.typed", "sync_platform/py.typed"} <= names
+    assert "pyinfra_postgres/plan/plan.schema.json" in names
 
 
 @one_version

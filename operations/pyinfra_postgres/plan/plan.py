@@ -7,6 +7,7 @@ it can't start.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
@@ -41,6 +42,12 @@ class Hazard(Enum):
     LOCKS_OUT = "blocks reads and writes while it reads all rows"
     NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
     NOT_IDEMPOTENT = "runs every time"
+
+
+_NEEDS_CONSENT = {
+    Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
+    Hazard.LOCKS_OUT: "would block reads and writes while it reads all rows",
+}
 
 
 class Action(Enum):
@@ -224,6 +231,34 @@ class Statement:
         return self.summary or self.sql
 
     @property
+    def notes(self) -> list[str]:
+        """What a person should know of it: locks, losses, hazards, and what goes with it."""
+        return [
+            *(str(lock) for lock in self.locks if lock.mode is not Mode.ROW_EXCLUSIVE),
+            *(f"loses {loss.told}" for loss in self.losses),
+            *(hazard.value for hazard in self.hazards),
+            *(f"drops {what} with it" for what in self.also),
+        ]
+
+    @property
+    def waits_for(self) -> list[Lock]:
+        """The locks for which it waits after the transaction, bounded.
+
+        A timeout would kill an index build that waits for an old transaction.
+        """
+        return [lock for lock in self.locks if lock.mode.blocks_writers]
+
+    def risks(self, title: str) -> Iterator[tuple[str, str]]:
+        """What needs permission by name, and why; `title` is that of the object."""
+        for hazard, what in _NEEDS_CONSENT.items():
+            if hazard in self.hazards and self.reads:
+                yield f"table {self.reads}", f"{what} of {self.reads}"
+            elif hazard in self.hazards:
+                yield title, what
+        for loss in self.losses:
+            yield loss.title, f"would lose {loss.told}"
+
+    @property
     def is_for_what_is_found(self) -> bool:
         """Whether it was made for objects as the server has them."""
         return any(word == FOUND for word, *_ in self.frees)
@@ -281,6 +316,27 @@ class Change:
     """Whether nobody has to wait for it: of relations it locks only those that the plan creates."""
     key: tuple[str, ...] = ()
     """What identifies the object in a catalog."""
+    before: tuple[str, ...] = ()
+    """Its definition as it is, as far as it may be shown."""
+    after: tuple[str, ...] = ()
+    """Its definition as it will be, likewise."""
+
+
+def counted(changes: Iterable[Change]) -> Counter[Action]:
+    """How many objects changes create, change and remove, and how many scripts they run."""
+    # Several operations may change one object: what goes goes in the end, else the first one tells.
+    objects: dict[str, Action] = {}
+    runs = 0
+    for change in changes:
+        if change.action is Action.RUN:
+            runs += 1
+        elif change.action is Action.REMOVE:
+            objects[change.title] = change.action
+        else:
+            objects.setdefault(change.title, change.action)
+    counts = Counter(objects.values())
+    counts[Action.RUN] = runs
+    return counts
 
 
 class Need(NamedTuple):

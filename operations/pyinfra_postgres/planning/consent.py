@@ -11,7 +11,7 @@ from ..comparison.asking import Ask
 from ..comparison.stored import TABLES_ONLY, under
 from ..errors import HiddenRowsError, HostError
 from ..objects.kind import Object, guard
-from ..plan.plan import Hazard, Loss, Objection, Statement
+from ..plan.plan import Loss, Objection, Statement
 from ..syntax.names import Name, quoted
 from .session import ALLOW, Session
 
@@ -67,26 +67,13 @@ def _with_leaves(tables: Iterable[Name], catalog: Forecast) -> Iterator[Name]:
         yield from catalog.leaves(table) if catalog.relation_kinds.get(table) == "p" else ()
 
 
-_NEEDS_CONSENT = {
-    Hazard.REWRITES: "would rewrite the table, which nobody can read or write meanwhile",
-    Hazard.LOCKS_OUT: "would block reads and writes while it reads all rows",
-}
-
-
 def unallowed(
     statements: Iterable[Statement], one: Object, session: Session, catalog: Forecast
 ) -> Iterator[str]:
     """What statements need permission for and the run does not allow by name."""
     found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
     for statement in statements:
-        risks = [
-            (f"table {statement.reads}", f"{what} of {statement.reads}")
-            if statement.reads
-            else (one.title, what)
-            for hazard, what in _NEEDS_CONSENT.items()
-            if hazard in statement.hazards
-        ]
-        risks += [(loss.title, f"would lose {loss.told}") for loss in statement.losses]
+        risks = statement.risks(one.title)
         needed = tuple(risk for risk in risks if not _is_allowed(risk[0], session, catalog))
         if needed:
             found.setdefault(needed, []).append(statement)

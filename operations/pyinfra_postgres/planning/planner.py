@@ -154,6 +154,7 @@ class Planner:
             bool(renamed),
             not renamed and _is_quiet(one, action, statements, self.catalog),
             (step.current or one).key(),
+            *(_definition(each, hides) for each in (step.current, step.target)),
         )
         if changes:  # Another name alone is in the catalog already.
             self._refuse(step, self._stored(step))
@@ -380,6 +381,10 @@ class Planner:
             known = catalog.declared[one.key()]
             for operation in no_longer_true(current, target, known, self.same, catalog):
                 yield f"operation {operation!r} declares it otherwise in the same run"
+
+
+def _definition(one: Object | None, hides: bool) -> tuple[str, ...]:
+    return () if hides or one is None else tuple(one.lines())
 
 
 def _differences(step: Candidate, hides: bool) -> Iterable[str]:

@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from ..errors import DeclarationError
-from ..plan.plan import Action, Change, Mode, Plan, Stage, Undeclared
+from ..plan.plan import Action, Change, Plan, Stage, Undeclared, counted
 from ..syntax.parse import tokens
 from ..terminal import Line, line, printable, printable_lines, report, styled
 
@@ -125,18 +125,7 @@ def summary(plan: Plan, done: bool = False) -> str:
 
 def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> Iterator[str]:
     """How many objects changes create, change and remove; `every` tells what is to be none of."""
-    # Several operations may change one object: what goes goes in the end, else the first one tells.
-    objects: dict[str, Action] = {}
-    runs = 0
-    for change in changes:
-        if change.action is Action.RUN:
-            runs += 1
-        elif change.action is Action.REMOVE:
-            objects[change.title] = change.action
-        else:
-            objects.setdefault(change.title, change.action)
-    counts = Counter(objects.values())
-    counts[Action.RUN] = runs
+    counts = counted(changes)
     for action in Action:
         if counts[action] or (every and not done and action is not Action.RUN):
             what = _PAST[action] if done else f"to {action.value}"
@@ -165,12 +154,8 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             stage = statement.stage
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
             yield line("    ", prefix, styled(_statement(statement.shown), dim=True))
-            notes = [str(lock) for lock in statement.locks if lock.mode is not Mode.ROW_EXCLUSIVE]
-            notes += [f"loses {loss.told}" for loss in statement.losses]
-            notes += [hazard.value for hazard in statement.hazards]
-            notes += [f"drops {what} with it" for what in statement.also]
-            if notes:
-                yield line("        ", styled(", ".join(notes), "yellow"))
+            if statement.notes:
+                yield line("        ", styled(", ".join(statement.notes), "yellow"))
 
 
 def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[Line]:
