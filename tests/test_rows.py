@@ -12,6 +12,8 @@ from pyinfra.api import HiddenValue
 import pyinfra_postgres as pg
 from harness import Database, Project, one_version, process
 from pyinfra_postgres.errors import DeclarationError
+from pyinfra_postgres.objects.data.compared_rows import ComparedRows
+from pyinfra_postgres.objects.tables.columns import TableColumn
 from pyinfra_postgres.syntax.values import shown, written
 
 ORGANIZATION = """
@@ -27,16 +29,16 @@ ORGANIZATION = """
 """
 
 
-def declared(*rows: dict[str, Any], **keywords: Any) -> pg.Rows:
+def declared(*rows: dict[str, Any], **keywords: Any) -> ComparedRows:
     columns = {
-        name: pg.Column(name, type_)
+        name: TableColumn(name, type_)
         for name, type_ in {"slug": "varchar(20)", "name": "text", "rank": "integer"}.items()
     }
-    return pg.Rows("t", rows, key="slug", columns=columns, **keywords)
+    return ComparedRows("t", rows, key="slug", columns=columns, **keywords)
 
 
-def statements(current: pg.Rows | None, wanted: pg.Rows | None) -> list[str]:
-    return [" ".join(one.sql.split()) for one in pg.Rows.diff(current, wanted)]
+def statements(current: ComparedRows | None, wanted: ComparedRows | None) -> list[str]:
+    return [" ".join(one.sql.split()) for one in ComparedRows.diff(current, wanted)]
 
 
 A = {"slug": "a", "name": "A"}
@@ -73,7 +75,7 @@ def test_only_what_differs_is_updated() -> None:
 
 
 def test_removal_names_the_rows_and_loses_data() -> None:
-    (statement,) = pg.Rows.diff(declared(A, B, matched=2), None)
+    (statement,) = ComparedRows.diff(declared(A, B, matched=2), None)
     assert statement.shown == "DELETE FROM public.t: 2 rows"
     assert [loss.title for loss in statement.losses] == ["table public.t"]
     assert "'a'" in statement.sql
@@ -87,7 +89,7 @@ def test_nothing_stored_is_nothing_to_remove() -> None:
 def test_exact_removes_only_other_keys() -> None:
     current = declared(A, differing={KEY_A: ()}, surplus=1)
     assert statements(current, declared(A)) == []
-    (statement,) = pg.Rows.diff(current, declared(A, exact=True))
+    (statement,) = ComparedRows.diff(current, declared(A, exact=True))
     assert "NOT EXISTS" in statement.sql
     assert [loss.title for loss in statement.losses] == ["table public.t"]
 
@@ -107,7 +109,7 @@ def test_a_long_declaration_is_shown_shortened() -> None:
 
 def test_hidden_values_are_sent_but_not_shown() -> None:
     rows = declared({"slug": "a", "name": HiddenValue("s3cret")})
-    (statement,) = pg.Rows.diff(None, rows)
+    (statement,) = ComparedRows.diff(None, rows)
     assert "'s3cret'" in statement.sql
     assert statement.hidden == ("s3cret",)
     assert "s3cret" not in statement.shown + "".join(rows.lines())
@@ -126,7 +128,7 @@ def test_hidden_values_are_sent_but_not_shown() -> None:
     ],
 )
 def test_hidden_values_are_known_in_every_written_form(value: Any, texts: set[str]) -> None:
-    (statement,) = pg.Rows.diff(None, declared({"slug": "a", "name": HiddenValue(value)}))
+    (statement,) = ComparedRows.diff(None, declared({"slug": "a", "name": HiddenValue(value)}))
     assert texts <= set(statement.hidden)
     assert [len(text) for text in statement.hidden] == sorted(map(len, statement.hidden))[::-1]
 

@@ -58,12 +58,6 @@ SMUGGLED: dict[str, Declared] = {
         body="RETURN 1; DROP TABLE victim", settings={"search_path": "public"}
     ),
     "an option of a language": lambda: function(language="sql SECURITY DEFINER"),
-    "a clause that only a catalog tells": lambda: pg.objects(
-        [pg.Function("f", returns="int", body="SELECT 1", kept=("SECURITY DEFINER",))]
-    ),
-    "a condition that only a catalog tells": lambda: pg.objects(
-        [pg.Partition("p", "t", "DEFAULT", condition="true); DROP TABLE victim; --")]
-    ),
     "a method": lambda: pg.Index("i", "t", "a", method="btree (a); drop table victim; --"),
     "a column of an index": lambda: pg.Index("i", "t", "a, b"),
     "included columns": lambda: pg.Index("i", "t", "a) INCLUDE (b"),

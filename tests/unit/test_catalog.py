@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pyinfra_postgres.catalog.catalog import Forecast
-from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.indexes.indexes import StoredIndex
 from pyinfra_postgres.objects.kind import Object
 from pyinfra_postgres.objects.partitions.partitions import partition_of
 from pyinfra_postgres.objects.tables.columns import Column
@@ -28,11 +28,11 @@ def test_with_a_table_go_its_indexes_sequences_and_partitions_with_theirs() -> N
         [
             ORDERS,
             ARCHIVE,
-            Index("orders_id", "orders", ["id"]),
+            StoredIndex("orders_id", "orders", ["id"]),
             Sequence("numbers", owned_by="orders.id"),
             partition_of(PART, ORDERS.name, "FOR VALUES IN (1)", None),
             Table("orders_1", [Column("id", "bigint")]),
-            Index("orders_1_id", "orders_1", ["id"]),
+            StoredIndex("orders_1_id", "orders_1", ["id"]),
         ]
     )
     ORDERS.erase(known)

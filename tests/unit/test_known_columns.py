@@ -12,7 +12,7 @@ from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.access.policies import Policy
 from pyinfra_postgres.objects.code.triggers import Trigger
 from pyinfra_postgres.objects.constraints.constraints import Check, Exclude, ForeignKey, PrimaryKey
-from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.indexes.indexes import StoredIndex
 from pyinfra_postgres.objects.tables.columns import Column
 from pyinfra_postgres.objects.tables.statistics import Statistics
 from pyinfra_postgres.objects.tables.tables import Table
@@ -45,10 +45,10 @@ def trigger(when: str = "BEFORE UPDATE", **more: Any) -> Trigger:
 @pytest.mark.parametrize(
     "one",
     [
-        Index("i", "t", ["vv"]),
-        Index("i", "t", ["v"], include=["vv"]),
-        Index("i", "t", ["lower(vv)"]),
-        Index("i", "t", ["v"], where="id > 0 AND vv IS NULL"),
+        StoredIndex("i", "t", ["vv"]),
+        StoredIndex("i", "t", ["v"], include=["vv"]),
+        StoredIndex("i", "t", ["lower(vv)"]),
+        StoredIndex("i", "t", ["v"], where="id > 0 AND vv IS NULL"),
         Statistics("s", "t", ["id", "vv"]),
         Statistics("s", "t", ["id", "lower(vv)"]),
         Policy("p", "t", using="vv = current_user"),
@@ -79,16 +79,16 @@ def test_a_partition_key_of_a_new_table_names_its_columns(key: str) -> None:
 
 def test_a_name_like_no_column_is_to_be_declared_before(catalog: Forecast) -> None:
     with pytest.raises(DeclarationError, match=r"no column other in public\.t: declare it before"):
-        look(Index("i", "t", ["other"]), catalog)
+        look(StoredIndex("i", "t", ["other"]), catalog)
 
 
 def test_sql_of_the_users_own_may_add_the_column(catalog: Forecast) -> None:
     catalog.rows_change = True
-    assert look(Index("i", "t", ["vv"]), catalog).name == "i"
+    assert look(StoredIndex("i", "t", ["vv"]), catalog).name == "i"
 
 
 def test_of_a_table_that_nobody_knows_no_column_is_missing(catalog: Forecast) -> None:
-    assert look(Index("i", "elsewhere", ["vv"]), catalog).table == Name("public", "elsewhere")
+    assert look(StoredIndex("i", "elsewhere", ["vv"]), catalog).table == Name("public", "elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_a_default_that_names_a_column_may_be_text_without_quotes(declare: Any) 
     ],
 )
 def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: Forecast) -> None:
-    catalog.put(Index("partial", "t", ["v"], unique=True, where="id > 0"))
-    catalog.put(Index("wide", "t", ["v", "id"], unique=True))
-    catalog.put(Index("computed", "t", ["lower(v)"], unique=True))
+    catalog.put(StoredIndex("partial", "t", ["v"], unique=True, where="id > 0"))
+    catalog.put(StoredIndex("wide", "t", ["v", "id"], unique=True))
+    catalog.put(StoredIndex("computed", "t", ["lower(v)"], unique=True))
     with pytest.raises(DeclarationError, match=message):
         look(
             Table("o", [Column("a", "text")], constraints=[ForeignKey("a", references=to)]), catalog
@@ -126,7 +126,7 @@ def test_a_foreign_key_refers_to_what_is_unique(to: str, message: str, catalog: 
     [
         Table("t", [Column("v", "text", primary_key=True)]),
         Table("t", [Column("v", "text", unique=True)]),
-        Index("whole", "t", ["v DESC"], unique=True, include=["id"]),
+        StoredIndex("whole", "t", ["v DESC"], unique=True, include=["id"]),
     ],
     ids=lambda one: one.brief(),
 )

@@ -22,7 +22,7 @@ from pyinfra_postgres.objects.constraints.constraints import (
     Unique,
 )
 from pyinfra_postgres.objects.indexes.elements import Element
-from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.indexes.indexes import StoredIndex
 from pyinfra_postgres.objects.kind import Object, difference
 from pyinfra_postgres.objects.partitions.partitions import Partition
 from pyinfra_postgres.objects.server.extensions import Extension
@@ -120,7 +120,7 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "enum": st.builds(Enum, qualified, st.lists(ANY_NAME, unique=True, max_size=4), owner=owners,
                       comment=comments),
     "table": tables(),
-    "index": st.builds(Index, names, qualified, st.lists(elements, min_size=1, max_size=3),
+    "index": st.builds(StoredIndex, names, qualified, st.lists(elements, min_size=1, max_size=3),
                        where=st.none() | expressions, unique=switches, comment=comments),
     "function": functions,
     "trigger": triggers,

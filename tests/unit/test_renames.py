@@ -8,7 +8,7 @@ from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.objects.access.policies import Policy
 from pyinfra_postgres.objects.code.triggers import Trigger
 from pyinfra_postgres.objects.constraints.constraints import Check, Exclude, ForeignKey, Unique
-from pyinfra_postgres.objects.indexes.indexes import Index
+from pyinfra_postgres.objects.indexes.indexes import StoredIndex
 from pyinfra_postgres.objects.kind import Object
 from pyinfra_postgres.objects.partitions.partitions import Partition
 from pyinfra_postgres.objects.tables.columns import Column
@@ -39,7 +39,7 @@ def test_everything_of_a_table_follows_it_into_another_schema() -> None:
     found = catalog(
         Table(T, [Column("id", "int", default=Exact("nextval('public.s'::regclass)"))]),
         Table("v", [Column("t", "t")], constraints=[ForeignKey("t", references="t(id)", name="k")]),
-        Index("i", T, "id"),
+        StoredIndex("i", T, "id"),
         Policy("p", T, using=Exact("(id = ( SELECT t.id FROM public.t))")),
         Trigger("g", T, when="BEFORE UPDATE", function="f()"),
         Sequence("s", owned_by="t.id"),
@@ -87,7 +87,7 @@ def test_all_that_names_a_column_follows_it() -> None:
         Table(T, [Column("a", "int"), Column("b", "int", generated=Exact("(a + 1)"))],
               constraints=checks),
         Table("v", constraints=[ForeignKey("a", references="t(a)", name="f")]),
-        Index("i", T, ["b", "abs(a)"], include="a", where=Exact("(a > 0)")),
+        StoredIndex("i", T, ["b", "abs(a)"], include="a", where=Exact("(a > 0)")),
         Trigger("g", T, when="BEFORE UPDATE OF a", function="f()", condition=Exact("(old.a > 0)")),
         Sequence("s", owned_by="t.a"),
         Statistics("n", T, ["a", "b"]),
@@ -102,7 +102,7 @@ def test_all_that_names_a_column_follows_it() -> None:
         Table(T, [Column("z", "int"), Column("b", "int", generated=Exact("(z + 1)"))],
               constraints=renamed),
         Table("v", constraints=[ForeignKey("a", references="t(z)", name="f")]),
-        Index("i", T, ["b", "abs(z)"], include="z", where=Exact("(z > 0)")),
+        StoredIndex("i", T, ["b", "abs(z)"], include="z", where=Exact("(z > 0)")),
         Trigger("g", T, when="BEFORE UPDATE OF z", function="f()", condition=Exact("(old.z > 0)")),
         Sequence("s", owned_by="t.z"),
         Statistics("n", T, ["z", "b"]),
@@ -142,7 +142,7 @@ def test_a_check_without_a_name_replaces_the_one_named_after_the_former_names() 
 
 def test_a_check_that_partitions_inherit_follows_and_their_own_does_not() -> None:
     part, own = Name("public", "t_1"), Name("public", "t_2")
-    inherited = Check("a > 0", name="old").evolved(inherited=True)
+    inherited = Check("a > 0", name="old").known(inherited=True)
     found = catalog(
         Table(T, [Column("a", "int")], constraints=[Check("a > 0", name="old")]),
         Table(part, [Column("a", "int")], constraints=[inherited]),

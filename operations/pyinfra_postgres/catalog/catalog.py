@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 from attrs import define, field, fields, frozen
 
@@ -17,10 +17,12 @@ from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
 from ..syntax.rewrite import ColumnOf
 from .entry import Entry, Key
-from .renames import Rename, followed, sql_of
+from .renames import Rename, followed, followed_details, sql_of
 from .rights import Rights
 from .snapshot import Snapshot, digest
 from .trust import Foreign
+
+_T = TypeVar("_T")
 
 SYSTEM = frozenset({"pg_catalog", "information_schema"})
 _RELATIONS = {
@@ -116,6 +118,11 @@ class Forecast(Snapshot):
     def of(self, kind: type[Any]) -> Iterator[Any]:
         """All objects of one class."""
         return (one for one in self.objects.values() if isinstance(one, kind))
+
+    def details_of(self, one: Entry, kind: type[_T]) -> _T:
+        """What is known of an object beside what may be declared: nothing unusual, or `kind`."""
+        found = self.details.get(one.key())
+        return found if isinstance(found, kind) else kind()
 
     def on(self, table: Name) -> list[Any]:
         """What goes with a table: its indexes, triggers, policies, partitions, sequences."""
@@ -278,15 +285,19 @@ class Forecast(Snapshot):
     def _rename_objects(self, rename: Rename) -> None:
         """Have the objects and their privileges follow a rename."""
         objects: dict[Key, Any] = {}
+        details: dict[Key, Any] = {}
         changed = set(self.changed)
         for key, one in self.objects.items():
             now = followed(one, rename)
             objects[now.key()] = now
+            if key in self.details:
+                details[now.key()] = followed_details(self.details[key], one, rename)
             if now.key() != key and key in self.changed:
                 changed.add(now.key())
             if now.key() != key and (one.acl, *key[1:]) in self.acls:
                 self.acls[one.acl, *now.key()[1:]] = self.acls.pop((one.acl, *key[1:]))
-        self.objects, self.changed, self.outdated = objects, changed, set(changed)
+        self.objects, self.details = objects, details
+        self.changed, self.outdated = changed, set(changed)
         self.default_acls = {
             (role, rename.schema(schema), letter): acl
             for (role, schema, letter), acl in self.default_acls.items()
@@ -371,6 +382,7 @@ class Forecast(Snapshot):
         self.removed[one.key()] = one
         self.key_indexes -= _key_indexes(self.objects.get(one.key()))
         self.objects.pop(one.key(), None)
+        self.details.pop(one.key(), None)
         self.changed.add(one.key())
         self.means_other |= one.gives_meaning
         self.acls.pop((one.acl, *one.key()[1:]), None)

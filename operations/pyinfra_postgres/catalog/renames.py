@@ -110,6 +110,10 @@ class Rename:
                 name = Name(new.name.name, name.name) if is_schema else name
         return name
 
+    def reaches(self, table: Name, inherited: bool) -> bool:
+        """Whether a constraint of a table has the new name, which it may have from another one."""
+        return table == self.old[1:3] or (inherited and table in self.heirs)
+
     def schema(self, schema: str) -> str:
         """A name of a schema."""
         return Exact(self.name(Name(schema, "")).schema)
@@ -201,12 +205,19 @@ def attribute(owner: Entry, old: str, new: str) -> Rename:
     return Rename(*keys, things, (Statement(sql),), whole=owner.key())
 
 
-def followed(one: Entry, rename: Rename) -> Entry:
-    """An object of the catalog as it is after a rename."""
+def _table_of(one: Entry) -> Name | None:
+    """The relation whose columns an object names."""
     given: Any = one
     on: Name | None = getattr(given, "table", None)
     if on is None and isinstance(getattr(given, "name", None), Name):
         on = given.name
+    return on
+
+
+def followed(one: Entry, rename: Rename) -> Entry:
+    """An object of the catalog as it is after a rename."""
+    given: Any = one
+    on = _table_of(given)
     changes: dict[str, Any] = {}
     if one.key() == rename.old:
         is_full = isinstance(given.name, Name)
@@ -231,6 +242,11 @@ def followed(one: Entry, rename: Rename) -> Entry:
         else:
             changes[name] = _value(name, value, rename, on)
     return _changed(one, changes)
+
+
+def followed_details(details: _T, one: Entry, rename: Rename) -> _T:
+    """What is known of an object of the catalog, as it is after a rename."""
+    return cast(_T, _value("", details, rename, _table_of(one)))
 
 
 def _query(view: Name, query: Exact, rename: Rename) -> str:
@@ -297,12 +313,10 @@ def _part(part: Any, rename: Rename, on: Name | None) -> Any:
             is_it = value == rename.old[-1] and rename.old[0] == "constraint"
             if not is_constraint:
                 changes[name] = rename.column(on, value)
-            elif is_it and (on == rename.old[1:3] or (part.inherited and on in rename.heirs)):
+            elif is_it and rename.reaches(on, part.details.inherited):
                 changes[name] = Exact(rename.new[-1])
-        elif name == "index" and rename.old[0] in {"index", "constraint"}:
-            # That on which a foreign key stands is in the schema of the other table.
-            if (part.table.schema, value) == (rename.old[1], rename.old[-1]):
-                changes[name] = Exact(rename.new[-1])
+        elif name == "details" and is_constraint:
+            changes[name] = _details(part, rename)
         elif name == "foreign_columns":
             changes[name] = tuple(rename.column(part.table, column) for column in value)
         else:
@@ -313,6 +327,16 @@ def _part(part: Any, rename: Rename, on: Name | None) -> Any:
             # What was named after both keeps its name.
             changes["not_null"] = Exact(joined(*before, "not_null"))
     return _changed(part, changes)
+
+
+def _details(constraint: Any, rename: Rename) -> Any:
+    """What is known of a constraint: the index on which a foreign key stands, by its name."""
+    details = constraint.details
+    if not details.index or rename.old[0] not in {"index", "constraint"}:
+        return details
+    # That is in the schema of the other table.
+    is_it = (constraint.table.schema, details.index) == (rename.old[1], rename.old[-1])
+    return evolve(details, index=Exact(rename.new[-1])) if is_it else details
 
 
 def _changed(one: _T, changes: dict[str, Any]) -> _T:

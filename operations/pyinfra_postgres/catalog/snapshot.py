@@ -142,6 +142,8 @@ class Snapshot:
     environment: str = ""
     """A digest of what decides how expressions resolve."""
     objects: dict[Key, Any] = field(factory=dict)
+    details: dict[Key, Any] = field(factory=dict)
+    """What is known of some of them beside what may be declared, a value of the kind's own."""
     roles: dict[str, Exact] = field(factory=dict)
     """The roles by how the server prints them."""
     relations: dict[str, Name] = field(factory=dict)

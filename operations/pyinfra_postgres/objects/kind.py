@@ -22,6 +22,7 @@ from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
 from ..catalog.needs import needed
 from ..catalog.renames import Rename
+from ..catalog.snapshot import Snapshot
 from ..comparison.asking import Ask, Reading, Same
 from ..errors import DeclarationError
 from ..plan.order import owner_of
@@ -58,6 +59,8 @@ class Copies(NamedTuple):
     """What stands there for others that they need."""
     before: Object
     after: Object
+    facts: Any = None
+    """What is known of the change from the one to the other."""
 
 
 class Object:
@@ -187,6 +190,10 @@ class Object:
             return Reference("table", table)
         return Reference("schema", Name("", name.schema)) if isinstance(name, Name) else None
 
+    def is_part(self, catalog: Snapshot) -> bool:
+        """Whether it comes and goes with another of its kind, which tables above its own have."""
+        return False
+
     def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         """What the object, as the catalog has it, holds and none of its declarations names."""
         return iter(())
@@ -223,19 +230,15 @@ class Object:
         """Itself, with whatever equals the current object written as it is written there."""
         return self
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        """Itself, with what the server tells of what the change would touch.
+    def facts(
+        self, current: Any, target: Any, catalog: Forecast, same: Same, ask: Ask | None
+    ) -> Any:
+        """What `diff` has to know beside the object as it is and is to be; None for nothing.
 
-        Raises DeclarationError where that can't be.
+        Without `ask` it is what the catalog tells. Raises DeclarationError where the change can't
+        be.
         """
-        return self
-
-    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
-        """Itself, not there yet, with what the server tells of the rows that it is to take.
-
-        Raises DeclarationError where nobody can see them.
-        """
-        return self
+        return None
 
     def check_columns(self, catalog: Forecast) -> None:
         """Raise DeclarationError where it names columns that its table will not have."""
@@ -252,7 +255,9 @@ class Object:
         """How others could make use of it, which takes permission by its name."""
         return iter(())
 
-    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
+    def objections(
+        self, current: Self | None, facts: Any, catalog: Forecast
+    ) -> Iterator[Objection]:
         """What rows that are there may say against it."""
         return iter(())
 
@@ -272,7 +277,7 @@ class Object:
         """What uses it once the plan has run, by which it is gone."""
         return []
 
-    def copied(self, current: Self, catalog: Forecast) -> Copies | None:
+    def copied(self, current: Self, facts: Any, catalog: Forecast) -> Copies | None:
         """An empty copy of the current object, and what the change would make of it.
 
         None where a copy would tell nothing.
@@ -329,7 +334,7 @@ class Object:
         """Whether it can't be declared present in one run with the other, of the same key."""
         return False
 
-    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+    def made_anew(self, stored: Sequence[Statement], catalog: Forecast) -> Iterator[Statement]:
         """What creates it, where the plan has dropped it, and gives it what it had.
 
         `stored` would have created it as it was, first with its definition.
@@ -339,7 +344,7 @@ class Object:
         yield from stored[1:]
         yield from rest
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         """Write itself into the catalog as it will be."""
         catalog.put(self)
 
@@ -357,7 +362,10 @@ class Object:
 
     @staticmethod
     def diff(current: Any, declared: Any) -> Iterator[Statement]:
-        """The statements that turn the one into the other; None is an absent object."""
+        """The statements that turn the one into the other; None is an absent object.
+
+        A kind that has `facts` takes them as a third argument.
+        """
         raise NotImplementedError
 
 
@@ -442,6 +450,13 @@ def owner_references(declared: str | None) -> Iterator[Reference]:
 def schema_of(name: Name) -> Iterator[Reference]:
     """The schema that a name needs."""
     yield Reference("schema", Name("", name.schema))
+
+
+def differing(
+    kind: Object, current: Object | None, declared: Object | None, facts: Any
+) -> Iterator[Statement]:
+    """The statements that turn one object of a kind into another, in view of facts, if any."""
+    return kind.diff(current, declared, *(() if facts is None else (facts,)))
 
 
 def difference(current: Object | None, declared: Object | None) -> Iterator[str]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from functools import cache
-from inspect import signature
-from typing import Any, cast
+from collections.abc import Callable
+from typing import cast
 
-from attrs import fields
 from pyinfra.api.operation import OperationMeta
 
 from ..objects.access.default_privileges import DefaultPrivileges
@@ -86,18 +83,8 @@ OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
 
 
 def check_declaration(one: object) -> None:
-    """Raise DeclarationError where it is none, or has what is no argument of its operation."""
+    """Raise DeclarationError where it is none."""
     if type(one) not in OPERATIONS:
         raise given.refused("one of pg.objects()", "a declaration like pg.Table(...)", one)
     declaration = cast(Object, one)
     given.check_plain(declaration.title, declaration)
-    given.check_untold(declaration.title, declaration, _untold(cast(Hashable, type(one))))
-
-
-@cache
-def _untold(declaration: Any) -> frozenset[str]:
-    """The attributes of a declaration that are no arguments: only a catalog tells them."""
-    # The first is called after the operation; what is absent is told by its parts.
-    others = [one for one in fields(declaration)[1:] if one.name != "absent"]
-    arguments = signature(OPERATIONS[declaration]).parameters
-    return frozenset(one.name for one in others if one.alias not in arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from attrs import define, field
 
@@ -11,8 +12,8 @@ from ..catalog.needs import usage
 from ..comparison.asking import Ask, Reading, Same
 from ..comparison.compare import Fragment, Textual
 from ..errors import DeclarationError
-from ..objects.kind import Object
-from ..plan.plan import Need
+from ..objects.kind import Object, differing
+from ..plan.plan import Need, Statement
 from .questions import Unanswered
 from .session import Item
 
@@ -25,6 +26,8 @@ class Candidate:
     declaration: Object
     current: Object | None = None
     target: Object | None = None
+    facts: Any = None
+    """What is known of the change beside these two."""
     error: str = ""
     asked: set[Fragment] = field(factory=set)
     """The declared fragments that the server was asked about for it."""
@@ -38,10 +41,16 @@ class Candidate:
         if self.target is not None and self.target is not self.current and not self.closed:
             yield from self.target.readings(self.current)
 
+    def statements(self) -> Iterator[Statement]:
+        """What turns the object into what it is declared to be."""
+        # One that is declared as it is does not differ from itself.
+        if self.current is not self.target:
+            yield from differing(self.declaration, self.current, self.target, self.facts)
+
     def look(self, catalog: Forecast, same: Same, ask: Ask) -> None:
         """Find the object as it is, and as it is declared to be."""
         one = self.declaration
-        self.error, self.target, self.seen = "", None, True
+        self.error, self.target, self.facts, self.seen = "", None, None, True
         if reasons := list(catalog.fingerprint.unreadable.stands_against(one)):
             self.error, self.current, self.closed = reasons[0], None, []
             return
@@ -65,6 +74,8 @@ class Candidate:
                     _check_names(self.target, catalog)
             if self.target is not None and self.target is not self.current:
                 self.target.check_columns(catalog)
+            if self.target is not self.current:
+                self.facts = one.facts(self.current, self.target, catalog, same, None)
         except DeclarationError as error:
             self.error = str(error)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..errors import DeclarationError
-from ..objects.kind import Copies
+from ..objects.kind import Copies, differing
 from ..plan.plan import Statement
 from ..syntax.paths import SearchPath
 from ..transport.answer import Failure, is_of_sql
@@ -24,7 +24,10 @@ def failure(copies: Copies, ask: Questions) -> Failure | None:
     """
     before, after = copies.before, copies.after
     made = [statement for one in (*copies.beside, before) for statement in one.diff(None, one)]
-    first, change = list(_script(made)), list(_script(before.diff(before, after)))
+    first, change = (
+        list(_script(made)),
+        list(_script(differing(before, before, after, copies.facts))),
+    )
     if not change:
         return None
     try:

@@ -121,11 +121,8 @@ class Planner:
             return None
         try:
             anew = self._anew(step)
-            users = self._with_server_facts(step) if anew is None else []
-            # An aligned declaration that is the current object itself does not differ from it.
-            same = step.current is step.target
-            changes = anew or (() if same else tuple(one.diff(step.current, step.target)))
-            changes = self._dropped_once(changes)
+            users = self._users(step) if anew is None else []
+            changes = self._dropped_once(anew or tuple(step.statements()))
         except DeclarationError as error:
             self._refuse(step, [str(error)])
             self.catalog.promised.update(one.provides() if step.item.present else ())
@@ -180,19 +177,14 @@ class Planner:
         if step.item.present and not step.error:
             yield from left_open(one, step.current, self.session, self.catalog)
 
-    def _with_server_facts(self, step: Candidate) -> list[str]:
-        """Have the server tell what a change would touch; what still uses an object that goes."""
+    def _users(self, step: Candidate) -> list[str]:
+        """What still uses an object that goes; of one that stays, the facts are gathered."""
         one, current, target = step.declaration, step.current, step.target
-        if not self.ask.in_time:
-            return []
-        if current is None:
-            if target is not None:
-                step.target = target.foreseen(self.catalog, self.ask)
-            return []
-        if target is None:
+        asks = self.ask.in_time and not (one.is_beside and current and target)
+        ask = self.ask if asks else None
+        step.facts = one.facts(current, target, self.catalog, self.same, ask)
+        if target is None and current is not None and self.ask.in_time:
             return current.used_by(self.catalog, self.ask)
-        if not one.is_beside:
-            step.target = target.with_server_facts(current, self.catalog, self.ask)
         return []
 
     def _anew(self, step: Candidate) -> tuple[Statement, ...] | None:
@@ -214,7 +206,11 @@ class Planner:
         # They may be printed with other casts, and call nothing that they have not called.
         checks = dict.fromkeys(one.remakes.check for one in others if one.remakes)
         stored = [evolve(unbound(one), remakes=None) for one in own]
-        return (*target.made_anew(stored), *map(unbound, others), *filter(None, checks))
+        return (
+            *target.made_anew(stored, self.catalog),
+            *map(unbound, others),
+            *filter(None, checks),
+        )
 
     def _dropped_once(self, changes: Sequence[Statement]) -> tuple[Statement, ...]:
         """The statements without what the plan has dropped before, and makes anew only here.
@@ -336,7 +332,7 @@ class Planner:
             at_once = (each for each in statements if each.stage is not Stage.AFTER)
             yield from unseen(at_once, catalog)
         if step.target is not None and self.ask.in_time and not catalog.rows_change:
-            for doubt in step.target.objections(step.current, catalog):
+            for doubt in step.target.objections(step.current, step.facts, catalog):
                 if doubt.waits:
                     catalog.doubts.append((step.item.operation, one.title, doubt))
                 else:
@@ -357,7 +353,7 @@ class Planner:
         catalog, one = self.catalog, step.declaration
         if step.current is None or step.target is None or catalog.standby:
             return
-        copied = None if one.is_beside else step.target.copied(step.current, catalog)
+        copied = None if one.is_beside else step.target.copied(step.current, step.facts, catalog)
         found = copies.failure(copied, self.ask) if copied else None
         state = found.sqlstate if found else ""
         # A body may name a relation that has the name only once the plan has run.
@@ -374,7 +370,7 @@ class Planner:
             return
         for key in _taken(current, target) if current else ():
             catalog.taken.setdefault(key, step.item.operation)
-        target.store(catalog, current)
+        target.store(catalog, current, step.facts)
         stored: Object | None = catalog.objects.get(one.key())
         is_declared = step.item.present and step.item.result is not None
         if is_declared and stored is target:

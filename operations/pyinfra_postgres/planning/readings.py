@@ -23,7 +23,7 @@ from ..comparison.compare import NO_COLUMN
 from ..errors import DeclarationError
 from ..hidden import holds
 from ..objects.constraints.constraints import PrimaryKey
-from ..objects.indexes.indexes import Index
+from ..objects.indexes.indexes import StoredIndex
 from ..objects.kind import Object
 from ..objects.tables.columns import collation_sql
 from ..objects.tables.tables import Table
@@ -71,7 +71,7 @@ def unreadable(session: Session, plan: Plan) -> Iterator[Refusal]:
     declared = [
         change
         for change in plan.changes
-        if isinstance(one := catalog.objects.get(change.key), Index) or _texts(one)
+        if isinstance(one := catalog.objects.get(change.key), StoredIndex) or _texts(one)
     ]
     if not declared:
         return
@@ -206,7 +206,7 @@ class _Ground:
             declared: Any = self.catalog.objects.get(change.key)
             if declared is None or change.key[0] in VIEWS | ROUTINES:
                 continue
-            if isinstance(declared, Index) and self._is_table(declared.table):
+            if isinstance(declared, StoredIndex) and self._is_table(declared.table):
                 yield self._index(declared, change)
                 continue
             for one in _texts(declared):
@@ -221,7 +221,7 @@ class _Ground:
     def _is_table(self, name: Name) -> bool:
         return name in self.relations and self.catalog.relation_kinds.get(name) in {"r", "p"}
 
-    def _index(self, one: Index, change: Change) -> _Piece:
+    def _index(self, one: StoredIndex, change: Change) -> _Piece:
         """What builds an index on the copy of its table, under a name that nothing has."""
         table, name = Name("pg_temp", one.table.name), Exact("pyinfra_postgres_reading_index")
         copy = evolve(one, name=name, table=table, tablespace=None, online=False)

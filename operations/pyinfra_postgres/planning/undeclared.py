@@ -14,11 +14,11 @@ from ..catalog.entry import Key
 from ..objects.access.grants import undeclared_privileges
 from ..objects.constraints.constraints import Constraint, ForeignKey
 from ..objects.kind import Object
-from ..objects.partitions.partition import AnyPartition
+from ..objects.partitions.partition import LeftPartition
 from ..objects.partitions.partitions import Partition
 from ..objects.sequence_users import is_named
 from ..objects.tables import column_sequences
-from ..objects.tables.columns import Column
+from ..objects.tables.columns import TableColumn
 from ..objects.tables.heirs import below
 from ..objects.tables.sequences import Sequence
 from ..objects.tables.tables import Table
@@ -82,7 +82,7 @@ def detached(
         stored, table = catalog.partition(part), catalog.table(part)
         if stored is not None and table.key() in known:
             what = Undeclared(f"table {stored.parent}", stored.kind, str(part), stored.brief())
-            removal = AnyPartition(part, stored.parent, attached=False, at_once=True)
+            removal = LeftPartition(part, stored.parent, attached=False)
             stay.append(Leftover(what, stored.word, removal, True, True))
     return stay
 
@@ -97,7 +97,7 @@ def _found(
             yield from _within(stored, exact, catalog, known)
     periods, serials = _periods(known), _serials(known, catalog)
     for key, one in catalog.objects.items():
-        holder = None if key in known else holders.get(one.belongs_to())
+        holder = None if key in known or one.is_part(catalog) else holders.get(one.belongs_to())
         if holder and not _goes_with_another(one, catalog, periods, serials):
             title, exact = holder
             name = one.title.partition(" ")[2]
@@ -141,7 +141,7 @@ def _of_partition(
     if not isinstance(table, Table) or not isinstance(parent, Table) or table.key() in known:
         return
     for each in table.constraints:
-        if not each.inherited and each.name:
+        if not each.details.inherited and each.name:
             name = f"{one.name}.{quoted(each.name)}"
             what = Undeclared(one.title, "constraint", name, each.definition())
             removal: Object = Table(
@@ -159,7 +159,7 @@ def _of_partition(
             yield Leftover(what, "columns", removal, True, "columns" in exact)
 
 
-def _differs(column: Column, usual: Column) -> bool:
+def _differs(column: TableColumn, usual: TableColumn) -> bool:
     """Whether a partition's column has a default or a NOT NULL that its parent's has not."""
     return column.default != usual.default or (usual.nullable and not column.nullable)
 
@@ -185,7 +185,7 @@ def _serials(known: _Known, catalog: Forecast) -> list[str]:
     return [default for default in found if default]
 
 
-def _columns(one: Object | None) -> tuple[Column, ...]:
+def _columns(one: Object | None) -> tuple[TableColumn, ...]:
     return (one.columns or ()) if isinstance(one, Table) else ()
 
 

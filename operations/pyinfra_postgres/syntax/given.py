@@ -14,7 +14,7 @@ from reprlib import Repr
 from types import NoneType
 from typing import Any, cast
 
-from attrs import Factory, fields
+from attrs import fields
 from pyinfra.api import HiddenValue
 
 from ..errors import DeclarationError
@@ -155,19 +155,6 @@ def check_plain(what: str, one: Any) -> None:
     for name, value in zip(names, given, strict=True):
         if isinstance(value, str) and not is_storable(value):
             text(f"{what}: {name}", value)
-
-
-def check_untold(what: str, one: Any, names: Iterable[str]) -> None:
-    """Raise DeclarationError where attributes are given that only a catalog can tell."""
-    for attribute in fields(type(one)):
-        if attribute.name in names:
-            default: Any = attribute.default
-            usual = default.factory() if isinstance(default, _FACTORY) else default
-            if getattr(one, attribute.name) != usual:
-                raise DeclarationError(f"{what}: there is no argument {attribute.name}")
-
-
-_FACTORY: Any = type(Factory(list))
 
 
 def _check_types(

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from attrs import field, frozen
 
@@ -97,7 +97,7 @@ class Defaults(Privileges):
         none = Acl(self.creator)
         return none if self.schema else Acl.read(kind, self.creator, None, catalog.version)
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         acl = self._acl(catalog)
         granted = {key: option for key, option in acl.granted.items() if key[0] != self.grantee}
         granted |= {(self.grantee, one.name): one in self.grantable for one in self.granted}

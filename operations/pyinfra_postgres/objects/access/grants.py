@@ -201,7 +201,7 @@ class Privileges(Object):
         held = current.granted - self.granted
         return evolve(current, granted=held, grantable=current.grantable & held)
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         key = (self.target.kind, *self.target.name)
         acl = catalog.acls.get(key, Acl())
         granted = {

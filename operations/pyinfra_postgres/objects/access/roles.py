@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createrole.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias
 
 from attrs import evolve, field, fields, frozen
 
@@ -58,18 +58,9 @@ class Membership:
     inherit: bool | None = field(default=None, kw_only=True)
     set: bool | None = field(default=None, kw_only=True)
     present: bool = field(default=True, eq=False, kw_only=True)
-    grantors: Mapping[Exact, Set[str]] = field(factory=dict, eq=False, kw_only=True)
-    """Who has granted it with which options, where PostgreSQL keeps that apart; only they can take
-    that back."""
 
     def __attrs_post_init__(self) -> None:
         given.check_plain(f"the membership in {quoted(self.role)}", self)
-
-    def by(self, option: str | None) -> list[Exact]:
-        """Who has granted an option of it, or itself."""
-        return [
-            one for one, options in self.grantors.items() if option is None or option in options
-        ]
 
     def losing(self, after: Membership | None) -> list[str | None]:
         """The options that it has no longer; None stands for itself."""
@@ -94,7 +85,6 @@ class Membership:
             admin=either(self.admin, current.admin),
             inherit=either(self.inherit, current.inherit),
             set=either(self.set, current.set),
-            grantors=current.grantors,
         )
 
 
@@ -121,6 +111,34 @@ def _password_of(given: Any) -> Password | None:
 _MAY_READ = "SELECT to_json(has_column_privilege('pg_authid', 'rolpassword', 'SELECT'))"
 
 
+_Grantors: TypeAlias = Mapping[Exact, Mapping[Exact, Set[str]]]
+"""Of each membership, by the other role, who has granted it with which options."""
+
+
+@frozen
+class RoleDetails:
+    """What a catalog knows of a role beside what may be declared."""
+
+    grantors: _Grantors = field(factory=dict)
+    """Where PostgreSQL keeps that apart; only they can take back what they have granted."""
+
+    def of(self, role: Exact, option: str | None) -> list[Exact]:
+        """Who has granted an option of a membership, or the whole of it."""
+        known = self.grantors.get(role, {})
+        return [one for one, options in known.items() if option is None or option in options]
+
+
+class RoleFacts(NamedTuple):
+    """What is known of a change of a role."""
+
+    grantors: RoleDetails = RoleDetails()
+    hashes: bool = False
+    """Whether its server takes a password only as it is, to hash it by itself."""
+
+
+_USUAL = RoleFacts()
+
+
 @frozen
 class Role(Object):
     """A role of the server; all databases of the server share it."""
@@ -141,8 +159,6 @@ class Role(Object):
     connection_limit: int | None = field(default=None, converter=_limit, kw_only=True)
     member_of: tuple[Membership, ...] = field(default=(), converter=_memberships, kw_only=True)
     password: Password | None = field(default=None, converter=_password_of, kw_only=True)
-    hashes: bool = field(default=False, eq=False, kw_only=True)
-    """Whether its server takes a password only as it is, to hash it by itself."""
     comment: str | None = field(default=None, kw_only=True)
 
     def key(self) -> Key:
@@ -185,12 +201,23 @@ class Role(Object):
             for role, one in declared.items()
         }
         memberships = [merged[role] for role in sorted(merged) if role not in self._withdrawn()]
-        hashes = hashes_passwords(catalog.roles.values())
-        return evolve(self, **undeclared, member_of=memberships, hashes=hashes)
+        return evolve(self, **undeclared, member_of=memberships)
 
     def completed(self, catalog: Forecast, same: Same) -> Self:
+        return evolve(self, member_of=self._members(catalog))
+
+    def facts(
+        self,
+        current: Role | None,
+        target: Role | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> RoleFacts | None:
+        if target is None:
+            return None
         hashes = hashes_passwords(catalog.roles.values())
-        return evolve(self, member_of=self._members(catalog), hashes=hashes)
+        return RoleFacts(catalog.details_of(target, RoleDetails), hashes)
 
     def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """The role as it is; its password is the declared one, where it has that."""
@@ -229,7 +256,8 @@ class Role(Object):
         strict = catalog.version >= 160000
         before, after = (set(one.member_of) if one else set() for one in (current, target))
         groups = {one.role for one in before ^ after} if target else set()
-        for grantor in sorted(_losing(current, target)) if current and target else ():
+        details = catalog.details_of(self, RoleDetails)
+        for grantor in sorted(_losing(current, target, details)) if current and target else ():
             yield from rights_of(grantor, catalog, ", who has granted a membership of it")
         options = (*_options(current, target), *_password(current, target)) if target else ()
         is_altered = not current or not target or options or not groups
@@ -252,7 +280,7 @@ class Role(Object):
                 keyword = _SWITCHES[name]
                 yield Need(rights.role, keyword, f"ALTER ROLE {me} {keyword}")
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         catalog.put(self)
         if current is None:
             catalog.rights.gives.add(self.name)
@@ -262,42 +290,50 @@ class Role(Object):
                     catalog.rights.join(one.role)
 
     @staticmethod
-    def diff(current: Role | None, declared: Role | None) -> Iterator[Statement]:
+    def diff(
+        current: Role | None, declared: Role | None, facts: RoleFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a role, GRANT and REVOKE its memberships."""
         if declared is None:
             assert current
             yield Statement(f"DROP ROLE {quoted(current.name)}")
             return
         name = quoted(declared.name)
-        options = " ".join([*_options(current, declared), *_password(current, declared)])
+        options = " ".join(
+            [*_options(current, declared), *_password(current, declared, facts.hashes)]
+        )
         if current is None:
             # What is granted to it may be granted again to a type that is made anew.
             yield Statement(f"CREATE ROLE {name} {options}".strip())
         elif options:
             yield Statement(f"ALTER ROLE {name} {options}")
-        yield from _granted(name, current.member_of if current else (), declared.member_of)
+        before = current.member_of if current else ()
+        yield from _granted(name, before, declared.member_of, facts.grantors)
         yield from comment(f"ROLE {name}", current, declared)
 
 
-def _password(current: Role | None, declared: Role) -> Iterator[str]:
+def _password(current: Role | None, declared: Role, hashes: bool = False) -> Iterator[str]:
     password = declared.password
     if password and (current is None or current.password != password):
-        yield f"PASSWORD {literal(password.text if declared.hashes else password.verifier())}"
+        yield f"PASSWORD {literal(password.text if hashes else password.verifier())}"
 
 
-def _losing(current: Role, declared: Role) -> set[Exact]:
+def _losing(current: Role, declared: Role, grantors: RoleDetails) -> set[Exact]:
     """Who has granted what a role loses."""
     after = {one.role: one for one in declared.member_of}
     return {
         grantor
         for one in current.member_of
         for option in one.losing(after.get(one.role))
-        for grantor in one.by(option)
+        for grantor in grantors.of(one.role, option)
     }
 
 
 def _granted(
-    name: str, current: Iterable[Membership], declared: Iterable[Membership]
+    name: str,
+    current: Iterable[Membership],
+    declared: Iterable[Membership],
+    grantors: RoleDetails,
 ) -> Iterator[Statement]:
     there = {one.role: one for one in current}
     after = {one.role: one for one in declared}
@@ -308,7 +344,9 @@ def _granted(
                 change = f"REVOKE {what}{quoted(before.role)} FROM {name}"
             else:
                 change = f"GRANT {quoted(before.role)} TO {name} WITH {str(option).upper()} FALSE"
-            for by in [f" GRANTED BY {quoted(one)}" for one in before.by(option)] or [""]:
+            for by in [
+                f" GRANTED BY {quoted(one)}" for one in grantors.of(before.role, option)
+            ] or [""]:
                 yield Statement(f"{change}{by}")
     for one in declared:
         known = there.get(one.role)
@@ -364,6 +402,7 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
         names = [*_SWITCHES, "connection_limit"]
         memberships = [_membership(row, catalog) for row in groups or ()]
         memberships.sort(key=lambda one: one.role)
+        by = {catalog.roles[row[0]]: _grantors(row, catalog) for row in groups or ()}
         role = Role(
             Exact(name),
             member_of=memberships,
@@ -371,15 +410,21 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             **dict(zip(names, attributes, strict=True)),
         )
         catalog.objects[role.key()] = role
+        if any(by.values()):
+            catalog.details[role.key()] = RoleDetails(by)
 
 
 def _membership(row: Row, catalog: Snapshot) -> Membership:
-    role, admin, inherit, set_, grantors = row
+    role, admin, inherit, set_, _ = row
+    return Membership(catalog.roles[role], admin=admin, inherit=inherit, set=set_)
+
+
+def _grantors(row: Row, catalog: Snapshot) -> dict[Exact, Set[str]]:
+    """Who has granted a membership, with the options."""
     # Before PostgreSQL 16 anybody's REVOKE takes a membership away.
     apart = catalog.version >= 160000
-    by = {
+    return {
         catalog.roles[one]: {name for name, on in zip(_MEMBER, options, strict=True) if on}
-        for one, *options in grantors
+        for one, *options in row[-1]
         if apart and one in catalog.roles
     }
-    return Membership(catalog.roles[role], admin=admin, inherit=inherit, set=set_, grantors=by)

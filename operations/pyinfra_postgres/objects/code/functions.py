@@ -6,8 +6,8 @@ https://www.postgresql.org/docs/current/sql-createfunction.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 from attrs import evolve, field, fields_dict, frozen
 
@@ -71,6 +71,26 @@ def _rows(value: float | None) -> float | None:
 
 
 @frozen
+class FunctionDetails:
+    """What a catalog knows of a function beside what may be declared."""
+
+    kept: tuple[str, ...] = ()
+    """The clauses that replacing it would reset."""
+
+
+class FunctionFacts(NamedTuple):
+    """What is known of a change of a function."""
+
+    kept: tuple[str, ...] = ()
+    """The clauses that can't be declared, and that replacing it would reset."""
+    remade: Remade | None = None
+    """How it is dropped and created, where it can't be replaced."""
+
+
+_USUAL = FunctionFacts()
+
+
+@frozen
 class Function(Object):
     """A function, told apart by its name and the types of its arguments."""
 
@@ -96,10 +116,6 @@ class Function(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    kept: tuple[str, ...] = field(default=(), eq=False, kw_only=True)
-    """The clauses that can't be declared, and that replacing it would reset."""
-    remade: Remade | None = field(default=None, eq=False, kw_only=True)
-    """How it is dropped and created, where it can't be replaced."""
 
     def key(self) -> Key:
         return (self.kind, *self.name, identity(self.arguments))
@@ -239,15 +255,28 @@ class Function(Object):
             settings=settings,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
-            kept=current.kept,
         )
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_function(self.signature, catalog, ask).users(self.name, catalog)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        if _replaceable(current, self):
-            return self
+    def facts(
+        self,
+        current: Function | None,
+        target: Function | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> FunctionFacts | None:
+        if current is None or target is None:
+            return None
+        kept = catalog.details_of(current, FunctionDetails).kept
+        if ask is None or _replaceable(current, target):
+            return FunctionFacts(kept)
+        return FunctionFacts(kept, target._remade(current, catalog, ask))
+
+    def _remade(self, current: Function, catalog: Forecast, ask: Ask) -> Remade:
+        """How it is dropped and created. Raises DeclarationError where that can't be."""
         found = of_function(current.signature, catalog, ask).left
         checked = [one.title for one in found.all if _is_checked(one, catalog)]
         if checked:
@@ -256,7 +285,12 @@ class Function(Object):
                 "which would be checked or built anew for all rows: change that before"
             )
         ground = Ground(_bare(current), _bare(self), functions=frozenset({self.name}))
-        return evolve(self, remade=Remade.of(fitting(found, ground, ask)))
+        return Remade.of(fitting(found, ground, ask))
+
+    def made_anew(self, stored: Sequence[Statement], catalog: Forecast) -> Iterator[Statement]:
+        _, *rest = super().made_anew(stored, catalog)
+        yield _created(self, catalog.details_of(self, FunctionDetails).kept)
+        yield from rest
 
     def _aligned_body(self, current: Self, same: Same) -> str | None:
         if self.body is None or not (self.has_sql_body and current.has_sql_body):
@@ -273,7 +307,9 @@ class Function(Object):
         return current.body if equal else self.body
 
     @staticmethod
-    def diff(current: Function | None, declared: Function | None) -> Iterator[Statement]:
+    def diff(
+        current: Function | None, declared: Function | None, facts: FunctionFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, replace in place or DROP a function.
 
         Another return type, or other names of arguments, need it to be dropped and created, with
@@ -285,13 +321,13 @@ class Function(Object):
             return
         target = f"{declared.acl} {declared.signature}"
         if current is None:
-            yield _created(declared)
+            yield _created(declared, facts.kept)
         elif evolve(current, owner=declared.owner, comment=declared.comment) != declared:
-            remade = None if _replaceable(current, declared) else declared.remade or Remade()
+            remade = None if _replaceable(current, declared) else facts.remade or Remade()
             if remade:
                 yield from remade.dependents.dropped()
                 yield Statement(f"DROP {current.acl} {current.signature}")
-            yield _created(declared)
+            yield _created(declared, facts.kept)
             yield from remade.restored if remade else ()
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
@@ -330,7 +366,6 @@ def _bare(one: Function) -> tuple[str, ...]:
         body="BEGIN END",
         settings={},
         leakproof=False,
-        kept=(),
     )
     create = _created(bare)
     return create.path.local, create.sql, SearchPath.OWN.local
@@ -370,14 +405,14 @@ def _replaceable(current: Function, declared: Function) -> bool:
     return shape(current) == shape(declared) and not renamed and not fewer
 
 
-def _created(declared: Function) -> Statement:
+def _created(declared: Function, kept: Iterable[str] = ()) -> Statement:
     arguments = ", ".join(written(one) for one in declared.arguments if one.mode != "table")
     parts = [f"CREATE OR REPLACE {declared.acl} {declared.name}({arguments})"]
     if declared.returns is not None:
         parts.append(f"RETURNS {declared.returns}")
     volatility = "" if isinstance(declared, Procedure) else f" {declared.volatility}"
     parts.append(f"LANGUAGE {quoted(declared.language)}{volatility}")
-    parts += _attributes(declared)
+    parts += [*_attributes(declared), *kept]
     for name, value in declared.settings.items():
         parts.append(setting_sql(name, value))
     if declared.has_sql_body:
@@ -403,7 +438,6 @@ def _attributes(declared: Function) -> Iterator[str]:
     for name in ("cost", "rows"):
         if getattr(declared, name) is not None:
             yield f"{name.upper()} {getattr(declared, name):.9g}"
-    yield from declared.kept
 
 
 def _tag(body: str) -> str:
@@ -452,7 +486,6 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             "settings": _stored_settings(stored),
             "owner": catalog.roles[owner_id],
             "comment": remark,
-            "kept": tuple(filter(None, kept)),
         }
         found: Function
         if kind == "p":
@@ -470,6 +503,8 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
                 **common,
             )
         catalog.objects[found.key()] = found
+        if any(kept):
+            catalog.details[found.key()] = FunctionDetails(tuple(filter(None, kept)))
         catalog.acls[found.acl, schema, name, identity(found.arguments)] = Acl.read(
             found.acl, catalog.roles[owner_id], acl, catalog.version
         )

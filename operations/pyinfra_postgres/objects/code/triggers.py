@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtrigger.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -106,6 +106,14 @@ def _enabled(value: bool | str) -> bool | str:
 
 
 @frozen
+class TriggerDetails:
+    """What a catalog knows of a trigger beside what may be declared."""
+
+    inherited: bool = False
+    """Whether the table has it from the one that it is a part of."""
+
+
+@frozen
 class Trigger(Object):
     """A trigger of a table."""
 
@@ -129,10 +137,6 @@ class Trigger(Object):
     renamed_from: Exact | None = field(
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
-    inherited: bool = field(default=False, eq=False, kw_only=True)
-    """Whether the table has it from the one that it is a part of."""
-    parts: tuple[Trigger, ...] = field(default=(), eq=False, kw_only=True)
-    """Those that its table's partitions have from it."""
 
     def __attrs_post_init__(self) -> None:
         if self.initially_deferred:
@@ -226,9 +230,10 @@ class Trigger(Object):
         """Whether a deleted row fires it in an ordinary session."""
         return self.enabled in {True, "always"} and bool(self._parsed()["events"] & _ON_DELETE)
 
-    def belongs_to(self) -> Reference | None:
+    def is_part(self, catalog: Snapshot) -> bool:
         # One of the whole table is the partition's with that.
-        return None if self.inherited else super().belongs_to()
+        details = catalog.details.get(self.key())
+        return isinstance(details, TriggerDetails) and details.inherited
 
     def requires(self) -> Iterator[Reference]:
         yield Reference("table", self.table)
@@ -249,14 +254,24 @@ class Trigger(Object):
     def readings(self, current: Self | None) -> Iterator[Reading]:
         yield Reading(self._template, self.condition, self.table)
 
-    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
-        current = super().find(catalog, ask)
+    def facts(
+        self,
+        current: Trigger | None,
+        target: Trigger | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> tuple[Trigger, ...] | None:
+        """The triggers that the table's partitions have from the current one."""
         if current is None:
             return None
-        names = inheriting(self.table, catalog)
-        parts = (catalog.objects.get((self.kind, *one, self.name)) for one in names)
-        inherited = (one for one in parts if isinstance(one, Trigger) and one.inherited)
-        return evolve(current, parts=tuple(inherited))
+        if target is None and catalog.details_of(current, TriggerDetails).inherited:
+            raise DeclarationError("its table has it as a partition: remove it from the whole")
+        names = inheriting(current.table, catalog)
+        parts = (catalog.objects.get((current.kind, *one, current.name)) for one in names)
+        return tuple(
+            one for one in parts if one and catalog.details_of(one, TriggerDetails).inherited
+        )
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         changes: dict[str, Any] = {"comment": either(self.comment, current.comment)}
@@ -271,12 +286,12 @@ class Trigger(Object):
         check_columns(self.table, catalog, updated, [self.condition], rows={"old", "new"})
 
     @staticmethod
-    def diff(current: Trigger | None, declared: Trigger | None) -> Iterator[Statement]:
+    def diff(
+        current: Trigger | None, declared: Trigger | None, parts: Iterable[Trigger] = ()
+    ) -> Iterator[Statement]:
         """CREATE, replace in place or DROP a trigger; PostgreSQL can't replace constraint ones."""
         if declared is None:
             assert current
-            if current.inherited:
-                raise DeclarationError("its table has it as a partition: remove it from the whole")
             yield Statement(
                 f"DROP TRIGGER {quoted(current.name)} ON {current.table}", locks=current.table
             )
@@ -302,17 +317,17 @@ class Trigger(Object):
             verb = _ENABLED[declared.enabled]
             yield Statement(f"ALTER TABLE {table} {verb} TRIGGER {name}", locks=lock)
         if before and before != evolve(declared, comment=before.comment):
-            yield from _kept_by_parts(before, is_new=current is None)
+            yield from _kept_by_parts(before, parts, is_new=current is None)
         target = f"TRIGGER {name} ON {table}"
         yield from comment(target, current, declared)
 
 
-def _kept_by_parts(before: Trigger, is_new: bool) -> Iterator[Statement]:
+def _kept_by_parts(before: Trigger, parts: Iterable[Trigger], is_new: bool) -> Iterator[Statement]:
     """What gives the triggers of partitions the states of their own, which have followed.
 
     Those of a new one have lost their comments too.
     """
-    for part in before.parts:
+    for part in parts:
         if part.enabled != before.enabled:
             verb = f"{_ENABLED[part.enabled]} TRIGGER {quoted(part.name)}"
             lock = Lock(part.table, Mode.SHARE_ROW_EXCLUSIVE, only=True)
@@ -344,10 +359,11 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             catalog.relations[table],
             enabled=_STORED[enabled],
             comment=remark,
-            inherited=inherited,
             **_clauses(definition),
         )
         catalog.objects[trigger.key()] = trigger
+        if inherited:
+            catalog.details[trigger.key()] = TriggerDetails(inherited)
 
 
 def _clauses(definition: str) -> dict[str, Any]:

@@ -70,8 +70,6 @@ class _Query(Object):
         factory=dict, converter=_former_names, eq=False, kw_only=True
     )
     """The former names of columns, by those that they are to have."""
-    remade: Remade | None = field(default=None, eq=False, kw_only=True)
-    """How it is dropped and created, where its query can't be replaced."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -122,9 +120,22 @@ class _Query(Object):
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_relation(self.name, catalog, ask).users(self.name, catalog)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        if self.query == current.query or self._replaces(current, ask):
-            return self
+    def facts(
+        self,
+        current: _Query | None,
+        target: _Query | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> Remade | None:
+        if not (ask and current and target) or target.query == current.query:
+            return None
+        if target._replaces(current, ask):
+            return None
+        return target._remade(current, catalog, ask)
+
+    def _remade(self, current: _Query, catalog: Forecast, ask: Ask) -> Remade:
+        """How it is dropped and created, as its query can't be replaced."""
         found = self._fitting(of_relation(self.name, catalog, ask).left, current, ask)
         remade = Remade.of(found)
         columns = _columns(self.query or "", ask)
@@ -132,10 +143,10 @@ class _Query(Object):
         if gone:
             remade = evolve(remade, dependents=self._without(gone, remade, catalog, ask))
         kept = [one for one in remade.created if not any(_is_on(self.name, x, one) for x in gone)]
-        return evolve(self, remade=evolve(remade, created=tuple(kept)))
+        return evolve(remade, created=tuple(kept))
 
-    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
-        yield from super().made_anew(list(self._fitting_columns(stored)))
+    def made_anew(self, stored: Sequence[Statement], catalog: Forecast) -> Iterator[Statement]:
+        yield from super().made_anew(list(self._fitting_columns(stored)), catalog)
 
     def _fitting_columns(self, stored: Sequence[Statement]) -> Iterator[Statement]:
         """The statements without those about columns that it no longer has."""
@@ -161,7 +172,7 @@ class _Query(Object):
         )
         return others.hindered({one.id: reason for one in users if one.needs & columns})
 
-    def _fitting(self, found: Dependents, current: Self, ask: Ask) -> Dependents:
+    def _fitting(self, found: Dependents, current: _Query, ask: Ask) -> Dependents:
         """What depends on it, with what will no longer fit."""
         before, after = (
             (
@@ -173,13 +184,12 @@ class _Query(Object):
         )
         return fitting(found, Ground(before, after, frozenset({self.name})), ask)
 
-    def _replaces(self, current: Self, ask: Ask) -> bool:
+    def _replaces(self, current: _Query, ask: Ask) -> bool:
         """Whether PostgreSQL can replace the current query in place."""
         return False
 
-    def _anew(self, kind: str) -> Iterator[Statement]:
+    def _anew(self, kind: str, remade: Remade) -> Iterator[Statement]:
         """Drops it with what depends on it; the new one comes next."""
-        remade = self.remade or Remade()
         yield from remade.dependents.dropped()
         yield Statement(f"DROP {kind} {self.name}", locks=self.name, hazards=(Hazard.BLOCKS_READS,))
 
@@ -220,7 +230,7 @@ class View(_Query):
             check_option=either(self.check_option, current.check_option),
         )
 
-    def _replaces(self, current: Self, ask: Ask) -> bool:
+    def _replaces(self, current: _Query, ask: Ask) -> bool:
         copy = "CREATE OR REPLACE TEMP VIEW pyinfra_postgres_copy AS"
         current_path, path = SearchPath.of(current.query).local, SearchPath.of(self.query).local
         answer = ask.attempt(
@@ -229,7 +239,9 @@ class View(_Query):
         return answer.failure is None
 
     @staticmethod
-    def diff(current: View | None, declared: View | None) -> Iterator[Statement]:
+    def diff(
+        current: View | None, declared: View | None, remade: Remade | None = None
+    ) -> Iterator[Statement]:
         """CREATE, replace, ALTER or DROP a view.
 
         PostgreSQL replaces a view in place only where its columns stay and new ones come last.
@@ -242,9 +254,8 @@ class View(_Query):
         options = sorted(declared.options())
         if current is None or current.query != declared.query:
             head = f" WITH ({', '.join(options)})" if options else ""
-            remade = declared.remade if current else None
             if remade:
-                yield from declared._anew("VIEW")
+                yield from declared._anew("VIEW", remade)
             yield Statement(
                 f"CREATE OR REPLACE {target}{head} AS\n{declared.query}",
                 path=SearchPath.of(declared.query),
@@ -294,7 +305,7 @@ class MaterializedView(_Query):
             names = sorted(one.name for one in self.requires() if one.kind == "table")
             yield from selects(target.owner, names, catalog)
 
-    def made_anew(self, stored: Sequence[Statement]) -> Iterator[Statement]:
+    def made_anew(self, stored: Sequence[Statement], catalog: Forecast) -> Iterator[Statement]:
         target = f"MATERIALIZED VIEW {self.name}"
         create = _with_query(Remade(tuple(stored)), target, self.query or "")
         yield Statement(create, path=SearchPath.of(self.query))
@@ -304,7 +315,9 @@ class MaterializedView(_Query):
 
     @staticmethod
     def diff(
-        current: MaterializedView | None, declared: MaterializedView | None
+        current: MaterializedView | None,
+        declared: MaterializedView | None,
+        remade: Remade | None = None,
     ) -> Iterator[Statement]:
         """CREATE, make anew or DROP a materialized view.
 
@@ -315,11 +328,11 @@ class MaterializedView(_Query):
             yield Statement(f"DROP MATERIALIZED VIEW {current.name}", locks=current.name)
             return
         target = f"MATERIALIZED VIEW {declared.name}"
-        remade = declared.remade or Remade()
+        remade = remade or Remade()
         is_new = current is None or current.query != declared.query
         if is_new:
             if current is not None:
-                yield from declared._anew("MATERIALIZED VIEW")
+                yield from declared._anew("MATERIALIZED VIEW", remade)
             create = _with_query(remade, target, declared.query or "")
             yield Statement(create, path=SearchPath.of(declared.query))
             yield from remade.restored

@@ -10,7 +10,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Self, cast
 
-from attrs import field, fields, frozen
+from attrs import evolve, field, fields, frozen
 
 from ...comparison.asking import Same
 from ...errors import DeclarationError
@@ -90,6 +90,30 @@ class Fittings:
 
 
 @frozen
+class ConstraintDetails:
+    """What a catalog knows of a constraint beside what may be declared."""
+
+    inherited: bool = field(default=False, eq=False)
+    """Whether the table has it from the one that it is a part of."""
+    index: str | None = field(default=None, eq=False)
+    """The name of the index on which a foreign key stands."""
+    enforced: bool = True
+    """Whether PostgreSQL checks it: in 18 it may not. Declared ones are checked."""
+    period: bool = False
+    """Whether its last column is the time for which it holds, as 18 has it. None is declared."""
+    remark: str | None = field(default=None, eq=False)
+    """Its comment."""
+    fittings: Fittings = field(default=Fittings(), eq=False)
+    owed: bool = field(default=False, eq=False)
+    """Whether a run has taken it off and put it back, and has not validated it again."""
+    passing: bool = field(default=False, eq=False)
+    """Whether a run has added it to drop it again, and has died in between."""
+
+
+_USUAL = ConstraintDetails()
+
+
+@frozen
 class Constraint:
     """What constraints have in common.
 
@@ -103,21 +127,7 @@ class Constraint:
     validated: bool = field(default=True, kw_only=True)
     """Whether the rows that were there before it obey it too."""
     present: bool = field(default=True, eq=False, kw_only=True)
-    inherited: bool = field(default=False, eq=False, kw_only=True)
-    """Whether the table has it from the one that it is a part of."""
-    index: str | None = field(default=None, eq=False, kw_only=True)
-    """The name of the index on which a foreign key stands."""
-    enforced: bool = field(default=True, kw_only=True)
-    """Whether PostgreSQL checks it: in 18 it may not. Declared ones are checked."""
-    period: bool = field(default=False, kw_only=True)
-    """Whether its last column is the time for which it holds, as 18 has it. None is declared."""
-    remark: str | None = field(default=None, eq=False, kw_only=True)
-    """Its comment."""
-    fittings: Fittings = field(default=Fittings(), eq=False, kw_only=True)
-    owed: bool = field(default=False, eq=False, kw_only=True)
-    """Whether a run has taken it off and put it back, and has not validated it again."""
-    passing: bool = field(default=False, eq=False, kw_only=True)
-    """Whether a run has added it to drop it again, and has died in between."""
+    details: ConstraintDetails = field(default=_USUAL, kw_only=True)
     build: Build = field(factory=Build, eq=False, kw_only=True)
     """How it comes to be, where it is not there yet."""
 
@@ -149,6 +159,10 @@ class Constraint:
         copy.__attrs_init__(**values)  # type: ignore[attr-defined]
         return copy
 
+    def known(self, **changes: Any) -> Self:
+        """A copy of which something else is known."""
+        return self.evolved(details=evolve(self.details, **changes))
+
     def definition(self) -> str:
         """What follows its name."""
         raise NotImplementedError
@@ -166,11 +180,11 @@ class Constraint:
     def written(self) -> str:
         """Its definition, with its name if it has one."""
         prefix = f"CONSTRAINT {quoted(self.name)} " if self.name else ""
-        return prefix + self.definition() + ("" if self.enforced else " NOT ENFORCED")
+        return prefix + self.definition() + ("" if self.details.enforced else " NOT ENFORCED")
 
     @property
     def _overlaps(self) -> str:
-        return " WITHOUT OVERLAPS" if self.period else ""
+        return " WITHOUT OVERLAPS" if self.details.period else ""
 
     def requires(self) -> Iterator[Reference]:
         """What it names outside its table."""
@@ -229,7 +243,7 @@ class PrimaryKey(Constraint):
 
     def definition(self) -> str:
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        beside = f"{include}{self.fittings}{self.timing}"
+        beside = f"{include}{self.details.fittings}{self.timing}"
         return f"PRIMARY KEY ({listed(self.columns)}{self._overlaps}){beside}"
 
 
@@ -273,7 +287,7 @@ class Unique(Constraint):
     def definition(self) -> str:
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
-        beside = f"{include}{self.fittings}{self.timing}"
+        beside = f"{include}{self.details.fittings}{self.timing}"
         return f"UNIQUE{nulls} ({listed(self.columns)}{self._overlaps}){beside}"
 
 
@@ -343,7 +357,7 @@ class ForeignKey(Constraint):
         return " ".join(parts) + _timing(self.deferrable, self.initially_deferred)
 
     def _timed(self, columns: tuple[Exact, ...]) -> str:
-        if not self.period:
+        if not self.details.period:
             return listed(columns)
         return ", ".join([*map(quoted, columns[:-1]), f"PERIOD {quoted(columns[-1])}"])
 
@@ -363,7 +377,7 @@ class ReferringKey:
     @property
     def is_to_be_valid(self) -> bool:
         """Whether all rows are known to obey it, or are to be read again."""
-        return self.key.validated or self.key.owed
+        return self.key.validated or self.key.details.owed
 
     @property
     def name(self) -> str:
@@ -421,7 +435,7 @@ class Check(Constraint):
     def equals(self, current: Constraint, same: Same, table: Name) -> bool:
         return (
             isinstance(current, Check)
-            and (self.no_inherit, self.enforced) == (current.no_inherit, current.enforced)
+            and (self.no_inherit, self.details) == (current.no_inherit, current.details)
             and same(condition_template(table), self.expression, current.expression, table)
         )
 
@@ -497,7 +511,9 @@ class Exclude(Constraint):
         elements = ", ".join(f"{element} WITH {operator}" for element, operator in self.elements)
         where = "" if self.where is None else f" WHERE ({closed(self.where)})"
         timing = _timing(self.deferrable, self.initially_deferred)
-        return f"EXCLUDE USING {quoted(self.using)} ({elements}){self.fittings}{where}{timing}"
+        return (
+            f"EXCLUDE USING {quoted(self.using)} ({elements}){self.details.fittings}{where}{timing}"
+        )
 
     @property
     def fragments(self) -> tuple[str | None, ...]:

@@ -26,9 +26,13 @@ def dependents(
     found = []
     for key, one in catalog.objects.items():
         for other in getattr(one, "constraints", ()) if key[0] == "table" else ():
-            if getattr(other, "table", None) != table or other.inherited:
+            if getattr(other, "table", None) != table or other.details.inherited:
                 continue
-            if other.index == index if other.index else sorted(other.foreign_columns) == wanted:
+            if (
+                other.details.index == index
+                if other.details.index
+                else sorted(other.foreign_columns) == wanted
+            ):
                 name = Name(*key[1:])
                 in_steps = catalog.version >= 180000 or catalog.relation_kinds.get(name) == "r"
                 found.append(ReferringKey(name, other, in_steps))
@@ -183,7 +187,7 @@ def around(
     for one in moved:
         texts.append(f"ALTER TABLE {one.table} ADD {one.key.written()} NOT VALID")
         # Should the run end before that, the next one has to know.
-        remark = marked(one.key.remark) if one.is_to_be_valid else one.key.remark
+        remark = marked(one.key.details.remark) if one.is_to_be_valid else one.key.details.remark
         if remark:
             texts.append(f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {literal(remark)}")
     locks = tuple(Lock(name) for name in dict.fromkeys([table, *(one.table for one in moved)]))
@@ -200,7 +204,7 @@ def around(
 def settled(one: ReferringKey) -> Statement:
     """Validate a foreign key that was put back, and take its mark away."""
     read = validation(one.table, one.key.name, one.key.table)
-    remark = literal(one.key.remark) if one.key.remark else "NULL"
+    remark = literal(one.key.details.remark) if one.key.details.remark else "NULL"
     texts = [read.sql, f"COMMENT ON CONSTRAINT {one.name} ON {one.table} IS {remark}"]
     return evolve(together(texts, read.locks), hazards=read.hazards, sees=read.sees)
 
@@ -213,8 +217,8 @@ def owed(table: Name, catalog: Forecast) -> tuple[ReferringKey, ...]:
         ReferringKey(Name(*key[1:]), other, in_steps=True)
         for key, one in catalog.objects.items()
         for other in (getattr(one, "constraints", ()) if key[0] == "table" else ())
-        if isinstance(other, ForeignKey) and other.table == table and not other.inherited
-        if other.owed and not other.validated
+        if isinstance(other, ForeignKey) and other.table == table and not other.details.inherited
+        if other.details.owed and not other.validated
     )
 
 

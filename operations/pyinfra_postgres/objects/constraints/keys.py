@@ -21,8 +21,8 @@ from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.naming import chosen_name
 from ..indexes import index_builds
 from ..indexes.elements import Element
-from ..indexes.index_definition import IndexDefinition
-from ..indexes.indexes import Index
+from ..indexes.index_state import IndexState
+from ..indexes.indexes import StoredIndex
 from ..tables import heirs
 from . import foreign_keys
 from .constraints import Constraint, PrimaryKey, ReferringKey, Unique
@@ -40,7 +40,7 @@ def planned(
     if isinstance(old, PrimaryKey | Unique):
         moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
         foreign_keys.check(moved, key.columns)
-    index: IndexDefinition = index_of(table, key).placed(catalog)
+    index: IndexState = index_of(table, key).placed(catalog)
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
     marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
     build = evolve(key.build, dependents=moved, marks=tuple(marks))
@@ -73,7 +73,7 @@ def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> Non
     """Raise DeclarationError where a partition has the key, and its own partitions lack it."""
     for partition in heirs.below(table, catalog):
         for one in _constraints(partition, catalog):
-            if not one.validated and not one.inherited and key.equals(one, same, partition):
+            if not one.validated and not one.details.inherited and key.equals(one, same, partition):
                 raise DeclarationError(
                     f"{partition} has {quoted(one.name or '')}, which its own partitions lack: "
                     "declare that key before, so that they get it"
@@ -81,13 +81,13 @@ def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> Non
 
 
 def _place(
-    index: IndexDefinition, key: Key, taken: set[str | None], same: Same, catalog: Forecast
-) -> tuple[Exact, IndexDefinition | None]:
+    index: IndexState, key: Key, taken: set[str | None], same: Same, catalog: Forecast
+) -> tuple[Exact, IndexState | None]:
     """The name of a new key, and what an interrupted run, or somebody, has built under it."""
     names = catalog.names_in(index.table.schema) | taken
     ours = {
         one.name: one
-        for one in catalog.of(Index)
+        for one in catalog.of(StoredIndex)
         if one.table == index.table
         and not one.parent
         and _usable(one, index)
@@ -105,26 +105,26 @@ def _place(
     return name, ours.get(name)
 
 
-def _usable(one: IndexDefinition, index: IndexDefinition) -> bool:
+def _usable(one: IndexState, index: IndexState) -> bool:
     """Whether a key can take an index over: at once it has to be whole."""
     return index.online or (one.valid and not index.partitioned)
 
 
 def of_leaf(
     leaf: Name, key: Key, same: Same, catalog: Forecast, top: Name | None = None
-) -> Iterator[IndexDefinition]:
+) -> Iterator[IndexState]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
     tables = takewhile(top.__ne__, catalog.lineage(leaf)) if top else (leaf,)
     if any(
-        one.validated and not one.inherited and key.equals(one, same, name)
+        one.validated and not one.details.inherited and key.equals(one, same, name)
         for name in tables
         for one in _constraints(name, catalog)
     ):
         return
     before = (one for one in stored if key.build.instead and key.build.instead.says_as(one))
-    fittings = next((one.fittings for one in before), key.fittings)
-    index = index_of(leaf, key.evolved(fittings=fittings)).placed(catalog)
+    fittings = next((one.details.fittings for one in before), key.details.fittings)
+    index = index_of(leaf, key.known(fittings=fittings)).placed(catalog)
     there = index_builds.found(index, catalog, same)
     taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
     name = there.name if there else free_name(leaf, key, taken)
@@ -142,21 +142,21 @@ def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:
     return chosen_name(table.name, "_".join([*key.columns, *key.include]), "key", taken)
 
 
-def index_of(table: Name, key: Key) -> IndexDefinition:
+def index_of(table: Name, key: Key) -> IndexState:
     """The index that a key has."""
     columns = [Element(name, None, (), None, False, False) for name in key.columns]
     nulls = isinstance(key, Unique) and key.nulls_not_distinct
-    return Index(
+    return StoredIndex(
         Exact(key.name or ""),
         table,
         columns,
         unique=True,
         include=key.include,
         nulls_not_distinct=nulls,
-        parameters=dict(one.split("=", 1) for one in key.fittings.parameters) or None,
-        tablespace=key.fittings.tablespace,
-        replica_identity=key.fittings.replica_identity,
-        clustered=key.fittings.clustered,
+        parameters=dict(one.split("=", 1) for one in key.details.fittings.parameters) or None,
+        tablespace=key.details.fittings.tablespace,
+        replica_identity=key.details.fittings.replica_identity,
+        clustered=key.details.fittings.clustered,
     )
 
 
@@ -169,9 +169,9 @@ def added(
     going = "IF EXISTS " if key.build.later else ""
     drop = [f"{change} DROP CONSTRAINT {going}{quoted(old.name or '')}"] if old else []
     remark = []
-    if key.remark:
+    if key.details.remark:
         target = f"CONSTRAINT {quoted(key.name or '')} ON {table}"
-        remark = [f"COMMENT ON {target} IS {literal(key.remark)}"]
+        remark = [f"COMMENT ON {target} IS {literal(key.details.remark)}"]
     if not key.build.later:
         rule = key.written()
         for index in built_first(key):
@@ -205,9 +205,9 @@ def added(
         yield together(texts, tuple(map(Lock, tables)))
 
 
-def built_first(key: Constraint) -> tuple[IndexDefinition, ...]:
+def built_first(key: Constraint) -> tuple[IndexState, ...]:
     """What is built first for a key."""
-    return cast(tuple[IndexDefinition, ...], key.build.indexes)
+    return cast(tuple[IndexState, ...], key.build.indexes)
 
 
 def using(key: Key, name: str, index: str) -> str:

@@ -17,7 +17,8 @@ from ...syntax.names import Exact, Name, listed, quoted
 from ...syntax.parse import expression_references
 from ...syntax.paths import SearchPath
 from ..tables import planned_rows
-from ..tables.columns import Column
+from ..tables.columns import TableColumn
+from ..tables.facts import TableFacts
 from ..tables.planned_rows import PlannedRows, domains, plain_type
 from ..tables.table_definition import TableDefinition
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
@@ -27,13 +28,13 @@ Rule = tuple[str, str]
 
 
 def to_table(
-    current: TableDefinition, declared: TableDefinition, catalog: Forecast
+    current: TableDefinition, declared: TableDefinition, facts: TableFacts, catalog: Forecast
 ) -> Iterator[Objection]:
     """What the rows of a table may say against what is declared and not yet so."""
-    if not current.filled:
+    if not facts.filled:
         return
     table, columns = declared.name, declared.columns or ()
-    new = dict(planned_rows.values(current, declared, catalog))
+    new = dict(planned_rows.values(current, declared, facts, catalog))
     planned = {**catalog.values.get(table, {}), **new}
     every, own = (
         PlannedRows.having(table, columns, planned, catalog, only) for only in (False, True)
@@ -54,7 +55,7 @@ def to_table(
         elif column.name in new or (before and before.type != column.type):
             yield from _to_domains(column, every, catalog)
     for one in declared.constraints:
-        if not one.validated or not one.enforced or one.build.renames:
+        if not one.validated or not one.details.enforced or one.build.renames:
             continue
         is_new = one not in current.constraints
         if (is_new or (new and not one.used.isdisjoint(new))) and own.knows(one.used):
@@ -62,11 +63,11 @@ def to_table(
             yield from _to_constraint(one, table, own if without else every, catalog)
 
 
-def _takes_nulls_away(current: Column, declared: Column) -> bool:
+def _takes_nulls_away(current: TableColumn, declared: TableColumn) -> bool:
     return not declared.nullable and (current.nullable or current.unvalidated)
 
 
-def _to_default(column: Column, table: Name, catalog: Forecast) -> Iterator[Objection]:
+def _to_default(column: TableColumn, table: Name, catalog: Forecast) -> Iterator[Objection]:
     """The value that all rows get in a new column, where a domain's checks are against it."""
     found = list(domains(column.type, catalog))
     given = (one.default for one in (column, *found) if one.default is not None)
@@ -89,7 +90,7 @@ def _to_default(column: Column, table: Name, catalog: Forecast) -> Iterator[Obje
             )
 
 
-def _to_domains(column: Column, rows: PlannedRows, catalog: Forecast) -> Iterator[Objection]:
+def _to_domains(column: TableColumn, rows: PlannedRows, catalog: Forecast) -> Iterator[Objection]:
     """The values that a column of another type gets, where they are against its domain."""
     type_ = plain_type(column.type, catalog)
     for domain in domains(column.type, catalog) if rows.knows([column.name]) else ():

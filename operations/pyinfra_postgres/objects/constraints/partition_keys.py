@@ -12,6 +12,7 @@ from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
 from ...syntax.names import Exact, Name, listed
 from ..indexes.elements import Element, key_elements
+from ..tables.details import TableDetails
 from ..tables.heirs import below
 from .constraints import Constraint, Exclude, PrimaryKey, Unique
 
@@ -81,4 +82,5 @@ def _keys(
     for name in (table, *below(table, catalog)):
         stored = catalog.table(name)
         if stored is not None and stored.partition_by:
-            yield name, stored.partition_key or key_elements(stored.partition_by)[1]
+            details = catalog.details_of(stored, TableDetails)
+            yield name, details.partition_key or key_elements(stored.partition_by)[1]

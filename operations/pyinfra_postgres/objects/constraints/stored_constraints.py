@@ -121,22 +121,22 @@ def stored(row: Row, catalog: Snapshot) -> Constraint:
         )
     passing = is_passing(remark)
     remark, owed = (None, False) if passing else unmarked(remark)
-    unusual: dict[str, Any] = {
+    known: dict[str, Any] = {
         "inherited": inherited, "index": index, "remark": remark, "period": period, "owed": owed,
         "passing": passing,
     }  # fmt: skip
     catalog.owing |= owed
-    unusual = {name: value for name, value in unusual.items() if value}
+    known = {name: value for name, value in known.items() if value}
     if enforced is False:
-        unusual["enforced"] = False
+        known["enforced"] = False
     if kind in "pux" and fittings:
         identity, clustered, parameters, tablespace = fittings
         place = Exact(tablespace) if tablespace else None
-        unusual["fittings"] = Fittings(tuple(parameters or ()), place, identity, clustered)
+        known["fittings"] = Fittings(tuple(parameters or ()), place, identity, clustered)
     # A key of a partitioned table lacks an index as long as one of its partitions does.
     if not validated or (index_valid is False and kind != "x"):
-        unusual["validated"] = False
-    return found.evolved(**unusual) if unusual else found
+        found = found.evolved(validated=False)
+    return found.known(**known) if known else found
 
 
 def _stored_exclude(definition: str, names: Iterable[tuple[str, bool, str | None, str]]) -> Exclude:

@@ -21,8 +21,9 @@ from ...syntax.parse import column_names, tree
 from ...syntax.paths import SearchPath
 from ..indexes import index_builds
 from ..indexes.elements import Element, key_elements
-from ..tables.columns import Column
+from ..tables.columns import TableColumn
 from ..tables.dropped_columns import uses
+from ..tables.facts import TableFacts
 from ..tables.known_columns import check_columns
 from ..tables.table_definition import TableDefinition
 from . import foreign_keys, keys, partition_keys
@@ -54,7 +55,7 @@ def check(
     table: TableDefinition,
     new: Sequence[Constraint],
     there: Iterable[Constraint],
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     catalog: Forecast,
 ) -> None:
     """Raise DeclarationError where what is new of a table names columns or keys that nothing has.
@@ -89,7 +90,7 @@ def check(
 def aligned(
     declared: TableDefinition,
     current: TableDefinition,
-    columns: Sequence[Column],
+    columns: Sequence[TableColumn],
     same: Same,
     catalog: Forecast,
 ) -> tuple[list[Constraint], list[Constraint]]:
@@ -130,13 +131,14 @@ def aligned(
             free.remove(other)
             build = Build(instead=other, renames=bool(renamed))
             written = _read(renamed, one) if renamed else one
-            one = written.evolved(name=one.name or other.name, remark=other.remark, build=build)
+            one = written.evolved(name=one.name or other.name, build=build)
+            one = one.known(remark=other.details.remark)
             if (one.is_key and other.is_key) or _same_method(one, other):
-                one = one.evolved(fittings=other.fittings)
+                one = one.known(fittings=other.details.fittings)
         added.append(one)
     taken = {one.name for one in (*found, *free, *added)} | _not_nulls(columns)
     for one in added:
-        planned = _planned(whole, current, one, taken, same, catalog)
+        planned = _planned(whole, one, taken, same, catalog)
         taken.add(planned.name)
         found.append(planned)
     places = {one.name: place for place, one in enumerate(current.constraints)}
@@ -148,7 +150,7 @@ def aligned(
 
 def _read(stored: Constraint, declared: Constraint) -> Constraint:
     """A stored constraint that is declared, valid if it was, or is to be."""
-    if stored.validated or not (declared.validated or stored.owed):
+    if stored.validated or not (declared.validated or stored.details.owed):
         return stored
     return stored.evolved(validated=True)
 
@@ -170,7 +172,7 @@ def of_new_table(
         yield found
 
 
-def _not_nulls(columns: Iterable[Column] | None) -> set[str | None]:
+def _not_nulls(columns: Iterable[TableColumn] | None) -> set[str | None]:
     """The names that NOT NULL constraints of columns are to have."""
     return {column.not_null for column in columns or () if column.not_null}
 
@@ -203,7 +205,7 @@ def _under_another_name(
     others = [
         other
         for other in free
-        if not other.inherited
+        if not other.details.inherited
         and not catalog.is_declared(("constraint", *table.name, other.name or ""))
         and not _claimed(table, other, same, catalog)
     ]
@@ -212,7 +214,6 @@ def _under_another_name(
 
 def _planned(
     table: TableDefinition,
-    current: TableDefinition,
     one: Constraint,
     taken: set[str | None],
     same: Same,
@@ -228,8 +229,9 @@ def _planned(
         case _ if one.build.renames:
             return one
         case PrimaryKey() | Unique():
-            return keys.planned(table.name, one, current.filled, taken, same, catalog)
-        case ForeignKey() if current.filled:
+            filled = table.name in catalog.filled
+            return keys.planned(table.name, one, filled, taken, same, catalog)
+        case ForeignKey() if table.name in catalog.filled:
             named = one.evolved(name=one.name or _free_name(table, one, taken))
             leaves = foreign_keys.leaves(table.name, named, catalog)
             return named.evolved(build=evolve(one.build, leaves=leaves))
@@ -298,7 +300,7 @@ def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Sta
     columns -= {column.name for column in declared.columns or ()}
     for one in sorted(gone, key=lambda one: (not isinstance(one, ForeignKey), one.name or "")):
         drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
-        if one.fittings.replica_identity and one not in moved:
+        if one.details.fittings.replica_identity and one not in moved:
             raise index_builds.identity(one.name or "", declared.name)
         # A foreign key has triggers on the other table.
         tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
@@ -382,7 +384,9 @@ def leaving(current: TableDefinition, declared: TableDefinition) -> set[str]:
     }
 
 
-def added(current: TableDefinition, declared: TableDefinition) -> Iterator[Statement]:
+def added(
+    current: TableDefinition, declared: TableDefinition, facts: TableFacts
+) -> Iterator[Statement]:
     """Add what is not there, and validate what is."""
     replaced = {one.name: old for one, old in replacing(current, declared)}
     gone = {old.name for old in replaced.values()}
@@ -397,15 +401,15 @@ def added(current: TableDefinition, declared: TableDefinition) -> Iterator[State
         declared.constraints, key=lambda one: (isinstance(one, ForeignKey), one.name is None)
     ):
         if one.validated and one.evolved(validated=False) in kept:
-            if isinstance(one, ForeignKey) and one.owed:
+            if isinstance(one, ForeignKey) and one.details.owed:
                 yield foreign_keys.settled(ReferringKey(declared.name, one, in_steps=True))
                 continue
             if isinstance(one, ForeignKey):
-                yield foreign_keys.validation(declared.name, one.name, one.table, current.filled)
+                yield foreign_keys.validation(declared.name, one.name, one.table, facts.filled)
                 continue
-            yield validated(declared.name, one.name, current.filled)
+            yield validated(declared.name, one.name, facts.filled)
         elif one not in kept:
-            yield from _constrained(one, replaced.get(one.name), current, declared, taken)
+            yield from _constrained(one, replaced.get(one.name), declared, facts, taken)
 
 
 def same_rule(one: Constraint, other: Constraint) -> bool:
@@ -416,18 +420,18 @@ def same_rule(one: Constraint, other: Constraint) -> bool:
 def _constrained(
     one: Constraint,
     old: Constraint | None,
-    current: TableDefinition,
     declared: TableDefinition,
+    facts: TableFacts,
     taken: set[str | None],
 ) -> Iterator[Statement]:
     name = declared.name
     if isinstance(one, PrimaryKey | Unique):
-        yield from keys.added(name, one, old, current.filled, bool(current.partition_by))
+        yield from keys.added(name, one, old, facts.filled, bool(declared.partition_by))
         return
-    if current.filled and not isinstance(one, Exclude):
+    if facts.filled and not isinstance(one, Exclude):
         one = one if one.name else one.evolved(name=_free_name(declared, one, taken))
         taken.add(one.name)
-    later = current.filled and not _needs_its_rows_at_once(one, declared)
+    later = facts.filled and not _needs_its_rows_at_once(one, declared, facts)
     match one:
         case ForeignKey():
             yield from foreign_keys.added(name, one, later)
@@ -437,27 +441,27 @@ def _constrained(
             if one.validated:
                 yield validated(name, one.name)
         case _:
-            scan = (Hazard.LOCKS_OUT,) if current.filled else ()
+            scan = (Hazard.LOCKS_OUT,) if facts.filled else ()
             path = SearchPath.of(*one.fragments)
             add = f"ALTER TABLE {name} ADD {one.written()}"
             yield Statement(add, path=path, hazards=scan, locks=name)
-            if isinstance(one, Exclude) and one.fittings.clustered:
+            if isinstance(one, Exclude) and one.details.fittings.clustered:
                 yield Statement(
                     index_builds.clustered(name, one.name or "", one.using, one.where), locks=name
                 )
-    if one.remark:
+    if one.details.remark:
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
         stage = Stage.AFTER if one.build.later or one.build.leaves else Stage.MAIN
-        yield Statement(f"COMMENT ON {target} IS {literal(one.remark)}", stage=stage)
+        yield Statement(f"COMMENT ON {target} IS {literal(one.details.remark)}", stage=stage)
 
 
-def _needs_its_rows_at_once(one: Constraint, declared: TableDefinition) -> bool:
+def _needs_its_rows_at_once(one: Constraint, declared: TableDefinition, facts: TableFacts) -> bool:
     """Whether it is about values that nobody knows before the transaction makes them.
 
     Then the transaction has to end where they are against it.
     """
     return any(
-        column.name in one.used and column.name in declared.rewriting and column.default is not None
+        column.name in one.used and column.name in facts.rewriting and column.default is not None
         for column in declared.columns or ()
     )
 

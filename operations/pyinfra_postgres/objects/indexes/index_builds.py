@@ -23,13 +23,13 @@ from ..constraints import foreign_keys
 from ..constraints.constraints import Constraint, ReferringKey
 from ..kind import comment
 from .elements import aligned_element
-from .index_definition import IndexDefinition, Swap
+from .index_state import IndexState, Swap
 
 _ONLINE = (Hazard.NOT_TRANSACTIONAL,)
 _CLUSTERABLE = frozenset({"btree", "gist"})
 
 
-def built(index: IndexDefinition) -> Iterator[Statement]:
+def built(index: IndexState) -> Iterator[Statement]:
     """Build an index, from wherever an interrupted run has stopped."""
     if index.built is None or not index.built.valid:
         yield from _created(index)
@@ -51,7 +51,7 @@ def attached(part: Name, whole: Name | None, in_use: bool) -> Statement:
     )
 
 
-def _created(index: IndexDefinition) -> Iterator[Statement]:
+def _created(index: IndexState) -> Iterator[Statement]:
     if index.built:
         yield dropped(index.built, concurrently=index.online and not index.partitioned)
     if index.online and not index.partitioned:
@@ -72,7 +72,7 @@ def _created(index: IndexDefinition) -> Iterator[Statement]:
         )
 
 
-def dropped(index: IndexDefinition, concurrently: bool) -> Statement:
+def dropped(index: IndexState, concurrently: bool) -> Statement:
     """Drop an index, unless a session is building it right now, which that would kill.
 
     Another deploy has ended before this one gets its lock, and makes its plan anew.
@@ -101,7 +101,7 @@ def dropped(index: IndexDefinition, concurrently: bool) -> Statement:
     return at_once
 
 
-def replaced(current: IndexDefinition, declared: IndexDefinition) -> Iterator[Statement]:
+def replaced(current: IndexState, declared: IndexState) -> Iterator[Statement]:
     """Have another index under the same name; what is INVALID serves no query and just goes."""
     swap = declared.swap or Swap.of(declared)
     marks = [
@@ -145,7 +145,7 @@ def replaced(current: IndexDefinition, declared: IndexDefinition) -> Iterator[St
     yield dropped(evolve(current, name=swap.predecessor), concurrently=True)
 
 
-def users(index: IndexDefinition, catalog: Forecast, ask: Ask) -> list[str]:
+def users(index: IndexState, catalog: Forecast, ask: Ask) -> list[str]:
     """The foreign keys on a unique index or a part of it, and the keys that are parts of it."""
     found = ask.renamed(
         f"""
@@ -187,7 +187,7 @@ def check_nulls(
     identities = [
         (one.name or "", set(getattr(one, "columns", ())))
         for one in constraints
-        if one.fittings.replica_identity
+        if one.details.fittings.replica_identity
     ]
     for one in catalog.on(table) if freed else ():
         if getattr(one, "replica_identity", False):
@@ -199,9 +199,7 @@ def check_nulls(
             raise identity(name, table, why)
 
 
-def marks_of(
-    current: IndexDefinition, declared: IndexDefinition, identifies: bool
-) -> Iterator[str]:
+def marks_of(current: IndexState, declared: IndexState, identifies: bool) -> Iterator[str]:
     """What a table has said of its index, said of the new one.
 
     `identifies` is whether that can be a replica identity.
@@ -221,16 +219,14 @@ def marks_of(
         yield clustered(table, declared.name, declared.method, declared.where)
 
 
-def _targets(current: IndexDefinition, name: Name, places: Mapping[int, int]) -> Iterator[str]:
+def _targets(current: IndexState, name: Name, places: Mapping[int, int]) -> Iterator[str]:
     """What sets how much ANALYZE gathers of the expressions that the new index has as well."""
     for place, target in sorted(current.targets.items()):
         if place in places:
             yield f"ALTER INDEX {name} ALTER COLUMN {places[place]} SET STATISTICS {target}"
 
 
-def _kept_by_parts(
-    current: IndexDefinition, declared: IndexDefinition, swap: Swap
-) -> Iterator[str]:
+def _kept_by_parts(current: IndexState, declared: IndexState, swap: Swap) -> Iterator[str]:
     """What gives the parts of the new index the names, comments and marks of the old ones."""
     # What somebody has made keeps the name that they gave it.
     theirs = {one.table for one in declared.parts if not one.becomes}
@@ -260,14 +256,12 @@ def clustered(table: Name, index: str, method: str, where: str | None) -> str:
     return f"ALTER TABLE {table} CLUSTER ON {quoted(index)}"
 
 
-def mark(index: IndexDefinition) -> str:
+def mark(index: IndexState) -> str:
     """The comment on an index that has given its name to another."""
     return f"replaced by {index.full}, to be dropped"
 
 
-def swap(
-    current: IndexDefinition, declared: IndexDefinition, catalog: Forecast, same: Same
-) -> Swap:
+def swap(current: IndexState, declared: IndexState, catalog: Forecast, same: Same) -> Swap:
     """How a declared index takes the name of a stored one that differs."""
     name, there = aside(
         declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
@@ -289,9 +283,9 @@ def swap(
 
 
 def _places(
-    current: IndexDefinition,
-    declared: IndexDefinition,
-    parts: Iterable[IndexDefinition],
+    current: IndexState,
+    declared: IndexState,
+    parts: Iterable[IndexState],
     same: Same,
 ) -> Iterator[tuple[int, int]]:
     for place in sorted({place for one in (current, *parts) for place in one.targets}):
@@ -309,9 +303,9 @@ def never_null(table: Name, columns: Iterable[str], catalog: Forecast) -> bool:
     return set(columns) <= {one.name for one in there if not one.nullable}
 
 
-def left(index: IndexDefinition, catalog: Forecast) -> tuple[IndexDefinition, ...]:
+def left(index: IndexState, catalog: Forecast) -> tuple[IndexState, ...]:
     """The indexes whose name this one has taken, where a run died before it dropped them."""
-    found: list[IndexDefinition] = []
+    found: list[IndexState] = []
     while True:
         _, one = aside(
             index, catalog, "old", lambda one: one not in found and one.comment == mark(index)
@@ -322,8 +316,8 @@ def left(index: IndexDefinition, catalog: Forecast) -> tuple[IndexDefinition, ..
 
 
 def aside(
-    index: IndexDefinition, catalog: Forecast, label: str, ours: Callable[[IndexDefinition], bool]
-) -> tuple[Exact, IndexDefinition | None]:
+    index: IndexState, catalog: Forecast, label: str, ours: Callable[[IndexState], bool]
+) -> tuple[Exact, IndexState | None]:
     """The first name for an index that is free, or has an index of the table that is ours."""
     schema = index.table.schema
     for number in count():
@@ -336,7 +330,7 @@ def aside(
     raise AssertionError("unreachable")
 
 
-def part(whole: IndexDefinition, table: Name) -> IndexDefinition:
+def part(whole: IndexState, table: Name) -> IndexState:
     """What a partition has of an index of its table, still without a name of its own."""
     return evolve(
         whole,
@@ -355,8 +349,8 @@ def part(whole: IndexDefinition, table: Name) -> IndexDefinition:
 
 
 def parts(
-    index: IndexDefinition, catalog: Forecast, same: Same, freed: Collection[str] = ()
-) -> tuple[IndexDefinition, ...]:
+    index: IndexState, catalog: Forecast, same: Same, freed: Collection[str] = ()
+) -> tuple[IndexState, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn.
 
     `freed` are names that are free by then.
@@ -364,7 +358,7 @@ def parts(
     partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
-    def under(whole: IndexDefinition) -> Iterator[IndexDefinition]:
+    def under(whole: IndexState) -> Iterator[IndexState]:
         for table in partitions.get(whole.table, ()):
             one = part(whole, table).placed(catalog)
             if one.partitioned:
@@ -389,14 +383,14 @@ def parts(
     return tuple(under(index))
 
 
-def below(whole: Name, catalog: Forecast) -> list[IndexDefinition]:
+def below(whole: Name, catalog: Forecast) -> list[IndexState]:
     """The parts of a partitioned table's index at all levels, each before its own."""
-    children: dict[Name, list[IndexDefinition]] = {}
-    for one in catalog.of(IndexDefinition):
+    children: dict[Name, list[IndexState]] = {}
+    for one in catalog.of(IndexState):
         if one.parent:
             children.setdefault(one.parent, []).append(one)
 
-    def under(parent: Name) -> Iterator[IndexDefinition]:
+    def under(parent: Name) -> Iterator[IndexState]:
         for one in sorted(children.get(parent, ()), key=lambda part: part.full):
             yield one
             yield from under(one.full)
@@ -405,8 +399,8 @@ def below(whole: Name, catalog: Forecast) -> list[IndexDefinition]:
 
 
 def placed(
-    new: Iterable[IndexDefinition], current: IndexDefinition, catalog: Forecast
-) -> tuple[IndexDefinition, ...]:
+    new: Iterable[IndexState], current: IndexState, catalog: Forecast
+) -> tuple[IndexState, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
     Those that nobody else has made get its name too.
@@ -424,15 +418,13 @@ def placed(
     )
 
 
-def found(index: IndexDefinition, catalog: Forecast, same: Same) -> IndexDefinition | None:
+def found(index: IndexState, catalog: Forecast, same: Same) -> IndexState | None:
     """An index of the same table that is no other's part and equal but for its name."""
     others = (one for one in catalog.on(index.table) if isinstance(one, type(index)))
     return _there(index, others, same)
 
 
-def _there(
-    part: IndexDefinition, candidates: Iterable[IndexDefinition], same: Same
-) -> IndexDefinition | None:
+def _there(part: IndexState, candidates: Iterable[IndexState], same: Same) -> IndexState | None:
     """The index of a partition that is this part of its table's, or can become it."""
     free = [one for one in candidates if one.parent in {None, part.parent}]
     # Attached ones first, and an invalid one only where there is nothing else.
@@ -440,7 +432,7 @@ def _there(
     return same.first(free, lambda one: part.equals(one, same))
 
 
-def default_name(part: IndexDefinition, taken: set[str | None]) -> Exact:
+def default_name(part: IndexState, taken: set[str | None]) -> Exact:
     """The name that PostgreSQL gives to it."""
     columns = "_".join([*(element.label for element in part.columns), *part.include])
     return chosen_name(part.table.name, columns, "idx", taken)

@@ -5,10 +5,10 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
@@ -21,11 +21,12 @@ from ..constraints.objections import repeated
 from ..kind import comment
 from ..tables.planned_rows import PlannedRows
 from . import index_builds
-from .index_definition import IndexDefinition, _settings, rebuilt
+from .index_definition import IndexDefinition, settings
+from .index_state import IndexState, rebuilt
 
 
 @frozen
-class Index(IndexDefinition):
+class StoredIndex(IndexState):
     """An index of a table that no constraint owns, and how it changes."""
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
@@ -58,7 +59,19 @@ class Index(IndexDefinition):
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return index_builds.users(self, catalog, ask) if self.unique else []
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self,
+        current: StoredIndex | None,
+        target: StoredIndex | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> None:
+        if ask and current and target:
+            target._check_users(current, catalog, ask)
+
+    def _check_users(self, current: StoredIndex, catalog: Forecast, ask: Ask) -> None:
+        """Raise DeclarationError where what uses the stored index does not follow."""
         if self.swap and current.unique and current.partitioned:
             # The foreign keys on the whole of it are moved.
             moved = {str(one) for one in self.swap.dependents}
@@ -67,9 +80,10 @@ class Index(IndexDefinition):
                 raise DeclarationError(
                     f"it is used by {', '.join(found)}: remove or change that before"
                 )
-        return self
 
-    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
+    def objections(
+        self, current: Self | None, facts: Any, catalog: Forecast
+    ) -> Iterator[Objection]:
         new = current is None or rebuilt(evolve(current, name=self.name), self)
         if self.unique and new and self.table in catalog.filled:
             elements = [
@@ -96,7 +110,7 @@ class Index(IndexDefinition):
         found = self.placed(catalog)
         return evolve(found, later=found.online).parted(catalog, same)
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         renamed = current if current and current.key() != self.key() else None
         before = index_builds.below(current.full, catalog) if current and self.swap else ()
         for gone in (*self.left, *before, renamed, self.swap.there if self.swap else None):
@@ -111,7 +125,7 @@ class Index(IndexDefinition):
         catalog.put(self)
         foreign_keys.settle(self.owed, catalog)
 
-    def _named(self, part: IndexDefinition) -> IndexDefinition:
+    def _named(self, part: IndexState) -> IndexState:
         """A part as it is called once it has taken the place of another."""
         if not self.swap or (part in self.parts and not part.becomes):
             return part
@@ -125,7 +139,7 @@ class Index(IndexDefinition):
         catalog.remove(self)
 
     @staticmethod
-    def diff(current: Index | None, declared: Index | None) -> Iterator[Statement]:
+    def diff(current: StoredIndex | None, declared: StoredIndex | None) -> Iterator[Statement]:
         """CREATE, ALTER, replace or DROP an index; on a table with rows concurrently."""
         if declared is None:
             assert current
@@ -160,7 +174,7 @@ class Index(IndexDefinition):
         yield from map(foreign_keys.settled, declared.owed)
 
 
-def _set(current: Index, declared: Index) -> Iterator[Statement]:
+def _set(current: StoredIndex, declared: StoredIndex) -> Iterator[Statement]:
     """Storage parameters are for what is written from now on; REINDEX applies them to the rest."""
     before, after = current.parameters or {}, declared.parameters or {}
     alter = f"ALTER INDEX {declared.full}"
@@ -169,4 +183,13 @@ def _set(current: Index, declared: Index) -> Iterator[Statement]:
     if gone:
         yield Statement(f"{alter} RESET ({', '.join(gone)})")
     if new:
-        yield Statement(f"{alter} SET ({', '.join(_settings(new))})")
+        yield Statement(f"{alter} SET ({', '.join(settings(new))})")
+
+
+@frozen
+class Index(IndexDefinition):
+    """An index of a table."""
+
+    def expand(self, catalog: Forecast) -> Iterable[StoredIndex]:
+        given = {one.name: getattr(self, one.name) for one in fields(Index)}
+        yield StoredIndex(**given)

@@ -15,8 +15,8 @@ from ...syntax.parse import statement
 from ..constraints.stored_constraints import IDENTIFIES, TABLESPACE
 from ..kind import Row
 from .elements import Element, class_schema_of, collation_of
-from .index_definition import placing
-from .indexes import Index
+from .index_state import placing
+from .indexes import StoredIndex
 
 # PostgreSQL's own have fixed numbers; those of others are told by their names.
 _CLASS = """CASE WHEN o.oid < 16384 THEN o.oid::text
@@ -112,7 +112,7 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             )
             for place in range(count)
         ]
-        index = Index(
+        index = StoredIndex(
             Exact(name),
             catalog.relations[table],
             elements,

@@ -25,10 +25,11 @@ from ..constraints.constraints import Check, ForeignKey, PrimaryKey, Unique
 from ..constraints.validation import in_passing, validated
 from ..indexes import index_builds
 from ..indexes.elements import partitioning
-from ..indexes.index_definition import IndexDefinition
-from ..indexes.indexes import Index
+from ..indexes.index_state import IndexState
+from ..indexes.indexes import StoredIndex
 from ..kind import Object, either
-from ..tables.columns import Column
+from ..tables.columns import TableColumn
+from ..tables.details import TableDetails
 from ..tables.table_definition import row_security
 from ..tables.tables import Table
 from . import partition_copies, partition_references
@@ -45,11 +46,53 @@ def _values(text: str | None) -> str | None:
 
 
 @frozen
+class Attaching:
+    """What a table needs to become a partition without a scan under a strong lock."""
+
+    condition: str | None = None
+    """What holds for all its rows, where PostgreSQL can infer the bound from it."""
+    bound_check: str = ""
+    """The name of a check of that."""
+    left: str | None = None
+    """The name of one that an interrupted run has left."""
+    indexes: tuple[StoredIndex, ...] = ()
+    """What its parent has and it lacks."""
+    keys: tuple[tuple[PrimaryKey | Unique, IndexState], ...] = ()
+    checks: tuple[tuple[Check, bool], ...] = ()
+    """The checks of its parent that it lacks, and whether it has them NOT VALID."""
+    sees: tuple[Name, ...] = ()
+    """Itself and what foreign keys refer to that its parent has and it lacks."""
+
+
+@frozen
+class PartitionFacts:
+    """What is known of a change of a partition."""
+
+    filled: bool = False
+    """Whether it may have rows."""
+    rest: Name | None = None
+    """The default partition beside it."""
+    rest_filled: bool = False
+    detaching: bool = False
+    """Whether an interrupted run has begun to detach it."""
+    referring: tuple[Name, ...] = ()
+    """The tables with foreign keys to a table above it."""
+    bound_rule: str = ""
+    """What holds for all its rows, as the server prints it."""
+    attaching: Attaching = Attaching()
+
+
+_USUAL = PartitionFacts()
+
+
+@frozen
 class AnyPartition(Object):
     """A partition with any bound, or the table that was one or is to be one."""
 
     kind: ClassVar[str] = "partition"
     acl: ClassVar[str] = "TABLE"
+    at_once: ClassVar[bool] = False
+    """Whether it is detached in the transaction, so that what follows finds a table."""
 
     name: Name = field(converter=parse_name)
     of: Name = field(converter=parse_name)
@@ -57,34 +100,6 @@ class AnyPartition(Object):
     partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
     attached: bool = field(default=True, kw_only=True)
     row_security: bool | None = field(default=None, kw_only=True)
-    at_once: bool = field(default=False, eq=False, kw_only=True)
-    """Whether it is detached in the transaction, so that what follows finds a table."""
-    referring: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
-    """The tables with foreign keys to a table above it."""
-    detaching: bool = field(default=False, eq=False, kw_only=True)
-    """Whether an interrupted run has begun to detach it."""
-    filled: bool = field(default=False, eq=False, kw_only=True)
-    rest: Name | None = field(default=None, eq=False, kw_only=True)
-    """The default partition beside it."""
-    rest_filled: bool = field(default=False, eq=False, kw_only=True)
-    condition: str | None = field(default=None, eq=False, kw_only=True)
-    """What holds for all its rows, where PostgreSQL can infer the bound from it."""
-    bound_check: str = field(default="", eq=False, kw_only=True)
-    """The name of a check of that."""
-    left: str | None = field(default=None, eq=False, kw_only=True)
-    """The name of one that an interrupted run has left."""
-    bound_rule: str = field(default="", eq=False, kw_only=True)
-    """What holds for all its rows, as the server prints it."""
-    indexes: tuple[Index, ...] = field(default=(), eq=False, kw_only=True)
-    """What its parent has and it lacks."""
-    keys: tuple[tuple[PrimaryKey | Unique, IndexDefinition], ...] = field(
-        default=(), eq=False, kw_only=True
-    )
-    checks: tuple[tuple[Check, bool], ...] = field(default=(), eq=False, kw_only=True)
-    """The checks of its parent that it lacks, and whether it has them NOT VALID."""
-
-    sees: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
-    """Itself and what foreign keys refer to that its parent has and it lacks."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -115,38 +130,31 @@ class AnyPartition(Object):
             attached=isinstance(stored, Partition),
             partition_by=table.partition_by,
             row_security=table.row_security,
-            filled=self.name in catalog.filled,
         )
         if not isinstance(stored, Partition):
             return current
-        current = evolve(current, referring=referring_tables(stored.parent, catalog))
         bound = stored.bound
         if self.values is not None and self.of == stored.parent and self._is(bound, catalog, ask):
             bound = self.values
-        return evolve(current, of=stored.parent, values=Exact(bound), detaching=stored.detaching)
+        return evolve(current, of=stored.parent, values=Exact(bound))
 
     def _is(self, stored: str, catalog: Forecast, ask: Ask) -> bool:
         """Whether a stored bound is the declared one."""
         parent = catalog.table(self.of)
         types = {column.name: column.type for column in getattr(parent, "columns", None) or ()}
-        key = [types.get(one or "") for one in _key_columns(parent)]
+        key = [types.get(one or "") for one in _key_columns(self.of, catalog)]
         return Bound.parse(self.values or "").equals(Bound.parse(stored), key, ask)
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         key = Table(self.name, partition_by=self.partition_by)
         table = catalog.objects[("table", *self.name)]
         assert isinstance(table, Table)
-        found = evolve(
+        return evolve(
             self,
             values=either(self.values, current.values if current.attached else None),
-            partition_by=key.aligned_key(table, same),
+            partition_by=key.aligned_key(table, same, catalog),
             row_security=either(self.row_security, current.row_security),
-            filled=current.filled,
-            rest=catalog.default_of(self.of),
         )
-        if self.attached and not current.attached:
-            found = found._to_attach(table, same, catalog)
-        return found
 
     def completed(self, catalog: Forecast, same: Same) -> Self | None:
         if not self.attached:
@@ -155,20 +163,43 @@ class AnyPartition(Object):
             raise DeclarationError("it does not exist: declare its values")
         if self.partition_by:
             partition_keys.check_partition(self.of, self.partition_by, catalog)
-        rest = catalog.default_of(self.of)
-        return evolve(self, rest=rest, rest_filled=rest in catalog.filled)
+        return self
 
-    def _to_attach(self, table: Table, same: Same, catalog: Forecast) -> Self:
-        """What has to be done before a table becomes a partition without a scan."""
-        parent = catalog.table(self.of)
+    def facts(
+        self,
+        current: AnyPartition | None,
+        target: AnyPartition | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> PartitionFacts:
+        stored = catalog.partition(self.name)
+        rest = catalog.default_of(self.of)
+        found = PartitionFacts(
+            filled=self.name in catalog.filled,
+            rest=rest,
+            rest_filled=rest in catalog.filled,
+            detaching=bool(stored and stored.detaching),
+            referring=referring_tables(stored.parent, catalog) if stored else (),
+        )
+        if target is None or not target.attached or (current and current.attached):
+            return found
+        if ask and target.values is not None:
+            where = target.name, target.of, target.values
+            found = evolve(found, bound_rule=partition_copies.condition(*where, catalog, ask))
+        return evolve(found, attaching=target._attaching(same, catalog)) if current else found
+
+    def _attaching(self, same: Same, catalog: Forecast) -> Attaching:
+        """What has to be done before a table becomes a partition. Raises DeclarationError."""
+        table, parent = catalog.table(self.name), catalog.table(self.of)
         if not isinstance(parent, Table):
-            return self
+            return Attaching()
         if self.values is None:
             raise DeclarationError("it is no partition: declare its values")
         _check_columns(table, parent)
         indexes, own = [], []
         taken = catalog.names_in(self.name.schema)
-        for one in sorted(catalog.of(Index), key=lambda one: one.key()):
+        for one in sorted(catalog.of(StoredIndex), key=lambda one: one.key()):
             if one.table == self.of:
                 part = evolve(one, table=self.name, comment=None, parent=None, parts=(), built=None)
                 part = part.placed(catalog)
@@ -195,23 +226,20 @@ class AnyPartition(Object):
             if isinstance(one, Check) and not one.no_inherit
             if one.name not in mine or (one.validated and not mine[one.name].validated)
         ]
-        return evolve(
-            self,
+        names = {one.name for one in table.constraints}
+        return Attaching(
             checks=tuple(checks),
             sees=_seen(table, parent),
             condition=self._condition(parent, catalog),
-            left=next((one.name for one in table.constraints if one.passing), None),
-            bound_check=chosen_name(
-                self.name.name, None, "bound_check", {one.name for one in table.constraints}
-            ),
-            rest_filled=self.rest in catalog.filled,
+            left=next((one.name for one in table.constraints if one.details.passing), None),
+            bound_check=chosen_name(self.name.name, None, "bound_check", names),
             indexes=tuple(indexes),
             keys=tuple(own),
         )
 
     def _condition(self, parent: Object | None, catalog: Forecast) -> str | None:
         """What holds for every row of it."""
-        columns = _key_columns(parent)
+        columns = _key_columns(self.of, catalog)
         types = {one.name: one.type for one in getattr(parent, "columns", None) or ()}
         type_ = types.get(columns[0] or "") if columns else None
         bound = Bound.parse(self.values or "")
@@ -220,55 +248,43 @@ class AnyPartition(Object):
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return users(self.name, self.of, catalog, ask) if self.attached else []
 
-    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
-        return self._bounded(catalog, ask)
-
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        attaches = self.attached and not current.attached
-        return self._bounded(catalog, ask) if attaches else self
-
-    def _bounded(self, catalog: Forecast, ask: Ask) -> Self:
-        """Itself, with what the server says of its bound. Raises DeclarationError."""
-        if self.values is None:
-            return self
-        rule = partition_copies.condition(self.name, self.of, self.values, catalog, ask)
-        return evolve(self, bound_rule=rule)
-
-    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
-        if current and current.attached and not self.attached and current.filled:
+    def objections(
+        self, current: Self | None, facts: PartitionFacts, catalog: Forecast
+    ) -> Iterator[Objection]:
+        if current and current.attached and not self.attached and facts.filled:
             yield from partition_references.objections(self.name, current.of, catalog)
         new = self.attached and not (current and current.attached)
         if not new or self.values is None:
             return
-        if current and self.bound_rule and self.name in catalog.filled:
-            outside = f"({self.bound_rule}) IS NOT TRUE"
+        if current and facts.bound_rule and facts.filled:
+            outside = f"({facts.bound_rule}) IS NOT TRUE"
             yield Objection(
                 f"SELECT pg_catalog.count(*) FROM {self.name} WHERE {outside}",
                 f"its bound {self.values}",
                 remedy="correct them, or let a run before this one move them elsewhere",
             )
-        if self.rest not in catalog.filled:
+        if not facts.rest_filled:
             return
-        parent = catalog.table(self.of)
-        condition = Exact(self.bound_rule) if self.bound_rule else self._condition(parent, catalog)
+        parent, rule = catalog.table(self.of), facts.bound_rule
+        condition = Exact(rule) if rule else self._condition(parent, catalog)
         if condition is not None:
             yield Objection(
-                f"SELECT pg_catalog.count(*) FROM {self.rest} WHERE (\n{condition}\n)",
-                f"the bound that this leaves to the default partition {self.rest}",
+                f"SELECT pg_catalog.count(*) FROM {facts.rest} WHERE (\n{condition}\n)",
+                f"the bound that this leaves to the default partition {facts.rest}",
                 ", which wait in it",
                 f"let a run before this one move them with pg.sql into a table {self.name}, which "
-                f"is then attached, or detach {self.rest}",
-                SearchPath.of(condition if self.bound_rule else self.values),
+                f"is then attached, or detach {facts.rest}",
+                SearchPath.of(condition if rule else self.values),
             )
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: PartitionFacts | None) -> None:
         if not self.attached:
             catalog.objects.pop(self.key(), None)
             _freed(self.name, catalog)
             return
         stored = partition_of(self.name, self.of, self.values or "", self.row_security)
-        stored.store(catalog, stored if current else None)
-        for index in self.indexes:
+        stored.store(catalog, stored if current else None, None)
+        for index in facts.attaching.indexes if facts else ():
             catalog.put(index)
         table = catalog.table(self.name)
         if isinstance(table, Table):
@@ -280,30 +296,32 @@ class AnyPartition(Object):
             stored.erase(catalog)
 
     @staticmethod
-    def diff(current: AnyPartition | None, declared: AnyPartition | None) -> Iterator[Statement]:
+    def diff(
+        current: AnyPartition | None, declared: AnyPartition | None, facts: PartitionFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, ATTACH, DETACH or DROP a partition."""
         if declared is None:
             assert current
             if current.attached:
-                yield from removed(current.of, current.name, current.referring)
+                yield from removed(current.of, current.name, facts.referring)
             return
         if current is None:
-            yield from _created(declared)
+            yield from _created(declared, facts)
         elif current.partition_by != declared.partition_by:
             raise DeclarationError(
                 f"it is partitioned by {current.partition_by or 'nothing'} and is declared by "
                 f"{declared.partition_by or 'nothing'}: PostgreSQL can't change that"
             )
         elif current.attached and not declared.attached:
-            yield from _detached(current, declared)
+            yield from _detached(current, declared, facts)
         elif declared.attached and not current.attached:
-            yield from _attached(declared)
+            yield from _attached(declared, facts)
         elif declared.attached and (current.of, current.values) != (declared.of, declared.values):
             raise DeclarationError(
                 f"it is a partition of {current.of} {current.values}, and is declared as one of "
                 f"{declared.of} {declared.values}: detach it first, with attached=False"
             )
-        elif current.detaching:
+        elif facts.detaching:
             raise DeclarationError(
                 f"an interrupted run has begun to detach it from {current.of}: detach it, with "
                 "attached=False, and attach it again"
@@ -311,31 +329,39 @@ class AnyPartition(Object):
         yield from row_security(current, declared)
 
 
-def _created(declared: AnyPartition) -> Iterator[Statement]:
+@frozen
+class LeftPartition(AnyPartition):
+    """A partition that becomes a table, and is declared as one in the same plan."""
+
+    at_once: ClassVar[bool] = True
+
+
+def _created(declared: AnyPartition, facts: PartitionFacts) -> Iterator[Statement]:
     key = f" PARTITION BY {closed(declared.partition_by)}" if declared.partition_by else ""
-    hazards = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    hazards = (Hazard.SCANS, Hazard.BLOCKS_READS) if facts.rest_filled else ()
     yield Statement(
         f"CREATE TABLE {declared.name} PARTITION OF {declared.of} {declared.values}{key}",
         path=SearchPath.of(declared.values, declared.partition_by),
         hazards=hazards,
-        reads=declared.rest if declared.rest_filled else None,
-        locks=(Lock(declared.of, only=True), *_rest(declared)),
+        reads=facts.rest if facts.rest_filled else None,
+        locks=(Lock(declared.of, only=True), *_rest(declared, facts)),
     )
 
 
-def _rest(declared: AnyPartition) -> tuple[Lock, ...]:
+def _rest(declared: AnyPartition, facts: PartitionFacts) -> tuple[Lock, ...]:
     """The lock of the default partition: its bound is another then."""
-    others = declared.rest and declared.rest != declared.name
-    return (Lock(declared.rest),) if declared.rest and others else ()
+    return (Lock(facts.rest),) if facts.rest and facts.rest != declared.name else ()
 
 
-def _detached(current: AnyPartition, declared: AnyPartition) -> Iterator[Statement]:
+def _detached(
+    current: AnyPartition, declared: AnyPartition, facts: PartitionFacts
+) -> Iterator[Statement]:
     """With a default partition PostgreSQL can't do it concurrently."""
     detach = f"ALTER TABLE {current.of} DETACH PARTITION {current.name}"
-    if current.detaching:
+    if facts.detaching:
         yield Statement(f"{detach} FINALIZE", stage=Stage.AFTER, locks=current.name)
-    elif declared.rest or declared.at_once:
-        locks = (Lock(current.of, only=True), Lock(current.name), *_rest(declared))
+    elif facts.rest or declared.at_once:
+        locks = (Lock(current.of, only=True), Lock(current.name), *_rest(declared, facts))
         yield Statement(detach, locks=locks)
     else:
         # It waits for those who use the parent, then for those who use the partition by its name.
@@ -359,43 +385,41 @@ def _finished(current: AnyPartition, detach: str) -> str:
 END $finish$"""
 
 
-def _attached(declared: AnyPartition) -> Iterator[Statement]:
+def _attached(declared: AnyPartition, facts: PartitionFacts) -> Iterator[Statement]:
     """A table with rows gets what its parent has first, and a check that saves the scan."""
-    child = f"ALTER TABLE {declared.name}"
-    for index in (*declared.indexes, *(index for _, index in declared.keys)):
+    child, lacks = f"ALTER TABLE {declared.name}", facts.attaching
+    for index in (*lacks.indexes, *(index for _, index in lacks.keys)):
         yield from index_builds.built(index)
-    for rule, there in declared.checks:
+    for rule, there in lacks.checks:
         if not there:
-            how = " NOT VALID" if declared.filled or not rule.validated else ""
+            how = " NOT VALID" if facts.filled or not rule.validated else ""
             yield Statement(
                 f"{child} ADD {rule.written()}{how}",
                 path=SearchPath.of(*rule.fragments),
                 locks=declared.name,
             )
-        if rule.validated and (there or declared.filled):
-            yield validated(declared.name, rule.name, declared.filled)
-    texts = [
-        f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in declared.keys
-    ]
+        if rule.validated and (there or facts.filled):
+            yield validated(declared.name, rule.name, facts.filled)
+    texts = [f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in lacks.keys]
     attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
     own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
-    locks = (own, Lock(declared.name), *_rest(declared))
-    sees = declared.sees
-    scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if declared.rest_filled else ()
+    locks = (own, Lock(declared.name), *_rest(declared, facts))
+    sees = lacks.sees
+    scans = (Hazard.SCANS, Hazard.BLOCKS_READS) if facts.rest_filled else ()
     path = SearchPath.of(declared.values)
-    if not declared.filled or declared.condition is None:
-        if declared.filled:
+    if not facts.filled or lacks.condition is None:
+        if facts.filled:
             scans = (*scans, Hazard.LOCKS_OUT)
-        later = declared.filled and (declared.indexes or declared.keys or declared.checks)
+        later = facts.filled and (lacks.indexes or lacks.keys or lacks.checks)
         stage = Stage.AFTER if later else Stage.MAIN
         for text in (*texts, attach):
             hazards = scans if text is attach else ()
             yield Statement(text, stage=stage, path=path, hazards=hazards, locks=locks, sees=sees)
         return
-    if declared.left is not None:
-        yield Statement(f"{child} DROP CONSTRAINT {quoted(declared.left)}", locks=declared.name)
-    name = quoted(declared.bound_check)
-    yield from in_passing(declared.name, Check(declared.condition, name=name), path)
+    if lacks.left is not None:
+        yield Statement(f"{child} DROP CONSTRAINT {quoted(lacks.left)}", locks=declared.name)
+    name = quoted(lacks.bound_check)
+    yield from in_passing(declared.name, Check(lacks.condition, name=name), path)
     whole = together([*texts, attach, f"{child} DROP CONSTRAINT {name}"], locks, path)
     yield evolve(whole, hazards=scans, sees=sees)
 
@@ -404,11 +428,11 @@ def _freed(name: Name, catalog: Forecast) -> None:
     """Have a table that is a partition no more have what it had from its parent for itself."""
     table = catalog.table(name)
     if isinstance(table, Table):
-        constraints = [one.evolved(inherited=False) for one in table.constraints]
+        constraints = [one.known(inherited=False) for one in table.constraints]
         columns = [evolve(one, inherited=False, is_kept=True) for one in table.columns or ()]
         catalog.put(evolve(table, constraints=constraints, columns=columns))
     for one in catalog.on(name):
-        if isinstance(one, Index) and one.parent:
+        if isinstance(one, StoredIndex) and one.parent:
             catalog.put(evolve(one, parent=None))
 
 
@@ -420,12 +444,14 @@ def _seen(table: Table, parent: Table) -> tuple[Name, ...]:
     return (table.name, *targets) if targets else ()
 
 
-def _key_columns(parent: Object | None) -> list[str | None]:
+def _key_columns(parent: Name, catalog: Forecast) -> list[str | None]:
     """The columns of a partition key, None for an expression."""
-    return [one.column for one in getattr(parent, "partition_key", ())]
+    table = catalog.table(parent)
+    details = catalog.details_of(table, TableDetails) if table else TableDetails()
+    return [one.column for one in details.partition_key]
 
 
-def _takes_nulls(column: Column) -> bool:
+def _takes_nulls(column: TableColumn) -> bool:
     return column.nullable or column.unvalidated
 
 

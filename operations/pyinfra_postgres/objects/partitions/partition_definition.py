@@ -16,7 +16,7 @@ from ...catalog.entry import Key
 from ...syntax.names import Name, literal
 from ...syntax.parse import Reference
 from ..indexes import index_builds
-from ..indexes.indexes import Index
+from ..indexes.indexes import StoredIndex
 from ..kind import Object
 
 
@@ -141,7 +141,7 @@ class PartitionDefinition(Object):
 
     def _put_indexes(self, catalog: Forecast) -> None:
         """Put the parts that it gets of its parent's indexes into the catalog."""
-        there = [one for one in catalog.on(self.parent) if isinstance(one, Index)]
+        there = [one for one in catalog.on(self.parent) if isinstance(one, StoredIndex)]
         taken = catalog.names_in(self.name.schema) if there else set()
         for whole in there:
             part = index_builds.part(whole, self.name)

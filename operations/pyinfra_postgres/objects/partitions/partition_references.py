@@ -50,7 +50,7 @@ def referring(parent: Name, catalog: Forecast) -> tuple[Referring, ...]:
         Referring(Name(*key[1:]), other)
         for key, one in catalog.objects.items()
         for other in (getattr(one, "constraints", ()) if key[0] == "table" else ())
-        if isinstance(other, ForeignKey) and other.table in above and not other.inherited
+        if isinstance(other, ForeignKey) and other.table in above and not other.details.inherited
     )
 
 

@@ -24,6 +24,7 @@ from ...syntax.parse import Reference, statement
 from ..constraints.constraints import Check, ForeignKey
 from ..kind import Object, Row, either
 from ..tables import heirs
+from ..tables.details import TableDetails
 from ..tables.table_definition import row_security
 from ..tables.tables import Table
 from . import default_rows, partition_copies, partition_references
@@ -111,7 +112,7 @@ class Partition(PartitionDefinition):
         columns = getattr(parent, "columns", None) or ()
         names = tuple(column.name for column in columns if column.generated is None)
         obstacle = default_rows.obstacle(rest, catalog) if rest else ""
-        place = getattr(parent, "tablespace", None)
+        place = catalog.details_of(parent, TableDetails).tablespace if parent else None
         return evolve(
             self, default=default, rest=rest, tablespace=place, columns=names, obstacle=obstacle
         )
@@ -126,7 +127,7 @@ class Partition(PartitionDefinition):
         (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")
         return evolve(self, waiting=waiting, changing=catalog.rows_change)
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         catalog.put(self)
         table = catalog.table(self.name if current else self.parent)
         if not isinstance(table, Table):
@@ -134,9 +135,9 @@ class Partition(PartitionDefinition):
         if current is None:
             # What an index makes true has a name of its own in each partition.
             constraints = [
-                one.evolved(inherited=True)
+                one.known(inherited=True)
                 if isinstance(one, Check | ForeignKey)
-                else one.evolved(name=None, inherited=True)
+                else one.evolved(name=None).known(inherited=True)
                 for one in table.constraints
                 if not (isinstance(one, Check) and one.no_inherit)
             ]

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createextension.html
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 from attrs import evolve, field, frozen
 
@@ -94,7 +94,21 @@ class Extension(Object):
             comment=either(self.comment, current.comment),
         )
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self,
+        current: Extension | None,
+        target: Extension | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> None:
+        if ask and target and current is None:
+            target._check_available(ask)
+        elif ask and target and current:
+            target._check_changes(current, ask)
+
+    def _check_changes(self, current: Self, ask: Ask) -> None:
+        """Raise DeclarationError where the server has no way to what is declared."""
         name = literal(str(self.name))
         if self.version != current.version:
             before, after = literal(current.version or ""), literal(self.version or "")
@@ -122,9 +136,9 @@ class Extension(Object):
             failure = ask.attempt([moved]).failure
             if failure and failure.sqlstate in _TAKEN:
                 raise DeclarationError(f"{moved} fails: {failure}")
-        return self
 
-    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
+    def _check_available(self, ask: Ask) -> None:
+        """Raise DeclarationError where the server has no such extension."""
         found = ask(
             "SELECT json_build_array(version, schema) FROM pg_available_extension_versions "
             f"WHERE name = {literal(str(self.name))}"
@@ -135,7 +149,6 @@ class Extension(Object):
         fixed = {schema for version, schema in found if self.version in {None, version}} - {None}
         if self.schema and len(fixed) == 1 and self.schema not in fixed:
             raise DeclarationError(f"its control file puts it into schema {quoted(fixed.pop())}")
-        return self
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         # The server does not know of what the plan has changed.
@@ -143,7 +156,7 @@ class Extension(Object):
         found = ask.renamed(_USERS.format(literal(str(self.name))))
         return [title for title, whole in found if whole not in changed]
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
+    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         catalog.put(self)
         if current is None:
             catalog.extended.add(self.schema or "public")

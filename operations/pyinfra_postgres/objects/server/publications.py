@@ -256,18 +256,22 @@ class Publication(Object):
                     waiting.append(heir)
         return [one._replace(only=False) for one in found.values()]
 
-    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
-        return self._tried(catalog, ask)
+    def facts(
+        self,
+        current: Publication | None,
+        target: Publication | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> None:
+        if ask is None or target is None:
+            return
+        beside = current and evolve(target, owner=current.owner, comment=current.comment)
+        if current is None or beside != current:
+            target._try(catalog, ask)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        beside = evolve(self, owner=current.owner, comment=current.comment)
-        return self if beside == current else self._tried(catalog, ask)
-
-    def _tried(self, catalog: Forecast, ask: Ask) -> Self:
-        """Itself, where PostgreSQL has nothing against such a one of the tables that are there.
-
-        Raises DeclarationError with what it has.
-        """
+    def _try(self, catalog: Forecast, ask: Ask) -> None:
+        """Raise DeclarationError with what PostgreSQL has against one of these tables."""
         there = [one for one in self.tables if one.table not in catalog.created]
         probe = evolve(self, name=Exact("pyinfra_postgres_probe"), tables=there)
         created = next(iter(self.diff(None, probe)))
@@ -275,7 +279,6 @@ class Publication(Object):
         if failure and failure.sqlstate in _REFUSALS:
             detail = f". {failure.detail.rstrip('.')}" if failure.detail else ""
             raise DeclarationError(f"PostgreSQL refuses it: {failure}{detail}")
-        return self
 
     def uses(self, table: Name, columns: Set[str]) -> bool:
         for one in self.tables:

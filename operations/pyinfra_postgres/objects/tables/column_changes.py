@@ -26,13 +26,13 @@ from ...syntax.parse import (
 from ...syntax.paths import SearchPath
 from ..constraints.constraints import Check, Constraint
 from ..constraints.validation import in_passing, validated
-from .columns import Column, default_sql
+from .columns import TableColumn, default_sql
 
 
 def changed(
     table: Name,
-    current: Column,
-    declared: Column,
+    current: TableColumn,
+    declared: TableColumn,
     filled: bool,
     names: Names,
     ordered: bool = False,
@@ -63,7 +63,7 @@ def changed(
 
 
 def _strict(
-    table: Name, current: Column, declared: Column, filled: bool, names: Names
+    table: Name, current: TableColumn, declared: TableColumn, filled: bool, names: Names
 ) -> Iterator[Statement]:
     """Have a column take no nulls, as it is declared."""
     if current.nullable:
@@ -95,7 +95,7 @@ def _strict(
             yield validated(table, after)
 
 
-def _ruled(table: Name, column: Column, name: str | None, how: str = "") -> Statement:
+def _ruled(table: Name, column: TableColumn, name: str | None, how: str = "") -> Statement:
     """Add the NOT NULL of a column, with a name where it needs one."""
     if name is None:
         change = f"ALTER COLUMN {quoted(column.name)} SET NOT NULL"
@@ -104,7 +104,7 @@ def _ruled(table: Name, column: Column, name: str | None, how: str = "") -> Stat
     return Statement(f"ALTER TABLE {table} {change}", locks=table)
 
 
-def regenerated(current: Iterable[Column], declared: Iterable[Column]) -> list[Exact]:
+def regenerated(current: Iterable[TableColumn], declared: Iterable[TableColumn]) -> list[Exact]:
     """The names of the columns that are computed otherwise."""
     there = {column.name: column for column in current}
     return [
@@ -116,13 +116,13 @@ def regenerated(current: Iterable[Column], declared: Iterable[Column]) -> list[E
     ]
 
 
-def freed(current: Iterable[Column], declared: Iterable[Column]) -> set[str]:
+def freed(current: Iterable[TableColumn], declared: Iterable[TableColumn]) -> set[str]:
     """The names of the columns that are to take nulls and do not yet."""
     strict = {column.name for column in current if not column.nullable}
     return {column.name for column in declared if column.nullable and column.name in strict}
 
 
-def released(table: Name, current: Column, declared: Column) -> Iterator[Statement]:
+def released(table: Name, current: TableColumn, declared: TableColumn) -> Iterator[Statement]:
     """The statements that end what a column of another type may not be; its values stay."""
     alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(declared.name)}"
     if _stops_computing(current, declared):
@@ -131,7 +131,7 @@ def released(table: Name, current: Column, declared: Column) -> Iterator[Stateme
         yield Statement(f"{alter} DROP IDENTITY", locks=table)
 
 
-def _stops_computing(current: Column, declared: Column) -> bool:
+def _stops_computing(current: TableColumn, declared: TableColumn) -> bool:
     return bool(current.generated and not current.virtual and declared.generated is None)
 
 
@@ -148,18 +148,20 @@ class Names:
 
     @classmethod
     def of(
-        cls, version: int, constraints: Iterable[Constraint], columns: Iterable[Column] = ()
+        cls, version: int, constraints: Iterable[Constraint], columns: Iterable[TableColumn] = ()
     ) -> Self:
         """Of all constraints, and the NOT NULLs of columns."""
         every = tuple(constraints)
         checks = {
-            rules_out_nulls(one): one for one in every if isinstance(one, Check) and one.passing
+            rules_out_nulls(one): one
+            for one in every
+            if isinstance(one, Check) and one.details.passing
         }
         passing = {column: one for column, one in checks.items() if column is not None}
         taken = (*(one.name for one in every), *(one.not_null for one in columns))
         return cls(version, frozenset(taken), passing)
 
-    def not_null(self, table: Name, column: Column) -> Exact | None:
+    def not_null(self, table: Name, column: TableColumn) -> Exact | None:
         """The name that has to be given to the NOT NULL of a column: PostgreSQL 18 keeps one.
 
         It is the declared one, or another than PostgreSQL would choose where a constraint is to
@@ -198,7 +200,7 @@ def _filled_in(table: Name, column: str, names: Names) -> Iterator[Statement]:
 
 
 def _identified(
-    alter: str, table: Name, current: Column, declared: Column, reads: bool
+    alter: str, table: Name, current: TableColumn, declared: TableColumn, reads: bool
 ) -> Iterator[Statement]:
     if current.identity:
         yield Statement(f"{alter} SET GENERATED {declared.identity}", locks=table)
@@ -239,7 +241,7 @@ def _unsequenced(table: Name, column: str) -> str:
 
 
 def _regenerated(
-    alter: str, table: Name, current: Column, declared: Column, filled: bool, version: int
+    alter: str, table: Name, current: TableColumn, declared: TableColumn, filled: bool, version: int
 ) -> Statement:
     """The statement that changes how a column is computed.
 
@@ -266,6 +268,6 @@ def _regenerated(
     )
 
 
-def _generation(column: Column) -> str:
+def _generation(column: TableColumn) -> str:
     how = " virtual" if column.virtual else " stored"
     return "plain" if column.generated is None else f"generated as ({column.generated}){how}"

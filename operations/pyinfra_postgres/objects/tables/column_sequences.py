@@ -17,11 +17,11 @@ from ...syntax.naming import chosen_name
 from ..kind import Object
 from ..sequence_users import is_named, users
 from .column_changes import POSITION, positioned
-from .columns import Column
+from .columns import TableColumn
 from .sequences import RANGES, IdentitySequence, Owner, Sequence, highest, next_value
 
 
-def put_own(table: Name, column: Column, owner: str | None, catalog: Forecast) -> None:
+def put_own(table: Name, column: TableColumn, owner: str | None, catalog: Forecast) -> None:
     """Put the sequence that PostgreSQL makes for a serial or identity column into the catalog."""
     if column.type not in RANGES:
         return  # PostgreSQL will say so.
@@ -103,7 +103,7 @@ def of(table: Object, catalog: Forecast) -> Iterator[Sequence | IdentitySequence
 def unused(table: Object, catalog: Forecast) -> Iterator[Sequence]:
     """Those of them that the default of no column of the table names any more."""
     stored: Any = table
-    columns: tuple[Column, ...] = (stored.columns or ()) if table.kind == "table" else ()
+    columns: tuple[TableColumn, ...] = (stored.columns or ()) if table.kind == "table" else ()
     serial = {column.name for column in columns if column.serial}
     for one in of(table, catalog):
         if isinstance(one, Sequence) and isinstance(one.owned_by, Owner):
@@ -116,7 +116,9 @@ New: TypeAlias = tuple[Object | None, Object]
 """A sequence of a column as it is, if there is one, and as it is to be."""
 
 
-def remembered(sequences: Iterable[New], columns: Mapping[Exact, Column]) -> Iterator[Statement]:
+def remembered(
+    sequences: Iterable[New], columns: Mapping[Exact, TableColumn]
+) -> Iterator[Statement]:
     """Remember to which values identities have come whose columns get other sequences."""
     for column in _of_new(sequences):
         if columns[column.column].identity:

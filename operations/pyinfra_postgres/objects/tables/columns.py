@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from operator import attrgetter, eq
 from typing import Any, Protocol
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from ...comparison.asking import Same
 from ...errors import DeclarationError
@@ -76,8 +76,6 @@ _always, _optional = attrgetter(*_ALWAYS), attrgetter(*_OPTIONAL, "renamed_from"
 _stored = attrgetter(*_ALWAYS, *_OPTIONAL)
 _NOTHING = (None,) * (len(_OPTIONAL) + 1)
 _BARE: dict[str, Any] = {"primary_key": False, "unique": False, "references": None}
-_TOLD = ("not_null", "unvalidated", "serial")
-"""What only a catalog or the column's table tells."""
 _KINDS = ("a default", "an identity", "a generated expression", "serial")
 
 
@@ -134,6 +132,36 @@ class Column:
         default=None, converter=optional_identifier, eq=False, kw_only=True
     )
     present: bool = field(default=True, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.type, Exact):
+            given.check_plain(f"column {self.name}", self)
+        if not self.present:
+            return
+        if not self.type:
+            raise DeclarationError(f"column {self.name} needs a type")
+        is_word = is_serial(self.type) is not None
+        text = Exact(self.type.strip().lower()) if is_word else type_name(self.type)
+        object.__setattr__(self, "type", text)
+        kinds = (self.default, self.identity, self.generated, self.is_serial or None)
+        if kinds.count(None) < len(kinds) - 1:
+            several = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
+            raise DeclarationError(f"column {self.name} has {' and '.join(several)}: choose one")
+        if self.identity:
+            object.__setattr__(self, "nullable", False)
+        if self.virtual and self.generated is None:
+            raise DeclarationError(f"column {self.name}: virtual is for a generated one")
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether it is an integer with a sequence of its own."""
+        return is_serial(self.type) is not None
+
+
+@frozen
+class TableColumn(Column):
+    """A column as a table has it, or is to have it."""
+
     not_null: Exact | None = field(default=None, kw_only=True)
     """The name of its NOT NULL, where that is not named after it."""
     unvalidated: bool = field(default=False, kw_only=True)
@@ -147,29 +175,25 @@ class Column:
     serial: bool = field(default=False, kw_only=True)
     """Whether it was declared as serial: an integer with a sequence of its own."""
 
+    @classmethod
+    def of(cls, column: Column) -> TableColumn:
+        """A column as it is declared, in its table."""
+        if isinstance(column, TableColumn):
+            return column
+        return cls(**{one.name: getattr(column, one.name) for one in fields(Column)})
+
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.type, Exact):
-            given.check_plain(f"column {self.name}", self)
-            given.check_untold(f"column {self.name}", self, _TOLD)
-        if not self.present:
-            return
-        if not self.type:
-            raise DeclarationError(f"column {self.name} needs a type")
-        base = None if isinstance(self.type, Exact) else is_serial(self.type)
-        if base:
+        if base := is_serial(self.type):
             object.__setattr__(self, "serial", True)
             object.__setattr__(self, "nullable", False)
-        object.__setattr__(self, "type", Exact(base) if base else type_name(self.type))
-        kinds = (self.default, self.identity, self.generated, self.serial or None)
-        if kinds.count(None) < len(kinds) - 1:
-            several = [name for name, one in zip(_KINDS, kinds, strict=True) if one is not None]
-            raise DeclarationError(f"column {self.name} has {' and '.join(several)}: choose one")
-        if self.identity:
-            object.__setattr__(self, "nullable", False)
-        if self.virtual and self.generated is None:
-            raise DeclarationError(f"column {self.name}: virtual is for a generated one")
+            object.__setattr__(self, "type", Exact(base))
+        super().__attrs_post_init__()
 
-    def bare(self, keyed: bool) -> Column:
+    @property
+    def is_serial(self) -> bool:
+        return self.serial
+
+    def bare(self, keyed: bool) -> TableColumn:
         """Itself without its own constraints, which its table has; not null in a primary key."""
         nullable = self.nullable and not keyed
         name = None if nullable else self.not_null
@@ -178,7 +202,7 @@ class Column:
             return self
         return evolve(self, nullable=nullable, not_null=name, **_BARE)
 
-    def strict(self, rule: NotNull, keyed: bool) -> Column:
+    def strict(self, rule: NotNull, keyed: bool) -> TableColumn:
         """Itself with a NOT NULL that its table declares."""
         if not rule.validated and (keyed or self.identity or self.serial):
             raise DeclarationError(
@@ -231,7 +255,7 @@ class Column:
         """The SQL in its definition."""
         return self.default, self.generated
 
-    def beside(self, table: Name, current: Column | None) -> Iterator[Statement]:
+    def beside(self, table: Name, current: TableColumn | None) -> Iterator[Statement]:
         """The statements that set what CREATE TABLE and ADD COLUMN leave out."""
         alter = f"ALTER TABLE {table} ALTER COLUMN {quoted(self.name)}"
         # Another type brings its own storage, and the server's compression.
@@ -250,7 +274,7 @@ class Column:
             yield Statement(f"{alter} SET STATISTICS {self.statistics}", locks=locks)
         yield from comment(f"COLUMN {table}.{quoted(self.name)}", current, self, table)
 
-    def aligned(self, current: Column, same: Same, table: Name) -> Column:
+    def aligned(self, current: TableColumn, same: Same, table: Name) -> TableColumn:
         """Itself, with what equals the current column written as it is there."""
         if _always(self) == _always(current) and _optional(self) == _NOTHING:
             return current
@@ -271,7 +295,7 @@ class Column:
             current.not_null if named_so else either(self.not_null, current.not_null)
         )
         if self.serial:
-            if current.default and re.match(r"nextval\('", current.default):
+            if draws(current):
                 changes |= {"default": current.default, "serial": False}
         elif is_null(self.default) and current.default is None:
             changes["default"] = None  # PostgreSQL does not keep it.
@@ -287,6 +311,11 @@ class Column:
         if type_ == current.type:
             changes["usual_storage"] = current.usual_storage
         return evolve(self, **_BARE, **changes)
+
+
+def draws(one: TableColumn) -> bool:
+    """Whether a column takes its default from a sequence."""
+    return bool(one.default and re.match(r"nextval\('", one.default))
 
 
 class Collated(Protocol):

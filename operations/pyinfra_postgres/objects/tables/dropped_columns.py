@@ -14,9 +14,9 @@ from ...syntax.names import Name, quoted
 from ...syntax.parse import column_names, tree
 from ..constraints.constraints import Check, Constraint, Exclude
 from ..indexes.elements import Element
-from ..indexes.indexes import Index
+from ..indexes.indexes import StoredIndex
 from ..kind import Object
-from .columns import Column
+from .columns import TableColumn
 from .sequences import Owner, Sequence
 from .statistics import Statistics
 
@@ -37,7 +37,7 @@ def going(table: Name, columns: Set[str], catalog: Forecast) -> tuple[Object, ..
     indexes = [
         one
         for one in catalog.on(table)
-        if isinstance(one, Index)
+        if isinstance(one, StoredIndex)
         and (not columns.isdisjoint(one.include) or _named(columns, one.columns, [one.where]))
     ]
     statistics = [
@@ -63,7 +63,7 @@ def _named(columns: Set[str], elements: Iterable[Element], texts: Iterable[str |
     return not names.isdisjoint(columns)
 
 
-def dropped(table: Name, column: Column, gone: Iterable[Object]) -> Statement:
+def dropped(table: Name, column: TableColumn, gone: Iterable[Object]) -> Statement:
     """The statement that drops a column, and with it the values that nothing computes.
 
     `gone` is what goes with the columns of the table.

@@ -18,7 +18,7 @@ from ...comparison.asking import Ask
 from ...errors import DeclarationError
 from ...syntax.names import Name, quoted
 from ..dependents import Dependent, of_table
-from .columns import Column
+from .columns import TableColumn
 
 _OWN = ("not_null", "unvalidated")
 """What an heir keeps where it was not null before the table above it."""
@@ -85,7 +85,7 @@ def _heirs(table: Name, catalog: Forecast) -> Iterator[Name]:
 
 
 def follow(
-    table: Name, before: Sequence[Column], after: Sequence[Column], catalog: Forecast
+    table: Name, before: Sequence[TableColumn], after: Sequence[TableColumn], catalog: Forecast
 ) -> None:
     """Have what inherits from a table follow a change of its columns in the catalog."""
     old, new = ({column.name: column for column in columns} for columns in (before, after))
@@ -110,7 +110,9 @@ def follow(
             follow(name, there, columns, catalog)
 
 
-def _followed(column: Column, old: Column | None, new: Column | None) -> Iterator[Column]:
+def _followed(
+    column: TableColumn, old: TableColumn | None, new: TableColumn | None
+) -> Iterator[TableColumn]:
     if old is not None and new is not None:
         keeps = _OWN if old.nullable and not column.nullable else ()
         changes: dict[str, Any] = {one: getattr(new, one) for one in _SHARED if one not in keeps}
@@ -145,7 +147,7 @@ def check_nulls(table: Name, freed: Set[str], catalog: Forecast) -> None:
                 )
 
 
-def check(current: Sequence[Column], declared: Sequence[Column]) -> None:
+def check(current: Sequence[TableColumn], declared: Sequence[TableColumn]) -> None:
     """Raise DeclarationError where inherited columns are to go, or to have another type."""
     new = {column.name: column for column in declared}
     for column in current if any(column.inherited for column in current) else ():

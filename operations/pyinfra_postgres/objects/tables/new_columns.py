@@ -21,13 +21,13 @@ from ...syntax.names import Name, listed
 from ...syntax.parse import declared_references, type_references
 from ...syntax.paths import SearchPath
 from .column_changes import Names, changed
-from .columns import Column, is_null
+from .columns import TableColumn, is_null
 
 _COPY = "pyinfra_postgres_copy"
 _FILE = f"SELECT to_json(pg_relation_filenode('pg_temp.{_COPY}'::regclass))"
 
 
-def added(table: Name, column: Column, rewrites: bool, names: Names) -> Iterator[Statement]:
+def added(table: Name, column: TableColumn, rewrites: bool, names: Names) -> Iterator[Statement]:
     """The statements that add a column; `rewrites` says that every row is written anew."""
     loose = evolve(column, nullable=True, unvalidated=False) if column.unvalidated else column
     yield Statement(
@@ -41,7 +41,7 @@ def added(table: Name, column: Column, rewrites: bool, names: Names) -> Iterator
     yield from column.beside(table, None)
 
 
-def _in_steps(column: Column) -> str:
+def _in_steps(column: TableColumn) -> str:
     """How a careful engineer adds a column whose rows need values of their own."""
     if column.generated is not None:
         return "without that, declare a plain column, have a trigger fill it, and update the rows"
@@ -55,7 +55,7 @@ def _in_steps(column: Column) -> str:
 
 
 def rewriting(
-    table: Name, columns: Sequence[Column], catalog: Forecast, ask: Ask
+    table: Name, columns: Sequence[TableColumn], catalog: Forecast, ask: Ask
 ) -> frozenset[str]:
     """The names of new columns for which every row of a table is written anew.
 
@@ -76,7 +76,7 @@ def rewriting(
     return frozenset(certain | set(_asked(table, open_, ask)))
 
 
-def _must_be_given(column: Column, catalog: Forecast) -> bool:
+def _must_be_given(column: TableColumn, catalog: Forecast) -> bool:
     """Whether a row has nothing in a column that must not be null."""
     given = not is_null(column.default) and column.default is not None
     if given or column.identity or column.serial or column.generated is not None:
@@ -88,20 +88,20 @@ def _must_be_given(column: Column, catalog: Forecast) -> bool:
     return not column.nullable and not column.unvalidated
 
 
-def _has_own_values(column: Column) -> bool:
+def _has_own_values(column: TableColumn) -> bool:
     """Whether each row has a value of its own for certain."""
     stored = column.generated is not None and not column.virtual
     return bool(column.identity or column.serial or stored)
 
 
-def _may_have_own_values(column: Column) -> bool:
+def _may_have_own_values(column: TableColumn) -> bool:
     """Whether it depends on functions or on a type that only the server knows."""
     return any(True for _ in declared_references(column.default)) or any(
         True for _ in type_references(column.type)
     )
 
 
-def _asked(table: Name, columns: Iterable[Column], ask: Ask) -> Iterator[str]:
+def _asked(table: Name, columns: Iterable[TableColumn], ask: Ask) -> Iterator[str]:
     """The names of the columns for which the server writes a table anew."""
     for column in columns:
         answer = ask.attempt(

@@ -12,12 +12,12 @@ from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
 from ...syntax.names import Name, quoted
 from ..constraints.constraints import Constraint
-from .columns import Column
+from .columns import TableColumn
 from .heirs import above, inheriting
 from .table_definition import TableDefinition
 
 
-def check(declared: TableDefinition, there: Iterable[Column], catalog: Forecast) -> None:
+def check(declared: TableDefinition, there: Iterable[TableColumn], catalog: Forecast) -> None:
     """Raise DeclarationError where a table with certain columns can't have what is declared."""
     special = [one for one in declared.columns or () if one.not_null or one.unvalidated]
     absent = {one.name for one in declared.absent if isinstance(one, Constraint)}
@@ -41,7 +41,7 @@ def check(declared: TableDefinition, there: Iterable[Column], catalog: Forecast)
             _check_shared(declared.name, column, catalog)
 
 
-def _check_shared(table: Name, column: Column, catalog: Forecast) -> None:
+def _check_shared(table: Name, column: TableColumn, catalog: Forecast) -> None:
     """Raise DeclarationError where other tables keep a NOT NULL from getting another name."""
     name = column.not_null_of(table)
     what = f"NOT NULL of column {quoted(column.name)} can't have another name than {quoted(name)}"
@@ -58,6 +58,6 @@ def _check_shared(table: Name, column: Column, catalog: Forecast) -> None:
             )
 
 
-def _columns(table: Name, catalog: Forecast) -> dict[str, Column]:
+def _columns(table: Name, catalog: Forecast) -> dict[str, TableColumn]:
     columns = getattr(catalog.objects.get(("table", *table)), "columns", None) or ()
     return {column.name: column for column in columns}

@@ -12,34 +12,35 @@ from ...comparison.stored import columns_of
 from ...syntax.names import Exact, Name, quoted
 from ...syntax.parse import closed, type_references
 from ...syntax.paths import SearchPath
-from .columns import Column
+from .columns import TableColumn
+from .facts import TableFacts
 from .table_definition import TableDefinition
 
 
 def values(
-    current: TableDefinition, declared: TableDefinition, catalog: Forecast
+    current: TableDefinition, declared: TableDefinition, facts: TableFacts, catalog: Forecast
 ) -> Iterator[tuple[str, str | None]]:
     """What each row gets in a column that is new or converted, None where nobody knows yet."""
     there = {column.name: column for column in current.columns or ()}
     for column in declared.columns or ():
         before = there.get(column.name)
         if before is None:
-            own = column.name in declared.rewriting and column.generated is None
+            own = column.name in facts.rewriting and column.generated is None
             yield column.name, None if own else _of_new(column, catalog)
         elif column.generated is not None:
             if column is not before and _computed(column) != _computed(before):
                 yield column.name, _cast(column.generated, column, catalog)
         elif (column.type, column.collation) != (before.type, before.collation):
-            known = declared.retypes.columns.get(column.name)
+            known = facts.retypes.columns.get(column.name)
             if known is None or not known.free:
                 yield column.name, _of_converted(column, known.using, catalog) if known else None
 
 
-def _computed(column: Column) -> tuple[object, ...]:
+def _computed(column: TableColumn) -> tuple[object, ...]:
     return column.generated, column.virtual, column.type
 
 
-def _of_new(column: Column, catalog: Forecast) -> str | None:
+def _of_new(column: TableColumn, catalog: Forecast) -> str | None:
     if column.identity or column.serial:
         return None
     given = column.default if column.generated is None else column.generated
@@ -49,13 +50,13 @@ def _of_new(column: Column, catalog: Forecast) -> str | None:
     return _cast("NULL" if given is None else given, column, catalog)
 
 
-def _of_converted(column: Column, using: str, catalog: Forecast) -> str:
+def _of_converted(column: TableColumn, using: str, catalog: Forecast) -> str:
     if not using or not any(domains(column.type, catalog)):
         return using
     return _cast(column.using or Exact(quoted(column.name)), column, catalog)
 
 
-def _cast(text: str, column: Column, catalog: Forecast) -> str:
+def _cast(text: str, column: TableColumn, catalog: Forecast) -> str:
     # An expression of the server's own stays one.
     return type(text)(f"CAST(({closed(text)}) AS {plain_type(column.type, catalog)})")
 
@@ -102,7 +103,7 @@ class PlannedRows:
     def having(
         cls,
         table: Name,
-        columns: Iterable[Column],
+        columns: Iterable[TableColumn],
         planned: dict[str, str | None],
         catalog: Forecast,
         only: bool,

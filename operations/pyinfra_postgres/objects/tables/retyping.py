@@ -27,7 +27,7 @@ from ..constraints.constraints import Check
 from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_columns
 from ..fitting import Ground, fitting
 from ..types.enums import Enum
-from .columns import Column, collation_sql, default_sql
+from .columns import TableColumn, collation_sql, default_sql
 from .heirs import inheriting
 
 _TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
@@ -84,7 +84,7 @@ class Retypes:
     def of(
         cls,
         table: Name,
-        pairs: Sequence[tuple[Column, Column]],
+        pairs: Sequence[tuple[TableColumn, TableColumn]],
         ending: Set[str],
         catalog: Forecast,
         ask: Ask,
@@ -126,7 +126,7 @@ class Retypes:
         return cls(retypes, dependents, following, tuple(found.definitions), checks)
 
 
-def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Forecast) -> Ground:
+def _ground(tables: Sequence[Name], columns: Sequence[TableColumn], catalog: Forecast) -> Ground:
     """Tables as they are, and with other types of some columns."""
     copies = tuple(f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in tables)
     altered = (
@@ -138,7 +138,7 @@ def _ground(tables: Sequence[Name], columns: Sequence[Column], catalog: Forecast
     return Ground(copies, after, frozenset(tables))
 
 
-def _new_types(columns: Sequence[Column], catalog: Forecast) -> Iterator[str]:
+def _new_types(columns: Sequence[TableColumn], catalog: Forecast) -> Iterator[str]:
     """What creates the enums that the server does not know yet."""
     types = {column.type for column in columns}
     for enum in catalog.of(Enum):
@@ -181,7 +181,7 @@ def _rechecked(
     for name in (table, *inheriting(table, catalog)):
         there = catalog.table(name)
         for one in getattr(there, "constraints", ()):
-            is_read = isinstance(one, Check) and one.validated and one.enforced
+            is_read = isinstance(one, Check) and one.validated and one.details.enforced
             if is_read and one.name not in replaced and not one.used.isdisjoint(columns):
                 yield f"{quoted(one.name or '')} of {name}"
 
@@ -212,7 +212,9 @@ def _following(found: Dependents) -> tuple[Dependent, ...]:
     return tuple(following)
 
 
-def differing(current: Sequence[Column], declared: Sequence[Column]) -> list[tuple[Column, Column]]:
+def differing(
+    current: Sequence[TableColumn], declared: Sequence[TableColumn]
+) -> list[tuple[TableColumn, TableColumn]]:
     """The columns that get another type or collation, before and after."""
     there = {column.name: column for column in current}
     pairs = [(there[column.name], column) for column in declared if column.name in there]
@@ -224,7 +226,7 @@ def differing(current: Sequence[Column], declared: Sequence[Column]) -> list[tup
 
 
 def retyped(
-    table: Name, pairs: Sequence[tuple[Column, Column]], known: Retypes, filled: bool
+    table: Name, pairs: Sequence[tuple[TableColumn, TableColumn]], known: Retypes, filled: bool
 ) -> Iterator[Statement]:
     """The statements that give columns of a table another type, all in one pass over its rows."""
     if not pairs:
@@ -274,24 +276,24 @@ def retyped(
     yield from compared(known.definitions, adapted=True)
 
 
-def _clause(declared: Column, using: str) -> str:
+def _clause(declared: TableColumn, using: str) -> str:
     collate = f" COLLATE {collation_sql(declared.collation)}" if declared.collation else ""
     how = f" USING {closed(using)}" if using else ""
     return f"ALTER COLUMN {quoted(declared.name)} TYPE {declared.type}{collate}{how}"
 
 
-def _unasked(declared: Column) -> Retype:
+def _unasked(declared: TableColumn) -> Retype:
     return Retype(using=_using(declared))
 
 
-def _using(declared: Column) -> str:
+def _using(declared: TableColumn) -> str:
     """The expression of USING; PostgreSQL computes a generated column anew."""
     if declared.generated is not None:
         return ""
     return declared.using or Exact(f"{quoted(declared.name)}::{declared.type}")
 
 
-def _retype(copy: _Copy, current: Column, declared: Column) -> Retype:
+def _retype(copy: _Copy, current: TableColumn, declared: TableColumn) -> Retype:
     table, catalog, ask = copy.table, copy.catalog, copy.ask
     using = _using(declared)
     if not declared.using and copy.keeps(declared, ""):
@@ -313,7 +315,7 @@ class _Copy:
     """An empty copy of a table, with its checks and indexes, that is made and rolled back."""
 
     table: Name
-    columns: Sequence[Column]
+    columns: Sequence[TableColumn]
     """All that get another type."""
     types: Mapping[Exact, str]
     """The types that they have."""
@@ -324,7 +326,7 @@ class _Copy:
     catalog: Forecast
     ask: Ask
 
-    def keeps(self, column: Column, using: str) -> bool:
+    def keeps(self, column: TableColumn, using: str) -> bool:
         """Whether neither the table nor an index of it is written anew for a column.
 
         Raises DeclarationError where the server refuses the change.
@@ -392,7 +394,7 @@ class _Copy:
 
 
 def _refuse_values(
-    table: Name, current: Column, declared: Column, catalog: Forecast, ask: Ask
+    table: Name, current: TableColumn, declared: TableColumn, catalog: Forecast, ask: Ask
 ) -> None:
     """Raise DeclarationError with the values that are none of the new type."""
     if declared.using:
@@ -425,7 +427,7 @@ def _refuse_values(
         )
 
 
-def _losing(current: Column, declared: Column, ask: Ask) -> str:
+def _losing(current: TableColumn, declared: TableColumn, ask: Ask) -> str:
     """The condition under which a row does not keep its value; empty where all do.
 
     What is converted back is another value, or with an expression of the user's nothing.
@@ -446,7 +448,7 @@ def _losing(current: Column, declared: Column, ask: Ask) -> str:
     return f"{back} IS DISTINCT FROM {comparable(name, current.type)}"
 
 
-def _losses(table: Name, declared: Column, using: str, losing: str, ask: Ask) -> str | None:
+def _losses(table: Name, declared: TableColumn, using: str, losing: str, ask: Ask) -> str | None:
     """How many rows lose their value, in words with some of them; None where it can't be asked."""
     name = quoted(declared.name)
     path = SearchPath.of(declared.using)

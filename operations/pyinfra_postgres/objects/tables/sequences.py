@@ -97,6 +97,19 @@ def _cache(value: int | None) -> int | None:
 
 
 @frozen
+class SequenceFacts:
+    """What is known of a change of a sequence."""
+
+    restarts: bool = False
+    """Whether it begins anew: it has given no value yet, and its first one is out of bounds."""
+    waits: bool = False
+    """Whether the table of its column has another owner so far."""
+
+
+_USUAL = SequenceFacts()
+
+
+@frozen
 class Sequence(Object):
     """A sequence. Its present value is not declared, and is never changed."""
 
@@ -117,10 +130,6 @@ class Sequence(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    restarts: bool = field(default=False, eq=False, kw_only=True)
-    """Whether it begins anew: it has given no value yet, and its first one is out of bounds."""
-    waits: bool = field(default=False, eq=False, kw_only=True)
-    """Whether the table of its column has another owner so far."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -227,29 +236,51 @@ class Sequence(Object):
         theirs = acl.owner if acl else role
         if self.owner is None:
             return evolve(self, owner=None if theirs == role else Exact(theirs))
-        return evolve(self, waits=self.owner != theirs)
+        return self
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self,
+        current: Sequence | None,
+        target: Sequence | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> SequenceFacts | None:
+        if target is None:
+            return None
+        restarts = bool(current and ask and target._restarts(current, catalog, ask))
+        return SequenceFacts(restarts, target.waits(catalog))
+
+    def waits(self, catalog: Forecast) -> bool:
+        """Whether the table of its column has another owner so far."""
+        column = self.owned_by
+        acl = catalog.acls.get(("TABLE", *column.table)) if isinstance(column, Owner) else None
+        return bool(acl and self.owner and acl.owner != self.owner)
+
+    def _restarts(self, current: Sequence, catalog: Forecast, ask: Ask) -> bool:
+        """Whether it begins anew. Raises DeclarationError where it has gone too far for that."""
         (low, high), (lowest_, highest_) = self.limits, current.limits
         if (low <= lowest_ and highest_ <= high) or catalog.rows_change:
-            return self
+            return False
         ((value, is_called),) = ask(
             f"SELECT json_build_array(last_value, is_called) FROM {self.name}"
         )
         if low <= value <= high:
-            return self
+            return False
         if is_called:
             raise DeclarationError(
                 f"it has come to {value}, which is not within {low} to {high}: declare other "
                 f"bounds, or set it before with pg.sql, as by ALTER SEQUENCE {self.name} RESTART"
             )
-        return evolve(self, restarts=True)
+        return True
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return users(self.name, catalog, ask)
 
     @staticmethod
-    def diff(current: Sequence | None, declared: Sequence | None) -> Iterator[Statement]:
+    def diff(
+        current: Sequence | None, declared: Sequence | None, facts: SequenceFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a sequence."""
         if declared is None:
             assert current
@@ -262,14 +293,14 @@ class Sequence(Object):
         if current is None:
             yield Statement(" ".join([f"CREATE {target}", *options]))
         elif options:
-            if declared.restarts:
+            if facts.restarts:
                 used = f"SELECT FROM {declared.name} WHERE is_called"
                 yield guard(used, f"{declared.title} has given values by now", declared.name)
                 options.append("RESTART")
             narrowed = RANGES[declared.type or "bigint"] < RANGES[current.type or "bigint"]
             hazards = (Hazard.BLOCKS_WRITES,) if narrowed else ()
             yield Statement(" ".join([f"ALTER {target}", *options]), hazards=hazards)
-        yield from _owned(target, current, declared)
+        yield from _owned(target, current, declared, facts.waits)
         yield from comment(target, current, declared)
 
 
@@ -316,7 +347,9 @@ def _check_bounds(one: Sequence) -> None:
         )
 
 
-def _owned(target: str, current: Sequence | None, declared: Sequence) -> Iterator[Statement]:
+def _owned(
+    target: str, current: Sequence | None, declared: Sequence, waits: bool
+) -> Iterator[Statement]:
     """Change the column and the role that own it: the role only while no column does."""
     before = (current and current.owned_by) or NONE
     after = declared.owned_by or before
@@ -326,7 +359,7 @@ def _owned(target: str, current: Sequence | None, declared: Sequence) -> Iterato
     yield from roles
     if after != NONE and (roles or after != before):
         # What comes behind it may give the table the same owner.
-        needs = {owner_of(after.table)} if declared.waits and isinstance(after, Owner) else ()
+        needs = {owner_of(after.table)} if waits and isinstance(after, Owner) else ()
         yield Statement(f"ALTER {target} OWNED BY {after}", needs=frozenset(needs))
 
 

@@ -14,7 +14,7 @@ from attrs import evolve, field, frozen
 from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
-from ...comparison.asking import Reading, Same
+from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
 from ...plan.plan import Lock, Mode, Statement
 from ...syntax import given
@@ -46,6 +46,14 @@ def _elements(on: str | Iterable[str | Element]) -> tuple[Element, ...]:
 
 
 @frozen
+class StatisticsDetails:
+    """What a catalog knows of statistics beside what may be declared."""
+
+    target: int | None = None
+    """How much ANALYZE gathers, where somebody has set that; it stays."""
+
+
+@frozen
 class Statistics(Object):
     """Extended statistics of a table."""
 
@@ -61,8 +69,6 @@ class Statistics(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    target: int | None = field(default=None, eq=False, kw_only=True)
-    """How much ANALYZE gathers, where somebody has set that; it stays."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -106,7 +112,6 @@ class Statistics(Object):
             self,
             on=current.on if matches or not self.on else found,
             kinds=self.kinds if self.on else current.kinds,
-            target=current.target,
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
         )
@@ -115,8 +120,22 @@ class Statistics(Object):
         named, texts = [one.column for one in self.on], [one.expression for one in self.on]
         check_columns(self.table, catalog, named, texts)
 
+    def facts(
+        self,
+        current: Statistics | None,
+        target: Statistics | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> StatisticsDetails | None:
+        return catalog.details_of(current, StatisticsDetails) if current else None
+
     @staticmethod
-    def diff(current: Statistics | None, declared: Statistics | None) -> Iterator[Statement]:
+    def diff(
+        current: Statistics | None,
+        declared: Statistics | None,
+        details: StatisticsDetails | None = None,
+    ) -> Iterator[Statement]:
         """CREATE, make anew or DROP statistics; ANALYZE fills them."""
         if declared is None:
             assert current
@@ -132,8 +151,8 @@ class Statistics(Object):
             create = f"CREATE {target}{kinds} ON {on} FROM {declared.table}"
             path = SearchPath.of(*(one.expression for one in declared.on))
             yield Statement(create, path=path, locks=_lock(declared))
-            if declared.target is not None:
-                yield Statement(f"ALTER {target} SET STATISTICS {declared.target}")
+            if details and details.target is not None:
+                yield Statement(f"ALTER {target} SET STATISTICS {details.target}")
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
@@ -167,9 +186,10 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             kinds=[_KINDS[letter] for letter in kinds if letter in _KINDS] or None,
             owner=catalog.roles[role],
             comment=remark,
-            target=target,
         )
         catalog.objects[found.key()] = found
+        if target is not None:
+            catalog.details[found.key()] = StatisticsDetails(target)
 
 
 def _element(column: str | None = None, text: str | None = None) -> Element:

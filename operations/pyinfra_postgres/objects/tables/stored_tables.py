@@ -15,7 +15,8 @@ from ..constraints import stored_constraints
 from ..constraints.constraints import Constraint
 from ..indexes.elements import Element, key_elements, with_defaults
 from ..kind import Row
-from .columns import Column
+from .columns import TableColumn
+from .details import TableDetails
 from .tables import Table
 
 QUERIES = {
@@ -110,14 +111,14 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
                 columns.get(printed, ()),
                 constraints=constraints.get(printed, ()),
                 partition_by=Exact(key) if key else None,
-                partition_key=_stored_key(key, key_classes[printed]) if key else (),
                 row_security=secured,
                 force_row_security=forced,
                 owner=owner_name,
                 comment=remark,
-                tablespace=place,
-                filled=printed in filled,
             )
+            if key or place:
+                elements = _stored_key(key, key_classes[printed]) if key else ()
+                catalog.details["table", *relation] = TableDetails(elements, place)
 
 
 def _filled(sections: dict[str, list[Row]]) -> set[str]:
@@ -143,9 +144,9 @@ def _stored_key(
 
 def _columns_of(
     rows: Iterable[Row], not_nulls: dict[tuple[str, int], _Rule], catalog: Snapshot
-) -> Iterator[tuple[str, list[Column]]]:
+) -> Iterator[tuple[str, list[TableColumn]]]:
     """The columns of each relation. Many are like one in another table: they are the same."""
-    made: dict[str, Column] = {}
+    made: dict[str, TableColumn] = {}
     for printed, given in rows:
         numbered = catalog.columns[printed] = {}
         found = []
@@ -165,12 +166,12 @@ def _columns_of(
         yield printed, found
 
 
-def _column(row: Row, not_null: _Rule | None) -> Column:
+def _column(row: Row, not_null: _Rule | None) -> TableColumn:
     called, is_valid = not_null or (None, True)
     name, type_, stored, not_null, identity, generated, collation, _, remark = row[:9]
     storage, usual_storage, others = row[9:]
     compression, statistics, inherited, is_kept = others or ("", -1, False, True)
-    return Column(
+    return TableColumn(
         Exact(name),
         Exact(type_),
         default=Exact(stored) if stored is not None and not generated else None,

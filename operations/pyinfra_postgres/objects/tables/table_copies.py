@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TypeAlias
+
+from attrs import evolve
 
 from ...catalog.catalog import Forecast
 from ...syntax.names import Exact, Name
 from ...syntax.parse import column_names, tree
 from ..constraints.constraints import Build, Check, Constraint, Fittings, ForeignKey, Unique
-from .columns import Column
+from .columns import TableColumn
 from .sequences import Owner
 from .table_definition import TableDefinition
 
-Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[Column]]]
+Targets: TypeAlias = dict[tuple[Name, tuple[Exact, ...]], tuple[Name, list[TableColumn]]]
 """The columns on which foreign keys stand, by table and name: what stands for that table."""
 
 
@@ -32,7 +34,7 @@ def targets(*tables: TableDefinition, catalog: Forecast) -> Targets:
                 there = {column.name: column for column in getattr(target, "columns", None) or ()}
                 if there.keys() >= set(one.foreign_columns):
                     columns = [
-                        Column(name, there[name].type, collation=there[name].collation)
+                        TableColumn(name, there[name].type, collation=there[name].collation)
                         for name in one.foreign_columns
                     ]
                     stand_in = Name("pg_temp", f"{one.table} {len(found)}"[:50])
@@ -67,9 +69,8 @@ def constraints(
 
 def _copied(one: Constraint, build: Build, table: Name, known: Targets) -> Constraint | None:
     """A constraint on a table's copy; none for a foreign key to what is not known."""
-    copy = one.evolved(
-        inherited=False, validated=True, fittings=Fittings(), remark=None, owed=False, build=build
-    )
+    details = evolve(one.details, inherited=False, fittings=Fittings(), remark=None, owed=False)
+    copy = one.evolved(validated=True, details=details, build=build)
     if not isinstance(copy, ForeignKey):
         return copy
     if copy.table == table:
@@ -80,17 +81,18 @@ def _copied(one: Constraint, build: Build, table: Name, known: Targets) -> Const
     return copy.evolved(table=stand_in)
 
 
-def key_of(columns: list[Column]) -> Unique:
+def key_of(columns: list[TableColumn]) -> Unique:
     """The key of what stands for the target of a foreign key."""
     return Unique(*(column.name for column in columns))
 
 
-def columns(table: TableDefinition, before: TableDefinition | None) -> list[Column] | None:
-    """The columns of a copy. What a new sequence gives values to stays as it is."""
+def columns(
+    table: TableDefinition, served: Collection[object], before: TableDefinition | None
+) -> list[TableColumn] | None:
+    """The columns of a copy. What a new sequence gives values to, `served`, stays as it is."""
     if table.columns is None:
         return None
     there = {column.name: column for column in (before.columns if before else None) or ()}
-    served = {getattr(one, "owned_by", None) for _, one in table.sequences}
     names = {one.column for one in served if isinstance(one, Owner)}
     pairs = ((there.get(column.name, column), column) for column in table.columns)
     return [old if column.name in names else column for old, column in pairs]

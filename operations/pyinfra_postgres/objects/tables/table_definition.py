@@ -26,19 +26,17 @@ from ..constraints.constraints import (
     ForeignKey,
     NotNull,
     PrimaryKey,
-    ReferringKey,
     Unique,
 )
 from ..exact import Exactness, chosen
-from ..indexes.elements import Element, aligned_element, key_elements, partitioning
+from ..indexes.elements import aligned_element, key_elements, partitioning
 from ..kind import Object, SubObject, either, owner_references, schema_of
-from . import column_sequences
-from .columns import Column
+from .columns import Column, TableColumn
+from .details import TableDetails
 from .heirs import inheriting
-from .retyping import Retypes
 
 
-def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
+def _columns(columns: Iterable[Column] | None) -> tuple[TableColumn, ...] | None:
     if columns is None:
         return None
     found = given.several("columns", columns, Column)
@@ -48,7 +46,7 @@ def _columns(columns: Iterable[Column] | None) -> tuple[Column, ...] | None:
     counts = Counter(column.name for column in found)
     if twice := {name for name, count in counts.items() if count > 1}:
         raise DeclarationError(f"column {', '.join(sorted(twice))} is declared twice")
-    return found
+    return tuple(map(TableColumn.of, found))
 
 
 def _constraints(constraints: Iterable[Constraint]) -> tuple[Constraint, ...]:
@@ -94,37 +92,17 @@ class TableDefinition(Object):
     acl: ClassVar[str] = "TABLE"
     holds: ClassVar[tuple[str, ...]] = _HOLDS
     name: Name = field(converter=parse_name)
-    columns: tuple[Column, ...] | None = field(default=None, converter=_columns)
+    columns: tuple[TableColumn, ...] | None = field(default=None, converter=_columns)
     constraints: tuple[Constraint, ...] = field(default=(), converter=_constraints, kw_only=True)
     partition_by: str | None = field(default=None, converter=partitioning, kw_only=True)
-    partition_key: tuple[Element, ...] = field(default=(), eq=False, kw_only=True)
-    """The stored partition key's columns, with what is not printed of them."""
     row_security: bool | None = field(default=None, kw_only=True)
     force_row_security: bool | None = field(default=None, kw_only=True)
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
-    tablespace: str | None = field(default=None, eq=False, kw_only=True)
-    """Where partitions of it lie, if not where its database does. None is declared."""
-    filled: bool = field(default=False, eq=False, kw_only=True)
-    """Whether it takes up space, so that it may have rows."""
-    retypes: Retypes = field(factory=Retypes, eq=False, kw_only=True)
-    """What the server tells of the columns that get another type."""
-    version: int = field(default=0, eq=False, kw_only=True)
-    """The server's, like 170002."""
-    rewriting: frozenset[str] = field(default=frozenset(), eq=False, kw_only=True)
-    """The new columns for which every row is written anew."""
     absent: tuple[Column | Constraint, ...] = field(default=(), converter=_absent, kw_only=True)
     """The columns and constraints that are declared not to be there."""
-    gone: tuple[Object, ...] = field(default=(), eq=False, kw_only=True)
-    """The indexes, statistics and sequences that go with its columns."""
-    kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
-    """The names of its constraints that are there, and that the declaration does not have."""
-    owed: tuple[ReferringKey, ...] = field(default=(), eq=False, kw_only=True)
-    """The foreign keys to it that an interrupted run has not validated again."""
-    sequences: tuple[column_sequences.New, ...] = field(default=(), eq=False, kw_only=True)
-    """The sequences that its serial columns lack, or that end before these do."""
 
     def __attrs_post_init__(self) -> None:
         self._set_absent_apart()
@@ -272,19 +250,20 @@ class TableDefinition(Object):
         for column in self.columns or ():
             if column.name not in columns and not column.inherited:
                 name = f"{self.name}.{quoted(column.name)}"
-                removal = type(self)(self.name, [Column(column.name, present=False)])
+                removal = type(self)(self.name, [TableColumn(column.name, present=False)])
                 computed = column.generated is not None
                 yield SubObject("column", name, column.definition(), removal, early=computed)
-        targets = [one.target for one in known if isinstance(one.target, TableDefinition)]
-        if len(targets) < len(tables):
-            return  # An operation that has not had its turn may declare them.
-        kept = frozenset[str | None].intersection(*(table.kept for table in targets))
-        if not kept:
-            return
+        kept = {one.name for one in self.constraints}
+        for _, declaration, target in known:
+            if isinstance(declaration, TableDefinition):
+                if target is None:
+                    return  # It has not had its turn, and may declare them.
+                # Those that are not declared come last.
+                kept &= {one.name for one in target.constraints[len(declaration.constraints) :]}
         # What an interrupted run has left of a NOT NULL goes with the next one.
-        leftovers = {one.name for one in self.constraints if one.passing}
+        leftovers = {one.name for one in self.constraints if one.details.passing}
         for one in self.constraints:
-            if one.name in kept - leftovers and not one.inherited:
+            if one.name in kept - leftovers and not one.details.inherited:
                 name = f"{self.name}.{quoted(one.name or '')}"
                 removal = type(self)(
                     self.name, constraints=[Constraint(name=one.name, present=False)]
@@ -292,18 +271,19 @@ class TableDefinition(Object):
                 early = isinstance(one, ForeignKey)
                 yield SubObject("constraint", name, one.definition(), removal, early)
 
-    def aligned_key(self, current: TableDefinition, same: Same) -> str | None:
+    def aligned_key(self, current: TableDefinition, same: Same, catalog: Forecast) -> str | None:
         """The partition key, written as the stored one where it is the same."""
         if self.partition_by is None or current.partition_by is None:
             return either(self.partition_by, current.partition_by)
         strategy, elements = key_elements(self.partition_by)
-        if len(elements) != len(current.partition_key):
+        key = catalog.details_of(current, TableDetails).partition_key
+        if len(elements) != len(key):
             return self.partition_by
         aligned = tuple(
             aligned_element(one, other, same, self.name)
-            for one, other in zip(elements, current.partition_key, strict=True)
+            for one, other in zip(elements, key, strict=True)
         )
-        stored = (key_elements(current.partition_by)[0], current.partition_key)
+        stored = (key_elements(current.partition_by)[0], key)
         return current.partition_by if (strategy, aligned) == stored else self.partition_by
 
 

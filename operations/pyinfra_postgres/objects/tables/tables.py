@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from attrs import evolve, frozen
@@ -16,20 +16,29 @@ from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
 from ...plan.order import column_of
 from ...plan.plan import Lock, Loss, Mode, Need, Objection, Stage, Statement
-from ...syntax.names import listed, quoted
+from ...syntax.names import Exact, Name, listed, quoted
 from ...syntax.parse import closed
 from ...syntax.paths import SearchPath
 from ..constraints import foreign_keys, keys, objections, table_constraints
-from ..constraints.constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from ..constraints.constraints import (
+    Check,
+    Constraint,
+    Exclude,
+    ForeignKey,
+    PrimaryKey,
+    ReferringKey,
+    Unique,
+)
 from ..dependents import grouping_by
 from ..indexes import index_builds
 from ..indexes.elements import condition_template
-from ..indexes.indexes import Index
+from ..indexes.indexes import StoredIndex
 from ..kind import Copies, Object, comment, either, owner
 from . import column_sequences, heirs, not_nulls, planned_rows, table_copies
 from .column_changes import Names, changed, freed, regenerated, released
-from .columns import Column, cast_template
+from .columns import TableColumn, cast_template, draws
 from .dropped_columns import dropped, going, uses
+from .facts import TableFacts
 from .heirs import inheriting
 from .known_columns import check_columns
 from .new_columns import added, rewriting
@@ -37,6 +46,8 @@ from .retyping import Retypes, analyzed, differing, retyped
 from .sequences import IdentitySequence, Owner, next_value
 from .sequences import Sequence as OwnedSequence
 from .table_definition import _SWITCH, TableDefinition, row_security
+
+_USUAL = TableFacts()
 
 
 @frozen
@@ -94,7 +105,7 @@ class Table(TableDefinition):
         declared = {column.name: column for column in self.columns or ()}
         there = current.columns or ()
         not_nulls.check(self, there, catalog)
-        absent = {one.name for one in self.absent if isinstance(one, Column)}
+        absent = {one.name for one in self.absent if isinstance(one, TableColumn)}
         columns = [
             declared[column.name].aligned(column, same, self.name)
             if column.name in declared
@@ -102,73 +113,77 @@ class Table(TableDefinition):
             for column in there
             if column.name not in absent
         ]
-        known = {column.name for column in there}
-        dropped = absent & known
-        made = {column.name for column in there if column.serial}
-        columns, new = self._with_sequences(columns, made, catalog)
+        known = {column.name: column for column in there}
+        dropped = absent & known.keys()
+        columns = [self._served(column, known, catalog) for column in columns]
         columns += [column for name, column in declared.items() if name not in known]
         constraints, others = table_constraints.aligned(self, current, columns, same, catalog)
         others = [one for one in others if not uses(one, dropped)]
         changes: dict[str, Any] = {
             "columns": tuple(columns),
             "constraints": (*constraints, *others),
-            "partition_by": self.aligned_key(current, same),
+            "partition_by": self.aligned_key(current, same, catalog),
             "row_security": either(self.row_security, current.row_security),
             "force_row_security": either(self.force_row_security, current.force_row_security),
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
-        serial = {name for name, column in declared.items() if column.serial}
-        types = {column.default: column.type for column in columns if column.name in serial}
-        sequences = [*new, *column_sequences.widened(self.name, types, same, catalog)]
-        names = {one.name for one in constraints}
-        owed = [
-            one
-            for one in foreign_keys.owed(self.name, catalog)
-            if one.table != self.name or one.key.name not in names
-        ]
-        if (
-            not others
-            and not owed
-            and not sequences
-            and all(getattr(current, name) == one for name, one in changes.items())
-        ):
-            return current
-        return evolve(
-            self,
-            kept=frozenset(one.name for one in others),
-            gone=going(self.name, dropped, catalog) if dropped else (),
-            absent=(),
-            partition_key=current.partition_key,
-            tablespace=current.tablespace,
-            filled=current.filled,
-            version=catalog.version,
-            owed=tuple(owed),
-            sequences=tuple(sequences),
-            **changes,
-        )
+        found = evolve(self, absent=(), **changes)
+        is_same = not others and all(getattr(current, name) == one for name, one in changes.items())
+        if is_same and not any(self._sequences(current, found, same, catalog)):
+            return found if any(_owed(found, catalog)) else current
+        return found
 
-    def _with_sequences(
-        self, columns: Iterable[Column], made: Container[str], catalog: Forecast
-    ) -> tuple[list[Column], list[column_sequences.New]]:
-        """Columns that are there, with the sequences that the serial ones of them lack.
+    def _served(
+        self, column: TableColumn, there: Mapping[Exact, TableColumn], catalog: Forecast
+    ) -> TableColumn:
+        """A column that is there, with the sequence that it lacks where it is to be serial."""
+        if not column.serial or there[column.name].serial:
+            return column
+        one = column_sequences.made(Owner(self.name, column.name), column.type, catalog)
+        return evolve(column, serial=False, default=next_value(one.name))
 
-        `made` are those that the plan has made serial.
-        """
-        found: list[Column] = []
-        new: list[column_sequences.New] = []
+    def _sequences(
+        self, current: Table, target: Table, same: Same, catalog: Forecast
+    ) -> Iterator[column_sequences.New]:
+        """The sequences that serial columns lack, or that end before these do."""
+        there = {column.name: column for column in current.columns or ()}
+        serial = {column.name for column in self.columns or () if column.serial}
+        columns = [column for column in target.columns or () if column.name in serial]
         for column in columns:
-            if column.serial and column.name not in made:
-                one = column_sequences.made(Owner(self.name, column.name), column.type, catalog)
-                new.append((None, one))
-                column = evolve(column, serial=False, default=next_value(one.name))
-            found.append(column)
-        return found, new
+            before = there.get(column.name)
+            if before and not before.serial and not draws(before):
+                own = Owner(self.name, column.name)
+                yield None, column_sequences.made(own, column.type, catalog)
+        types = {column.default: column.type for column in columns}
+        yield from column_sequences.widened(self.name, types, same, catalog)
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return heirs.users(self.name, catalog, ask)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self,
+        current: Table | None,
+        target: Table | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> TableFacts | None:
+        if current is None or target is None:
+            return None
+        stay = {column.name for column in target.columns or ()}
+        dropped = {column.name for column in current.columns or ()} - stay
+        facts = TableFacts(
+            catalog.version,
+            self.name in catalog.filled,
+            going(self.name, dropped, catalog) if dropped else (),
+            tuple(_owed(target, catalog)),
+            tuple(self._sequences(current, target, same, catalog)),
+        )
+        return target._asked(facts, current, catalog, ask) if ask else facts
+
+    def _asked(self, facts: TableFacts, current: Table, catalog: Forecast, ask: Ask) -> TableFacts:
+        """What is known of its change, with what the server tells. Raises DeclarationError."""
         keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
         gone = next((one for one in keys if table_constraints.ends(one, current, self)), None)
         if gone and (users := grouping_by(self.name, catalog, ask)):
@@ -191,7 +206,7 @@ class Table(TableDefinition):
         pairs = differing(current.columns or (), self.columns or ())
         computed = regenerated(current.columns or (), self.columns or ())
         if not new and not pairs and not computed:
-            return self
+            return facts
         check_columns(self.name, catalog, [], [one.using for _, one in pairs], own=there)
         ending = {
             one.name
@@ -199,7 +214,7 @@ class Table(TableDefinition):
             if one.name and table_constraints.ends(one, current, self)
         }
         return evolve(
-            self,
+            facts,
             retypes=evolve(
                 Retypes.of(self.name, pairs, ending, catalog, ask),
                 analyzed=analyzed(self.name, [*(one.name for _, one in pairs), *computed], catalog),
@@ -220,7 +235,7 @@ class Table(TableDefinition):
             if isinstance(one, Check):
                 yield Reading(condition_template(self.name), one.expression, self.name)
 
-    def copied(self, current: Self, catalog: Forecast) -> Copies | None:
+    def copied(self, current: Self, facts: TableFacts, catalog: Forecast) -> Copies | None:
         if table_copies.reads_rows(self) or table_copies.reads_rows(current):
             return None
         known = table_copies.targets(current, self, catalog=catalog)
@@ -228,23 +243,28 @@ class Table(TableDefinition):
             Table(name, columns, constraints=[table_copies.key_of(columns)])
             for name, columns in known.values()
         )
-        return Copies(stand_ins, current._copy(known), self._copy(known, current))
+        served = {getattr(one, "owned_by", None) for _, one in facts.sequences}
+        before, after = current._copy(known, ()), self._copy(known, served, current)
+        known_of_copy = TableFacts(facts.version, retypes=facts.retypes.alone())
+        return Copies(stand_ins, before, after, known_of_copy)
 
-    def _copy(self, known: table_copies.Targets, before: Self | None = None) -> Self:
+    def _copy(
+        self, known: table_copies.Targets, served: Collection[object], before: Self | None = None
+    ) -> Self:
         return type(self)(
             table_copies.name_of(self.name),
-            table_copies.columns(self, before),
+            table_copies.columns(self, served, before),
             constraints=tuple(table_copies.constraints(self, known, before)),
             partition_by=self.partition_by,
-            retypes=self.retypes.alone(),
-            version=self.version,
         )
 
-    def objections(self, current: Self | None, catalog: Forecast) -> Iterator[Objection]:
-        return objections.to_table(current, self, catalog) if current else iter(())
+    def objections(
+        self, current: Self | None, facts: Any, catalog: Forecast
+    ) -> Iterator[Objection]:
+        return objections.to_table(current, self, facts, catalog) if current else iter(())
 
-    def store(self, catalog: Forecast, current: Self | None) -> None:
-        for one in self.gone:
+    def store(self, catalog: Forecast, current: Self | None, facts: TableFacts | None) -> None:
+        for one in facts.gone if facts else ():
             one.erase(catalog)
         if current and current.columns:
             stay = {column.name for column in self.columns or ()}
@@ -254,16 +274,20 @@ class Table(TableDefinition):
         for index in (index for key in self.constraints for index in keys.built_first(key)):
             if index.built:  # What an interrupted run has left becomes the key's.
                 catalog.remove(index.built)
-        if current and current.filled:
-            given = dict(planned_rows.values(current, self, catalog))
+        if current and facts and facts.filled:
+            given = dict(planned_rows.values(current, self, facts, catalog))
             for name in (self.name, *inheriting(self.name, catalog)) if given else ():
                 catalog.values.setdefault(name, {}).update(given)
+        # The owner that such a one has is declared, and the table may come to have it too.
+        waiting = [one.name for one in catalog.on(self.name) if _waits(one, catalog)]
         catalog.put(self)
         if current:
             heirs.follow(self.name, current.columns or (), self.columns or (), catalog)
         self._sequences_followed(current, catalog)
-        self._owner_followed(catalog)
-        foreign_keys.settle(self.owed, catalog)
+        for _, sequence in facts.sequences if facts else ():
+            catalog.put(sequence)
+        self._owner_followed(waiting, catalog)
+        foreign_keys.settle(facts.owed if facts else (), catalog)
 
     def _sequences_followed(self, current: Self | None, catalog: Forecast) -> None:
         there = {column.name: column for column in (current and current.columns) or ()}
@@ -276,14 +300,13 @@ class Table(TableDefinition):
             elif before and before.identity and not column.identity:
                 for one in column_sequences.owned(Owner(self.name, column.name), catalog):
                     catalog.remove(one)
-        for _, sequence in self.sequences:
-            catalog.put(sequence)
 
-    def _owner_followed(self, catalog: Forecast) -> None:
+    def _owner_followed(self, waiting: Container[Name], catalog: Forecast) -> None:
         """Have the sequences of its columns be its owner's too."""
         for one in catalog.on(self.name) if self.owner else ():
-            if isinstance(one, OwnedSequence) and one.owner != self.owner and not one.waits:
-                catalog.put(evolve(one, owner=self.owner))
+            if isinstance(one, OwnedSequence) and one.name not in waiting:
+                if one.owner != self.owner:
+                    catalog.put(evolve(one, owner=self.owner))
             elif isinstance(one, IdentitySequence):
                 key = (one.acl, *one.name)
                 catalog.acls[key] = catalog.acls[key].owned_by(self.owner or "")
@@ -298,7 +321,9 @@ class Table(TableDefinition):
             yield from reference_to(table, catalog)
 
     @staticmethod
-    def diff(current: Table | None, declared: Table | None) -> Iterator[Statement]:
+    def diff(
+        current: Table | None, declared: Table | None, facts: TableFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a table. Columns and constraints that are not declared stay."""
         if declared is None:
             assert current
@@ -314,11 +339,23 @@ class Table(TableDefinition):
             for column in declared.columns or ():
                 yield from column.beside(name, None)
         else:
-            yield from _altered(current, declared)
+            yield from _altered(current, declared, facts)
         for what in _SWITCH:
             yield from row_security(current, declared, what)
         yield from owner(target, current, declared, name)
         yield from comment(target, current, declared, name)
+
+
+def _owed(table: Table, catalog: Forecast) -> Iterator[ReferringKey]:
+    """The foreign keys to a table that are owed their validation, but those that it gives it."""
+    valid = {one.name for one in table.constraints if one.validated}
+    for one in foreign_keys.owed(table.name, catalog):
+        if one.table != table.name or one.key.name not in valid:
+            yield one
+
+
+def _waits(one: object, catalog: Forecast) -> bool:
+    return isinstance(one, OwnedSequence) and one.waits(catalog)
 
 
 def _created(declared: Table) -> Iterator[Statement]:
@@ -360,7 +397,7 @@ def _merged(constraints: Iterable[Constraint]) -> Iterator[Constraint]:
             seen.add(index)
 
 
-def _altered(current: Table, declared: Table) -> Iterator[Statement]:
+def _altered(current: Table, declared: Table, facts: TableFacts) -> Iterator[Statement]:
     name = declared.name
     if current.partition_by != declared.partition_by:
         raise DeclarationError(
@@ -370,54 +407,56 @@ def _altered(current: Table, declared: Table) -> Iterator[Statement]:
     heirs.check(current.columns or (), declared.columns or ())
     there = {column.name: column for column in current.columns or ()}
     every = (*current.constraints, *declared.constraints)
-    names = Names.of(declared.version, every, [*there.values(), *(declared.columns or ())])
+    names = Names.of(facts.version, every, [*there.values(), *(declared.columns or ())])
     leaving = table_constraints.leaving(current, declared)
     keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
     late: list[Statement] = []
     yield from table_constraints.dropped(current, declared)
-    yield from column_sequences.remembered(declared.sequences, there)
+    yield from column_sequences.remembered(facts.sequences, there)
     for column in declared.columns or ():
         if column.name in there:
             yield from released(name, there[column.name], column)
     _check_virtual(current, declared)
     pairs = differing(current.columns or (), declared.columns or ())
-    yield from retyped(name, pairs, declared.retypes, current.filled)
-    yield from column_sequences.created(declared.sequences)
+    yield from retyped(name, pairs, facts.retypes, facts.filled)
+    yield from column_sequences.created(facts.sequences)
     for column in declared.columns or ():
         if column.name in there:
             before, ordered = there[column.name], column.name in firsts
-            for one in changed(name, before, column, current.filled, names, ordered):
+            for one in changed(name, before, column, facts.filled, names, ordered):
                 if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
                     late.append(evolve(one, stage=Stage.AFTER))
                 else:
                     yield one
         else:
-            yield from added(name, column, column.name in declared.rewriting, names)
+            yield from added(name, column, column.name in facts.rewriting, names)
     yield from column_sequences.resumed(
-        declared.sequences, lambda column: current.filled and column not in firsts
+        facts.sequences, lambda column: facts.filled and column not in firsts
     )
-    yield from table_constraints.added(current, declared)
+    yield from table_constraints.added(current, declared, facts)
     yield from late
-    yield from _without_columns(current, declared)
-    yield from map(foreign_keys.settled, declared.owed)
+    yield from _without_columns(current, declared, facts.gone)
+    yield from map(foreign_keys.settled, facts.owed)
     computed = regenerated(current.columns or (), declared.columns or ())
-    is_changed = current.filled and (pairs or computed)
-    for table, columns in declared.retypes.analyzed if is_changed else ():
+    is_changed = facts.filled and (pairs or computed)
+    for table, columns in facts.retypes.analyzed if is_changed else ():
         locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
         yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
 
 
-def _without_columns(current: Table, declared: Table) -> Iterator[Statement]:
+def _without_columns(
+    current: Table, declared: Table, also: Sequence[Object]
+) -> Iterator[Statement]:
     stay = {column.name for column in declared.columns or ()}
-    for gone in declared.gone:
-        if isinstance(gone, Index) and gone.replica_identity:
+    for gone in also:
+        if isinstance(gone, StoredIndex) and gone.replica_identity:
             raise index_builds.identity(gone.name, declared.name)
     # What is computed from others goes before them.
     leaving = [column for column in current.columns or () if column.name not in stay]
     names = frozenset(column_of(declared.name, column.name) for column in leaving)
     for column in sorted(leaving, key=lambda column: column.generated is None):
-        drop = dropped(declared.name, column, declared.gone)
+        drop = dropped(declared.name, column, also)
         yield evolve(drop, frees=names - drop.takes if column.generated else frozenset())
 
 

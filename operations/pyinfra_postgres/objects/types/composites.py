@@ -104,6 +104,14 @@ def _attributes(attributes: Attribute | Iterable[Attribute]) -> tuple[Attribute,
     return found
 
 
+@frozen
+class CompositeDetails:
+    """What a catalog knows of a composite type beside what may be declared."""
+
+    tables: tuple[Name, ...]
+    """Those that are made of it."""
+
+
 def _exact(given: Exactness) -> frozenset[str]:
     return chosen(given, _HOLDS)
 
@@ -125,10 +133,6 @@ class Composite(Object):
     comment: str | None = field(default=None, kw_only=True)
     exact: frozenset[str] = field(default=False, converter=_exact, eq=False, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    tables: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
-    """The tables that are made of it."""
-    holders: tuple[Holder, ...] = field(default=(), eq=False, kw_only=True)
-    """The columns that hold values of it, where attributes go."""
 
     @property
     def address(self) -> str:
@@ -152,7 +156,7 @@ class Composite(Object):
             if one.present and one.renamed_from:
                 rename = renames.attribute(self, one.renamed_from, one.name)
                 if catalog.holds(rename.old, rename.whole):
-                    catalog.objects[self.key()].check_tables()
+                    check_tables(self.name, catalog)
                 yield rename
 
     def lines(self) -> Iterator[str]:
@@ -216,21 +220,26 @@ class Composite(Object):
             attributes=[*found, *new],
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
-            tables=current.tables,
         )
-
-    def check_tables(self) -> None:
-        """Raise DeclarationError where tables are made of it, which have to be as it is."""
-        if self.tables:
-            raise DeclarationError(
-                f"{', '.join(map(str, self.tables))} is made OF it, and PostgreSQL changes its "
-                "attributes only together with that: end it with ALTER TABLE ... NOT OF before"
-            )
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self,
+        current: Composite | None,
+        target: Composite | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> tuple[Holder, ...] | None:
+        return target._holders(current, catalog, ask) if current and target and ask else None
+
+    def _holders(self, current: Composite, catalog: Forecast, ask: Ask) -> tuple[Holder, ...]:
+        """The columns that hold values of it, where attributes go.
+
+        Raises DeclarationError where it can't be changed.
+        """
         after = {one.name: one for one in self.attributes}
         gone = [one.name for one in current.attributes if one.name not in after]
         retyped = [
@@ -239,9 +248,10 @@ class Composite(Object):
             if one.name in after and after[one.name].definition() != one.definition()
         ]
         if gone or retyped or len(after) > len(current.attributes):
-            current.check_tables()
+            check_tables(self.name, catalog)
         if not gone and not retyped:
-            return self._tried(current, ask)
+            self._try(current, ask)
+            return ()
         if users := of_columns(self.name, [*gone, *retyped], catalog, ask).users(
             self.name, catalog
         ):
@@ -256,23 +266,22 @@ class Composite(Object):
                 f"PostgreSQL can't change the type of {listed(retyped)}, because there are values "
                 f"in {', '.join(sorted(columns))}: add another attribute, or declare another type"
             )
-        return evolve(self, holders=tuple(holders) if gone else ())._tried(current, ask)
+        self._try(current, ask)
+        return tuple(holders) if gone else ()
 
-    def _tried(self, current: Self, ask: Ask) -> Self:
-        """Itself, where PostgreSQL has nothing against its attributes.
-
-        Raises DeclarationError with what it has.
-        """
+    def _try(self, current: Composite, ask: Ask) -> None:
+        """Raise DeclarationError with what PostgreSQL has against its attributes."""
         before = {one.name: one for one in current.attributes}
         changes = [one.sql for one in _altered(before, self)]
         failure = ask.attempt(changes).failure if changes else None
         # Types that are not there may come with the plan.
         if failure and failure.sqlstate in _REFUSALS:
             raise DeclarationError(f"PostgreSQL refuses it: {failure}")
-        return self
 
     @staticmethod
-    def diff(current: Composite | None, declared: Composite | None) -> Iterator[Statement]:
+    def diff(
+        current: Composite | None, declared: Composite | None, holders: Iterable[Holder] = ()
+    ) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a composite type. Attributes that are not declared stay."""
         if declared is None:
             assert current
@@ -284,7 +293,7 @@ class Composite(Object):
             definitions = ", ".join(one.definition() for one in declared.attributes)
             yield Statement(f"CREATE {target} AS ({definitions})")
         else:
-            yield from _altered(before, declared)
+            yield from _altered(before, declared, holders)
         for one in declared.attributes:
             yield from comment(
                 f"COLUMN {declared.name}.{quoted(one.name)}", before.get(one.name), one
@@ -293,12 +302,24 @@ class Composite(Object):
         yield from comment(target, current, declared)
 
 
-def _altered(before: Mapping[Exact, Attribute], declared: Composite) -> Iterator[Statement]:
+def check_tables(type_: Name, catalog: Snapshot) -> None:
+    """Raise DeclarationError where tables are made of a type, which have to be as it is."""
+    details = catalog.details.get((Composite.kind, *type_))
+    if isinstance(details, CompositeDetails):
+        raise DeclarationError(
+            f"{', '.join(map(str, details.tables))} is made OF it, and PostgreSQL changes its "
+            "attributes only together with that: end it with ALTER TABLE ... NOT OF before"
+        )
+
+
+def _altered(
+    before: Mapping[Exact, Attribute], declared: Composite, holders: Iterable[Holder] = ()
+) -> Iterator[Statement]:
     alter = f"ALTER TYPE {declared.name}"
     after = {one.name: one for one in declared.attributes}
     for name in before:
         if name not in after:
-            losses = tuple(_losses(name, declared.holders))
+            losses = tuple(_losses(name, holders))
             yield Statement(f"{alter} DROP ATTRIBUTE {quoted(name)}", losses=losses)
     for name, one in after.items():
         if name not in before:
@@ -366,6 +387,8 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             ],
             owner=catalog.roles[role],
             comment=remark,
-            tables=tuple(Name(*table) for table in tables or ()),
         )
         catalog.objects[found.key()] = found
+        if tables:
+            details = CompositeDetails(tuple(Name(*table) for table in tables))
+            catalog.details[found.key()] = details

@@ -75,6 +75,30 @@ def _check(one: str | Constraint) -> Check:
 
 
 @frozen
+class DomainDetails:
+    """What a catalog knows of a domain beside what may be declared."""
+
+    new_rules: tuple[Rule, ...] = ()
+    """Of its rules those that the server does not know yet."""
+    views: tuple[tuple[Name, str], ...] = ()
+    """The materialized views that have columns of it, with these."""
+
+
+@frozen
+class DomainFacts:
+    """What is known of a change of a domain."""
+
+    users: tuple[Name, ...] = ()
+    """The tables that have columns of it."""
+    filled: bool = False
+    """Whether one of them may have rows."""
+    details: DomainDetails = DomainDetails()
+
+
+_USUAL = DomainFacts()
+
+
+@frozen
 class Domain(Object):
     """A domain: a type with conditions."""
 
@@ -92,17 +116,6 @@ class Domain(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-
-    users: tuple[Name, ...] = field(default=(), eq=False, kw_only=True)
-    """The tables that have columns of it."""
-    filled: bool = field(default=False, eq=False, kw_only=True)
-    """Whether one of them may have rows."""
-    new_rules: tuple[Rule, ...] = field(default=(), eq=False, kw_only=True)
-    """Of its rules those that the server does not know yet."""
-    views: tuple[tuple[Name, str], ...] = field(default=(), eq=False, kw_only=True)
-    """The materialized views that have columns of it, with these."""
-    kept: frozenset[str | None] = field(default=frozenset(), eq=False, kw_only=True)
-    """The names of its checks that are there, and that the declaration does not have."""
 
     def key(self) -> Key:
         return (self.kind, *self.name)
@@ -161,16 +174,9 @@ class Domain(Object):
             changes["default"] = None  # PostgreSQL does not keep it.
         elif same_value(current.type or "", self.default, current.default, same):
             changes["default"] = current.default
-        users = _users(self.name, catalog)
+        # Those that are not declared come last.
         checks, others = self._aligned_checks(current, same, catalog)
-        return evolve(
-            self,
-            checks=[*checks, *others],
-            kept=frozenset(one.name for one in others),
-            users=tuple(users),
-            filled=not catalog.filled.isdisjoint(users),
-            **changes,
-        )
+        return evolve(self, checks=[*checks, *others], **changes)
 
     def _aligned_type(self, current: Self, same: Same) -> str | None:
         if self.type is None or current.type is None:
@@ -178,11 +184,12 @@ class Domain(Object):
         return aligned_type(self.type, current.type, same)
 
     def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
-        domains = [one.declaration for one in known if isinstance(one.declaration, Domain)]
-        targets = [one.target for one in known if isinstance(one.target, Domain)]
-        if len(targets) < len(domains):
-            return  # An operation that has not had its turn may declare them.
-        kept = frozenset[str | None].intersection(*(one.kept for one in targets))
+        kept = {one.name for one in self.checks}
+        for _, declaration, target in known:
+            if isinstance(declaration, Domain):
+                if target is None:
+                    return  # It has not had its turn, and may declare them.
+                kept &= {one.name for one in target.checks[declaration.claimed :]}
         for one in self.checks:
             if one.name in kept:
                 name = f"{self.name}.{quoted(one.name or '')}"
@@ -195,6 +202,11 @@ class Domain(Object):
                     nullable=self.nullable,
                 )
                 yield SubObject("constraint", name, one.definition(), removal)
+
+    @property
+    def claimed(self) -> int:
+        """How many of its checks are to be there."""
+        return sum(one.present for one in self.checks)
 
     def _aligned_checks(
         self, current: Self, same: Same, catalog: Forecast
@@ -248,13 +260,30 @@ class Domain(Object):
         own = "|".join(re.escape(joined(name, None, "check")) for name in names)
         return bool(re.fullmatch(rf"(?:{own})\d*", check.name or ""))
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        unread = {*current.new_rules, *(_rule(one) for one in current.checks if not one.validated)}
+    def facts(
+        self,
+        current: Domain | None,
+        target: Domain | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> DomainFacts | None:
+        if current is None or target is None:
+            return None
+        users = tuple(_users(self.name, catalog))
+        filled = not catalog.filled.isdisjoint(users)
+        details = target._details(current, catalog, ask) if ask else DomainDetails()
+        return DomainFacts(users, filled, details)
+
+    def _details(self, current: Domain, catalog: Forecast, ask: Ask) -> DomainDetails:
+        """What the server does not know yet. Raises DeclarationError where it can't check that."""
+        unread = {*catalog.details_of(current, DomainDetails).new_rules}
+        unread |= {_rule(one) for one in current.checks if not one.validated}
         known = set(current.rules) - unread
         known |= {_rule(one) for one in self.checks if not one.validated}
         rules = tuple(one for one in self.rules if one not in known)
         if not rules:
-            return self
+            return DomainDetails()
         kinds = ("table", "materialized_view")
         held = columns_of_type(self.name, ask)
         if columns := [
@@ -271,7 +300,11 @@ class Domain(Object):
             for one in held
             if ("materialized_view", *one.relation) in catalog.objects
         ]
-        return evolve(self, new_rules=rules, views=tuple(views))
+        return DomainDetails(rules, tuple(views))
+
+    def store(self, catalog: Forecast, current: Self | None, facts: DomainFacts | None) -> None:
+        catalog.put(self)
+        catalog.details[self.key()] = facts.details if facts else DomainDetails()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -282,11 +315,12 @@ class Domain(Object):
     def contradictions(self, catalog: Forecast) -> Iterator[Objection]:
         """What the values that are there once the plan has run may say against its new rules."""
         type_ = plain_type(str(self.name), catalog)
-        for table, column in (*_columns(self.name, catalog), *self.views):
+        details = catalog.details_of(self, DomainDetails)
+        for table, column in (*_columns(self.name, catalog), *details.views):
             rows = PlannedRows.of(table, catalog)
             if table in catalog.filled and rows.knows([column]):
                 values = PlannedValues(column, type_, rows, f" of {table}")
-                yield from map(values.against, self.new_rules)
+                yield from map(values.against, details.new_rules)
 
     def too_late(self, catalog: Forecast) -> Iterator[str]:
         for table in catalog.of(Table):
@@ -298,7 +332,7 @@ class Domain(Object):
                         "declare another domain for one of them"
                     )
 
-    def copied(self, current: Self, catalog: Forecast) -> Copies:
+    def copied(self, current: Self, facts: Any, catalog: Forecast) -> Copies:
         return Copies((), current._copy(), self._copy())
 
     def _copy(self) -> Self:
@@ -311,7 +345,9 @@ class Domain(Object):
         )
 
     @staticmethod
-    def diff(current: Domain | None, declared: Domain | None) -> Iterator[Statement]:
+    def diff(
+        current: Domain | None, declared: Domain | None, facts: DomainFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, ALTER or DROP a domain. Checks that are not declared stay."""
         if declared is None:
             assert current
@@ -321,7 +357,7 @@ class Domain(Object):
         if current is None:
             yield _created(declared)
         else:
-            yield from _altered(current, declared)
+            yield from _altered(current, declared, facts)
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
 
@@ -342,7 +378,7 @@ def _created(declared: Domain) -> Statement:
     return Statement(" ".join(parts), path=path)
 
 
-def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
+def _altered(current: Domain, declared: Domain, facts: DomainFacts) -> Iterator[Statement]:
     alter = f"ALTER DOMAIN {declared.name}"
     if current.type != declared.type:
         raise DeclarationError(
@@ -366,37 +402,37 @@ def _altered(current: Domain, declared: Domain) -> Iterator[Statement]:
             continue
         other = before.get(one.name) if one.name else None
         if other is not None and other.evolved(validated=True) == one:
-            yield _validated(alter, one, declared)
+            yield _validated(alter, one, facts)
             continue
         if other is not None:
             yield Statement(f"{alter} DROP CONSTRAINT {quoted(other.name or '')}")
-        if declared.filled or not one.validated:
+        if facts.filled or not one.validated:
             taken = {one.name for one in (*current.checks, *declared.checks)}
             own_name = chosen_name(declared.name.name, None, "check", taken)
             named = one if one.name else one.evolved(name=own_name)
             path = SearchPath.of(*named.fragments)
             yield Statement(f"{alter} ADD {named.written()} NOT VALID", path=path)
             if one.validated:
-                yield _validated(alter, named, declared)
+                yield _validated(alter, named, facts)
         else:
-            read = _read(f"{alter} ADD {one.written()}", declared)
+            read = _read(f"{alter} ADD {one.written()}", facts)
             yield evolve(read, path=SearchPath.of(*one.fragments))
     if current.nullable and not declared.nullable:
         # PostgreSQL finds a name for that which no check has.
-        yield _read(f"{alter} SET NOT NULL", declared)
+        yield _read(f"{alter} SET NOT NULL", facts)
 
 
-def _validated(alter: str, one: Check, declared: Domain) -> Statement:
-    return _read(f"{alter} VALIDATE CONSTRAINT {quoted(one.name or '')}", declared)
+def _validated(alter: str, one: Check, facts: DomainFacts) -> Statement:
+    return _read(f"{alter} VALIDATE CONSTRAINT {quoted(one.name or '')}", facts)
 
 
-def _read(sql: str, declared: Domain) -> Statement:
+def _read(sql: str, facts: DomainFacts) -> Statement:
     """A statement that reads all tables with columns of the domain, and has their writers wait.
 
     Where there are rows it runs by itself, so that nobody waits for the transaction as well.
     """
-    locks = tuple(Lock(table, Mode.SHARE) for table in declared.users)
-    if not declared.filled:
+    locks = tuple(Lock(table, Mode.SHARE) for table in facts.users)
+    if not facts.filled:
         return Statement(sql, locks=locks)
     hazards = (Hazard.SCANS, Hazard.BLOCKS_WRITES)
     return Statement(sql, stage=Stage.AFTER, hazards=hazards, locks=locks)

@@ -69,9 +69,6 @@ class Enum(Object):
     comment: str | None = field(default=None, kw_only=True)
     exact: bool = field(default=False, eq=False, kw_only=True)
     replaced: dict[str, str] = field(default=None, converter=_replaced, eq=False, kw_only=True)
-    rebuild: Rebuild | None = field(default=None, eq=False, kw_only=True)
-    """How it is made anew, where labels are removed or reordered."""
-
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
     renamed: dict[str, str] = field(default=None, converter=_replaced, eq=False, kw_only=True)
     """The labels that had other names: the former name, and the label."""
@@ -169,14 +166,23 @@ class Enum(Object):
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        if _extends(current.labels, self.labels):
-            return self
-        found = Rebuild.of(self.name, current.labels, self.labels, self.replaced, catalog, ask)
-        return evolve(self, rebuild=found)
+    def facts(
+        self,
+        current: Enum | None,
+        target: Enum | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> Rebuild | None:
+        if not (ask and current and target) or _extends(current.labels, target.labels):
+            return None
+        labels = current.labels, target.labels
+        return Rebuild.of(target.name, *labels, target.replaced, catalog, ask)
 
     @staticmethod
-    def diff(current: Enum | None, declared: Enum | None) -> Iterator[Statement]:
+    def diff(
+        current: Enum | None, declared: Enum | None, rebuild: Rebuild | None = None
+    ) -> Iterator[Statement]:
         """CREATE, extend, make anew or DROP an enum; labels are added where they are declared."""
         if declared is None:
             assert current
@@ -190,7 +196,7 @@ class Enum(Object):
         elif _extends(current.labels, declared.labels):
             yield from _added(current.labels, declared.labels, target)
         else:
-            rebuild = declared.rebuild or Rebuild(declared.name)
+            rebuild = rebuild or Rebuild(declared.name)
             anew = (
                 *rebuild.cleared(),
                 created,

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/rangetypes.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -65,6 +65,19 @@ def _opclass(text: str | Reference | None) -> Reference | None:
 
 
 @frozen
+class RangeTypeFacts:
+    """What is known of a change of a range type."""
+
+    leads: bool = True
+    """Whether the multirange type has its owner, which it has since PostgreSQL 17."""
+    granted: tuple[Statement, ...] = ()
+    """What gives it its privileges, where it is made anew."""
+
+
+_USUAL = RangeTypeFacts()
+
+
+@frozen
 class RangeType(Object):
     """A range type, with its multirange type."""
 
@@ -84,10 +97,6 @@ class RangeType(Object):
     owner: Exact | None = field(default=None, converter=optional_identifier, kw_only=True)
     comment: str | None = field(default=None, kw_only=True)
     renamed_from: Name | None = field(default=None, converter=optional_name, eq=False, kw_only=True)
-    leads: bool = field(default=True, eq=False, kw_only=True)
-    """Whether the multirange type has its owner, which it has since PostgreSQL 17."""
-    granted: tuple[Statement, ...] = field(default=(), eq=False, kw_only=True)
-    """What gives it its privileges, where it is made anew."""
 
     @property
     def multirange(self) -> Name:
@@ -166,8 +175,7 @@ class RangeType(Object):
             raise DeclarationError("it does not exist: declare its subtype")
         if self.canonical:
             raise DeclarationError(_SHELL)
-        leads = catalog.version >= 170000
-        return evolve(self, multirange_type_name=self.multirange, leads=leads)
+        return evolve(self, multirange_type_name=self.multirange)
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         changes: dict[str, Any] = {}
@@ -179,16 +187,30 @@ class RangeType(Object):
             owner=either(self.owner, current.owner),
             comment=either(self.comment, current.comment),
             multirange_type_name=either(self.multirange_type_name, current.multirange_type_name),
-            leads=catalog.version >= 170000,
             **changes,
         )
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return of_type(self.name, catalog, ask).users(self.name, catalog)
 
-    def with_server_facts(self, current: Self, catalog: Forecast, ask: Ask) -> Self:
-        if _parts(self) == _parts(current):
-            return self
+    def facts(
+        self,
+        current: RangeType | None,
+        target: RangeType | None,
+        catalog: Forecast,
+        same: Same,
+        ask: Ask | None,
+    ) -> RangeTypeFacts:
+        granted: Iterable[Statement] = ()
+        if ask and current and target and _parts(target) != _parts(current):
+            granted = target._granted(current, catalog, ask)
+        return RangeTypeFacts(catalog.version >= 170000, tuple(granted))
+
+    def _granted(self, current: Self, catalog: Forecast, ask: Ask) -> Iterable[Statement]:
+        """What gives it its privileges once it is made anew.
+
+        Raises DeclarationError where it can't be.
+        """
         own = {*self.provides(), *current.provides()}
         planned = [
             one.title
@@ -210,12 +232,12 @@ class RangeType(Object):
         may_come = bool(catalog.changed) and failure and failure.sqlstate in {"42704", "42883"}
         if failure and failure.sqlstate.startswith(("0A", "42")) and not may_come:
             raise DeclarationError(f"PostgreSQL refuses it: {failure}")
-        key = (self.acl, *self.name)
-        granted = granted_again(self.acl, key, default_privileges(ask), catalog)
-        return evolve(self, granted=tuple(granted))
+        return granted_again(self.acl, (self.acl, *self.name), default_privileges(ask), catalog)
 
     @staticmethod
-    def diff(current: RangeType | None, declared: RangeType | None) -> Iterator[Statement]:
+    def diff(
+        current: RangeType | None, declared: RangeType | None, facts: RangeTypeFacts = _USUAL
+    ) -> Iterator[Statement]:
         """CREATE, make anew, ALTER or DROP a range type."""
         if declared is None:
             assert current
@@ -229,11 +251,11 @@ class RangeType(Object):
             yield _created(declared)
         target = f"TYPE {declared.name}"
         yield from owner(target, current, declared)
-        if not declared.leads:
+        if not facts.leads:
             yield from owner(f"TYPE {declared.multirange}", current, declared)
         yield from comment(target, current, declared)
         if anew:
-            yield from declared.granted
+            yield from facts.granted
 
 
 _SHELL = (
