@@ -5,13 +5,13 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyinfra_postgres.plan.order import in_order, label_of, whole
+from pyinfra_postgres.plan.order import Condition, in_order, label_of, whole
 from pyinfra_postgres.plan.plan import Action, Change, Operation, Stage, Statement
 from pyinfra_postgres.planning.conditions import in_time
 from pyinfra_postgres.planning.uses import Use
 from pyinfra_postgres.syntax.constants import constants
 
-CONDITIONS = st.frozensets(st.sampled_from([(letter,) for letter in "abcd"]), max_size=2)
+CONDITIONS = st.frozensets(st.sampled_from([Condition(letter) for letter in "abcd"]), max_size=2)
 STATEMENTS = st.lists(
     st.builds(
         Statement,
@@ -47,8 +47,8 @@ def waits(after: Statement, before: Statement) -> bool:
     )
 
 
-A = frozenset({("a",)})
-B = frozenset({("b",)})
+A = frozenset({Condition("a")})
+B = frozenset({Condition("b")})
 
 
 def test_what_is_bound_to_nothing_stays_where_it_is() -> None:

@@ -145,7 +145,7 @@ def _action(one: Statement, title: str) -> Json:
 
 
 def _conditions(given: frozenset[Condition]) -> list[list[str]]:
-    return sorted(map(list, given))
+    return sorted(one.written for one in given)
 
 
 def _lock(one: Lock) -> Json:
@@ -192,7 +192,7 @@ def decoded(said: Json, operations: Sequence[Operation]) -> Plan:
 
 def _statement(said: Json) -> Statement:
     needs, gives, takes, frees = (
-        frozenset(tuple(one) for one in said[name]) for name in ("needs", "gives", "takes", "frees")
+        frozenset(map(Condition.read, said[name])) for name in ("needs", "gives", "takes", "frees")
     )
     return Statement(
         said["statement"],

@@ -9,70 +9,99 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from heapq import heapify, heappop, heappush
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol
 
-Condition: TypeAlias = tuple[str, ...]
-"""That something is there, or is so: a word for it, and its name."""
+_OBJECT, _COLUMN, _KEYS = "object", "column", "keys"
+_FOUND, _MADE, _LABEL = "found", "made", "label"
 
-NAMES: Condition = ("names",)
+
+class Condition(NamedTuple):
+    """That something is there, or is so."""
+
+    word: str
+    """What of it."""
+    name: tuple[str, ...] = ()
+    number: int = 0
+    """The change of the plan that brings it about, where each does so for itself."""
+
+    @classmethod
+    def read(cls, parts: Sequence[str]) -> Condition:
+        """From what was written."""
+        word, *name = parts
+        return as_made(tuple(name[:-1]), int(name[-1])) if word == _MADE else cls(word, tuple(name))
+
+    @property
+    def written(self) -> list[str]:
+        """It as texts alone."""
+        return [self.word, *self.name, *([str(self.number)] if self.is_made else ())]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is an object by its name, of whatever kind."""
+        return self.word == _OBJECT
+
+    @property
+    def is_of_table(self) -> bool:
+        """Whether scripts may use it of a table, though the server does not know it."""
+        return self.word in {_COLUMN, _KEYS}
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it is an object as the server has it, before the plan changes it."""
+        return self.word == _FOUND
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is an object as a change of the plan makes it."""
+        return self.word == _MADE
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it is a label of an enum type."""
+        return self.word == _LABEL
+
+
+NAMES = Condition("names")
 """The names that the plan gives: what it does then is written with these."""
-MEMBERSHIPS: Condition = ("memberships",)
+MEMBERSHIPS = Condition("memberships")
 """What the deploying role joins, because the plan takes the rights of it."""
-SCRIPTS: Condition = ("scripts",)
+SCRIPTS = Condition("scripts")
 """What scripts and rows may use of a table, which nobody else knows."""
 
 
-_LABEL = "label"
-_OBJECT = "object"
-FOUND = "found"
-"""The word for an object as the server has it, before the plan changes it."""
-MADE = "made"
-"""The word for an object as a change of the plan makes it."""
-
-
-def as_made(named: Condition, number: int) -> Condition:
+def as_made(named: tuple[str, ...], number: int) -> Condition:
     """What is referred to, as one change of the plan makes it."""
-    return (MADE, *named, str(number))
+    return Condition(_MADE, named, number)
 
 
-def as_found(key: Condition) -> Condition:
+def as_found(key: tuple[str, ...]) -> Condition:
     """An object as the server has it, before the plan changes it."""
-    return (FOUND, *key)
+    return Condition(_FOUND, key)
 
 
-def whole(key: Condition) -> Condition:
+def whole(key: tuple[str, ...]) -> Condition:
     """An object by its name, of whatever kind."""
-    return (_OBJECT, *key[1:])
+    return Condition(_OBJECT, key[1:])
 
 
-def is_whole(one: Condition) -> bool:
-    """Whether it is an object by its name."""
-    return one[0] == _OBJECT
-
-
-def column_of(table: Condition, name: str) -> Condition:
+def column_of(table: Iterable[str], name: str) -> Condition:
     """A column of a table."""
-    return ("column", *table, name)
+    return Condition(_COLUMN, (*table, name))
 
 
-def keys_of(table: Condition) -> Condition:
+def keys_of(table: Iterable[str]) -> Condition:
     """The keys of a table, which foreign keys use."""
-    return ("keys", *table)
+    return Condition(_KEYS, tuple(table))
 
 
-def owner_of(table: Condition) -> Condition:
+def owner_of(table: Iterable[str]) -> Condition:
     """That a table has the owner that is declared."""
-    return ("owner", *table)
+    return Condition("owner", tuple(table))
 
 
 def label_of(text: str) -> Condition:
     """A label of an enum type."""
-    return (_LABEL, text)
-
-
-def labels_in(conditions: AbstractSet[Condition]) -> set[Condition]:
-    """The labels of enum types among conditions."""
-    return {one for one in conditions if one[0] == _LABEL}
+    return Condition(_LABEL, (text,))
 
 
 class Bound(Protocol):

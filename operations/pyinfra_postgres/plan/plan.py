@@ -18,7 +18,7 @@ from ..errors import DeclarationError
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, closed
 from ..syntax.paths import SearchPath
-from .order import FOUND, MADE, Condition, in_order
+from .order import Condition, in_order
 
 
 class Stage(Enum):
@@ -261,7 +261,7 @@ class Statement:
     @property
     def is_for_what_is_found(self) -> bool:
         """Whether it was made for objects as the server has them."""
-        return any(word == FOUND for word, *_ in self.frees)
+        return any(one.is_found for one in self.frees)
 
 
 def together(
@@ -424,15 +424,15 @@ class Plan:
     refusals: list[Refusal] = field(factory=list)
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
-    made: dict[Condition, set[Condition]] = field(factory=dict)
+    made: dict[tuple[str, ...], set[Condition]] = field(factory=dict)
     """As what its changes make each object that can be referred to."""
 
     def add(self, change: Change) -> None:
         """Add what is planned next."""
         self.changes.append(change)
         for each in {each for one in change.statements for each in one.gives}:
-            if each[0] == MADE:
-                self.made.setdefault(each[1:-1], set()).add(each)
+            if each.is_made:
+                self.made.setdefault(each.name, set()).add(each)
 
     def lack(self, operation: Operation, title: str, needs: Iterable[Need]) -> None:
         """Say what the role lacks, once for all that needs it."""

@@ -17,10 +17,8 @@ from ..plan.order import (
     Condition,
     as_found,
     as_made,
-    is_whole,
     keys_of,
     label_of,
-    labels_in,
     whole,
 )
 from ..plan.plan import Action, Change, Plan, Stage, Statement
@@ -28,9 +26,6 @@ from ..syntax.constants import constants
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
 from .uses import Node, Use, reaching, users_of
-
-_OF_TABLES = frozenset({"column", "keys"})
-"""The words for what scripts may use, though the server does not know it."""
 
 
 def joining(group: Exact, sql: str, plan: Plan) -> Statement:
@@ -72,7 +67,7 @@ def bound(
         keys = getattr(one, "constraints", ())
         frees |= {keys_of(each.table) for each in keys if isinstance(each, ForeignKey)}
     for statement in statements:
-        of_tables = {SCRIPTS} if any(word in _OF_TABLES for word, *_ in statement.takes) else set()
+        of_tables = {SCRIPTS} if any(one.is_of_table for one in statement.takes) else set()
         yield evolve(
             statement,
             needs=statement.needs | needs,
@@ -101,7 +96,7 @@ def _made(references: Iterable[Reference], plan: Plan) -> frozenset[Condition]:
     return frozenset().union(*found)
 
 
-def _names(reference: Reference) -> Iterator[Condition]:
+def _names(reference: Reference) -> Iterator[Node]:
     """What it may be called by those that refer to it."""
     kind, (schema, name) = reference
     yield (kind, schema, name)
@@ -113,7 +108,7 @@ def _names(reference: Reference) -> Iterator[Condition]:
 def takes_others(changes: Iterable[Change]) -> bool:
     """Whether other objects go with what changes: the sequence with its column."""
     return any(
-        is_whole(taken) and taken != whole(change.key)
+        taken.is_whole and taken != whole(change.key)
         for change in changes
         for one in change.statements
         for taken in one.takes
@@ -142,7 +137,7 @@ def _freeing(changes: Sequence[Change], uses: Sequence[Use]) -> Iterator[Change]
         places.setdefault(change.key[1:], []).append(place)
     for change in changes if users else ():
         for taken in {each for one in change.statements for each in one.takes}:
-            found = reaching(taken[1:], users) if is_whole(taken) else ()
+            found = reaching(taken.name, users) if taken.is_whole else ()
             for other in (place for user in found for place in places.get(user, ())):
                 # What an object is changed for may be used by what is changed too.
                 is_gone = Action.REMOVE in {change.action, changes[other].action}
@@ -222,7 +217,8 @@ def _committed(changes: list[Change]) -> list[Change]:
 
 def _labels(change: Change) -> set[Condition]:
     """The labels that a change adds."""
-    return labels_in({each for one in change.statements if one.has_to_commit for each in one.gives})
+    given = {each for one in change.statements if one.has_to_commit for each in one.gives}
+    return {one for one in given if one.is_label}
 
 
 def _early(change: Change) -> Change:
