@@ -13,7 +13,7 @@ from pyinfra_postgres.syntax.rewrite import (
     QUERY,
     RESULT,
     TYPE,
-    Attribute,
+    AttributeOf,
     ColumnOf,
     Form,
     Label,
@@ -61,7 +61,7 @@ def schema(name: str) -> Reference:
         ),
         pytest.param(
             "(((v).a > 1) AND ((t.a).a.a = (f(a))[1].a) AND (b.a <> '(v).a'::text))", EXPRESSION,
-            Attribute(STATE, "a"), Attribute(STATE, "B"),
+            AttributeOf(STATE, "a"), AttributeOf(STATE, "B"),
             "(((v).\"B\" > 1) AND ((t.a).\"B\".\"B\" = (f(a))[1].\"B\") AND (b.a <> "
             "'(v).a'::text))",
             id="an attribute where it is selected",

@@ -24,7 +24,7 @@ from ..syntax.rewrite import (
     QUERY,
     RESULT,
     TYPE,
-    Attribute,
+    AttributeOf,
     ColumnOf,
     Form,
     Label,
@@ -121,7 +121,7 @@ class Rename:
     def column(self, table: Name, column: str) -> str:
         """A name of a column, or of an attribute of a composite type."""
         for old, new in self.things:
-            if isinstance(old, ColumnOf | Attribute) and tuple(old) == (table, column):
+            if isinstance(old, ColumnOf | AttributeOf) and tuple(old) == (table, column):
                 return Exact(new.name)
         return column
 
@@ -201,7 +201,7 @@ def attribute(owner: Entry, old: str, new: str) -> Rename:
     type_ = Name(*owner.key()[1:])
     sql = f"ALTER {owner.address} RENAME ATTRIBUTE {quoted(old)} TO {quoted(new)}"
     keys = ("attribute", *type_, old), ("attribute", *type_, new)
-    things = ((Attribute(type_, old), Attribute(type_, new)),)
+    things = ((AttributeOf(type_, old), AttributeOf(type_, new)),)
     return Rename(*keys, things, (Statement(sql),), whole=owner.key())
 
 

@@ -12,7 +12,7 @@ from attrs import evolve
 from pyinfra.api.output import set_formatter
 
 from ..neon.api import Neon, NeonError
-from ..neon.rehearsal import Rehearsal, Result
+from ..neon.rehearsal import Rehearsal, Rehearsed
 from ..terminal import line, put, styled
 
 _PREFIX = "@neon/"
@@ -46,7 +46,7 @@ def command(inventory: str, scripts: tuple[str, ...], expires_after: int, **give
     if not inventory.removeprefix(_PREFIX) or not inventory.startswith(_PREFIX):
         raise click.BadParameter("write @neon/PROJECT or @neon/PROJECT/BRANCH")
     set_formatter(click.style)
-    results: list[Result] = []
+    results: list[Rehearsed] = []
     whole = False
     try:
         rehearsal = Rehearsal.of(

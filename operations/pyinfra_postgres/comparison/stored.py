@@ -59,7 +59,7 @@ class Known:
     """The functions whose value is another one each time."""
 
 
-def columns_of(table: Name, catalog: Forecast) -> frozenset[Exact]:
+def stored_columns(table: Name, catalog: Forecast) -> frozenset[Exact]:
     """The columns that a relation has on the server; none where it is not there."""
     if table in catalog.created:
         return frozenset()
@@ -87,7 +87,7 @@ def _is_stored(table: Name, catalog: Forecast) -> bool:
     if table in catalog.created or table not in catalog.printed:
         return False
     will_be = catalog.columns_of(table)
-    return {column.name for column in will_be} <= columns_of(table, catalog)
+    return {column.name for column in will_be} <= stored_columns(table, catalog)
 
 
 def _question(one: Reference, catalog: Forecast) -> str:

@@ -26,7 +26,7 @@ _PATIENCE = 10
 
 
 @frozen
-class Result:
+class Rehearsed:
     """How a script ended."""
 
     script: str
@@ -49,7 +49,7 @@ class Rehearsal:
     branch: Branch
     say: Callable[[str], None]
     lifetime: timedelta
-    results: list[Result] = field(factory=list)
+    results: list[Rehearsed] = field(factory=list)
 
     @classmethod
     def of(
@@ -81,7 +81,7 @@ class Rehearsal:
             for script in scripts:
                 began = time.monotonic()
                 code = _pyinfra(f"@neon/{self.called}/{copy}", script, "-y", *options)
-                self.results.append(Result(script, code, time.monotonic() - began))
+                self.results.append(Rehearsed(script, code, time.monotonic() - began))
                 if code:
                     return
 

@@ -104,7 +104,7 @@ def label_of(text: str) -> Condition:
     return Condition(_LABEL, (text,))
 
 
-class Bound(Protocol):
+class Ordered(Protocol):
     """What has its place before and behind others."""
 
     @property
@@ -124,7 +124,7 @@ class Bound(Protocol):
         """What it no longer uses once it has run."""
 
 
-def in_order(statements: Sequence[Bound]) -> list[int]:
+def in_order(statements: Sequence[Ordered]) -> list[int]:
     """The places of statements in the order in which they run.
 
     What waits for others goes behind them; nothing overtakes what it does not wait for. Where they
@@ -163,7 +163,7 @@ def in_order(statements: Sequence[Bound]) -> list[int]:
     return list(order)
 
 
-def _conditions(statements: Sequence[Bound]) -> Iterator[tuple[list[int], list[int]]]:
+def _conditions(statements: Sequence[Ordered]) -> Iterator[tuple[list[int], list[int]]]:
     """The places of those that bring a condition about, and of those that wait for it."""
     yield from _pairs([(one.gives, one.needs - one.gives) for one in statements])
     yield from _pairs([(one.frees - one.takes, one.takes) for one in statements])

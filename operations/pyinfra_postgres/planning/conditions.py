@@ -25,7 +25,7 @@ from ..plan.plan import Action, Change, Plan, Stage, Statement
 from ..syntax.constants import constants
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
-from .uses import Node, Use, reaching, users_of
+from .uses import Identity, Use, reaching, users_of
 
 
 def joining(group: Exact, sql: str, plan: Plan) -> Statement:
@@ -96,7 +96,7 @@ def _made(references: Iterable[Reference], plan: Plan) -> frozenset[Condition]:
     return frozenset().union(*found)
 
 
-def _names(reference: Reference) -> Iterator[Node]:
+def _names(reference: Reference) -> Iterator[Identity]:
     """What it may be called by those that refer to it."""
     kind, (schema, name) = reference
     yield (kind, schema, name)
@@ -132,7 +132,7 @@ def _freeing(changes: Sequence[Change], uses: Sequence[Use]) -> Iterator[Change]
     """The changes, which say what they use no longer of that which goes."""
     users = users_of(uses)
     frees: dict[int, set[Condition]] = {}
-    places: dict[Node, list[int]] = {}
+    places: dict[Identity, list[int]] = {}
     for place, change in enumerate(changes):
         places.setdefault(change.key[1:], []).append(place)
     for change in changes if users else ():

@@ -19,7 +19,7 @@ from ..errors import DeclarationError
 from ..syntax.names import Name
 from ..syntax.parse import Reference
 from .session import Item
-from .uses import Node, Use, reaching, users_of
+from .uses import Identity, Use, reaching, users_of
 
 
 class Turns(NamedTuple):
@@ -124,9 +124,9 @@ class _Order:
         self._let_go()
         self._at_last(going)
 
-    def _after_users(self, going: dict[int, Item], users: dict[Node, set[Node]]) -> None:
+    def _after_users(self, going: dict[int, Item], users: dict[Identity, set[Identity]]) -> None:
         """Have what goes, or is changed under what goes, come after what uses it."""
-        numbers: dict[Node, list[int]] = {}
+        numbers: dict[Identity, list[int]] = {}
         for number, one in enumerate(self.items):
             numbers.setdefault(one.declaration.key()[1:], []).append(number)
         for number, one in enumerate(self.items):

@@ -7,16 +7,16 @@ from typing import NamedTuple, TypeAlias
 
 from ..catalog.snapshot import USER_SCHEMA
 
-Node: TypeAlias = tuple[str, ...]
+Identity: TypeAlias = tuple[str, ...]
 """What identifies an object that the server has: its key without the kind."""
 
 
 class Use(NamedTuple):
     """That one object uses another."""
 
-    user: Node
-    used: Node
-    part: Node | None = None
+    user: Identity
+    used: Identity
+    part: Identity | None = None
     """The part of the user that does: a policy, a trigger or an index."""
 
 
@@ -84,21 +84,23 @@ def read(rows: Iterable[list[list[str] | None]]) -> list[Use]:
     return [Use(*(tuple(one) if one else None for one in row)) for row in rows]  # type: ignore[arg-type]
 
 
-def users_of(uses: Iterable[Use], gone: Set[Node] = frozenset()) -> dict[Node, set[Node]]:
+def users_of(
+    uses: Iterable[Use], gone: Set[Identity] = frozenset()
+) -> dict[Identity, set[Identity]]:
     """What uses each object.
 
     A part that goes by itself, one of `gone`, has gone before the whole.
     """
-    users: dict[Node, set[Node]] = {}
+    users: dict[Identity, set[Identity]] = {}
     for use in uses:
         if use.part not in gone:
             users.setdefault(use.used, set()).add(use.user)
     return users
 
 
-def reaching(node: Node, users: Mapping[Node, Set[Node]]) -> set[Node]:
+def reaching(node: Identity, users: Mapping[Identity, Set[Identity]]) -> set[Identity]:
     """What uses an object, directly or through others."""
-    found: set[Node] = set()
+    found: set[Identity] = set()
     waiting = [node]
     while waiting:
         for one in users.get(waiting.pop(), ()):

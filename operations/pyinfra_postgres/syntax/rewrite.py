@@ -49,7 +49,7 @@ class Label(NamedTuple):
     name: str
 
 
-class Attribute(NamedTuple):
+class AttributeOf(NamedTuple):
     """An attribute of a composite type."""
 
     type: Name
@@ -57,7 +57,7 @@ class Attribute(NamedTuple):
 
 
 _Mentioned: TypeAlias = Reference | ColumnOf | Label
-Thing: TypeAlias = _Mentioned | Attribute
+Thing: TypeAlias = _Mentioned | AttributeOf
 """What can be named in a text."""
 
 
@@ -94,7 +94,7 @@ def renamed(text: str, form: Form, old: Thing, new: Thing, on: Name | None = Non
         found = _parsed(form.before + text + form.after)
     except ParseError:
         return text  # The server prints a few things that it can't read itself.
-    if isinstance(old, Attribute) or isinstance(new, Attribute):
+    if isinstance(old, AttributeOf) or isinstance(new, AttributeOf):
         selections = _selections(found.tokens, str(old.name), str(new.name))
         return _edited(found, selections, form)
     top = _Source(on)

@@ -27,12 +27,12 @@ from ..tables import heirs
 from . import foreign_keys
 from .constraints import Constraint, PrimaryKey, ReferringKey, Unique
 
-Key: TypeAlias = PrimaryKey | Unique
+UniqueKey: TypeAlias = PrimaryKey | Unique
 
 
 def planned(
-    table: Name, key: Key, filled: bool, taken: set[str | None], same: Same, catalog: Forecast
-) -> Key:
+    table: Name, key: UniqueKey, filled: bool, taken: set[str | None], same: Same, catalog: Forecast
+) -> UniqueKey:
     """A new key, with how it comes to be."""
     _check_complete(table, key, same, catalog)
     old = key.build.instead
@@ -69,7 +69,7 @@ def planned(
     return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes), later=True))
 
 
-def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> None:
+def _check_complete(table: Name, key: UniqueKey, same: Same, catalog: Forecast) -> None:
     """Raise DeclarationError where a partition has the key, and its own partitions lack it."""
     for partition in heirs.below(table, catalog):
         for one in _constraints(partition, catalog):
@@ -81,7 +81,7 @@ def _check_complete(table: Name, key: Key, same: Same, catalog: Forecast) -> Non
 
 
 def _place(
-    index: IndexState, key: Key, taken: set[str | None], same: Same, catalog: Forecast
+    index: IndexState, key: UniqueKey, taken: set[str | None], same: Same, catalog: Forecast
 ) -> tuple[Exact, IndexState | None]:
     """The name of a new key, and what an interrupted run, or somebody, has built under it."""
     names = catalog.names_in(index.table.schema) | taken
@@ -111,7 +111,7 @@ def _usable(one: IndexState, index: IndexState) -> bool:
 
 
 def of_leaf(
-    leaf: Name, key: Key, same: Same, catalog: Forecast, top: Name | None = None
+    leaf: Name, key: UniqueKey, same: Same, catalog: Forecast, top: Name | None = None
 ) -> Iterator[IndexState]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
@@ -135,14 +135,14 @@ def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
     return [*catalog.constraints_of(table)]
 
 
-def free_name(table: Name, key: Key, taken: set[str | None]) -> Exact:
+def free_name(table: Name, key: UniqueKey, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a key."""
     if isinstance(key, PrimaryKey):
         return chosen_name(table.name, None, "pkey", taken)
     return chosen_name(table.name, "_".join([*key.columns, *key.include]), "key", taken)
 
 
-def index_of(table: Name, key: Key) -> IndexState:
+def index_of(table: Name, key: UniqueKey) -> IndexState:
     """The index that a key has."""
     columns = [Element(name, None, (), None, False, False) for name in key.columns]
     nulls = isinstance(key, Unique) and key.nulls_not_distinct
@@ -161,7 +161,7 @@ def index_of(table: Name, key: Key) -> IndexState:
 
 
 def added(
-    table: Name, key: Key, old: Constraint | None, filled: bool, partitioned: bool
+    table: Name, key: UniqueKey, old: Constraint | None, filled: bool, partitioned: bool
 ) -> Iterator[Statement]:
     """Add a key; with rows its indexes are built first, and then made the key's."""
     change = f"ALTER TABLE {table}"
@@ -210,7 +210,7 @@ def built_first(key: Constraint) -> tuple[IndexState, ...]:
     return cast(tuple[IndexState, ...], key.build.indexes)
 
 
-def using(key: Key, name: str, index: str) -> str:
+def using(key: UniqueKey, name: str, index: str) -> str:
     """A key's definition on an index that is there."""
     kind = "PRIMARY KEY" if isinstance(key, PrimaryKey) else "UNIQUE"
     return f"CONSTRAINT {quoted(name)} {kind} USING INDEX {quoted(index)}{key.timing}"

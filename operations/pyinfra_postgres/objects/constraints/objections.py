@@ -23,7 +23,7 @@ from ..tables.planned_rows import PlannedRows, domains, plain_type
 from ..tables.table_definition import TableDefinition
 from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
 
-Rule = tuple[str, str]
+ValueRule = tuple[str, str]
 """What a domain says of its values, and the condition for that on `value`."""
 
 
@@ -110,7 +110,7 @@ class PlannedValues:
     of: str = ""
     """What has the column, where that has to be said."""
 
-    def against(self, rule: Rule) -> Objection:
+    def against(self, rule: ValueRule) -> Objection:
         """Those that are against a rule."""
         said, condition = rule
         column = quoted(self.column)

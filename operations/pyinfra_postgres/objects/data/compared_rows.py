@@ -14,7 +14,7 @@ from pyinfra.api import HiddenValue
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
-from ...comparison.stored import Known, columns_of, known, operator, under
+from ...comparison.stored import Known, known, operator, stored_columns, under
 from ...errors import DeclarationError, HostError
 from ...hidden import masked
 from ...plan.plan import Lock, Loss, Mode, Need, Statement
@@ -35,7 +35,7 @@ from ..constraints.constraints import PrimaryKey, Unique
 from ..tables.columns import TableColumn
 from ..tables.tables import Table
 from ..types.domains import Domain
-from .rows_definition import Checked, Row, RowKey, RowsDefinition
+from .rows_definition import Checked, RowKey, RowsDefinition, TableRow
 
 _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
@@ -100,7 +100,7 @@ class ComparedRows(RowsDefinition):
         )
         if not nothing.problem:
             evolve(self, columns=columns)._check_keys(catalog, ask)
-        key_is_there = set(self.key_columns) <= columns_of(self.table, catalog)
+        key_is_there = set(self.key_columns) <= stored_columns(self.table, catalog)
         # A table that takes up no space has no rows to ask for.
         if nothing.problem or not key_is_there or self.table not in catalog.filled:
             return nothing
@@ -164,8 +164,8 @@ class ComparedRows(RowsDefinition):
             ask,
         )
         columns = {name: _as_known(one, server) for name, one in nothing.columns.items()}
-        there = columns_of(self.table, catalog)
-        found: dict[RowKey, tuple[Row, Sequence[str]]] = {}
+        there = stored_columns(self.table, catalog)
+        found: dict[RowKey, tuple[TableRow, Sequence[str]]] = {}
         matched = 0
         for comparison, group in _grouped(
             self.rows, lambda row: self._compared(row, server, there)
@@ -190,7 +190,7 @@ class ComparedRows(RowsDefinition):
         )
 
     def _compared(
-        self, row: Row, server: Known, there: frozenset[str]
+        self, row: TableRow, server: Known, there: frozenset[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The columns that the server compares, and those that differ for certain.
 
@@ -215,7 +215,7 @@ class ComparedRows(RowsDefinition):
         return compared, tuple(c for c in wanted if c not in compared)
 
     def _comparison(
-        self, columns: Mapping[str, TableColumn], rows: Sequence[Row], compared: Sequence[str]
+        self, columns: Mapping[str, TableColumn], rows: Sequence[TableRow], compared: Sequence[str]
     ) -> str:
         """The query for rows that are missing or differ: number, null or false, stored texts.
 
@@ -256,7 +256,7 @@ class ComparedRows(RowsDefinition):
 
     def _condition(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[TableRow],
         alias: Callable[[str], str] = quoted,
         columns: Mapping[str, TableColumn] | None = None,
     ) -> str:
@@ -326,7 +326,7 @@ class ComparedRows(RowsDefinition):
             yield _updated(declared, columns, [row for row, _ in pairs])
 
 
-def _inserted(rows: ComparedRows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
+def _inserted(rows: ComparedRows, columns: Sequence[str], group: Sequence[TableRow]) -> Statement:
     always = any(c in rows.columns and rows.columns[c].identity == "ALWAYS" for c in columns)
     overriding = " OVERRIDING SYSTEM VALUE" if always else ""
     condition = rows._condition(group)
@@ -342,7 +342,7 @@ def _inserted(rows: ComparedRows, columns: Sequence[str], group: Sequence[Row]) 
     )
 
 
-def _updated(rows: ComparedRows, columns: Sequence[str], group: Sequence[Row]) -> Statement:
+def _updated(rows: ComparedRows, columns: Sequence[str], group: Sequence[TableRow]) -> Statement:
     changes = ", ".join(f"{quoted(column)} = declared.{quoted(column)}" for column in columns)
     condition = rows._condition(group)
     return _statement(
@@ -382,7 +382,7 @@ def _statement(
     head: str,
     rest: str,
     count: int,
-    rows: Iterable[Row],
+    rows: Iterable[TableRow],
     losses: tuple[Loss, ...] = (),
 ) -> Statement:
     sql = head + rest
@@ -406,7 +406,7 @@ def _undeclared(rows: ComparedRows) -> str:
     return f"\nWHERE NOT EXISTS (SELECT FROM {values}\n  WHERE {condition})"
 
 
-def _values(rows: ComparedRows, columns: Sequence[str], group: Sequence[Row]) -> str:
+def _values(rows: ComparedRows, columns: Sequence[str], group: Sequence[TableRow]) -> str:
     types = [rows.columns[c].type if c in rows.columns else None for c in columns]
     values = ",\n  ".join(
         f"({', '.join(written(row[c], t) for c, t in zip(columns, types, strict=True))})"
@@ -440,7 +440,7 @@ def _as_known(column: TableColumn, server: Known) -> TableColumn:
     return evolve(column, type=Exact(f"text{array}")) if pending else column
 
 
-def _stored(row: Row, columns: Sequence[str], texts: Sequence[str | None]) -> Row:
+def _stored(row: TableRow, columns: Sequence[str], texts: Sequence[str | None]) -> TableRow:
     """The stored values of the columns that differ; each text is marked, a null is empty."""
     stored = {
         column: Exact(text[1:]) if text else None
@@ -482,7 +482,7 @@ def _keeps_unique(one: object, key: Sequence[str]) -> bool:
     )
 
 
-def _hidden(rows: Iterable[Row]) -> tuple[str, ...]:
+def _hidden(rows: Iterable[TableRow]) -> tuple[str, ...]:
     values = (value for row in rows for value in row.values())
     found = {form for one in values if isinstance(one, HiddenValue) for form in forms(one)}
     # A value may be part of another one.

@@ -20,11 +20,11 @@ from ...syntax.values import (
 )
 from ..kind import Object
 
-Row: TypeAlias = Mapping[str, Any]
+TableRow: TypeAlias = Mapping[str, Any]
 RowKey: TypeAlias = tuple[str, ...]
 
 
-class Checked(tuple[Row, ...]):
+class Checked(tuple[TableRow, ...]):
     """Rows whose columns and values have been read."""
 
     __slots__ = ()
@@ -34,7 +34,7 @@ def _checked(rows: Iterable[Mapping[str, Any]]) -> Checked:
     return rows if isinstance(rows, Checked) else Checked(map(_row, given.several("rows", rows)))
 
 
-def _row(row: Mapping[str, Any]) -> Row:
+def _row(row: Mapping[str, Any]) -> TableRow:
     if not isinstance(row, Mapping):
         raise given.refused("a row", "a dict of columns and values", row)
     found: dict[str, Any] = {}
@@ -80,7 +80,7 @@ class RowsDefinition(Object):
     def key(self) -> Key:
         return (self.kind, *self.table)
 
-    def key_of(self, row: Row) -> RowKey:
+    def key_of(self, row: TableRow) -> RowKey:
         """What tells a row from the others."""
         return tuple(written(row[column]) for column in self.key_columns)
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from attrs import frozen
 
 from ...catalog.catalog import Forecast
-from ...comparison.stored import columns_of
+from ...comparison.stored import stored_columns
 from ...syntax.names import Exact, Name, quoted
 from ...syntax.parse import closed, type_references
 from ...syntax.paths import SearchPath
@@ -111,7 +111,7 @@ class PlannedRows:
         """The rows of a table that is to have these columns, and in them what is planned."""
         partitioned = catalog.relation_kinds.get(table) == "p"
         rows = f"{'ONLY ' if only and not partitioned else ''}{table}"
-        known, names = columns_of(table, catalog), [column.name for column in columns]
+        known, names = stored_columns(table, catalog), [column.name for column in columns]
         unknown = {name for name in names if planned.get(name, name) is None}
         unknown |= {name for name in names if name not in known and name not in planned}
         given = {name: planned[name] for name in names if planned.get(name)}

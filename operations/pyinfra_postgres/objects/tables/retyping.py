@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask
 from ...comparison.definitions import Definition, called_by, compared
-from ...comparison.stored import columns_of, under
+from ...comparison.stored import stored_columns, under
 from ...errors import DeclarationError, HostError
 from ...plan.plan import Hazard, Loss, Statement
 from ...syntax.names import Exact, Name, literal, quoted
@@ -96,7 +96,7 @@ class Retypes:
         Raises DeclarationError where a value can't be converted, or what depends on a column
         can't be created again.
         """
-        there = columns_of(table, catalog)
+        there = stored_columns(table, catalog)
         known = [(one, other) for one, other in pairs if other.name in there]
         if not known:
             return cls()

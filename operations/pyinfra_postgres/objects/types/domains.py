@@ -33,7 +33,7 @@ from ...syntax.parse import (
 )
 from ...syntax.paths import SearchPath
 from ..constraints.constraints import Check, Constraint
-from ..constraints.objections import PlannedValues, Rule
+from ..constraints.objections import PlannedValues, ValueRule
 from ..dependents import columns_of_type, of_type
 from ..kind import (
     Copies,
@@ -78,7 +78,7 @@ def _check(one: str | Constraint) -> Check:
 class DomainDetails:
     """What a catalog knows of a domain beside what may be declared."""
 
-    new_rules: tuple[Rule, ...] = ()
+    new_rules: tuple[ValueRule, ...] = ()
     """Of its rules those that the server does not know yet."""
     views: tuple[tuple[Name, str], ...] = ()
     """The materialized views that have columns of it, with these."""
@@ -307,7 +307,7 @@ class Domain(Object):
         catalog.details[self.key()] = facts.details if facts else DomainDetails()
 
     @property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[ValueRule, ...]:
         """What it says of its values."""
         strict = () if self.nullable else (("NOT NULL", "value IS NOT NULL"),)
         return (*strict, *(_rule(one) for one in self.checks))
@@ -362,7 +362,7 @@ class Domain(Object):
         yield from comment(target, current, declared)
 
 
-def _rule(check: Check) -> Rule:
+def _rule(check: Check) -> ValueRule:
     return check.written(), check.expression
 
 
