@@ -494,7 +494,8 @@ class Plan:
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""
         strongest: dict[Name, Lock] = {}
-        for _, statement in self.of(Stage.MAIN):
+        inside = (one for _, one in self.statements() if one.stage is Stage.MAIN)
+        for statement in inside:
             for lock in statement.locks:
                 known = strongest.get(lock.relation, lock)
                 mode = max(known.mode, lock.mode, key=lambda mode: mode.strength)
