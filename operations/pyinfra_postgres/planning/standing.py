@@ -133,9 +133,9 @@ def _unfit_or_missed(session: Session, plan: Plan) -> Iterator[Refusal]:
     ask = Questions(session, catalog, plan.is_renaming)
     for key in sorted(catalog.changed):
         one, removed = catalog.objects.get(key), catalog.removed.get(key)
-        by = plan.operation_of(key)
         if one is not None:
             for reason in one.unfit(catalog):
-                yield Refusal(by, one.title, reason)
+                yield Refusal(plan.operation_of(key), one.title, reason)
         elif removed is not None and ask.in_time and (found := removed.missed(catalog, ask)):
-            yield Refusal(by, removed.title, f"it is used by {', '.join(found)}: change that too")
+            reason = f"it is used by {', '.join(found)}: change that too"
+            yield Refusal(plan.operation_of(key), removed.title, reason)
