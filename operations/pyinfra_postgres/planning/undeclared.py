@@ -79,8 +79,8 @@ def detached(
     parts = [part for name in going for part in (name, *below(name, catalog))]
     stay = []
     for part in dict.fromkeys(parts):
-        stored, table = catalog.partition(part), catalog.table(part)
-        if stored is not None and table.key() in known:
+        stored = catalog.partition(part)
+        if stored is not None and ("table", *part) in known:
             what = Undeclared(f"table {stored.parent}", stored.kind, str(part), stored.brief())
             removal = LeftPartition(part, stored.parent, attached=False)
             stay.append(Leftover(what, stored.word, removal, True, True))
