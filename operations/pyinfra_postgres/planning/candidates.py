@@ -70,7 +70,7 @@ class Candidate:
                 self.target = one.aligned(self.current, same, catalog)
             else:
                 self.target = one.completed(catalog, same)
-                if self.target is not None and self.target.exists:
+                if self.target is not None:
                     _check_names(self.target, catalog)
             if self.target is not None and self.target is not self.current:
                 self.target.check_columns(catalog)
