@@ -81,13 +81,16 @@ def test_rooms_for_all_kinds_know_none_by_name() -> None:
 
     What a reference can be to (a table, a type, a function, a schema, a role) is no kind alone.
     """
+    # They read what the server has and what SQL says, in its own words.
+    apart = {"catalog.entry", "catalog.trust", "catalog.unreadable"}
     references = {"table", "type", "function", "schema", "role"}
     kinds = {one.kind for one in OPERATIONS} - references - set(WORDS)
     assert {"domain", "enum", "policy", "sequence"} < kinds
     found = [
         f"{module} has {node.value!r}"
         for module, path in MODULES.items()
-        if room(module) in {"plan", "planning", "running"}
+        if room(module) in {"plan", "catalog", "comparison", "planning", "running"}
+        if module not in apart
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value in kinds
     ]

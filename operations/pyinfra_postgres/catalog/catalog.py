@@ -16,7 +16,7 @@ from ..syntax.acl import DEFAULTS, Acl
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
 from ..syntax.rewrite import ColumnOf
-from .entry import Entry, Key
+from .entry import INDEX, PARTITION, RELATIONS, Entry, Key
 from .renames import Rename, followed, followed_details, sql_of
 from .rights import Rights
 from .snapshot import Snapshot, digest
@@ -25,14 +25,6 @@ from .trust import Foreign
 _T = TypeVar("_T")
 
 SYSTEM = frozenset({"pg_catalog", "information_schema"})
-_RELATIONS = {
-    "r": "table",
-    "p": "table",
-    "v": "view",
-    "m": "materialized view",
-    "f": "foreign table",
-    "S": "sequence",
-}
 _ROW_TYPES = frozenset("rpvmf")
 """The relations that have a type of their name."""
 _NAMED_TARGETS = frozenset({"TABLE", "SEQUENCE", "TYPE", "COLUMN"})
@@ -147,7 +139,7 @@ class Forecast(Snapshot):
 
     def partition(self, name: Name) -> Any:
         """A partition as it will be, None where there is none."""
-        return self.objects.get(("partition", *name))
+        return self.objects.get((PARTITION, *name))
 
     def columns_of(self, table: Name) -> tuple[Any, ...]:
         """The columns that a table will have."""
@@ -173,7 +165,7 @@ class Forecast(Snapshot):
         """The partitions of each table that has some."""
         found: dict[Name, list[Name]] = {}
         for key, one in self.objects.items():
-            if key[0] == "partition":
+            if key[0] == PARTITION:
                 found.setdefault(one.parent, []).append(Name(*key[1:]))
         return {table: sorted(parts) for table, parts in found.items()}
 
@@ -201,7 +193,7 @@ class Forecast(Snapshot):
         return (
             name in self.relation_kinds
             or name in self.key_indexes
-            or ("index", *name) in self.objects
+            or (INDEX, *name) in self.objects
         )
 
     def holder(self, reference: Reference) -> str | None:
@@ -209,10 +201,10 @@ class Forecast(Snapshot):
         kind, name = reference
         letter = self.relation_kinds.get(name)
         if letter and (kind != "type" or letter in _ROW_TYPES):
-            return _RELATIONS[letter]
+            return RELATIONS[letter]
         if kind != "type" and self.has_relation(name):
-            return "index"
-        return "type" if kind != "index" and name in self.types else None
+            return INDEX
+        return "type" if kind != INDEX and name in self.types else None
 
     def hides(self, table: Name) -> bool:
         """Whether row level security hides rows of a table from the role, as it will be then."""
@@ -225,7 +217,7 @@ class Forecast(Snapshot):
 
     def names_in(self, schema: str) -> set[str | None]:
         """The names that the relations of a schema have."""
-        indexes = {Name(*key[1:]) for key in self.objects if key[0] == "index"}
+        indexes = {Name(*key[1:]) for key in self.objects if key[0] == INDEX}
         names = self.relation_kinds.keys() | self.key_indexes | indexes
         return {name.name for name in names if name.schema == schema}
 

@@ -13,10 +13,21 @@ from ..syntax.parse import Reference
 
 Key: TypeAlias = tuple[str, ...]
 """The kind of an object, and what tells it from others of its kind."""
+INDEX, PARTITION, DOMAIN, ENUM = "index", "partition", "domain", "enum"
+"""The kinds that others are told apart from, or looked into, wherever they are."""
 ROUTINES = frozenset({"function", "procedure"})
 """The kinds that have a body and are called."""
 VIEWS = frozenset({"view", "materialized_view"})
 """The kinds that have a query."""
+RELATIONS = {
+    "r": "table",
+    "p": "table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+    "S": "sequence",
+}
+"""What people call relations, by the letter of the kind."""
 
 
 class Entry(Protocol):

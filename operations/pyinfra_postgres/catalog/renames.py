@@ -33,7 +33,7 @@ from ..syntax.rewrite import (
     result_renamed,
     trigger_events,
 )
-from .entry import Entry, Key
+from .entry import INDEX, Entry, Key
 
 _T = TypeVar("_T")
 
@@ -188,12 +188,13 @@ def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> 
     return Rename(*keys, (), (statement,), frozenset(heirs), owner.key())
 
 
-def label(type_: Name, old: str, new: str) -> Rename:
+def label(owner: Entry, old: str, new: str) -> Rename:
     """The rename of an enum's label."""
+    type_ = Name(*owner.key()[1:])
     sql = f"ALTER TYPE {type_} RENAME VALUE {literal(old)} TO {literal(new)}"
     things = ((Label(type_, old), Label(type_, new)),)
     keys = ("label", *type_, old), ("label", *type_, new)
-    return Rename(*keys, things, (Statement(sql),), whole=("enum", *type_))
+    return Rename(*keys, things, (Statement(sql),), whole=owner.key())
 
 
 def attribute(owner: Entry, old: str, new: str) -> Rename:
@@ -332,7 +333,7 @@ def _part(part: Any, rename: Rename, on: Name | None) -> Any:
 def _details(constraint: Any, rename: Rename) -> Any:
     """What is known of a constraint: the index on which a foreign key stands, by its name."""
     details = constraint.details
-    if not details.index or rename.old[0] not in {"index", "constraint"}:
+    if not details.index or rename.old[0] not in {INDEX, "constraint"}:
         return details
     # That is in the schema of the other table.
     is_it = (constraint.table.schema, details.index) == (rename.old[1], rename.old[-1])

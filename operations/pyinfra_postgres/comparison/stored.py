@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from ..catalog.catalog import Forecast
+from ..catalog.entry import DOMAIN, ENUM
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, type_references
 from ..syntax.paths import SearchPath
@@ -44,7 +45,7 @@ def operator(symbol: str, type_: str | None, catalog: Forecast) -> str:
         name = next((one.name for one in type_references(type_)), None)
         if name in catalog.extension_owned:
             schema = quoted(name.schema)
-        domain: Any = name and catalog.objects.get(("domain", *name))
+        domain: Any = name and catalog.objects.get((DOMAIN, *name))
         type_ = getattr(domain, "type", None)
     return f"OPERATOR({schema}.{symbol})"
 
@@ -94,7 +95,7 @@ def _question(one: Reference, catalog: Forecast) -> str:
     """Null for what is not there; for a function, else, whether it is volatile."""
     if one.kind == "type":
         # An enum may be there, but not yet with all its labels.
-        labels = list(getattr(catalog.objects.get(("enum", *one.name)), "labels", ()))
+        labels = list(getattr(catalog.objects.get((ENUM, *one.name)), "labels", ()))
         return (
             f"(SELECT t::text FROM to_regtype({literal(str(one.name))}) AS t "
             "WHERE ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t) "

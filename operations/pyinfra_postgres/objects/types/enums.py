@@ -96,7 +96,7 @@ class Enum(Object):
     def renames(self, catalog: Forecast) -> Iterator[Rename]:
         yield from Object.renames(self, catalog)
         for old, new in self.renamed.items():
-            yield renames.label(self.name, old, new)
+            yield renames.label(self, old, new)
 
     def names(self) -> Iterator[Key]:
         yield self.key()
