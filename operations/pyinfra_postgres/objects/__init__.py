@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ..catalog import snapshot
 from .access import default_privileges, grants, policies, roles
-from .code import functions, triggers, views
+from .code import stored_functions, triggers, views
 from .indexes import stored_indexes
 from .partitions import partitions
 from .server import extensions, publications, schemas
 from .tables import sequences, statistics, stored_tables
-from .types import composites, domains, enums, range_types
+from .types import composites, enums, range_types, stored_domains
 
 # In the order in which they need one another's names.
 snapshot.register(
@@ -17,7 +17,7 @@ snapshot.register(
     schemas,
     extensions,
     enums,
-    domains,
+    stored_domains,
     composites,
     range_types,
     stored_tables,
@@ -26,7 +26,7 @@ snapshot.register(
     stored_indexes,
     statistics,
     views,
-    functions,
+    stored_functions,
     triggers,
     policies,
     publications,

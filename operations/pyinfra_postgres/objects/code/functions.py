@@ -13,13 +13,11 @@ from attrs import evolve, field, fields_dict, frozen
 
 from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
-from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same, Signature
 from ...errors import DeclarationError
 from ...hidden import taken
 from ...plan.plan import Statement
 from ...syntax import given
-from ...syntax.acl import Acl
 from ...syntax.fragments import Rule
 from ...syntax.names import (
     Exact,
@@ -34,7 +32,7 @@ from ...syntax.parse import Node, Reference, references, statements, tokens, typ
 from ...syntax.paths import SearchPath
 from ..dependents import Dependent, Remade, of_function
 from ..fitting import Ground, fitting
-from ..kind import Object, Row, comment, either, owner, owner_references, schema_of
+from ..kind import Object, comment, either, owner, owner_references, schema_of
 from . import search_paths
 from .settings import names_in, parse_settings, same_settings, setting_sql
 from .signatures import Argument, identity, implied, parse_arguments, return_type, written
@@ -226,7 +224,7 @@ class Function(Object):
         if self.body is None:
             raise DeclarationError("it does not exist: declare its body")
         return evolve(
-            self, returns=self._result(), **_estimates(self.cost, self.rows, self.language)
+            self, returns=self._result(), **estimates(self.cost, self.rows, self.language)
         )
 
     def _result(self) -> str | None:
@@ -249,7 +247,7 @@ class Function(Object):
             arguments=arguments,
             returns=self._result(),
             body=self._aligned_body(current, same),
-            **_estimates(
+            **estimates(
                 either(self.cost, current.cost), either(self.rows, current.rows), self.language
             ),
             settings=settings,
@@ -448,84 +446,10 @@ def _tag(body: str) -> str:
     return tag
 
 
-QUERIES = {
-    "functions": f"""
-        SELECT json_build_array(p.nspname, p.proname, pg_get_function_arguments(p.oid),
-                 pg_get_function_result(p.oid), l.lanname, p.prosrc, p.provolatile, p.proparallel,
-                 p.proisstrict, p.prosecdef, p.proleakproof, p.proconfig, p.proowner::regrole,
-                 p.proacl::text, d.description, p.prokind, pg_get_function_sqlbody(p.oid),
-                 p.procost, p.prorows,
-                 CASE WHEN p.prosupport <> 0 THEN 'SUPPORT ' || p.prosupport::regproc END,
-                 CASE WHEN p.protrftypes IS NOT NULL THEN
-                   (SELECT 'TRANSFORM ' || string_agg('FOR TYPE ' || format_type(t, NULL), ', ')
-                      FROM unnest(p.protrftypes) AS t) END)
-          -- First the few functions of users, then what belongs to each.
-          FROM (SELECT f.*, n.nspname FROM pg_namespace n JOIN pg_proc f
-                  ON f.pronamespace = n.oid WHERE {USER_SCHEMA} OFFSET 0) p
-          JOIN pg_language l ON l.oid = p.prolang
-          LEFT JOIN pg_description d ON d.objoid = p.oid AND d.classoid = 'pg_proc'::regclass
-         -- Neither those of extensions, nor the constructors of range types.
-         WHERE p.prokind IN ('f', 'p') AND NOT EXISTS (SELECT FROM pg_depend e
-           WHERE e.classid = 'pg_proc'::regclass AND e.objid = p.oid
-             AND e.deptype IN ('e', 'i'))"""
-}
-_STORED_VOLATILITY = {"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}
-_STORED_PARALLEL = {"u": "UNSAFE", "r": "RESTRICTED", "s": "SAFE"}
-
-
-def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
-    for row in sections["functions"] or ():
-        (
-            schema, name, arguments, returns, language, body, volatility, parallel, strict,
-            definer, leakproof, stored, owner_id, acl, remark, kind, sql_body, cost, rows, *kept,
-        ) = row  # fmt: skip
-        common: dict[str, Any] = {
-            "language": language,
-            "body": Exact(sql_body) if sql_body else body,
-            "security_definer": definer,
-            "settings": _stored_settings(stored),
-            "owner": catalog.roles[owner_id],
-            "comment": remark,
-        }
-        found: Function
-        if kind == "p":
-            found = Procedure(Name(schema, name), _stored_arguments(arguments), **common)
-        else:
-            found = Function(
-                Name(schema, name),
-                _stored_arguments(arguments),
-                returns=Exact(returns),
-                volatility=_STORED_VOLATILITY[volatility],
-                parallel=_STORED_PARALLEL[parallel],
-                strict=strict,
-                leakproof=leakproof,
-                **_estimates(cost, rows or None, language),
-                **common,
-            )
-        catalog.objects[found.key()] = found
-        if any(kept):
-            catalog.details[found.key()] = FunctionDetails(tuple(filter(None, kept)))
-        catalog.acls[found.acl, schema, name, identity(found.arguments)] = Acl.read(
-            found.acl, catalog.roles[owner_id], acl, catalog.version
-        )
-
-
-def _stored_settings(texts: Iterable[str] | None) -> dict[str, str]:
-    pairs = (one.partition("=") for one in texts or ())
-    return {name: Exact(value) for name, _, value in pairs}
-
-
-def _estimates(cost: float | None, rows: float | None, language: str) -> dict[str, Any]:
+def estimates(cost: float | None, rows: float | None, language: str) -> dict[str, Any]:
     """Its cost and rows, None where they are PostgreSQL's defaults."""
     usual = 1 if language in {"c", "internal"} else 100
     return {"cost": None if cost == usual else cost, "rows": None if rows == 1000 else rows}
-
-
-def _stored_arguments(text: str) -> tuple[Argument, ...]:
-    return tuple(
-        one._replace(default=None if one.default is None else Exact(one.default))
-        for one in parse_arguments(text)
-    )
 
 
 _KINDS = {"function": Function, "procedure": Procedure}

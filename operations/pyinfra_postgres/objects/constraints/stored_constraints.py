@@ -14,7 +14,8 @@ from ...syntax.parse import closing, items, sliced, tokens
 from ..indexes.elements import with_defaults
 from ..kind import Row
 from .clauses import Referenced
-from .constraints import Check, Constraint, Exclude, Fittings, ForeignKey, PrimaryKey, Unique
+from .constraints import Check, Constraint, Exclude, ForeignKey, PrimaryKey, Unique
+from .details import Fittings
 from .validation import is_passing, unmarked
 
 # Of each key column its operator class, whether that is the default, its collation, and the class's

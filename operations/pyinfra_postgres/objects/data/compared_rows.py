@@ -6,11 +6,10 @@ written in another way is the same. https://www.postgresql.org/docs/current/dml.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
 
 from attrs import evolve, field, frozen
-from pyinfra.api import HiddenValue
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
@@ -18,27 +17,32 @@ from ...comparison.stored import Known, known, operator, stored_columns, under
 from ...errors import DeclarationError, HostError
 from ...hidden import masked
 from ...plan.plan import Lock, Loss, Mode, Need, Statement
-from ...syntax.names import Exact, Name, listed, quoted
-from ...syntax.parse import Reference, type_references
+from ...syntax.names import Name, listed, quoted
+from ...syntax.parse import type_references
 from ...syntax.paths import SearchPath
 from ...syntax.values import (
     SQL,
     comparable,
-    forms,
     same,
     shown,
-    split_array,
     unmasked,
     written,
 )
-from ..constraints.constraints import PrimaryKey, Unique
 from ..tables.columns import TableColumn
 from ..tables.tables import Table
-from ..types.domains import Domain
+from .row_values import (
+    as_known,
+    grouped,
+    hidden_texts,
+    is_readable,
+    keeps_unique,
+    references_in,
+    stored_as_declared,
+    stored_values,
+    varies,
+    without_domain,
+)
 from .rows_definition import Checked, RowKey, RowsDefinition, TableRow
-
-_T = TypeVar("_T")
-_K = TypeVar("_K", bound=Hashable)
 
 _SHOWN_ROWS = 20
 _TEXTS = frozenset({"text", "character varying"})
@@ -87,7 +91,7 @@ class ComparedRows(RowsDefinition):
                 return evolve(nothing, problem="rows are for tables that the catalog knows")
             return nothing
         columns: dict[str, TableColumn] = {
-            column.name: _without_domain(column, catalog) for column in table.columns or ()
+            column.name: without_domain(column, catalog) for column in table.columns or ()
         }
         nothing = evolve(
             nothing,
@@ -95,7 +99,7 @@ class ComparedRows(RowsDefinition):
             equality={
                 name: operator("=", column.type, catalog) for name, column in columns.items()
             },
-            unique=any(_keeps_unique(one, self.key_columns) for one in table.constraints),
+            unique=any(keeps_unique(one, self.key_columns) for one in table.constraints),
             problem=self._problem(columns),
         )
         if not nothing.problem:
@@ -108,7 +112,7 @@ class ComparedRows(RowsDefinition):
             return self._asked(nothing, catalog, ask)
         except HostError as error:
             # It may be because of what the same operation declares before the rows.
-            return evolve(nothing, problem=masked(str(error), _hidden(self.rows)))
+            return evolve(nothing, problem=masked(str(error), hidden_texts(self.rows)))
 
     def _check_keys(self, catalog: Forecast, ask: Ask) -> None:
         """Raise DeclarationError where two keys are written in two ways and are one to the server.
@@ -157,19 +161,22 @@ class ComparedRows(RowsDefinition):
         types = [nothing.columns[name].type for name in self._names()]
         server = known(
             {
-                *(one for row in self.rows for value in row.values() for one in _references(value)),
+                *(
+                    one
+                    for row in self.rows
+                    for value in row.values()
+                    for one in references_in(value)
+                ),
                 *(one for type_ in types for one in type_references(type_)),
             },
             catalog,
             ask,
         )
-        columns = {name: _as_known(one, server) for name, one in nothing.columns.items()}
+        columns = {name: as_known(one, server) for name, one in nothing.columns.items()}
         there = stored_columns(self.table, catalog)
         found: dict[RowKey, tuple[TableRow, Sequence[str]]] = {}
         matched = 0
-        for comparison, group in _grouped(
-            self.rows, lambda row: self._compared(row, server, there)
-        ):
+        for comparison, group in grouped(self.rows, lambda row: self._compared(row, server, there)):
             if comparison is None:
                 continue
             compared, assumed = comparison
@@ -179,7 +186,7 @@ class ComparedRows(RowsDefinition):
             for number, row in enumerate(group):
                 texts = differences.get(number, ())
                 if texts is not None:
-                    stored = {**_stored(row, compared, texts), **dict.fromkeys(assumed)}
+                    stored = {**stored_values(row, compared, texts), **dict.fromkeys(assumed)}
                     found[self.key_of(row)] = {**row, **stored}, tuple(stored)
         return evolve(
             nothing,
@@ -197,11 +204,11 @@ class ComparedRows(RowsDefinition):
         None where the key can't be read before the plan has run: the row is taken as missing.
         """
         for column in self.key_columns:
-            if _changes(row[column], server):
+            if varies(row[column], server):
                 raise DeclarationError(
                     f"{self.title}: the key {shown(row, [column])} is another one each time"
                 )
-            if not _is_readable(row[column], server):
+            if not is_readable(row[column], server):
                 return None
         if not self.update:
             return (), ()
@@ -209,9 +216,9 @@ class ComparedRows(RowsDefinition):
         wanted = [
             column
             for column, value in row.items()
-            if column not in self.key_columns and not _changes(value, server)
+            if column not in self.key_columns and not varies(value, server)
         ]
-        compared = tuple(c for c in wanted if c in there and _is_readable(row[c], server))
+        compared = tuple(c for c in wanted if c in there and is_readable(row[c], server))
         return compared, tuple(c for c in wanted if c not in compared)
 
     def _comparison(
@@ -230,7 +237,7 @@ class ComparedRows(RowsDefinition):
         differences = {
             column: "NOT "
             + same(
-                _stored_as_declared(column, columns),
+                stored_as_declared(column, columns),
                 comparable(f"declared.{aliases[column]}", columns[column].type),
             )
             for column in compared
@@ -265,7 +272,7 @@ class ComparedRows(RowsDefinition):
         parts = []
         for column in self.key_columns:
             type_ = columns[column].type if column in columns else None
-            stored = _stored_as_declared(column, columns)
+            stored = stored_as_declared(column, columns)
             declared = comparable(f"declared.{alias(column)}", type_)
             # Only an equality finds rows by an index or a hash; nulls need more.
             nulls = any(row[column] is None or isinstance(row[column], SQL) for row in rows)
@@ -274,7 +281,7 @@ class ComparedRows(RowsDefinition):
         return " AND ".join(parts)
 
     def _surplus(self, columns: Mapping[str, TableColumn], server: Known, ask: Ask) -> int:
-        if not all(_is_readable(row[c], server) for row in self.rows for c in self.key_columns):
+        if not all(is_readable(row[c], server) for row in self.rows for c in self.key_columns):
             raise DeclarationError(
                 f"{self.title}: exact=True needs keys that can be read before the plan has run"
             )
@@ -319,10 +326,10 @@ class ComparedRows(RowsDefinition):
         found = current.differing if current else {}
         rows = [(row, found.get(declared.key_of(row))) for row in declared.rows]
         missing = [row for row, different in rows if different is None]
-        for columns, group in _grouped(missing, tuple):
+        for columns, group in grouped(missing, tuple):
             yield _inserted(declared, columns, group)
         wrong = [(row, tuple(different)) for row, different in rows if different]
-        for columns, pairs in _grouped(wrong, lambda pair: pair[1]):
+        for columns, pairs in grouped(wrong, lambda pair: pair[1]):
             yield _updated(declared, columns, [row for row, _ in pairs])
 
 
@@ -393,7 +400,7 @@ def _statement(
         trial=f"EXPLAIN {sql}",
         losses=losses,
         summary=f"{head}: {_counted(count)}",
-        hidden=_hidden(rows),
+        hidden=hidden_texts(rows),
     )
 
 
@@ -413,80 +420,6 @@ def _values(rows: ComparedRows, columns: Sequence[str], group: Sequence[TableRow
         for row in group
     )
     return f"(VALUES\n  {values}\n) AS declared ({listed(columns)})"
-
-
-def _stored_as_declared(column: str, columns: Mapping[str, TableColumn]) -> str:
-    """The stored value in the column's type as the plan will have made it."""
-    type_ = columns[column].type if column in columns else None
-    stored = f"stored.{quoted(column)}"
-    return comparable(f"CAST({stored} AS {type_})" if type_ else stored, type_)
-
-
-def _without_domain(column: TableColumn, catalog: Forecast) -> TableColumn:
-    """The column with the type under its domain: a cast to the domain would cut a text."""
-    element, array = split_array(column.type)
-    for reference in type_references(element):
-        domain = catalog.objects.get(("domain", *reference.name))
-        # There is no other name for an array of arrays.
-        if isinstance(domain, Domain) and domain.type and not (array and "[]" in domain.type):
-            return _without_domain(evolve(column, type=Exact(domain.type + array)), catalog)
-    return column
-
-
-def _as_known(column: TableColumn, server: Known) -> TableColumn:
-    """The column as text where the server does not have its type yet, or not all its labels."""
-    element, array = split_array(column.type)
-    pending = not server.missing.isdisjoint(type_references(element))
-    return evolve(column, type=Exact(f"text{array}")) if pending else column
-
-
-def _stored(row: TableRow, columns: Sequence[str], texts: Sequence[str | None]) -> TableRow:
-    """The stored values of the columns that differ; each text is marked, a null is empty."""
-    stored = {
-        column: Exact(text[1:]) if text else None
-        for column, text in zip(columns, texts, strict=bool(texts))
-        if text is not None
-    }
-    return {
-        column: HiddenValue(text, "*STORED*") if isinstance(row[column], HiddenValue) else text
-        for column, text in stored.items()
-    }
-
-
-def _grouped(items: Iterable[_T], by: Callable[[_T], _K]) -> Iterator[tuple[_K, list[_T]]]:
-    groups: dict[_K, list[_T]] = {}
-    for item in items:
-        groups.setdefault(by(item), []).append(item)
-    yield from groups.items()
-
-
-def _references(value: Any) -> Iterable[Reference]:
-    return value.references() if isinstance(value, SQL) else ()
-
-
-def _is_readable(value: Any, server: Known) -> bool:
-    return not any(one in server.missing for one in _references(value))
-
-
-def _changes(value: Any, server: Known) -> bool:
-    return isinstance(value, SQL) and (
-        value.reads_the_clock() or any(one in server.changing for one in value.references())
-    )
-
-
-def _keeps_unique(one: object, key: Sequence[str]) -> bool:
-    return (
-        isinstance(one, PrimaryKey | Unique)
-        and set(one.columns) == set(key)
-        and not (one.deferrable or one.build.later)
-    )
-
-
-def _hidden(rows: Iterable[TableRow]) -> tuple[str, ...]:
-    values = (value for row in rows for value in row.values())
-    found = {form for one in values if isinstance(one, HiddenValue) for form in forms(one)}
-    # A value may be part of another one.
-    return tuple(sorted(found, key=lambda form: (-len(form), form)))
 
 
 def _counted(count: int) -> str:

@@ -10,7 +10,8 @@ from attrs import evolve
 from ...catalog.catalog import Forecast
 from ...syntax.names import Exact, Name
 from ...syntax.parse import column_names, tree
-from ..constraints.constraints import Build, Check, Constraint, Fittings, ForeignKey, Unique
+from ..constraints.constraints import Build, Check, Constraint, ForeignKey, Unique
+from ..constraints.details import Fittings
 from .columns import TableColumn
 from .sequences import Owner
 from .table_definition import TableDefinition

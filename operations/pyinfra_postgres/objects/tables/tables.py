@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Any, Self
 
 from attrs import evolve, frozen
@@ -14,16 +14,12 @@ from ...catalog.catalog import Forecast
 from ...catalog.needs import reference_to
 from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
-from ...plan.order import column_of
-from ...plan.plan import Lock, Loss, Mode, Need, Objection, Stage, Statement
-from ...syntax.names import Exact, Name, listed, quoted
-from ...syntax.parse import closed
-from ...syntax.paths import SearchPath
+from ...plan.plan import Lock, Loss, Need, Objection, Statement
+from ...syntax.names import Exact, Name, quoted
 from ..constraints import foreign_keys, keys, objections, table_constraints
 from ..constraints.constraints import (
     Check,
     Constraint,
-    Exclude,
     ForeignKey,
     PrimaryKey,
     ReferringKey,
@@ -32,19 +28,19 @@ from ..constraints.constraints import (
 from ..dependents import grouping_by
 from ..indexes import index_builds
 from ..indexes.elements import condition_template
-from ..indexes.indexes import StoredIndex
 from ..kind import Copies, Object, comment, either, owner
 from . import column_sequences, heirs, not_nulls, planned_rows, table_copies
-from .column_changes import Names, changed, freed, regenerated, released
+from .column_changes import freed, regenerated
 from .columns import TableColumn, cast_template, draws
-from .dropped_columns import dropped, going, uses
+from .dropped_columns import going, uses
 from .facts import TableFacts
 from .heirs import inheriting
 from .known_columns import check_columns
-from .new_columns import added, rewriting
-from .retyping import Retypes, analyzed, differing, retyped
+from .new_columns import rewriting
+from .retyping import Retypes, analyzed, differing
 from .sequences import IdentitySequence, Owner, next_value
 from .sequences import Sequence as OwnedSequence
+from .table_changes import altered, created
 from .table_definition import _SWITCH, TableDefinition, row_security
 
 _USUAL = TableFacts()
@@ -335,11 +331,11 @@ class Table(TableDefinition):
             return
         name, target = declared.name, f"TABLE {declared.name}"
         if current is None:
-            yield from _created(declared)
+            yield from created(declared)
             for column in declared.columns or ():
                 yield from column.beside(name, None)
         else:
-            yield from _altered(current, declared, facts)
+            yield from altered(current, declared, facts)
         for what in _SWITCH:
             yield from row_security(current, declared, what)
         yield from owner(target, current, declared, name)
@@ -356,123 +352,3 @@ def _owed(table: Table, catalog: Forecast) -> Iterator[ReferringKey]:
 
 def _waits(one: object, catalog: Forecast) -> bool:
     return isinstance(one, OwnedSequence) and one.waits(catalog)
-
-
-def _created(declared: Table) -> Iterator[Statement]:
-    later = [one for one in declared.constraints if one.build.later]
-    apart = list(_merged(declared.constraints))
-    elements = [column.definition() for column in declared.columns or ()]
-    elements += [one.written() for one in declared.constraints if one not in [*apart, *later]]
-    body = ",\n".join(f"    {element}" for element in elements)
-    inner = f"\n{body}\n" if body else ""
-    key = declared.partition_by or ""
-    partitioned = f" PARTITION BY {closed(key)}" if key else ""
-    inside = [one for one in declared.constraints if one not in later]
-    keys = {one.table for one in inside if isinstance(one, ForeignKey)}
-    yield Statement(
-        f"CREATE TABLE {declared.name} ({inner}){partitioned}",
-        path=SearchPath.of(
-            declared.partition_by,
-            *(text for column in declared.columns or () for text in column.fragments),
-            *(text for one in inside for text in one.fragments),
-        ),
-        locks=tuple(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in sorted(keys - {declared.name})),
-    )
-    for one in apart:
-        sql = f"ALTER TABLE {declared.name} ADD {one.written()}"
-        yield Statement(sql, path=SearchPath.of(*one.fragments))
-    for one in later:
-        if isinstance(one, ForeignKey):
-            yield from foreign_keys.added(declared.name, one, filled=False)
-
-
-def _merged(constraints: Iterable[Constraint]) -> Iterator[Constraint]:
-    """Those that CREATE TABLE would leave out, because another one needs the same index."""
-    seen = set()
-    for one in sorted(constraints, key=lambda one: not isinstance(one, PrimaryKey)):
-        if isinstance(one, PrimaryKey | Unique | Exclude):
-            index = one.definition().removeprefix("PRIMARY KEY").removeprefix("UNIQUE")
-            if index in seen:
-                yield one
-            seen.add(index)
-
-
-def _altered(current: Table, declared: Table, facts: TableFacts) -> Iterator[Statement]:
-    name = declared.name
-    if current.partition_by != declared.partition_by:
-        raise DeclarationError(
-            f"it is partitioned by {current.partition_by or 'nothing'} and is declared by "
-            f"{declared.partition_by}: PostgreSQL can't change that"
-        )
-    heirs.check(current.columns or (), declared.columns or ())
-    there = {column.name: column for column in current.columns or ()}
-    every = (*current.constraints, *declared.constraints)
-    names = Names.of(facts.version, every, [*there.values(), *(declared.columns or ())])
-    leaving = table_constraints.leaving(current, declared)
-    keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
-    firsts = {one.columns[0] for one in keys if one in declared.constraints}
-    late: list[Statement] = []
-    yield from table_constraints.dropped(current, declared)
-    yield from column_sequences.remembered(facts.sequences, there)
-    for column in declared.columns or ():
-        if column.name in there:
-            yield from released(name, there[column.name], column)
-    _check_virtual(current, declared)
-    pairs = differing(current.columns or (), declared.columns or ())
-    yield from retyped(name, pairs, facts.retypes, facts.filled)
-    yield from column_sequences.created(facts.sequences)
-    for column in declared.columns or ():
-        if column.name in there:
-            before, ordered = there[column.name], column.name in firsts
-            for one in changed(name, before, column, facts.filled, names, ordered):
-                if column.name in leaving and one.sql.endswith("DROP NOT NULL"):
-                    late.append(evolve(one, stage=Stage.AFTER))
-                else:
-                    yield one
-        else:
-            yield from added(name, column, column.name in facts.rewriting, names)
-    yield from column_sequences.resumed(
-        facts.sequences, lambda column: facts.filled and column not in firsts
-    )
-    yield from table_constraints.added(current, declared, facts)
-    yield from late
-    yield from _without_columns(current, declared, facts.gone)
-    yield from map(foreign_keys.settled, facts.owed)
-    computed = regenerated(current.columns or (), declared.columns or ())
-    is_changed = facts.filled and (pairs or computed)
-    for table, columns in facts.retypes.analyzed if is_changed else ():
-        locks = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE)
-        yield Statement(f"ANALYZE {table} ({listed(columns)})", stage=Stage.AFTER, locks=locks)
-
-
-def _without_columns(
-    current: Table, declared: Table, also: Sequence[Object]
-) -> Iterator[Statement]:
-    stay = {column.name for column in declared.columns or ()}
-    for gone in also:
-        if isinstance(gone, StoredIndex) and gone.replica_identity:
-            raise index_builds.identity(gone.name, declared.name)
-    # What is computed from others goes before them.
-    leaving = [column for column in current.columns or () if column.name not in stay]
-    names = frozenset(column_of(declared.name, column.name) for column in leaving)
-    for column in sorted(leaving, key=lambda column: column.generated is None):
-        drop = dropped(declared.name, column, also)
-        yield evolve(drop, frees=names - drop.takes if column.generated else frozenset())
-
-
-def _check_virtual(current: Table, declared: Table) -> None:
-    """Raise DeclarationError where PostgreSQL can't change what is computed when it is read."""
-    virtual = {column.name for column in declared.columns or () if column.virtual}
-    changes = virtual.intersection(regenerated(current.columns or (), declared.columns or ()))
-    names = {one.name for one in declared.constraints}
-    checks = [
-        quoted(one.name or "")
-        for one in current.constraints
-        if isinstance(one, Check) and one.name in names
-    ]
-    if changes and checks:
-        raise DeclarationError(
-            f"column {listed(sorted(changes))} is computed when it is read, which PostgreSQL does "
-            f"not change in a table with checks ({', '.join(checks)}): drop the column, and the "
-            "next run adds it"
-        )

@@ -16,7 +16,6 @@ from ...catalog import renames
 from ...catalog.catalog import Declared, Forecast
 from ...catalog.entry import Key
 from ...catalog.renames import Rename
-from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
 from ...plan.plan import Hazard, Lock, Mode, Objection, Stage, Statement
@@ -38,7 +37,6 @@ from ..dependents import columns_of_type, of_type
 from ..kind import (
     Copies,
     Object,
-    Row,
     SubObject,
     aligned_type,
     comment,
@@ -450,34 +448,3 @@ def _columns(domain: Name, catalog: Forecast) -> Iterator[tuple[Name, str]]:
     for table in catalog.of(Table):
         if catalog.relation_kinds.get(table.name) == "r":
             yield from ((table.name, one.name) for one in table.columns or () if one.type in types)
-
-
-QUERIES = {
-    "domains": f"""
-        SELECT json_build_array(n.nspname, t.typname, format_type(t.typbasetype, t.typtypmod),
-                 t.typnotnull, pg_get_expr(t.typdefaultbin, 0), t.typowner::regrole, d.description,
-                 (SELECT json_agg(json_build_array(k.conname, pg_get_expr(k.conbin, 0),
-                                                   k.convalidated) ORDER BY k.conname)
-                    FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'))
-          FROM pg_namespace n JOIN pg_type t ON t.typnamespace = n.oid
-          LEFT JOIN pg_description d ON d.objoid = t.oid AND d.classoid = 'pg_type'::regclass
-         WHERE {USER_SCHEMA} AND t.typtype = 'd' AND NOT EXISTS (SELECT FROM pg_depend e
-           WHERE e.classid = 'pg_type'::regclass AND e.objid = t.oid AND e.deptype = 'e')"""
-}
-
-
-def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
-    for schema, name, type_, not_null, default, role, remark, checks in sections["domains"] or ():
-        domain = Domain(
-            Name(schema, name),
-            Exact(type_),
-            checks=[
-                Check(Exact(text)).evolved(name=Exact(check), validated=validated)
-                for check, text, validated in checks or ()
-            ],
-            default=None if default is None else Exact(default),
-            nullable=not not_null,
-            owner=catalog.roles[role],
-            comment=remark,
-        )
-        catalog.objects[domain.key()] = domain
