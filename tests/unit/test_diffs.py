@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.objects.access.grants import Privilege, Privileges, Target
+from pyinfra_postgres.objects.access.object_privileges import Privilege, Privileges, Target
 from pyinfra_postgres.objects.access.policies import Policy
 from pyinfra_postgres.objects.access.roles import Role
 from pyinfra_postgres.objects.code.functions import Function, FunctionFacts

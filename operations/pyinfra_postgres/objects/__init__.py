@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..catalog import snapshot
-from .access import default_privileges, grants, policies, roles
+from .access import default_privileges, object_privileges, policies, roles
 from .code import stored_functions, triggers, views
 from .indexes import stored_indexes
 from .partitions import partitions
@@ -30,6 +30,6 @@ snapshot.register(
     triggers,
     policies,
     publications,
-    grants,
+    object_privileges,
     default_privileges,
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -23,12 +23,12 @@ from ..comparison.asking import Ask
 from ..comparison.definitions import Definition, compared, definitions, function
 from ..errors import DeclarationError
 from ..plan.plan import Hazard, Lock, Remake, Statement
-from ..syntax.acl import Acl
-from ..syntax.names import Exact, Name, literal, quoted, role_sql
+from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.naming import naming
 from ..syntax.parse import closed, column_names, expression_references, tree
 from ..syntax.paths import SearchPath
 from .dependents_query import QUERY
+from .granting import default_privileges, granted_again
 
 
 @frozen
@@ -181,48 +181,6 @@ def of_type(name: Name, catalog: Forecast, ask: Ask) -> Dependents:
     """What depends on a type, with the columns that have it and what depends on those."""
     root = f"SELECT 'pg_type'::regclass, {_oid('regtype', name)}, 0"
     return _found(root, catalog, ask)
-
-
-class Holder(NamedTuple):
-    """A column that has values of a type."""
-
-    relation: Name
-    column: str
-    within: bool
-    """Whether they are within values of another type, other than a domain over it."""
-    first: bool
-    """Whether the column is not that of a partition, or inherited."""
-
-    @property
-    def text(self) -> str:
-        """What it is, for people."""
-        return f"{quoted(self.column)} of {self.relation}"
-
-
-def columns_of_type(name: Name, ask: Ask) -> list[Holder]:
-    """The columns of tables and materialized views in which there are values of a type.
-
-    They may be within others: arrays, composites, ranges, and domains over those.
-    """
-    found = ask.renamed(_HOLDERS.format(literal(str(name))))
-    return [Holder(Name(schema, relation), *rest) for schema, relation, *rest in found]
-
-
-_HOLDERS = """
-    WITH RECURSIVE holder(id, is_other) AS (
-        SELECT to_regtype({})::oid, false
-      UNION SELECT t.oid, h.is_other OR t.typtype <> 'd'
-        FROM holder h JOIN pg_type t ON t.typbasetype = h.id OR t.typelem = h.id
-          OR t.oid IN (SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-                        WHERE a.atttypid = h.id AND a.attnum > 0 AND NOT a.attisdropped)
-          OR t.oid IN (SELECT unnest(ARRAY[r.rngtypid, r.rngmultitypid]) FROM pg_range r
-                        WHERE r.rngsubtype = h.id))
-    SELECT DISTINCT jsonb_build_array(n.nspname, c.relname, a.attname, h.is_other,
-             a.attinhcount = 0)
-      FROM holder h JOIN pg_attribute a ON a.atttypid = h.id
-      JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm')
-     ORDER BY 1"""
 
 
 def of_columns(table: Name, columns: Iterable[str], catalog: Forecast, ask: Ask) -> Dependents:
@@ -530,49 +488,3 @@ _ACLS = {
     "procedure": "PROCEDURE",
     "domain": "TYPE",
 }
-_DEFAULT_LETTERS = {"TABLE": "r", "FUNCTION": "f", "PROCEDURE": "f", "TYPE": "T"}
-
-
-def default_privileges(ask: Ask) -> list[tuple[str, str]]:
-    """Of what the role creates, by the letter of pg_default_acl, who else gets privileges."""
-    found = ask(
-        "SELECT DISTINCT json_build_array(d.defaclobjtype, coalesce(r.rolname, 'public'))::jsonb "
-        "FROM pg_default_acl d CROSS JOIN aclexplode(d.defaclacl) e "
-        "LEFT JOIN pg_roles r ON r.oid = e.grantee "
-        "WHERE d.defaclrole = current_user::regrole AND e.grantee <> d.defaclrole"
-    )
-    return [(letter, role) for letter, role in found]
-
-
-def granted_again(
-    kind: str, key: Key, defaults: Sequence[tuple[str, str]], catalog: Forecast
-) -> Iterator[Statement]:
-    """What gives an object that is made anew the privileges that the catalog has of it."""
-    acl = catalog.acls.get(key)
-    if acl is None:
-        return
-    name = Name(key[1], key[2])
-    target = f"{kind} {name}({key[3]})" if len(key) > 3 else f"{kind} {name}"
-    extra = {role for letter, role in defaults if letter == _DEFAULT_LETTERS[kind]} - {acl.owner}
-    usual = Acl.read(kind, acl.owner, None, catalog.version).granted
-    extra |= {grantee for grantee, one in usual if (grantee, one) not in acl.granted}
-    there = {one for one in usual if one[0] not in extra}
-    for role in sorted(extra):
-        yield Statement(f"REVOKE ALL ON {target} FROM {role_sql(role)}")
-    yield from _grants(target, "", acl, there)
-    if kind == "TABLE":
-        for (of, *rest), one in sorted(catalog.acls.items()):
-            if of == "COLUMN" and rest[:2] == [*name]:
-                yield from _grants(target, f" ({quoted(rest[2])})", one, set())
-
-
-def _grants(
-    target: str, columns: str, acl: Acl, there: set[tuple[str, str]]
-) -> Iterator[Statement]:
-    privileges: dict[tuple[str, bool], list[str]] = {}
-    for (grantee, privilege), option in sorted(acl.granted.items()):
-        if (grantee, privilege) not in there:
-            privileges.setdefault((grantee, option), []).append(privilege + columns)
-    for (grantee, option), names in privileges.items():
-        also = " WITH GRANT OPTION" if option else ""
-        yield Statement(f"GRANT {', '.join(names)} ON {target} TO {role_sql(grantee)}{also}")

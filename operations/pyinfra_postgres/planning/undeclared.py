@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
-from ..objects.access.grants import undeclared_privileges
+from ..objects.access.object_privileges import undeclared_privileges
 from ..objects.constraints.constraints import Constraint, ForeignKey
 from ..objects.kind import Object
 from ..objects.partitions.partition import LeftPartition

@@ -21,14 +21,8 @@ from ...syntax.acl import DEFAULTS, Acl
 from ...syntax.names import Exact, identifiers, optional_identifier, quoted, role_sql
 from ...syntax.parse import Node, Reference, role_references, schema_reference, statement
 from ..kind import Object, Row
-from .grants import (
-    Privilege,
-    Privileges,
-    Target,
-    check_privileges,
-    platform_of_grantee,
-    privileges_of,
-)
+from .grants import check_privileges, privileges_of
+from .object_privileges import Privilege, Privileges, Target, platform_of_grantee
 from .privileges import grantees, privilege_list
 
 _KINDS = {

@@ -30,8 +30,9 @@ from ...syntax.names import (
     quoted,
 )
 from ...syntax.parse import Reference, type_name, type_references
-from ..dependents import Holder, columns_of_type, of_columns, of_type
+from ..dependents import of_columns, of_type
 from ..exact import Exactness, chosen
+from ..holders import Holder, columns_of_type
 from ..kind import (
     Object,
     Row,

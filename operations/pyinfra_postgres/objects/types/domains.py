@@ -33,7 +33,8 @@ from ...syntax.parse import (
 from ...syntax.paths import SearchPath
 from ..constraints.constraints import Check, Constraint
 from ..constraints.objections import PlannedValues, ValueRule
-from ..dependents import columns_of_type, of_type
+from ..dependents import of_type
+from ..holders import columns_of_type
 from ..kind import (
     Copies,
     Object,

@@ -24,14 +24,8 @@ from ...syntax.acl import array_items
 from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.naming import chosen_name
 from ...syntax.parse import tokens
-from ..dependents import (
-    Dependent,
-    Dependents,
-    default_privileges,
-    granted_again,
-    named_again,
-    of_type,
-)
+from ..dependents import Dependent, Dependents, named_again, of_type
+from ..granting import default_privileges, granted_again
 
 
 @frozen

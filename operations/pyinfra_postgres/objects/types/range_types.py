@@ -31,7 +31,8 @@ from ...syntax.names import (
 )
 from ...syntax.parse import Reference, dotted_name, type_name, type_node, type_references
 from ...syntax.paths import SearchPath
-from ..dependents import default_privileges, granted_again, of_type
+from ..dependents import of_type
+from ..granting import default_privileges, granted_again
 from ..kind import Object, Row, comment, either, owner, owner_references, schema_of
 from ..tables.columns import read_collation
 
