@@ -54,7 +54,7 @@ def planned(
         indexes = [there] if there else []
         return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes)))
     if index.partitioned:
-        name = key.name or free_name(table, key, taken | catalog.names_in(table.schema))
+        name = key.name or key_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
         indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog, table)]
     elif key.name and old and old.name == key.name:
@@ -94,7 +94,7 @@ def _place(
         and ((not one.valid and index.online) or evolve(index, name=one.name).equals(one, same))
     }
     if key.name is None:
-        name = free_name(index.table, key, names - ours.keys())
+        name = key_name(index.table, key, names - ours.keys())
     elif catalog.has_relation(index.full) and key.name not in ours:
         raise DeclarationError(
             f"{index.full} is in the way of {key.written()}: give one of them another name, or "
@@ -127,7 +127,7 @@ def of_leaf(
     index = index_of(leaf, key.known(fittings=fittings)).placed(catalog)
     there = index_builds.found(index, catalog, same)
     taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
-    name = there.name if there else free_name(leaf, key, taken)
+    name = there.name if there else key_name(leaf, key, taken)
     yield evolve(index, name=name, built=there)
 
 
@@ -135,7 +135,7 @@ def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
     return [*catalog.constraints_of(table)]
 
 
-def free_name(table: Name, key: UniqueKey, taken: set[str | None]) -> Exact:
+def key_name(table: Name, key: UniqueKey, taken: set[str | None]) -> Exact:
     """PostgreSQL's own name for a key."""
     if isinstance(key, PrimaryKey):
         return chosen_name(table.name, None, "pkey", taken)

@@ -1,4 +1,4 @@
-"""What becomes of the constraints of a table that exists.
+"""The constraints that a table has in the end, of those that are declared and are there.
 
 https://www.postgresql.org/docs/current/sql-altertable.html
 """
@@ -13,20 +13,13 @@ from attrs import evolve
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Same
 from ...errors import DeclarationError
-from ...plan.order import column_of, keys_of
-from ...plan.plan import Hazard, Lock, Stage, Statement
-from ...syntax.names import Exact, Name, literal, quoted
-from ...syntax.naming import chosen_name, joined
-from ...syntax.parse import column_names, tree
-from ...syntax.paths import SearchPath
-from ..indexes import index_builds
+from ...syntax.names import Exact, Name
 from ..indexes.elements import Element, key_elements
 from ..tables.columns import TableColumn
-from ..tables.dropped_columns import uses
-from ..tables.facts import TableFacts
 from ..tables.known_columns import check_columns
 from ..tables.table_definition import TableDefinition
 from . import foreign_keys, keys, partition_keys
+from .constraint_names import free_name, own_names
 from .constraints import (
     Build,
     Check,
@@ -34,10 +27,8 @@ from .constraints import (
     Exclude,
     ForeignKey,
     PrimaryKey,
-    ReferringKey,
     Unique,
 )
-from .validation import validated
 
 
 def pointed(table: TableDefinition, one: Constraint, catalog: Forecast) -> Constraint:
@@ -136,7 +127,7 @@ def aligned(
             if (one.is_key and other.is_key) or _same_method(one, other):
                 one = one.known(fittings=other.details.fittings)
         added.append(one)
-    taken = {one.name for one in (*found, *free, *added)} | _not_nulls(columns)
+    taken = {one.name for one in (*found, *free, *added)} | not_null_names(columns)
     for one in added:
         planned = _planned(whole, one, taken, same, catalog)
         taken.add(planned.name)
@@ -159,7 +150,7 @@ def of_new_table(
     table: TableDefinition, constraints: Sequence[Constraint], catalog: Forecast
 ) -> Iterator[Constraint]:
     """The constraints of a table that is created: with it, they are valid, as there are no rows."""
-    not_nulls = _not_nulls(table.columns)
+    not_nulls = not_null_names(table.columns)
     taken = {one.name for one in constraints} | not_nulls
     for one in constraints:
         found = waiting(table.name, one, constraints, catalog)
@@ -167,12 +158,12 @@ def of_new_table(
             found = found.evolved(validated=True)
         if isinstance(found, Check) and not found.name and not_nulls:
             # PostgreSQL would choose one without a look at those.
-            found = found.evolved(name=_free_name(table, found, taken))
+            found = found.evolved(name=free_name(table, found, taken))
             taken.add(found.name)
         yield found
 
 
-def _not_nulls(columns: Iterable[TableColumn] | None) -> set[str | None]:
+def not_null_names(columns: Iterable[TableColumn] | None) -> set[str | None]:
     """The names that NOT NULL constraints of columns are to have."""
     return {column.not_null for column in columns or () if column.not_null}
 
@@ -232,7 +223,7 @@ def _planned(
             filled = table.name in catalog.filled
             return keys.planned(table.name, one, filled, taken, same, catalog)
         case ForeignKey() if table.name in catalog.filled:
-            named = one.evolved(name=one.name or _free_name(table, one, taken))
+            named = one.evolved(name=one.name or free_name(table, one, taken))
             leaves = foreign_keys.leaves(table.name, named, catalog)
             return named.evolved(build=evolve(one.build, leaves=leaves))
     return one
@@ -270,7 +261,7 @@ def _replaces(table: TableDefinition, one: Constraint, other: Constraint) -> boo
         return True
     # Names that are cut may be equal for other columns.
     same_columns = getattr(one, "columns", ()) == getattr(other, "columns", ())
-    return not one.name and same_columns and other.name in _own_names(table, one)
+    return not one.name and same_columns and other.name in own_names(table, one)
 
 
 def _claimed(table: TableDefinition, other: Constraint, same: Same, catalog: Forecast) -> bool:
@@ -281,223 +272,3 @@ def _claimed(table: TableDefinition, other: Constraint, same: Same, catalog: For
         for known in catalog.declared.get(table.key(), ())
         for one in getattr(known.declaration, "constraints", ())
     )
-
-
-def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Statement]:
-    """Rename what is the same, and drop what is to go or to make place in the transaction."""
-    change = f"ALTER TABLE {declared.name}"
-    pairs = replacing(current, declared)
-    stay = {one.name for one in declared.constraints} | {old.name for _, old in pairs}
-    gone = [one for one in current.constraints if one.name and one.name not in stay]
-    moved = [old for one, old in pairs if one.is_key]
-    for one, old in pairs:
-        if one.build.renames:
-            names = f"{quoted(old.name or '')} TO {quoted(one.name or '')}"
-            yield Statement(f"{change} RENAME CONSTRAINT {names}", locks=declared.name)
-        elif isinstance(one, ForeignKey) or not (one.build.later or one.build.dependents):
-            gone.append(old)
-    columns = {column.name for column in current.columns or ()}
-    columns -= {column.name for column in declared.columns or ()}
-    for one in sorted(gone, key=lambda one: (not isinstance(one, ForeignKey), one.name or "")):
-        drop = f"{change} DROP CONSTRAINT {quoted(one.name or '')}"
-        if one.details.fittings.replica_identity and one not in moved:
-            raise index_builds.identity(one.name or "", declared.name)
-        # A foreign key has triggers on the other table.
-        tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
-        # Like its columns a key goes when no foreign key of other tables needs it any more.
-        goes = one.is_key and one.name not in stay and uses(one, columns)
-        frees = {column_of(declared.name, name) for name in columns}
-        frees |= {keys_of(one.table)} if isinstance(one, ForeignKey) else set()
-        yield Statement(
-            drop,
-            locks=tuple(map(Lock, sorted(tables))),
-            takes=frozenset({keys_of(declared.name)} if goes else ()),
-            frees=frozenset(frees),
-        )
-
-
-def replacing(
-    current: TableDefinition, declared: TableDefinition
-) -> list[tuple[Constraint, Constraint]]:
-    """The declared constraints that take the place of others, with those."""
-    stored = {one.name: one for one in current.constraints}
-    pairs = [
-        (one, one.build.instead or stored.get(one.name))
-        for one in declared.constraints
-        # An earlier operation has had it come to be this way.
-        if one.name not in stored or stored[one.name].build is not one.build
-    ]
-    return [
-        (one, old)
-        for one, old in pairs
-        if old and one.name and (one.build.instead or not same_rule(one, old))
-    ]
-
-
-def replaced(current: TableDefinition, declared: TableDefinition) -> set[str]:
-    """The names of the constraints whose place others take."""
-    return {
-        old.name for one, old in replacing(current, declared) if old.name and not one.build.renames
-    }
-
-
-def ends(one: Constraint, current: TableDefinition, declared: TableDefinition) -> bool:
-    """Whether a stored constraint goes, with another one in its place or without."""
-    stay = {each.name for each in declared.constraints}
-    stay |= {old.name for _, old in replacing(current, declared)}
-    return one.name in replaced(current, declared) or one.name not in stay
-
-
-def check_referred(current: TableDefinition, declared: TableDefinition, catalog: Forecast) -> None:
-    """Raise DeclarationError where a key goes on which a foreign key stands that stays.
-
-    One that goes with its columns goes when all else of the plan has.
-    """
-    going = {column.name for column in current.columns or ()}
-    going -= {column.name for column in declared.columns or ()}
-    replaced_ = replaced(current, declared)
-    own = {one.name for one in declared.constraints}
-    for one in current.constraints:
-        if not isinstance(one, PrimaryKey | Unique) or one.name in own | replaced_:
-            continue
-        if not ends(one, current, declared) or uses(one, going):
-            continue
-        users = [
-            f"{each.name} of {each.table}"
-            for each in foreign_keys.dependents(declared.name, one.name, one.columns, catalog)
-            if each.table != declared.name or each.key.name in own
-        ]
-        if users:
-            raise DeclarationError(
-                f"its {quoted(one.name or '')} can't go: the foreign key {', '.join(users)} stands "
-                "on it: remove that before"
-            )
-
-
-def leaving(current: TableDefinition, declared: TableDefinition) -> set[str]:
-    """The columns of a primary key whose place another one takes after the transaction."""
-    return {
-        column
-        for one, old in replacing(current, declared)
-        if one.build.later and isinstance(old, PrimaryKey)
-        for column in old.columns
-    }
-
-
-def added(
-    current: TableDefinition, declared: TableDefinition, facts: TableFacts
-) -> Iterator[Statement]:
-    """Add what is not there, and validate what is."""
-    replaced = {one.name: old for one, old in replacing(current, declared)}
-    gone = {old.name for old in replaced.values()}
-    kept = {one for one in current.constraints if one.name not in gone}
-    kept |= {
-        old.evolved(name=one.name) for one, old in replacing(current, declared) if one.build.renames
-    }
-    taken = {one.name for one in (*kept, *declared.constraints)} | _not_nulls(declared.columns)
-    # A foreign key to the table itself comes after the key on which it stands, and goes before it.
-    # One without a name comes after those whose names it must not take.
-    for one in sorted(
-        declared.constraints, key=lambda one: (isinstance(one, ForeignKey), one.name is None)
-    ):
-        if one.validated and one.evolved(validated=False) in kept:
-            if isinstance(one, ForeignKey) and one.details.owed:
-                yield foreign_keys.settled(ReferringKey(declared.name, one, in_steps=True))
-                continue
-            if isinstance(one, ForeignKey):
-                yield foreign_keys.validation(declared.name, one.name, one.table, facts.filled)
-                continue
-            yield validated(declared.name, one.name, facts.filled)
-        elif one not in kept:
-            yield from _constrained(one, replaced.get(one.name), declared, facts, taken)
-
-
-def same_rule(one: Constraint, other: Constraint) -> bool:
-    """Whether two constraints are the same, validated or not."""
-    return one.name == other.name and one.says_as(other)
-
-
-def _constrained(
-    one: Constraint,
-    old: Constraint | None,
-    declared: TableDefinition,
-    facts: TableFacts,
-    taken: set[str | None],
-) -> Iterator[Statement]:
-    name = declared.name
-    if isinstance(one, PrimaryKey | Unique):
-        yield from keys.added(name, one, old, facts.filled, bool(declared.partition_by))
-        return
-    if facts.filled and not isinstance(one, Exclude):
-        one = one if one.name else one.evolved(name=_free_name(declared, one, taken))
-        taken.add(one.name)
-    later = facts.filled and not _needs_its_rows_at_once(one, declared, facts)
-    match one:
-        case ForeignKey():
-            yield from foreign_keys.added(name, one, later)
-        case Check() if later or not one.validated:
-            add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
-            yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
-            if one.validated:
-                yield validated(name, one.name)
-        case _:
-            scan = (Hazard.LOCKS_OUT,) if facts.filled else ()
-            path = SearchPath.of(*one.fragments)
-            add = f"ALTER TABLE {name} ADD {one.written()}"
-            yield Statement(add, path=path, hazards=scan, locks=name)
-            if isinstance(one, Exclude) and one.details.fittings.clustered:
-                yield Statement(
-                    index_builds.clustered(name, one.name or "", one.using, one.where), locks=name
-                )
-    if one.details.remark:
-        target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
-        stage = Stage.AFTER if one.build.later or one.build.leaves else Stage.MAIN
-        yield Statement(f"COMMENT ON {target} IS {literal(one.details.remark)}", stage=stage)
-
-
-def _needs_its_rows_at_once(one: Constraint, declared: TableDefinition, facts: TableFacts) -> bool:
-    """Whether it is about values that nobody knows before the transaction makes them.
-
-    Then the transaction has to end where they are against it.
-    """
-    return any(
-        column.name in one.used and column.name in facts.rewriting and column.default is not None
-        for column in declared.columns or ()
-    )
-
-
-def _free_name(table: TableDefinition, one: Constraint, taken: set[str | None]) -> Exact:
-    """PostgreSQL's own name for a constraint that a later statement has to name."""
-    columns, label = _named_after(table, one)
-    return chosen_name(table.name.name, "_".join(columns) or None, label, taken)
-
-
-def _own_names(table: TableDefinition, one: Constraint) -> Iterator[str | None]:
-    """PostgreSQL's names for a constraint, which it keeps when the table or a column is renamed."""
-    columns, label = _named_after(table, one)
-    former: dict[str, str | None] = {one.name: one.renamed_from for one in table.columns or ()}
-    for name in filter(None, (table.name, table.renamed_from)):
-        for parts in (columns, [former.get(column) or column for column in columns]):
-            yield joined(name.name, "_".join(parts) or None, label)
-
-
-def _named_after(table: TableDefinition, one: Constraint) -> tuple[list[str], str]:
-    """The columns after which PostgreSQL names a constraint, and the end of the name."""
-    match one:
-        case PrimaryKey():
-            return [], "pkey"
-        case Unique():
-            return [*one.columns, *one.include], "key"
-        case ForeignKey():
-            return [*one.columns], "fkey"
-        case Check():
-            column = check_column(one, table)
-            return [column] if column else [], "check"
-    raise AssertionError(one)
-
-
-def check_column(one: Check, table: TableDefinition) -> str | None:
-    """The column of a check constraint that names exactly one."""
-    names = {column.name for column in table.columns or ()}
-    used = {name for name in column_names(tree(one.expression)) if name in names}
-    return used.pop() if len(used) == 1 else None

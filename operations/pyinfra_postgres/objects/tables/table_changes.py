@@ -15,7 +15,7 @@ from ...plan.plan import Lock, Mode, Stage, Statement
 from ...syntax.names import listed, quoted
 from ...syntax.parse import closed
 from ...syntax.paths import SearchPath
-from ..constraints import foreign_keys, table_constraints
+from ..constraints import constraint_changes, foreign_keys
 from ..constraints.constraints import (
     Check,
     Constraint,
@@ -90,11 +90,11 @@ def altered(
     there = {column.name: column for column in current.columns or ()}
     every = (*current.constraints, *declared.constraints)
     names = Names.of(facts.version, every, [*there.values(), *(declared.columns or ())])
-    leaving = table_constraints.leaving(current, declared)
+    leaving = constraint_changes.leaving(current, declared)
     keys = [one for one in current.constraints if isinstance(one, PrimaryKey | Unique)]
     firsts = {one.columns[0] for one in keys if one in declared.constraints}
     late: list[Statement] = []
-    yield from table_constraints.dropped(current, declared)
+    yield from constraint_changes.dropped(current, declared)
     yield from column_sequences.remembered(facts.sequences, there)
     for column in declared.columns or ():
         if column.name in there:
@@ -116,7 +116,7 @@ def altered(
     yield from column_sequences.resumed(
         facts.sequences, lambda column: facts.filled and column not in firsts
     )
-    yield from table_constraints.added(current, declared, facts)
+    yield from constraint_changes.added(current, declared, facts)
     yield from late
     yield from _without_columns(current, declared, facts.gone)
     yield from map(foreign_keys.settled, facts.owed)

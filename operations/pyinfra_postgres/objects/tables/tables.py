@@ -16,7 +16,7 @@ from ...comparison.asking import Ask, Reading, Same
 from ...errors import DeclarationError
 from ...plan.plan import Lock, Loss, Need, Objection, Statement
 from ...syntax.names import Exact, Name, quoted
-from ..constraints import foreign_keys, keys, objections, table_constraints
+from ..constraints import constraint_changes, foreign_keys, keys, objections, table_constraints
 from ..constraints.constraints import (
     Check,
     Constraint,
@@ -181,13 +181,13 @@ class Table(TableDefinition):
     def _asked(self, facts: TableFacts, current: Table, catalog: Forecast, ask: Ask) -> TableFacts:
         """What is known of its change, with what the server tells. Raises DeclarationError."""
         keys = (one for one in current.constraints if isinstance(one, PrimaryKey))
-        gone = next((one for one in keys if table_constraints.ends(one, current, self)), None)
+        gone = next((one for one in keys if constraint_changes.ends(one, current, self)), None)
         if gone and (users := grouping_by(self.name, catalog, ask)):
             raise DeclarationError(
                 f"its primary key {quoted(gone.name or '')} can't go: {', '.join(users)} groups by "
                 "it. Before that drop it, or have it group by every column that it shows"
             )
-        table_constraints.check_referred(current, self, catalog)
+        constraint_changes.check_referred(current, self, catalog)
         nullable = freed(current.columns or (), self.columns or ())
         heirs.check_nulls(self.name, nullable, catalog)
         index_builds.check_nulls(self.name, nullable, self.constraints, catalog)
@@ -207,7 +207,7 @@ class Table(TableDefinition):
         ending = {
             one.name
             for one in current.constraints
-            if one.name and table_constraints.ends(one, current, self)
+            if one.name and constraint_changes.ends(one, current, self)
         }
         return evolve(
             facts,
