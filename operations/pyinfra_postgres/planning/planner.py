@@ -121,7 +121,7 @@ class Planner:
             return None
         try:
             anew = self._anew(step)
-            users = self._users(step) if anew is None else []
+            users = self._users(step, bool(renamed)) if anew is None else []
             changes = self._dropped_once(anew or tuple(step.statements()))
         except DeclarationError as error:
             self._refuse(step, [str(error)])
@@ -177,12 +177,13 @@ class Planner:
         if step.item.present and not step.error:
             yield from left_open(one, step.current, self.session, self.catalog)
 
-    def _users(self, step: Candidate) -> list[str]:
+    def _users(self, step: Candidate, is_renamed: bool) -> list[str]:
         """What still uses an object that goes; of one that stays, the facts are gathered."""
         one, current, target = step.declaration, step.current, step.target
         asks = self.ask.in_time and not (one.is_beside and current and target)
         ask = self.ask if asks else None
-        step.facts = one.facts(current, target, self.catalog, self.same, ask)
+        if current is not target or is_renamed:
+            step.facts = one.facts(current, target, self.catalog, self.same, ask)
         if target is None and current is not None and self.ask.in_time:
             return current.used_by(self.catalog, self.ask)
         return []

@@ -224,7 +224,7 @@ class _Ground:
     def _index(self, one: StoredIndex, change: Change) -> _Piece:
         """What builds an index on the copy of its table, under a name that nothing has."""
         table, name = Name("pg_temp", one.table.name), Exact("pyinfra_postgres_reading_index")
-        copy = evolve(one, name=name, table=table, tablespace=None, online=False)
+        copy = evolve(one, name=name, table=table, tablespace=None)
         path = SearchPath.of(*one.fragments)
         sql = self._temporary(copy.created(concurrently=False), path is SearchPath.USERS)
         text = " ".join(filter(None, one.fragments))

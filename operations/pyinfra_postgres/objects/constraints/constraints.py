@@ -33,7 +33,6 @@ from ...syntax.parse import (
     optional_expression,
 )
 from ..indexes.elements import Element, aligned_element, condition_template
-from ..kind import Object
 from .clauses import Referenced, delete_action, operator, target, update_action
 from .details import ConstraintDetails
 
@@ -58,7 +57,7 @@ class Build:
     """The stored constraint whose place it takes."""
     renames: bool = False
     """Whether that one is the same but for its name."""
-    indexes: tuple[Object, ...] = ()
+    indexes: tuple[Any, ...] = ()
     """What is built first for a key: of a partitioned table one for each partition."""
     dependents: tuple[ReferringKey, ...] = ()
     """The foreign keys that stand on the key whose place it takes."""

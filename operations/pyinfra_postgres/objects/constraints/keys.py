@@ -21,7 +21,7 @@ from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.naming import chosen_name
 from ..indexes import index_builds
 from ..indexes.elements import Element
-from ..indexes.index_state import IndexState
+from ..indexes.index_state import IndexBuild, IndexState
 from ..indexes.indexes import StoredIndex
 from ..tables import heirs
 from . import foreign_keys
@@ -40,32 +40,33 @@ def planned(
     if isinstance(old, PrimaryKey | Unique):
         moved = foreign_keys.dependents(table, old.name, old.columns, catalog)
         foreign_keys.check(moved, key.columns)
-    index: IndexState = index_of(table, key).placed(catalog)
+    built = IndexBuild.of(index_of(table, key), catalog)
+    index = built.index
     identifies = isinstance(key, PrimaryKey) or index_builds.never_null(table, key.columns, catalog)
-    marks = index_builds.marks_of(index, index, identifies and not key.deferrable)
+    marks = index_builds.marks_of(index, built, identifies and not key.deferrable)
     build = evolve(key.build, dependents=moved, marks=tuple(marks))
     keeps = old is not None and old.name == key.name
-    if index.partitioned and key.name and not keeps and catalog.has_relation(index.full):
+    if built.partitioned and key.name and not keeps and catalog.has_relation(index.full):
         raise DeclarationError(f"{index.full} is in the way of {key.written()}: remove it before")
-    if not filled or not index.online:
+    if not filled or not built.online:
         if key.name and old and old.name == key.name:
             return key.evolved(build=build)
-        name, there = _place(index, key, taken, same, catalog)
-        indexes = [there] if there else []
+        name, there = _place(built, key, taken, same, catalog)
+        indexes = [IndexBuild.of(there, catalog)] if there else []
         return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes)))
-    if index.partitioned:
+    if built.partitioned:
         name = key.name or key_name(table, key, taken | catalog.names_in(table.schema))
         leaves = catalog.leaves(table)
         indexes = [one for leaf in leaves for one in of_leaf(leaf, key, same, catalog, table)]
     elif key.name and old and old.name == key.name:
         name, there = index_builds.aside(
-            index, catalog, "new", lambda one: not one.valid or index.equals(one, same)
+            index, catalog, "new", lambda one: not one.valid or built.equals(one, same)
         )
-        indexes = [evolve(index, name=name, built=there)]
+        indexes = [evolve(built, index=evolve(index, name=name), there=there)]
         name = key.name
     else:
-        name, there = _place(index, key, taken, same, catalog)
-        indexes = [evolve(index, name=name, built=there)]
+        name, there = _place(built, key, taken, same, catalog)
+        indexes = [evolve(built, index=evolve(index, name=name), there=there)]
     return key.evolved(name=name, build=evolve(build, indexes=tuple(indexes), later=True))
 
 
@@ -81,17 +82,18 @@ def _check_complete(table: Name, key: UniqueKey, same: Same, catalog: Forecast) 
 
 
 def _place(
-    index: IndexState, key: UniqueKey, taken: set[str | None], same: Same, catalog: Forecast
+    built: IndexBuild, key: UniqueKey, taken: set[str | None], same: Same, catalog: Forecast
 ) -> tuple[Exact, IndexState | None]:
     """The name of a new key, and what an interrupted run, or somebody, has built under it."""
+    index = built.index
     names = catalog.names_in(index.table.schema) | taken
     ours = {
         one.name: one
         for one in catalog.of(StoredIndex)
         if one.table == index.table
         and not one.parent
-        and _usable(one, index)
-        and ((not one.valid and index.online) or evolve(index, name=one.name).equals(one, same))
+        and _usable(one, built)
+        and ((not one.valid and built.online) or built.equals(one, same))
     }
     if key.name is None:
         name = key_name(index.table, key, names - ours.keys())
@@ -105,14 +107,14 @@ def _place(
     return name, ours.get(name)
 
 
-def _usable(one: IndexState, index: IndexState) -> bool:
+def _usable(one: IndexState, built: IndexBuild) -> bool:
     """Whether a key can take an index over: at once it has to be whole."""
-    return index.online or (one.valid and not index.partitioned)
+    return built.online or (one.valid and not built.partitioned)
 
 
 def of_leaf(
     leaf: Name, key: UniqueKey, same: Same, catalog: Forecast, top: Name | None = None
-) -> Iterator[IndexState]:
+) -> Iterator[IndexBuild]:
     """The index that a partition lacks for a key of a table above it, if it is one already."""
     stored = _constraints(leaf, catalog)
     tables = takewhile(top.__ne__, catalog.lineage(leaf)) if top else (leaf,)
@@ -124,11 +126,11 @@ def of_leaf(
         return
     before = (one for one in stored if key.build.instead and key.build.instead.says_as(one))
     fittings = next((one.details.fittings for one in before), key.details.fittings)
-    index = index_of(leaf, key.known(fittings=fittings)).placed(catalog)
-    there = index_builds.found(index, catalog, same)
+    built = IndexBuild.of(index_of(leaf, key.known(fittings=fittings)), catalog)
+    there = index_builds.found(built, catalog, same)
     taken = catalog.names_in(leaf.schema) | {one.name for one in stored}
     name = there.name if there else key_name(leaf, key, taken)
-    yield evolve(index, name=name, built=there)
+    yield evolve(built, index=evolve(built.index, name=name), there=there)
 
 
 def _constraints(table: Name, catalog: Forecast) -> list[Constraint]:
@@ -174,8 +176,8 @@ def added(
         remark = [f"COMMENT ON {target} IS {literal(key.details.remark)}"]
     if not key.build.later:
         rule = key.written()
-        for index in built_first(key):
-            rule = using(key, key.name or "", index.name)
+        for one in built_first(key):
+            rule = using(key, key.name or "", one.index.name)
         add = f"{change} ADD {rule}"
         if key.build.dependents:
             texts = [*drop, add, *remark, *key.build.marks]
@@ -185,29 +187,30 @@ def added(
         yield Statement(add, hazards=scan, locks=table)
         yield from (Statement(one, locks=table) for one in (*remark, *key.build.marks))
         return
-    for index in built_first(key):
-        yield from index_builds.built(index)
+    for one in built_first(key):
+        yield from index_builds.built(one)
     if partitioned:
         # Its partitions have the same constraint then, and nothing is built or read.
         parts = [
             f"ALTER TABLE {index.table} ADD {using(key, index.name, index.name)}"
-            for index in built_first(key)
+            for index in (one.index for one in built_first(key))
         ]
         add = f"{change} ADD {key.written()}"
     else:
-        (index,) = built_first(key)
-        parts, add = [], f"{change} ADD {using(key, key.name or '', index.name)}"
+        (built,) = built_first(key)
+        parts, add = [], f"{change} ADD {using(key, key.name or '', built.index.name)}"
     texts = [*drop, *parts, add, *remark, *key.build.marks]
-    tables = [table, *(one.table for one in built_first(key) if one.table != table)]
+    leaves = (one.index.table for one in built_first(key))
+    tables = [table, *(one for one in leaves if one != table)]
     if key.build.dependents:
         yield from foreign_keys.around(table, texts, key.build.dependents, Stage.AFTER)
     else:
         yield together(texts, tuple(map(Lock, tables)))
 
 
-def built_first(key: Constraint) -> tuple[IndexState, ...]:
+def built_first(key: Constraint) -> tuple[IndexBuild, ...]:
     """What is built first for a key."""
-    return cast(tuple[IndexState, ...], key.build.indexes)
+    return cast(tuple[IndexBuild, ...], key.build.indexes)
 
 
 def using(key: UniqueKey, name: str, index: str) -> str:

@@ -23,23 +23,23 @@ from ..constraints import foreign_keys
 from ..constraints.constraints import Constraint, ReferringKey
 from ..kind import comment
 from .elements import aligned_element
-from .index_state import IndexState, Swap
+from .index_state import IndexBuild, IndexFacts, IndexState, Swap
 
 _ONLINE = (Hazard.NOT_TRANSACTIONAL,)
 _CLUSTERABLE = frozenset({"btree", "gist"})
 
 
-def built(index: IndexState) -> Iterator[Statement]:
+def built(build: IndexBuild) -> Iterator[Statement]:
     """Build an index, from wherever an interrupted run has stopped."""
-    if index.built is None or not index.built.valid:
-        yield from _created(index)
-    for part in index.parts:
-        there = part.built
+    if build.there is None or not build.there.valid:
+        yield from _created(build)
+    for part in build.parts:
+        there, index = part.there, part.index
         if there is None or not there.valid:
             yield from _created(part)
-        if there is None or there.parent != part.parent:
-            in_use = there is not None or (part.online and not part.partitioned)
-            yield attached(part.full, part.parent, in_use)
+        if there is None or there.parent != index.parent:
+            in_use = there is not None or part.is_concurrent
+            yield attached(index.full, index.parent, in_use)
 
 
 def attached(part: Name, whole: Name | None, in_use: bool) -> Statement:
@@ -51,22 +51,24 @@ def attached(part: Name, whole: Name | None, in_use: bool) -> Statement:
     )
 
 
-def _created(index: IndexState) -> Iterator[Statement]:
-    if index.built:
-        yield dropped(index.built, concurrently=index.online and not index.partitioned)
-    if index.online and not index.partitioned:
+def _created(build: IndexBuild) -> Iterator[Statement]:
+    index, path = build.index, SearchPath.of(*build.index.fragments)
+    if build.there:
+        yield dropped(build.there, concurrently=build.is_concurrent)
+    if build.is_concurrent:
         yield Statement(
             index.created(concurrently=True),
             stage=Stage.AFTER,
-            path=SearchPath.of(*index.fragments),
+            path=path,
             hazards=_ONLINE,
             locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
         )
     else:
-        scans = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if index.filled and not index.online else ()
+        scans = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if build.filled and not build.online else ()
         yield Statement(
-            index.created(concurrently=False),
-            path=SearchPath.of(*index.fragments),
+            # The partitions follow one by one.
+            index.created(concurrently=False, only=build.online and build.partitioned),
+            path=path,
             hazards=scans,
             locks=Lock(index.table, Mode.SHARE),
         )
@@ -101,20 +103,21 @@ def dropped(index: IndexState, concurrently: bool) -> Statement:
     return at_once
 
 
-def replaced(current: IndexState, declared: IndexState) -> Iterator[Statement]:
+def replaced(current: IndexState, facts: IndexFacts) -> Iterator[Statement]:
     """Have another index under the same name; what is INVALID serves no query and just goes."""
-    swap = declared.swap or Swap.of(declared)
+    build, declared = facts.build, facts.build.index
+    swap = facts.swap or Swap.of(declared)
     marks = [
-        *marks_of(current, declared, swap.identifies),
+        *marks_of(current, build, swap.identifies),
         *_targets(current, declared.full, swap.places),
-        *_kept_by_parts(current, declared, swap),
+        *_kept_by_parts(current, build, swap),
     ]
     dependents = swap.dependents
-    if not declared.online or not (current.valid or declared.partitioned):
-        drop = dropped(current, concurrently=declared.online)
+    if not build.online or not (current.valid or build.partitioned):
+        drop = dropped(current, concurrently=build.online)
         if not dependents:
             yield drop
-            yield from built(declared)
+            yield from built(build)
             remark = comment(f"INDEX {declared.full}", None, declared)
             yield from (evolve(one, stage=drop.stage) for one in remark)
             yield from (Statement(one, stage=drop.stage, locks=declared.table) for one in marks)
@@ -123,12 +126,12 @@ def replaced(current: IndexState, declared: IndexState) -> Iterator[Statement]:
         texts += [one.sql for one in comment(f"INDEX {declared.full}", None, declared)]
         yield from foreign_keys.around(declared.table, texts, dependents, Stage.MAIN)
         return
-    new = evolve(declared, name=swap.successor, built=swap.there)
-    yield from built(new)
+    new = evolve(declared, name=swap.successor)
+    yield from built(evolve(build, index=new, there=swap.there))
     for one in comment(f"INDEX {new.full}", swap.there, new):
         yield evolve(one, stage=Stage.AFTER)
     rename = f"ALTER INDEX {new.full} RENAME TO {quoted(declared.name)}"
-    if declared.partitioned or dependents:
+    if build.partitioned or dependents:
         # Nothing of a partitioned table is dropped concurrently, and a foreign key that comes
         # back would take the old index again.
         texts = [f"DROP INDEX {current.full}", rename, *marks]
@@ -199,14 +202,14 @@ def check_nulls(
             raise identity(name, table, why)
 
 
-def marks_of(current: IndexState, declared: IndexState, identifies: bool) -> Iterator[str]:
+def marks_of(current: IndexState, build: IndexBuild, identifies: bool) -> Iterator[str]:
     """What a table has said of its index, said of the new one.
 
     `identifies` is whether that can be a replica identity.
     """
-    table = current.table
+    table, declared = current.table, build.index
     if current.replica_identity:
-        if declared.partitioned:
+        if build.partitioned:
             raise identity(current.name, table)
         if not identifies:
             why = (
@@ -226,10 +229,11 @@ def _targets(current: IndexState, name: Name, places: Mapping[int, int]) -> Iter
             yield f"ALTER INDEX {name} ALTER COLUMN {places[place]} SET STATISTICS {target}"
 
 
-def _kept_by_parts(current: IndexState, declared: IndexState, swap: Swap) -> Iterator[str]:
+def _kept_by_parts(current: IndexState, build: IndexBuild, swap: Swap) -> Iterator[str]:
     """What gives the parts of the new index the names, comments and marks of the old ones."""
+    declared = build.index
     # What somebody has made keeps the name that they gave it.
-    theirs = {one.table for one in declared.parts if not one.becomes}
+    theirs = {one.index.table for one in build.parts if not one.becomes}
     parts = [one for one in swap.parts if one.table not in theirs]
     names = [
         (str(declared.full if one.parent == current.full else one.parent), one.table, one.full)
@@ -261,12 +265,63 @@ def mark(index: IndexState) -> str:
     return f"replaced by {index.full}, to be dropped"
 
 
-def swap(current: IndexState, declared: IndexState, catalog: Forecast, same: Same) -> Swap:
+def swapped(current: IndexState, facts: IndexFacts, catalog: Forecast, same: Same) -> IndexFacts:
+    """What is known of a change where an index takes the name of a stored one that differs."""
+    swap = _swap(current, facts.build, catalog, same)
+    index = evolve(facts.build.index, name=swap.successor)
+    new = evolve(facts, build=evolve(facts.build, index=index, there=swap.there))
+    parts = _placed(parted(new, catalog, same).build.parts, current, catalog)
+    if not facts.build.online:
+        facts = parted(facts, catalog, same)
+    return evolve(facts, build=evolve(facts.build, parts=parts), swap=swap)
+
+
+def parted(facts: IndexFacts, catalog: Forecast, same: Same) -> IndexFacts:
+    """The same, with what is built in the partitions of the index's table."""
+    build = facts.build
+    if not build.partitioned:
+        return facts
+    if build.online or build.there:
+        return evolve(facts, build=evolve(build, parts=_parts(build, catalog, same)))
+    freed = [one.name for one in below(build.index.full, catalog)]
+    return evolve(facts, automatic=_parts(build, catalog, same, freed))
+
+
+def make_room(
+    current: IndexState | None, renamed: IndexState | None, facts: IndexFacts, catalog: Forecast
+) -> None:
+    """Have a catalog be without what makes room for an index, and with its parts."""
+    build, swap = facts.build, facts.swap
+    before = below(current.full, catalog) if current and swap else ()
+    for gone in (*facts.left, *before, renamed, swap.there if swap else None):
+        if gone is not None:
+            catalog.remove(gone)
+    parts = {}
+    for one in (*build.parts, *facts.automatic):
+        parts[one.index.full] = _named(one, facts)
+    wholes = {one: now.full for one, now in parts.items()}
+    if swap:
+        wholes[Name(build.index.table.schema, swap.successor)] = build.index.full
+    for part in parts.values():
+        catalog.put(evolve(part, parent=part.parent and wholes.get(part.parent, part.parent)))
+
+
+def _named(part: IndexBuild, facts: IndexFacts) -> IndexState:
+    """A part as it is called once it has taken the place of another."""
+    own = [one.index for one in facts.build.parts]
+    if not facts.swap or (part.index in own and not part.becomes):
+        return part.index
+    names = (one.name for one in facts.swap.parts if one.table == part.index.table)
+    return evolve(part.index, name=next(names, part.index.name))
+
+
+def _swap(current: IndexState, build: IndexBuild, catalog: Forecast, same: Same) -> Swap:
     """How a declared index takes the name of a stored one that differs."""
+    declared = build.index
     name, there = aside(
-        declared, catalog, "new", lambda one: not one.valid or declared.equals(one, same)
+        declared, catalog, "new", lambda one: not one.valid or build.equals(one, same)
     )
-    if there and declared.partitioned and declared.equals(there, same):
+    if there and build.partitioned and build.equals(there, same):
         there = evolve(there, valid=True)
     old, _ = aside(declared, catalog, "old", lambda _: False)
     columns = [one.column for one in declared.columns if one.column is not None]
@@ -340,17 +395,12 @@ def part(whole: IndexState, table: Name) -> IndexState:
         parent=whole.full,
         replica_identity=False,
         clustered=False,
-        parts=(),
-        automatic=(),
-        built=None,
-        swap=None,
-        left=(),
     )
 
 
-def parts(
-    index: IndexState, catalog: Forecast, same: Same, freed: Collection[str] = ()
-) -> tuple[IndexState, ...]:
+def _parts(
+    build: IndexBuild, catalog: Forecast, same: Same, freed: Collection[str] = ()
+) -> tuple[IndexBuild, ...]:
     """The partitions' parts of an index, each before the parts that it has in turn.
 
     `freed` are names that are free by then.
@@ -358,9 +408,9 @@ def parts(
     partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
-    def under(whole: IndexState) -> Iterator[IndexState]:
+    def under(whole: IndexState) -> Iterator[IndexBuild]:
         for table in partitions.get(whole.table, ()):
-            one = part(whole, table).placed(catalog)
+            one = IndexBuild.of(part(whole, table), catalog)
             if one.partitioned:
                 # Its parts may have rows, or come to have them.
                 one = evolve(one, online=True)
@@ -368,19 +418,19 @@ def parts(
             if there and one.partitioned:
                 there = evolve(there, valid=True)
             names = taken.setdefault(table.schema, catalog.names_in(table.schema) - {*freed})
-            usual = default_name(one, names - {there.name} if there else names)
+            usual = default_name(one.index, names - {there.name} if there else names)
             name = there.name if there else usual
             names.add(name)
             # What somebody has made keeps the name that they gave it.
             is_part = there is not None and there.parent is not None
-            declared = catalog.is_declared((one.kind, table.schema, name))
+            declared = catalog.is_declared((one.index.kind, table.schema, name))
             ours = is_part or (name == usual and not declared)
-            one = evolve(one, name=name, built=there, becomes=name if ours else None)
-            yield one
+            index = evolve(one.index, name=name)
+            yield evolve(one, index=index, there=there, becomes=name if ours else None)
             if one.partitioned:
-                yield from under(one)
+                yield from under(index)
 
-    return tuple(under(index))
+    return tuple(under(build.index))
 
 
 def below(whole: Name, catalog: Forecast) -> list[IndexState]:
@@ -398,38 +448,30 @@ def below(whole: Name, catalog: Forecast) -> list[IndexState]:
     return list(under(whole))
 
 
-def placed(
-    new: Iterable[IndexState], current: IndexState, catalog: Forecast
-) -> tuple[IndexState, ...]:
+def _placed(
+    new: Iterable[IndexBuild], current: IndexState, catalog: Forecast
+) -> tuple[IndexBuild, ...]:
     """The parts of an index, each in the tablespace of the part whose place it takes.
 
     Those that nobody else has made get its name too.
     """
     old = {one.table: one for one in below(current.full, catalog)}
-    return tuple(
-        evolve(
-            one,
-            tablespace=old[one.table].tablespace,
-            becomes=one.becomes and old[one.table].name,
-        )
-        if one.table in old
-        else evolve(one, tablespace=None)
-        for one in new
-    )
+    return tuple(_in_place_of(old.get(one.index.table), one) for one in new)
 
 
-def found(index: IndexState, catalog: Forecast, same: Same) -> IndexState | None:
-    """An index of the same table that is no other's part and equal but for its name."""
+def _in_place_of(old: IndexState | None, new: IndexBuild) -> IndexBuild:
+    index = evolve(new.index, tablespace=old.tablespace if old else None)
+    return evolve(new, index=index, becomes=new.becomes and old.name if old else new.becomes)
+
+
+def found(build: IndexBuild, catalog: Forecast, same: Same) -> IndexState | None:
+    """The index of a table that is a part of its parent's, or can become it but for its name."""
+    index = build.index
     others = (one for one in catalog.on(index.table) if isinstance(one, type(index)))
-    return _there(index, others, same)
-
-
-def _there(part: IndexState, candidates: Iterable[IndexState], same: Same) -> IndexState | None:
-    """The index of a partition that is this part of its table's, or can become it."""
-    free = [one for one in candidates if one.parent in {None, part.parent}]
+    free = [one for one in others if one.parent in {None, index.parent}]
     # Attached ones first, and an invalid one only where there is nothing else.
     free.sort(key=lambda one: (one.parent is None, not one.valid))
-    return same.first(free, lambda one: part.equals(one, same))
+    return same.first(free, lambda one: build.equals(one, same))
 
 
 def default_name(part: IndexState, taken: set[str | None]) -> Exact:

@@ -14,7 +14,7 @@ from attrs import evolve, field, fields, frozen
 
 from ...catalog.catalog import Forecast
 from ...catalog.snapshot import Snapshot
-from ...comparison.asking import Ask, Same
+from ...comparison.asking import Same
 from ...plan.plan import Statement
 from ...syntax.names import (
     Exact,
@@ -47,31 +47,6 @@ def _normal(name: str, value: str) -> object:
 
 
 @frozen
-class Swap:
-    """How one index takes another's name."""
-
-    successor: Exact
-    """The name under which it is built."""
-    predecessor: Exact
-    """The name that the old index gets until it is dropped."""
-    there: IndexState | None = None
-    """What an interrupted run has built under the successor's name."""
-    dependents: tuple[ReferringKey, ...] = ()
-    """The foreign keys that stand on the old index."""
-    identifies: bool = False
-    """Whether the new index can be a replica identity."""
-    parts: tuple[IndexState, ...] = ()
-    """What partitions have of the old index, each before the parts that it has in turn."""
-    places: Mapping[int, int] = field(factory=dict)
-    """Of the old index's expressions with a statistics target, their places in the new one."""
-
-    @classmethod
-    def of(cls, index: IndexState) -> Swap:
-        """A swap where nothing is in its way."""
-        return cls(Exact(joined(index.name, None, "new")), Exact(joined(index.name, None, "old")))
-
-
-@frozen
 class IndexState(IndexDefinition):
     """An index of a table that no constraint owns, with what is not declared of it."""
 
@@ -89,26 +64,6 @@ class IndexState(IndexDefinition):
     clustered: bool = field(default=False, eq=False, kw_only=True)
     targets: dict[int, int] = field(factory=dict, eq=False, kw_only=True)
     """How much ANALYZE gathers of its expressions, by their places, where that is set."""
-    filled: bool = field(default=False, eq=False, kw_only=True)
-    """Whether its table may have rows."""
-    partitioned: bool = field(default=False, eq=False, kw_only=True)
-    """Whether its table is partitioned: PostgreSQL alters no parameters of such an index."""
-    online: bool = field(default=False, eq=False, kw_only=True)
-    """Whether it is built without blocking writers."""
-    built: IndexState | None = field(default=None, eq=False, kw_only=True)
-    """What is there of it already."""
-    parts: tuple[IndexState, ...] = field(default=(), eq=False, kw_only=True)
-    """What is built in its table's partitions."""
-    automatic: tuple[IndexState, ...] = field(default=(), eq=False, kw_only=True)
-    """What of it PostgreSQL itself has in its table's partitions."""
-    becomes: Exact | None = field(default=None, eq=False, kw_only=True)
-    """The name of the part of an index whose place it takes."""
-    swap: Swap | None = field(default=None, eq=False, kw_only=True)
-    """How it takes the name of the stored index, which differs."""
-    left: tuple[IndexState, ...] = field(default=(), eq=False, kw_only=True)
-    """What is to be dropped, because it has taken the name of these."""
-    owed: tuple[ReferringKey, ...] = field(default=(), eq=False, kw_only=True)
-    """The foreign keys to its table that an interrupted run has not validated again."""
     later: bool = field(default=False, eq=False, kw_only=True)
     """Whether it is there, or as it is declared, only after the transaction."""
 
@@ -123,12 +78,11 @@ class IndexState(IndexDefinition):
         if self.comment:
             yield f"comment {self.comment!r}"
 
-    def created(self, concurrently: bool) -> str:
-        """The CREATE INDEX statement."""
+    def created(self, concurrently: bool, only: bool = False) -> str:
+        """The CREATE INDEX statement; `only` of a partitioned table and not of its partitions."""
         unique = "UNIQUE " if self.unique else ""
         how = "CONCURRENTLY " if concurrently else ""
-        # The partitions follow one by one.
-        only = "ONLY " if self.online and self.partitioned else ""
+        where_to = f"{'ONLY ' if only else ''}{self.table}"
         nulls = " NULLS NOT DISTINCT" if self.nulls_not_distinct else ""
         include = f" INCLUDE ({listed(self.include)})" if self.include else ""
         where = f" WHERE ({closed(self.where)})" if self.where is not None else ""
@@ -136,13 +90,9 @@ class IndexState(IndexDefinition):
         parameters = f" WITH ({', '.join(settings(self.parameters))})" if self.parameters else ""
         place = f" TABLESPACE {quoted(self.tablespace)}" if self.tablespace else ""
         return (
-            f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {only}{self.table} "
+            f"CREATE {unique}INDEX {how}{quoted(self.name)} ON {where_to} "
             f"USING {quoted(self.method)} ({elements}){include}{nulls}{parameters}{place}{where}"
         )
-
-    def find(self, catalog: Forecast, ask: Ask) -> Self | None:
-        current = super().find(catalog, ask)
-        return current.placed(catalog) if current else None
 
     def written_as(self, current: Self, same: Same) -> Self:
         """Itself, with what equals the stored index written as it is there."""
@@ -168,18 +118,10 @@ class IndexState(IndexDefinition):
             return current
         return evolve(self, **changes)
 
-    def equals(self, current: Self, same: Same) -> bool:
+    def equals(self, current: Self, same: Same, partitioned: bool = False) -> bool:
         """Whether a stored index is the same but for its name, and for whether it is valid."""
-        return not rebuilt(
-            evolve(current, name=self.name, valid=True), self.written_as(current, same)
-        )
-
-    def placed(self, catalog: Forecast) -> Self:
-        """Itself, with what its table decides of how it is built."""
-        there = placing(self.table, catalog)
-        if all(getattr(self, name) == value for name, value in there.items()):
-            return self
-        return evolve(self, **there)
+        there = evolve(current, name=self.name, valid=True)
+        return not rebuilt(there, self.written_as(current, same), partitioned)
 
     def renamed_match(self, catalog: Forecast, same: Same) -> Self | None:
         if not self.columns or self.table in catalog.created:
@@ -219,23 +161,89 @@ _COMPARED = tuple(one.name for one in fields(IndexState) if one.eq)
 _compared = attrgetter(*_COMPARED)
 
 
-def placing(table: Name, catalog: Snapshot) -> dict[str, Any]:
-    """What a table decides of how its indexes are built."""
-    kind = catalog.relation_kinds.get(table)
-    filled = table in catalog.filled
-    online = filled and (kind in {"r", "m"} or (kind == "p" and _of_tables(table, catalog)))
-    return {"filled": filled, "partitioned": kind == "p", "online": online}
-
-
-def rebuilt(current: IndexState, declared: IndexState) -> bool:
-    """Whether it differs in what can't be altered."""
+def rebuilt(current: IndexState, declared: IndexState, partitioned: bool) -> bool:
+    """Whether it differs in what can't be altered; of a partitioned table that is more."""
     kept = evolve(current, comment=declared.comment)
-    if declared.partitioned:
-        # Its partitions' parts may be missing yet.
-        kept = evolve(kept, valid=True)
-    else:
-        kept = evolve(kept, parameters=declared.parameters)
+    # Of that its partitions' parts may be missing yet.
+    kept = evolve(kept, **{"valid": True} if partitioned else {"parameters": declared.parameters})
     return kept != declared
+
+
+@frozen
+class IndexBuild:
+    """An index, with how it comes to be."""
+
+    index: IndexState
+    filled: bool = False
+    """Whether its table may have rows."""
+    partitioned: bool = False
+    """Whether its table is partitioned: PostgreSQL alters no parameters of such an index."""
+    online: bool = False
+    """Whether it is built without blocking writers."""
+    there: IndexState | None = None
+    """What is there of it already."""
+    becomes: Exact | None = None
+    """The name of the part of an index whose place it takes."""
+    parts: tuple[IndexBuild, ...] = ()
+    """What is built in its table's partitions."""
+
+    @classmethod
+    def of(cls, index: IndexState, catalog: Snapshot) -> Self:
+        """An index, built as its table decides."""
+        kind = catalog.relation_kinds.get(index.table)
+        filled = index.table in catalog.filled
+        is_whole = kind == "p" and _of_tables(index.table, catalog)
+        return cls(index, filled, kind == "p", filled and (kind in {"r", "m"} or is_whole))
+
+    @property
+    def is_concurrent(self) -> bool:
+        """Whether it is built concurrently; of a partitioned table its parts are."""
+        return self.online and not self.partitioned
+
+    def equals(self, other: IndexState, same: Same) -> bool:
+        """Whether a stored index is the same but for its name, and for whether it is valid."""
+        return self.index.equals(other, same, self.partitioned)
+
+
+@frozen
+class Swap:
+    """How one index takes another's name."""
+
+    successor: Exact
+    """The name under which it is built."""
+    predecessor: Exact
+    """The name that the old index gets until it is dropped."""
+    there: IndexState | None = None
+    """What an interrupted run has built under the successor's name."""
+    dependents: tuple[ReferringKey, ...] = ()
+    """The foreign keys that stand on the old index."""
+    identifies: bool = False
+    """Whether the new index can be a replica identity."""
+    parts: tuple[IndexState, ...] = ()
+    """What partitions have of the old index, each before the parts that it has in turn."""
+    places: Mapping[int, int] = field(factory=dict)
+    """Of the old index's expressions with a statistics target, their places in the new one."""
+
+    @classmethod
+    def of(cls, index: IndexState) -> Swap:
+        """A swap where nothing is in its way."""
+        return cls(Exact(joined(index.name, None, "new")), Exact(joined(index.name, None, "old")))
+
+
+@frozen
+class IndexFacts:
+    """What is known of a change of an index."""
+
+    build: IndexBuild
+    """The index that is to be, or that goes."""
+    automatic: tuple[IndexBuild, ...] = ()
+    """What of it PostgreSQL itself has in its table's partitions."""
+    swap: Swap | None = None
+    """How it takes the name of the stored index, which differs."""
+    left: tuple[IndexState, ...] = ()
+    """What is to be dropped, because it has taken the name of these."""
+    owed: tuple[ReferringKey, ...] = ()
+    """The foreign keys to its table that an interrupted run has not validated again."""
 
 
 def _of_tables(table: Name, catalog: Snapshot) -> bool:

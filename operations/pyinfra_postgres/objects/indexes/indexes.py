@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import Self
 
 from attrs import evolve, fields, frozen
 
@@ -14,7 +14,7 @@ from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
 from ...errors import DeclarationError
 from ...plan.plan import Objection, Stage, Statement
-from ...syntax.names import Exact, Name, quoted
+from ...syntax.names import Exact, quoted
 from ...syntax.parse import named
 from ..constraints import foreign_keys
 from ..constraints.objections import repeated
@@ -22,7 +22,7 @@ from ..kind import comment
 from ..tables.planned_rows import PlannedRows
 from . import index_builds
 from .index_definition import IndexDefinition, settings
-from .index_state import IndexState, rebuilt
+from .index_state import IndexBuild, IndexFacts, IndexState, rebuilt
 
 
 @frozen
@@ -36,25 +36,13 @@ class StoredIndex(IndexState):
         owed = foreign_keys.owed(self.table, catalog)
         if written is current and not owed and not index_builds.left(current, catalog):
             return current
-        found = written.placed(catalog)
-        if rebuilt(evolve(current, name=self.name), found):
-            swap = index_builds.swap(current, found, catalog, same)
-            new = evolve(found, name=swap.successor, built=swap.there)
-            parts = new.parted(catalog, same).parts
-            found = evolve(
-                found if found.online else found.parted(catalog, same),
-                swap=swap,
-                parts=index_builds.placed(parts, current, catalog),
-            )
-        elif not current.valid:
-            found = evolve(found, built=evolve(current, valid=True)).parted(catalog, same)
-        changed = found.swap is not None or not current.valid
-        return evolve(
-            found,
-            later=current.later or (found.online and changed),
-            left=index_builds.left(found, catalog),
-            owed=owed,
-        )
+        build = IndexBuild.of(written, catalog)
+        changes = self._is_rebuilt(current, build) or not current.valid
+        return evolve(written, later=current.later or (build.online and changes))
+
+    def _is_rebuilt(self, current: Self, build: IndexBuild) -> bool:
+        """Whether another index takes the place of the stored one."""
+        return rebuilt(evolve(current, name=self.name), build.index, build.partitioned)
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return index_builds.users(self, catalog, ask) if self.unique else []
@@ -66,25 +54,30 @@ class StoredIndex(IndexState):
         catalog: Forecast,
         same: Same,
         ask: Ask | None,
-    ) -> None:
-        if ask and current and target:
-            target._check_users(current, catalog, ask)
-
-    def _check_users(self, current: StoredIndex, catalog: Forecast, ask: Ask) -> None:
-        """Raise DeclarationError where what uses the stored index does not follow."""
-        if self.swap and current.unique and current.partitioned:
-            # The foreign keys on the whole of it are moved.
-            moved = {str(one) for one in self.swap.dependents}
-            found = [one for one in index_builds.users(current, catalog, ask) if one not in moved]
-            if found:
-                raise DeclarationError(
-                    f"it is used by {', '.join(found)}: remove or change that before"
-                )
+    ) -> IndexFacts | None:
+        one = target or current
+        if one is None:
+            return None
+        facts = IndexFacts(IndexBuild.of(one, catalog))
+        if target is None:
+            return facts
+        if current is None:
+            return index_builds.parted(facts, catalog, same)
+        left, owed = index_builds.left(target, catalog), foreign_keys.owed(self.table, catalog)
+        facts = evolve(facts, left=left, owed=owed)
+        if target._is_rebuilt(current, facts.build):
+            facts = index_builds.swapped(current, facts, catalog, same)
+            if ask:
+                _check_users(current, facts, catalog, ask)
+        elif not current.valid:
+            build = evolve(facts.build, there=evolve(current, valid=True))
+            facts = index_builds.parted(evolve(facts, build=build), catalog, same)
+        return facts
 
     def objections(
-        self, current: Self | None, facts: Any, catalog: Forecast
+        self, current: Self | None, facts: IndexFacts, catalog: Forecast
     ) -> Iterator[Objection]:
-        new = current is None or rebuilt(evolve(current, name=self.name), self)
+        new = current is None or self._is_rebuilt(current, facts.build)
         if self.unique and new and self.table in catalog.filled:
             elements = [
                 Exact(quoted(one.column)) if one.column else one.expression or ""
@@ -95,42 +88,17 @@ class StoredIndex(IndexState):
             if rows.knows(named(*elements, self.where)):
                 yield repeated(rows, elements, self.where, self.nulls_not_distinct, said)
 
-    def parted(self, catalog: Forecast, same: Same) -> Self:
-        """Itself, with what is built in its table's partitions."""
-        if not self.partitioned:
-            return self
-        if self.online or self.built:
-            return evolve(self, parts=index_builds.parts(self, catalog, same))
-        freed = [one.name for one in index_builds.below(self.full, catalog)]
-        return evolve(self, automatic=index_builds.parts(self, catalog, same, freed))
-
     def completed(self, catalog: Forecast, same: Same) -> Self:
         if not self.columns:
             raise DeclarationError("it does not exist: declare its columns")
-        found = self.placed(catalog)
-        return evolve(found, later=found.online).parted(catalog, same)
+        return evolve(self, later=IndexBuild.of(self, catalog).online)
 
-    def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
-        renamed = current if current and current.key() != self.key() else None
-        before = index_builds.below(current.full, catalog) if current and self.swap else ()
-        for gone in (*self.left, *before, renamed, self.swap.there if self.swap else None):
-            if gone is not None:
-                catalog.remove(gone)
-        parts = {one.full: self._named(one) for one in (*self.parts, *self.automatic)}
-        wholes = {one: now.full for one, now in parts.items()}
-        if self.swap:
-            wholes[Name(self.table.schema, self.swap.successor)] = self.full
-        for one in parts.values():
-            catalog.put(evolve(one, parent=one.parent and wholes.get(one.parent, one.parent)))
+    def store(self, catalog: Forecast, current: Self | None, facts: IndexFacts | None) -> None:
+        if facts:
+            renamed = current if current and current.key() != self.key() else None
+            index_builds.make_room(current, renamed, facts, catalog)
         catalog.put(self)
-        foreign_keys.settle(self.owed, catalog)
-
-    def _named(self, part: IndexState) -> IndexState:
-        """A part as it is called once it has taken the place of another."""
-        if not self.swap or (part in self.parts and not part.becomes):
-            return part
-        names = (one.name for one in self.swap.parts if one.table == part.table)
-        return evolve(part, name=next(names, part.name))
+        foreign_keys.settle(facts.owed if facts else (), catalog)
 
     def erase(self, catalog: Forecast) -> None:
         parts = [one for one in catalog.of(type(self)) if one.parent == self.full]
@@ -139,39 +107,55 @@ class StoredIndex(IndexState):
         catalog.remove(self)
 
     @staticmethod
-    def diff(current: StoredIndex | None, declared: StoredIndex | None) -> Iterator[Statement]:
+    def diff(
+        current: StoredIndex | None, declared: StoredIndex | None, facts: IndexFacts | None = None
+    ) -> Iterator[Statement]:
         """CREATE, ALTER, replace or DROP an index; on a table with rows concurrently."""
+        one = declared or current
+        assert one
+        facts = facts or IndexFacts(IndexBuild(one))
+        build = facts.build
         if declared is None:
             assert current
             if current.parent:
                 raise DeclarationError(f"it is a part of the index {current.parent}: drop that")
             if current.replica_identity:
                 raise index_builds.identity(current.name, current.table)
-            concurrently = current.online and not current.partitioned
-            yield index_builds.dropped(current, concurrently)
+            yield index_builds.dropped(current, build.is_concurrent)
             return
         if current and current.name != declared.name:
             yield Statement(f"ALTER INDEX {current.full} RENAME TO {quoted(declared.name)}")
             current = evolve(current, name=declared.name)
         if current is None:
-            yield from index_builds.built(declared)
-            for one in comment(f"INDEX {declared.full}", None, declared):
-                concurrent = declared.online and not declared.partitioned
-                yield evolve(one, stage=Stage.AFTER if concurrent else Stage.MAIN)
-        elif rebuilt(current, declared):
+            yield from index_builds.built(build)
+            for remark in comment(f"INDEX {declared.full}", None, declared):
+                yield evolve(remark, stage=Stage.AFTER if build.is_concurrent else Stage.MAIN)
+        elif declared._is_rebuilt(current, build):
             if current.parent:
                 raise DeclarationError(
                     f"it is a part of the index {current.parent}, and is what that is: declare "
                     "that one otherwise, before"
                 )
-            yield from index_builds.replaced(current, declared)
+            yield from index_builds.replaced(current, facts)
         else:
             yield from _set(current, declared)
             yield from comment(f"INDEX {declared.full}", current, declared)
-            yield from index_builds.built(declared) if not current.valid else ()
-        for old in declared.left:
+            yield from index_builds.built(build) if not current.valid else ()
+        for old in facts.left:
             yield index_builds.dropped(old, concurrently=True)
-        yield from map(foreign_keys.settled, declared.owed)
+        yield from map(foreign_keys.settled, facts.owed)
+
+
+def _check_users(current: StoredIndex, facts: IndexFacts, catalog: Forecast, ask: Ask) -> None:
+    """Raise DeclarationError where what uses the stored index does not follow."""
+    if facts.swap and current.unique and facts.build.partitioned:
+        # The foreign keys on the whole of it are moved.
+        moved = {str(one) for one in facts.swap.dependents}
+        found = [one for one in index_builds.users(current, catalog, ask) if one not in moved]
+        if found:
+            raise DeclarationError(
+                f"it is used by {', '.join(found)}: remove or change that before"
+            )
 
 
 def _set(current: StoredIndex, declared: StoredIndex) -> Iterator[Statement]:

@@ -15,7 +15,6 @@ from ...syntax.parse import statement
 from ..constraints.stored_constraints import IDENTIFIES, TABLESPACE
 from ..kind import Row
 from .elements import Element, class_schema_of, collation_of
-from .index_state import placing
 from .indexes import StoredIndex
 
 # PostgreSQL's own have fixed numbers; those of others are told by their names.
@@ -131,7 +130,6 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             clustered=clustered,
             targets={int(number): target for number, target in (targets or {}).items()},
             parent=Name(*parent) if parent else None,
-            **placing(catalog.relations[table], catalog),
         )
         catalog.objects[index.key()] = index
 

@@ -25,6 +25,7 @@ from ..constraints.constraints import Check, ForeignKey, PrimaryKey, Unique
 from ..constraints.validation import in_passing, validated
 from ..indexes import index_builds
 from ..indexes.elements import partitioning
+from ..indexes.index_state import IndexBuild
 from ..indexes.indexes import StoredIndex
 from ..kind import Object, either
 from ..tables.columns import TableColumn
@@ -164,13 +165,14 @@ class AnyPartition(Object):
         taken = catalog.names_in(self.name.schema)
         for one in sorted(catalog.of(StoredIndex), key=lambda one: one.key()):
             if one.table == self.of:
-                part = evolve(one, table=self.name, comment=None, parent=None, parts=(), built=None)
-                part = part.placed(catalog)
-                there = index_builds.found(part, catalog, same)
+                part = evolve(one, table=self.name, comment=None, parent=None)
+                build = IndexBuild.of(part, catalog)
+                there = index_builds.found(build, catalog, same)
                 if there is None or not there.valid:
                     name = there.name if there else index_builds.default_name(part, taken)
                     taken.add(name)
-                    indexes.append(evolve(part, name=name, built=there, parent=one.full))
+                    part = evolve(part, name=name, parent=one.full)
+                    indexes.append(evolve(build, index=part, there=there))
         for key in parent.constraints:
             if isinstance(key, PrimaryKey | Unique):
                 own += [(key, one) for one in keys.of_leaf(self.name, key, same, catalog)]
@@ -247,8 +249,8 @@ class AnyPartition(Object):
             return
         stored = partition_of(self.name, self.of, self.values or "", self.row_security)
         stored.store(catalog, stored if current else None, None)
-        for index in facts.attaching.indexes if facts else ():
-            catalog.put(index)
+        for one in facts.attaching.indexes if facts else ():
+            catalog.put(one.index)
         table = catalog.table(self.name)
         if isinstance(table, Table):
             catalog.put(evolve(table, partition_by=self.partition_by))
@@ -351,8 +353,8 @@ END $finish$"""
 def _attached(declared: AnyPartition, facts: PartitionFacts) -> Iterator[Statement]:
     """A table with rows gets what its parent has first, and a check that saves the scan."""
     child, lacks = f"ALTER TABLE {declared.name}", facts.attaching
-    for index in (*lacks.indexes, *(index for _, index in lacks.keys)):
-        yield from index_builds.built(index)
+    for one in (*lacks.indexes, *(index for _, index in lacks.keys)):
+        yield from index_builds.built(one)
     for rule, there in lacks.checks:
         if not there:
             how = " NOT VALID" if facts.filled or not rule.validated else ""
@@ -363,7 +365,9 @@ def _attached(declared: AnyPartition, facts: PartitionFacts) -> Iterator[Stateme
             )
         if rule.validated and (there or facts.filled):
             yield validated(declared.name, rule.name, facts.filled)
-    texts = [f"{child} ADD {keys.using(key, index.name, index.name)}" for key, index in lacks.keys]
+    texts = [
+        f"{child} ADD {keys.using(key, one.index.name, one.index.name)}" for key, one in lacks.keys
+    ]
     attach = f"ALTER TABLE {declared.of} ATTACH PARTITION {declared.name} {declared.values}"
     own = Lock(declared.of, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
     locks = (own, Lock(declared.name), *_rest(declared, facts))

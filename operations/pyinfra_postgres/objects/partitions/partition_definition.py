@@ -147,4 +147,4 @@ class PartitionDefinition(Object):
             part = index_builds.part(whole, self.name)
             name = index_builds.default_name(part, taken)
             taken.add(name)
-            catalog.put(evolve(part, name=name).placed(catalog))
+            catalog.put(evolve(part, name=name))

@@ -6,8 +6,7 @@ from attrs import frozen
 
 from ...syntax.names import Name
 from ..constraints.constraints import Check, PrimaryKey, Unique
-from ..indexes.index_state import IndexState
-from ..indexes.indexes import StoredIndex
+from ..indexes.index_state import IndexBuild
 
 
 @frozen
@@ -20,9 +19,9 @@ class Attaching:
     """The name of a check of that."""
     left: str | None = None
     """The name of one that an interrupted run has left."""
-    indexes: tuple[StoredIndex, ...] = ()
+    indexes: tuple[IndexBuild, ...] = ()
     """What its parent has and it lacks."""
-    keys: tuple[tuple[PrimaryKey | Unique, IndexState], ...] = ()
+    keys: tuple[tuple[PrimaryKey | Unique, IndexBuild], ...] = ()
     checks: tuple[tuple[Check, bool], ...] = ()
     """The checks of its parent that it lacks, and whether it has them NOT VALID."""
     sees: tuple[Name, ...] = ()

@@ -268,8 +268,8 @@ class Table(TableDefinition):
             if dropped:
                 catalog.dropped.setdefault(self.name, set()).update(dropped)
         for index in (index for key in self.constraints for index in keys.built_first(key)):
-            if index.built:  # What an interrupted run has left becomes the key's.
-                catalog.remove(index.built)
+            if index.there:  # What an interrupted run has left becomes the key's.
+                catalog.remove(index.there)
         if current and facts and facts.filled:
             given = dict(planned_rows.values(current, self, facts, catalog))
             for name in (self.name, *inheriting(self.name, catalog)) if given else ():
