@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createtable.html
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 from attrs import evolve, frozen
@@ -124,11 +124,14 @@ class Table(TableDefinition):
             "owner": either(self.owner, current.owner),
             "comment": either(self.comment, current.comment),
         }
-        found = evolve(self, absent=(), **changes)
-        is_same = not others and all(getattr(current, name) == one for name, one in changes.items())
-        if is_same and not any(self._sequences(current, found, same, catalog)):
-            return found if any(_owed(found, catalog)) else current
-        return found
+        if (
+            not others
+            and all(getattr(current, name) == one for name, one in changes.items())
+            and not any(_owed(self.name, constraints, catalog))
+            and not any(self._sequences(current, columns, same, catalog))
+        ):
+            return current
+        return evolve(self, absent=(), **changes)
 
     def _served(
         self, column: TableColumn, there: Mapping[Exact, TableColumn], catalog: Forecast
@@ -140,18 +143,18 @@ class Table(TableDefinition):
         return evolve(column, serial=False, default=next_value(one.name))
 
     def _sequences(
-        self, current: Table, target: Table, same: Same, catalog: Forecast
+        self, current: Table, columns: Iterable[TableColumn], same: Same, catalog: Forecast
     ) -> Iterator[column_sequences.New]:
-        """The sequences that serial columns lack, or that end before these do."""
-        there = {column.name: column for column in current.columns or ()}
-        serial = {column.name for column in self.columns or () if column.serial}
-        columns = [column for column in target.columns or () if column.name in serial]
-        for column in columns:
+        """The sequences that serial ones of the columns lack, or that end before these do."""
+        names = {column.name for column in self.columns or () if column.serial}
+        serial = [column for column in columns if column.name in names] if names else []
+        there = {column.name: column for column in current.columns or ()} if serial else {}
+        for column in serial:
             before = there.get(column.name)
             if before and not before.serial and not draws(before):
                 own = Owner(self.name, column.name)
                 yield None, column_sequences.made(own, column.type, catalog)
-        types = {column.default: column.type for column in columns}
+        types = {column.default: column.type for column in serial}
         yield from column_sequences.widened(self.name, types, same, catalog)
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
@@ -173,8 +176,8 @@ class Table(TableDefinition):
             catalog.version,
             self.name in catalog.filled,
             going(self.name, dropped, catalog) if dropped else (),
-            tuple(_owed(target, catalog)),
-            tuple(self._sequences(current, target, same, catalog)),
+            tuple(_owed(self.name, target.constraints, catalog)),
+            tuple(self._sequences(current, target.columns or (), same, catalog)),
         )
         return target._asked(facts, current, catalog, ask) if ask else facts
 
@@ -342,11 +345,13 @@ class Table(TableDefinition):
         yield from comment(target, current, declared, name)
 
 
-def _owed(table: Table, catalog: Forecast) -> Iterator[ReferringKey]:
-    """The foreign keys to a table that are owed their validation, but those that it gives it."""
-    valid = {one.name for one in table.constraints if one.validated}
-    for one in foreign_keys.owed(table.name, catalog):
-        if one.table != table.name or one.key.name not in valid:
+def _owed(
+    table: Name, constraints: Iterable[Constraint], catalog: Forecast
+) -> Iterator[ReferringKey]:
+    """The foreign keys to a table that are owed their validation, but for its own valid ones."""
+    for one in foreign_keys.owed(table, catalog):
+        valid = {each.name for each in constraints if each.validated}
+        if one.table != table or one.key.name not in valid:
             yield one
 
 
