@@ -16,7 +16,7 @@ from ..syntax.acl import DEFAULTS, Acl
 from ..syntax.names import Exact, Name
 from ..syntax.parse import Reference
 from ..syntax.rewrite import ColumnOf
-from .entry import INDEX, PARTITION, RELATIONS, Entry, Key
+from .entry import DOMAIN, INDEX, PARTITION, RELATIONS, Entry, Key
 from .renames import Rename, followed, followed_details, sql_of
 from .rights import Rights
 from .snapshot import Snapshot, digest
@@ -140,6 +140,14 @@ class Forecast(Snapshot):
     def partition(self, name: Name) -> Any:
         """A partition as it will be, None where there is none."""
         return self.objects.get((PARTITION, *name))
+
+    def domain(self, name: Name) -> Any:
+        """A domain as it will be, None where there is none."""
+        return self.objects.get((DOMAIN, *name))
+
+    def unique_indexes(self, table: Name) -> list[Any]:
+        """The unique indexes that a table will have, and no constraint owns."""
+        return [one for one in self.on(table) if one.kind == INDEX and one.unique]
 
     def columns_of(self, table: Name) -> tuple[Any, ...]:
         """The columns that a table will have."""

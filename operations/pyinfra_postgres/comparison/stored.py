@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from ..catalog.catalog import Forecast
-from ..catalog.entry import DOMAIN, ENUM
+from ..catalog.entry import ENUM
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, type_references
 from ..syntax.paths import SearchPath
@@ -45,7 +45,7 @@ def operator(symbol: str, type_: str | None, catalog: Forecast) -> str:
         name = next((one.name for one in type_references(type_)), None)
         if name in catalog.extension_owned:
             schema = quoted(name.schema)
-        domain: Any = name and catalog.objects.get((DOMAIN, *name))
+        domain: Any = name and catalog.domain(name)
         type_ = getattr(domain, "type", None)
     return f"OPERATOR({schema}.{symbol})"
 

@@ -55,11 +55,9 @@ def waits(
         if one.is_key and sorted(getattr(one, "columns", ())) == wanted
     ]
     if not ready:
-        for one in catalog.objects.values():
-            if one.kind == "index" and getattr(one, "table", None) == key.table:
-                columns = [element.column or "" for element in getattr(one, "columns", ())]
-                if getattr(one, "unique", False) and sorted(columns) == wanted:
-                    ready.append(not getattr(one, "later", False))
+        for one in catalog.unique_indexes(key.table):
+            if sorted(element.column or "" for element in one.columns) == wanted:
+                ready.append(not one.later)
     return bool(ready) and not any(ready)
 
 
@@ -80,7 +78,7 @@ def check_target(
     if constraints is None:
         constraints = stored
     # A partition gets keys with its parent, and SQL of the user's own may make some.
-    if constraints is None or ("partition", *key.table) in catalog.objects or catalog.rows_change:
+    if constraints is None or catalog.partition(key.table) or catalog.rows_change:
         return
     wanted = sorted(key.foreign_columns)
     known = [
@@ -88,9 +86,9 @@ def check_target(
         for one in constraints
         if one.is_key and not getattr(one, "deferrable", False)
     ]
-    for one in catalog.on(key.table):
-        if one.kind == "index" and getattr(one, "unique", False) and not getattr(one, "where", ""):
-            known.append(sorted(element.column or "" for element in getattr(one, "columns", ())))
+    for one in catalog.unique_indexes(key.table):
+        if not one.where:
+            known.append(sorted(element.column or "" for element in one.columns))
     if not wanted:
         raise DeclarationError(
             f"a foreign key to {key.table} needs its primary key, and it has none: declare that "

@@ -68,10 +68,8 @@ def check_partition(parent: Name, key: str, catalog: Forecast) -> None:
         table = catalog.table(name)
         for one in table.constraints if table else ():
             check_constraint(name, one, catalog, key)
-        for one in catalog.on(name):
-            if one.kind == "index" and getattr(one, "unique", False):
-                columns = [each.column for each in getattr(one, "columns", ())]
-                check(name, one.title, columns, catalog, key)
+        for one in catalog.unique_indexes(name):
+            check(name, one.title, [each.column for each in one.columns], catalog, key)
 
 
 def _keys(

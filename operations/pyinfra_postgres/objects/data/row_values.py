@@ -40,7 +40,7 @@ def without_domain(column: TableColumn, catalog: Forecast) -> TableColumn:
     """The column with the type under its domain: a cast to the domain would cut a text."""
     element, array = split_array(column.type)
     for reference in type_references(element):
-        domain = catalog.objects.get(("domain", *reference.name))
+        domain = catalog.domain(reference.name)
         # There is no other name for an array of arrays.
         if isinstance(domain, Domain) and domain.type and not (array and "[]" in domain.type):
             return without_domain(evolve(column, type=Exact(domain.type + array)), catalog)

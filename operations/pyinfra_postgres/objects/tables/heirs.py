@@ -123,7 +123,7 @@ def _followed(
 
 def above(table: Name, catalog: Forecast) -> Iterator[Name]:
     """The table that a table is a partition of, and those that it inherits from."""
-    parent = getattr(catalog.objects.get(("partition", *table)), "parent", None)
+    parent = getattr(catalog.partition(table), "parent", None)
     if parent is not None:
         yield parent
     printed = catalog.printed.get(table)

@@ -82,7 +82,7 @@ def _must_be_given(column: TableColumn, catalog: Forecast) -> bool:
     if given or column.identity or column.serial or column.generated is not None:
         return False
     names = (one.name for one in type_references(column.type) if not column.type.endswith("[]"))
-    domains: list[Any] = [catalog.objects.get(("domain", *name)) for name in names]
+    domains: list[Any] = [catalog.domain(name) for name in names]
     if domains and domains[0]:
         return domains[0].default is None and not (column.nullable and domains[0].nullable)
     return not column.nullable and not column.unvalidated

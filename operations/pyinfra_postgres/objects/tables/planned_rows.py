@@ -45,7 +45,7 @@ def _of_new(column: TableColumn, catalog: Forecast) -> str | None:
         return None
     given = column.default if column.generated is None else column.generated
     for reference in type_references(column.type) if given is None else ():
-        domain: Any = catalog.objects.get(("domain", *reference.name))
+        domain: Any = catalog.domain(reference.name)
         given = getattr(domain, "default", None) if not column.type.endswith("[]") else None
     return _cast("NULL" if given is None else given, column, catalog)
 
@@ -64,7 +64,7 @@ def _cast(text: str, column: TableColumn, catalog: Forecast) -> str:
 def domains(type_: str, catalog: Forecast) -> Iterator[Any]:
     """The domain that a type is, and those under it, as they will be."""
     while not type_.endswith("[]"):
-        found = [catalog.objects.get(("domain", *one.name)) for one in type_references(type_)]
+        found = [catalog.domain(one.name) for one in type_references(type_)]
         domain: Any = next(filter(None, found), None)
         if domain is None:
             return
