@@ -10,12 +10,11 @@ from attrs import field, frozen
 from ...catalog.entry import Key
 from ...errors import DeclarationError
 from ...syntax import given
-from ...syntax.names import Exact, Name, identifier, identifiers, parse_name, quoted
+from ...syntax.names import Exact, Name, identifier, identifiers, parse_name
 from ...syntax.parse import Reference
 from ...syntax.values import (
     SQL,
     check,
-    shown,
     written,
 )
 from ..kind import Object
@@ -59,23 +58,6 @@ class RowsDefinition(Object):
     key_columns: tuple[Exact, ...] = field(converter=identifiers, kw_only=True, alias="key")
     update: bool = field(default=False, kw_only=True)
     exact: bool = field(default=False, kw_only=True)
-
-    def __attrs_post_init__(self) -> None:
-        if not self.key_columns:
-            raise DeclarationError(f"{self.title}: name the columns of the key")
-        seen: set[RowKey] = set()
-        for row in self.rows:
-            for column in self.key_columns:
-                if column not in row:
-                    raise DeclarationError(
-                        f"{self.title}: a row has no {quoted(column)}, which is in the key: "
-                        f"{shown(row, row)}"
-                    )
-            if (key := self.key_of(row)) in seen:
-                raise DeclarationError(
-                    f"{self.title}: two rows have the key {shown(row, self.key_columns)}"
-                )
-            seen.add(key)
 
     def key(self) -> Key:
         return (self.kind, *self.table)
