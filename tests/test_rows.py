@@ -210,6 +210,7 @@ def assert_no_change(project: Project, database: Database) -> None:
     assert written_now == []
 
 
+@one_version
 def test_rows_of_new_tables_refer_to_one_another(project: Project, database: Database) -> None:
     project.inventory({"db": database.dsn})
     deploy(
@@ -238,6 +239,7 @@ with pg.transaction():
     assert_no_change(project, database)
 
 
+@one_version
 def test_values_come_from_what_the_same_plan_creates(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (k int, v int); INSERT INTO t VALUES (1, 1), (7, 1)")
     project.inventory({"db": database.dsn})
@@ -256,6 +258,7 @@ def test_values_come_from_what_the_same_plan_creates(project: Project, database:
     assert_no_change(project, database)
 
 
+@one_version
 def test_two_runs_at_once_insert_a_row_once(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (k int); INSERT INTO t VALUES (0)")
     project.inventory({"db": database.dsn})
@@ -321,6 +324,7 @@ def test_domains_cut_nothing_and_converge(project: Project, database: Database) 
     assert database.rows("SELECT * FROM t ORDER BY k") == [("a", *stored), ("b", *stored)]
 
 
+@one_version
 @pytest.mark.parametrize(
     "end",
     [
@@ -383,6 +387,7 @@ def test_rows_are_only_corrected_where_they_differ(project: Project, database: D
     assert_no_change(project, database)
 
 
+@one_version
 def test_losing_rows_has_to_be_allowed(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (slug text); INSERT INTO t VALUES ('a'), ('b'), ('c'), (NULL)")
     project.inventory({"db": database.dsn})

@@ -201,6 +201,7 @@ def read_report(path: Path) -> str:
     return page.text
 
 
+@one_version
 def test_all_checks_run_and_the_end_fails_the_host(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
     project.inventory({"db": database.dsn})

@@ -75,6 +75,7 @@ FAILS: dict[str, Callable[[], object]] = {
 }
 
 
+@one_version
 @pytest.mark.parametrize("case", WORKS)
 def test_it_works_and_is_not_shown(database: Database, case: str) -> None:
     database.psql(f"CREATE TABLE t (id int, note text); INSERT INTO t VALUES (1, '{MARK}')")
