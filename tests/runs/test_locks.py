@@ -77,7 +77,7 @@ def test_a_table_that_another_session_has_locked_against_readers_does_not_hang_t
     project.deploy('pg.schema("s")\n')
     with database.holding("LOCK TABLE locked"):
         process = project.start()
-        output = finished(process, timeout=20).succeeded().output
+        output = finished(process).succeeded().output
     assert "not read, because other sessions have locked them: public.locked (session " in output
     assert database.psql("SELECT to_regnamespace('s')") == "s"
 
@@ -97,7 +97,7 @@ def sent(database: Database, text: str) -> int:
 def test_several_locks_are_taken_under_one_deadline(project: Project, database: Database) -> None:
     """`lock_timeout` alone counts anew for each table."""
     database.psql("CREATE TABLE t1 (); CREATE TABLE t2 (); CREATE TABLE t3 ()")
-    project.inventory({"one": database.dsn}, postgres_lock_timeout=600, postgres_lock_attempts=1)
+    project.inventory({"one": database.dsn}, postgres_lock_timeout=1500, postgres_lock_attempts=1)
     project.deploy(
         """
         with pg.transaction():
@@ -113,12 +113,12 @@ def test_several_locks_are_taken_under_one_deadline(project: Project, database: 
         process = project.start()
         until(lambda: waiting(database))
         started = time.monotonic()
-        time.sleep(0.4)
+        time.sleep(1.2)
         first.rollback()
         until(lambda: not waiting(database))
         waited = time.monotonic() - started
         finished(process).failed()
-    assert waited < 0.9
+    assert waited < 2.2
     (transaction,) = [one for one in seen.statements if "LOCK TABLE" in one]
     assert re.findall(r"LOCK TABLE (.*?) MODE", transaction) == [
         f"public.{name} IN ACCESS EXCLUSIVE" for name in ("t1", "t2", "t3")
