@@ -23,6 +23,8 @@ from .statistics import Statistics
 
 def uses(one: Constraint, columns: Set[str]) -> bool:
     """Whether a constraint of a table is about one of its columns, and goes with it."""
+    if not columns:
+        return False
     match one:
         case Check():
             return _named(columns, [], [one.expression])
