@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Project, one_version
+from harness import Database, Project, one_version
 from harness.process import Deploy, run
 from harness.servers import Databases
 from pyinfra_postgres.transport.connector import KNOWN_DATA
@@ -66,6 +66,27 @@ def test_the_example_does_what_it_says(
     assert len(json.loads(project.run(*setting).succeeded().stdout)) == 2
     nowhere = project.run("inventory.py", "deploy.py", "--limit", "nowhere", "-y").succeeded()
     assert "No host matches found for --limit pattern: nowhere" in nowhere.output
+
+
+@one_version
+def test_plans_are_kept_and_applied_as_it_says(
+    readme: str, project: Project, database: Database
+) -> None:
+    project.inventory({"app": database.dsn})
+    project.write("deploy.py", files(readme)["deploy.py"])
+    section = readme.split("## Plans for review")[1].split("\n## ")[0]
+    dry, show, comment, apply = re.findall(r"^pyinfra.*$", section, re.MULTILINE)
+    binaries = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    for one in (dry, show, comment):
+        done = subprocess.run(
+            ["/bin/sh", "-c", one], cwd=project.path, capture_output=True, text=True, env=binaries
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "orders" in done.stdout or one != show
+    assert "shop.orders" in (project.path / "comment.md").read_text()
+    assert "CREATE TABLE" not in database.dump()
+    project.run(*shlex.split(apply)[1:]).succeeded()
+    assert "CREATE TABLE shop.orders" in database.dump()
 
 
 FORMER = """

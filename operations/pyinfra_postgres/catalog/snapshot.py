@@ -81,7 +81,8 @@ _ENVIRONMENT = "md5(concat_ws('|', {}))".format(
 _OWN_SECTIONS = {
     "server": f"""
         SELECT json_build_array(current_setting('server_version_num')::int, current_user,
-          pg_is_in_recovery(), CURRENT_DATE, {_ENVIRONMENT})""",
+          pg_is_in_recovery(), {_ENVIRONMENT})""",
+    "today": "SELECT json_build_array(CURRENT_DATE)",
     "rights": rights.QUERY,
     "closed": f"""
         SELECT json_build_array(n.nspname) FROM pg_namespace n
@@ -103,6 +104,9 @@ _RENAMED = f"""
     UNION ALL
     SELECT json_build_array(oid::regrole) FROM pg_roles
      WHERE oid::regrole::text <> quote_ident(rolname)"""
+
+_CLOCK = "today"
+"""The section that is in no fingerprint: what the clock says changes no catalog."""
 
 _KINDS: list[ModuleType] = []
 
@@ -129,6 +133,8 @@ class Snapshot:
     """
 
     fingerprint: Fingerprint = field(factory=Fingerprint)
+    sections: dict[str, str] = field(factory=dict)
+    """What tells one state of each section of the catalog from another."""
     version: int = 0
     """The server's, like 170002."""
     database: str = ""
@@ -235,7 +241,7 @@ def _whole() -> str:
     return f"SELECT json_build_array(current_database(), json_build_object({parts}))"
 
 
-def fingerprint_script(unreadable: Unreadable) -> list[str]:
+def fingerprint_script(unreadable: Unreadable = _NOTHING) -> list[str]:
     """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
     return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
 
@@ -266,23 +272,64 @@ SAME_FOREIGN = "DO $same$ BEGIN EXECUTE current_setting('pyinfra_postgres.same')
 def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
     now = _digest_sql(fingerprint.unreadable)
+    return _pinned(KEEP_FOREIGN, _unless_equal(now, f"'{fingerprint.digest}'"))
+
+
+def keep_catalog(fingerprint: Fingerprint | None) -> list[str]:
+    """The statements that have the session remember the digest of the catalog, and how to ask for
+    it; they fail with `CHANGED` where it has another fingerprint than is given.
+    """
+    query = f"SELECT {_digest_sql(_NOTHING)}"
+    given = f"'{fingerprint.digest}'" if fingerprint else _KEPT_DIGEST
     return _pinned(
         KEEP_FOREIGN,
-        f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
-        f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
-        "END IF; END $unchanged$",
+        f"DO $keep$ BEGIN PERFORM set_config('pyinfra_postgres.query', {literal(query)}, false); "
+        "END $keep$",
+        _KEEP,
+        _unless_equal(_KEPT_DIGEST, given),
     )
+
+
+def keep_anew() -> list[str]:
+    """The statements that have it remember the digest of the catalog as it is by now."""
+    return _pinned(_KEEP)
+
+
+def same_catalog() -> list[str]:
+    """The statements that fail with `CHANGED` within a transaction, under the pins, where the
+    catalog is another one than the session remembers.
+    """
+    same = (
+        f"DO $same$ DECLARE now text; BEGIN {_ASK}; IF now <> {_KEPT_DIGEST} THEN {_RAISE}; "
+        "END IF; END $same$"
+    )
+    return [_AS_WRITTEN, same, "SET LOCAL join_collapse_limit = DEFAULT"]
+
+
+_KEPT_DIGEST = "current_setting('pyinfra_postgres.catalog')"
+_ASK = "EXECUTE current_setting('pyinfra_postgres.query') INTO now"
+_KEEP = (
+    f"DO $keep$ DECLARE now text; BEGIN {_ASK}; "
+    "PERFORM set_config('pyinfra_postgres.catalog', now, false); END $keep$"
+)
+_RAISE = f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'"
+# The queries join in the order in which they are best joined: looking for it takes longer.
+_AS_WRITTEN = "SET LOCAL join_collapse_limit = 1"
+
+
+def _unless_equal(now: str, before: str) -> str:
+    return f"DO $unchanged$ BEGIN IF {now} <> {before} THEN {_RAISE}; END IF; END $unchanged$"
 
 
 def _digest_sql(unreadable: Unreadable) -> str:
     sections = _sections(_HASH)
-    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
+    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items() if name != _CLOCK)
     return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
 
 
 def _digest_of(sections: dict[str, list[Any]]) -> str:
     """What `_digest_sql` gives, from what `script` has read."""
-    hashes = ((name, section[0]) for name, section in sections.items())
+    hashes = ((name, section[0]) for name, section in sections.items() if name != _CLOCK)
     text = " ".join(part for pair in hashes for part in pair if part is not None)
     return digest(text)
 
@@ -307,8 +354,7 @@ def _sections(selected: str) -> dict[str, str]:
 
 def _pinned(*statements: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    # The queries join in the order in which they are best joined: looking for it takes longer.
-    head = ["SET LOCAL lock_timeout = '1s'", "SET LOCAL join_collapse_limit = 1"]
+    head = ["SET LOCAL lock_timeout = '1s'", _AS_WRITTEN]
     return ["BEGIN READ ONLY", *PINS, *head, *statements, "COMMIT"]
 
 
@@ -352,9 +398,11 @@ def _read(hashed: Any, unreadable: Unreadable, database: str) -> Snapshot:
     sections = {name: section[1] for name, section in hashed.items()}
     if sections["renamed"]:
         raise CatalogChangedError("the catalog changed while it was read")
-    (version, role, standby, today, environment) = sections["server"][0]
+    (version, role, standby, environment) = sections["server"][0]
+    ((today,),) = sections[_CLOCK]
     snapshot = Snapshot(
         fingerprint=Fingerprint(_digest_of(hashed), unreadable),
+        sections={name: section[0] or "" for name, section in hashed.items() if name != _CLOCK},
         version=version,
         database=database,
         role=role,

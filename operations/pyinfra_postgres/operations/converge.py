@@ -27,7 +27,8 @@ from ..planning.drafts import fill
 from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
-from ..running import render
+from ..running import plan_files, render
+from ..running.reviewed import Reviewed
 from ..running.rollout import Rollout
 from ..syntax import given
 from ..terminal import complain, nothing_to_do, printable, say
@@ -71,7 +72,8 @@ def declared(
 def converge(items: list[Item], block: Block | None, arguments: dict[str, Any]) -> OperationMeta:
     """Hand declarations to the block that they are in, or have pyinfra make them true."""
     if block is None:
-        own = Session.current().new_block(single=True, items=items)
+        name = arguments["name"]
+        own = Session.current().new_block(True, name, items=items, arguments=arguments)
         return _alone(block=own, **arguments)
     block.items.extend(items)
     return cast(Result, items[0].result)
@@ -129,7 +131,9 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
-        draft = planned(session, block, block.items, partial(fill, session))
+        draft = drafted(session, block, block.items, partial(fill, session))
+        if draft.plan.sound:
+            plan_files.keep(session, block, draft)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -143,9 +147,19 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield from refuse(session, block, draft.plan)
 
 
+def drafted(
+    session: Session, block: Block, items: list[Item], plan: Callable[[Draft], None]
+) -> Draft:
+    """The plan of a block as it was reviewed, or made by `plan`. Raises HostError."""
+    if reviewed := Reviewed.of(session):
+        return reviewed.draft(block, items)
+    return planned(session, block, items, plan)
+
+
 def postpone(session: Session, error: Exception) -> bool:
     """Whether a plan that can't be made yet is to be made once other operations have run."""
-    if not isinstance(error, UnreachableError) or not session.may_come():
+    plans = plan_files.directory(session.state, plan_files.PLAN)
+    if not isinstance(error, UnreachableError) or not session.may_come() or plans:
         return False
     session.unplanned = True
     say(session.host, f"planned once the operations before it have run, for now it {error}")
@@ -268,7 +282,12 @@ class Apply(PyinfraCommand):
             draft.plan.undeclared = self.draft.plan.undeclared
             return draft.plan, session.catalog().fingerprint
 
-        rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
+        reviewed = Reviewed.of(session)
+        rollout = (
+            reviewed.rollout(self.draft.plan)
+            if reviewed
+            else Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
+        )
         try:
             with plan_under_way(host, lambda: rollout.where):
                 done = rollout.run()
@@ -276,6 +295,8 @@ class Apply(PyinfraCommand):
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:
             session.forget_catalog()
+        if reviewed:
+            reviewed.ran(rollout)
         say(host, done)
         self.draft.settle(rollout.plan)
         return True

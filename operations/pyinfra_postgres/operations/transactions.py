@@ -20,14 +20,24 @@ from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
 from ..planning.drafts import add, conclude, take_away
-from ..planning.following import planned
 from ..planning.session import Block, Draft, Session, without_collector
 from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals
+from ..running import plan_files
+from ..running.reviewed import Reviewed
 from ..running.trial import objection
 from ..terminal import nothing_to_do
 from .arguments import Arguments
-from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
+from .converge import (
+    Queued,
+    drafted,
+    fail,
+    postpone,
+    refuse,
+    send,
+    show,
+    stop_if_another_host_failed,
+)
 
 
 @contextmanager
@@ -64,17 +74,18 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
         return
     session.look_ahead()
     around, _ = pop_global_arguments(session.state, session.host, {**arguments})
-    session.block = session.new_block(exact=words, arguments=around)
+    name = arguments.pop("name", "")
+    title = name or "transaction"
+    session.block = session.new_block(False, title, exact=words, arguments=around)
     try:
         with without_collector():
             yield
         block = session.block
     finally:
         session.block = None
-    name = arguments.pop("name", "")
     rest: Any = arguments
     _plan(block=block, **{**rest, "name": f"{name}: plan" if name else "plan"})
-    _transaction(block=block, **{**rest, "name": name or "transaction"})
+    _transaction(block=block, **{**rest, "name": title})
     for one in block.items:
         if one.result:
             one.result.planned = partial(_draft, session, block)
@@ -92,6 +103,8 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         return
     try:
         draft = _draft(session, block)
+        if draft.plan.sound:
+            plan_files.keep(session, block, draft)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -108,10 +121,10 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
 def _draft(session: Session, block: Block) -> Draft:
     """The plan of a block, with what exact= takes away, and what is left as it is."""
     items = [one for one in block.items if one.applies or not session.executing]
-    if not items:
+    if not items and not Reviewed.of(session):
         session.drafts[block, session.executing] = Draft()
         return session.drafts[block, session.executing]
-    draft = planned(session, block, items, partial(_fill, session, block))
+    draft = drafted(session, block, items, partial(_fill, session, block))
     if not session.executing:
         draft.foresee()
     return draft

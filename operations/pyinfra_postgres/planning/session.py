@@ -102,6 +102,8 @@ class Block:
     """A `pg.transaction()` in a deploy, or a single operation outside one."""
 
     single: bool = False
+    name: str = "transaction"
+    """How pyinfra calls it."""
     number: int = 0
     """Which one of the deploy it is."""
     exact: frozenset[str] = frozenset()
@@ -159,8 +161,8 @@ class Session:
 
     host: Host
     block: Block | None = None
-    blocks: int = 0
-    """How many the deploy had so far."""
+    blocks: list[Block] = field(factory=list)
+    """Those that the deploy had so far."""
     snapshots: dict[bool, Snapshot] = field(factory=dict)
     catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
@@ -211,10 +213,11 @@ class Session:
         is_known = self.refused and not self.executing
         return self.host in self.state.failed_hosts and not is_known
 
-    def new_block(self, **given: Any) -> Block:
+    def new_block(self, single: bool, name: str, **given: Any) -> Block:
         """A block of the deploy, the next one."""
-        self.blocks += 1
-        return Block(number=self.blocks, **given)
+        block = Block(single, name, len(self.blocks) + 1, **given)
+        self.blocks.append(block)
+        return block
 
     def catalog(self) -> Forecast:
         """The catalog as it will be, in the current phase; read when it is first needed."""

@@ -27,6 +27,7 @@ from ..planning.session import LOCKED_RELATION
 from ..syntax.names import literal
 from ..terminal import say
 from ..transport.answer import Answer, Failure
+from ..transport.answer import read as read_answer
 from ..transport.host_data import read
 from ..transport.interrupts import pause, stop_if_asked
 from ..transport.scripts import end_session, run
@@ -90,11 +91,14 @@ class Rollout:
     host: Host
     plan: Plan
     fingerprint: Fingerprint
-    planned_anew: Callable[[], tuple[Plan, Fingerprint]]
-    """Makes the plan again from the same declarations, with the fingerprint that it assumes."""
+    planned_anew: Callable[[], tuple[Plan, Fingerprint]] | None
+    """Makes the plan again from the same declarations, with the fingerprint that it assumes; None
+    for one that was reviewed, which runs as it is or not at all."""
     bounds: Bounds = field(init=False)
     so_far: str = _NOTHING
     """What is known of the transaction while it is not under way."""
+    left: str = ""
+    """The digest of the catalog that a reviewed plan has left; "" where that is not known."""
     patient_until: float | None = None
     """When to stop waiting for another deploy; None while there was none."""
 
@@ -121,7 +125,9 @@ class Rollout:
         while self.plan.changes:
             answer = self._send(session)
             failure = answer.failure
-            if failure is None:
+            if failure is None or steps.step(session, failure.index).part is Phase.LEFT:
+                is_told = failure is None and self.planned_anew is None
+                self.left = read_answer(answer.rows[-1]) if is_told else ""
                 return render.summary(self.plan, done=True)
             at = steps.step(session, failure.index)
             self._learn(session, failure)
@@ -138,8 +144,8 @@ class Rollout:
                 (at.part in {Phase.CATALOG, Phase.BEGIN} and failure.sqlstate == snapshots.CHANGED)
                 or (at.part is Phase.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
             ) and replans < _REPLANS:
-                self._say(f"{failure.message} since the plan was made: planning anew")
-                session, replans = self._anew(), replans + 1
+                reason = f"{failure.message} since the plan was made"
+                session, replans = self._anew(reason, told=True), replans + 1
             elif _is_lock(at, failure):
                 if at.part is Phase.AFTER and at is not last:
                     tries = 0
@@ -148,25 +154,35 @@ class Rollout:
                 if at.part is Phase.AFTER:
                     session, self.so_far = steps.resumed(session, at), _IN_PLACE
                 elif self.plan.of(Stage.BEFORE):  # these are done, and have changed the catalog
-                    session = self._anew()
+                    session = self._anew("the transaction got no lock")
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
             elif (
                 at.part in {Phase.BEFORE, Phase.MAIN}
+                and self.planned_anew
                 and repairs < _REPAIRS
                 and self._changed_meanwhile()
             ):
                 pause(self.host, random.uniform(0.05, 0.3))
-                session, repairs, tries = self._anew(), repairs + 1, 0
+                session, repairs, tries = self._anew("the catalog has changed"), repairs + 1, 0
             else:
                 raise HostError(self._explained(at, failure))
         return "nothing left to change"
 
     def _session(self) -> list[Message]:
         self.so_far = _NOTHING
-        return steps.messages(self.plan, self.fingerprint, self.bounds.lock_timeout)
+        made = steps.messages if self.planned_anew else steps.reviewed
+        return made(self.plan, self.fingerprint, self.bounds.lock_timeout)
 
-    def _anew(self) -> list[Message]:
+    def _anew(self, reason: str, *, told: bool = False) -> list[Message]:
+        """The session of the plan as it is made again. Raises HostError where it can't be."""
+        if self.planned_anew is None:
+            raise HostError(
+                f"{reason}, and a reviewed plan is not made anew. {self.so_far}; make the plan "
+                "again, and have it reviewed"
+            )
+        if told:
+            self._say(f"{reason}: planning anew")
         self.plan, self.fingerprint = self.planned_anew()
         if not self.plan.sound:
             raise HostError("; ".join(self.plan.problems()))
@@ -220,10 +236,9 @@ class Rollout:
             for statement in change.statements
         ):
             raise HostError(f"the connection was lost. {self.so_far}")
-        self._say("the catalog tells what is left: planning anew")
         known = self.so_far
         try:
-            return self._anew()
+            return self._anew("the catalog tells what is left", told=True)
         except HostError as error:
             raise HostError(f"{error}. {known}") from None
         finally:

@@ -65,6 +65,8 @@ class Phase(IntEnum):
     """The settings of a statement after the transaction."""
     AFTER = auto()
     """A statement after the transaction."""
+    LEFT = auto()
+    """The catalog is read as the plan has left it."""
 
 
 @frozen
@@ -79,12 +81,8 @@ class Step:
 
     @property
     def waits_for(self) -> list[Lock]:
-        """The locks for which a statement after the transaction waits, bounded.
-
-        A timeout would kill an index build that waits for an old transaction.
-        """
-        locks = self.statement.locks if self.statement else ()
-        return [lock for lock in locks if lock.mode.blocks_writers]
+        """The locks for which a statement after the transaction waits, bounded."""
+        return self.statement.waits_for if self.statement else []
 
 
 Message: TypeAlias = Sequence[Step]
@@ -98,6 +96,26 @@ def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) 
         *_before(plan),
         *_transaction(plan, lock_timeout),
         *_after(plan, lock_timeout),
+    ]
+
+
+def reviewed(
+    plan: Plan, fingerprint: snapshots.Fingerprint | None, lock_timeout: int
+) -> list[Message]:
+    """The session of a plan that is not made anew, and tells at last what catalog it leaves.
+
+    The catalog is looked at once more within the transaction, behind its locks. Without a
+    fingerprint it assumes the catalog as it finds it.
+    """
+    before = list(_before(plan))
+    return [
+        _taking_the_lock(),
+        [Step(Phase.CATALOG, sql) for sql in snapshots.keep_catalog(fingerprint)],
+        *before,
+        *([[Step(Phase.BEFORE, sql) for sql in snapshots.keep_anew()]] if before else []),
+        *_transaction(plan, lock_timeout, snapshots.same_catalog()),
+        *_after(plan, lock_timeout),
+        [Step(Phase.LEFT, sql) for sql in snapshots.fingerprint_script()],
     ]
 
 
@@ -145,15 +163,15 @@ def _before(plan: Plan) -> Iterator[Message]:
         yield [Step(Phase.BEFORE, one.sql, change, one)]
 
 
-def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
+def _transaction(plan: Plan, lock_timeout: int, checks: Sequence[str] = ()) -> Iterator[Message]:
     """The locks come first, in one order, under one deadline: `lock_timeout` alone would count
-    anew for each of them.
+    anew for each of them. Checks come behind them.
     """
     main = plan.of(Stage.MAIN)
     if not main:
         return
     head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
-    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN]
+    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN, *checks]
     yield [
         *(Step(Phase.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),
