@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pyinfra import host
 from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
@@ -22,6 +23,7 @@ from harness import Database, Databases, Project, finished, one_version, until
 from harness.process import Deploy, Outcome, run
 from pyinfra_postgres.catalog.snapshot import fingerprint_script
 from pyinfra_postgres.cli.main import main
+from pyinfra_postgres.objects.access.passwords import Password
 from pyinfra_postgres.planning.planner import Planner
 from pyinfra_postgres.running import plan_files
 from pyinfra_postgres.running.rollout import Rollout
@@ -378,20 +380,45 @@ def test_wrong_directories_are_refused(database: Database, tmp_path: Path) -> No
     assert "CREATE TABLE" not in database.dump()
 
 
+def secrets() -> None:
+    data = host.data
+    pg.role("r", login=True, password=data.role_password)
+    pg.rows("t", [{"id": 1, "token": data.token}], key="id")
+
+
 @one_version
-def test_nothing_hidden_is_in_a_plan(database: Database, tmp_path: Path) -> None:
+def test_what_is_hidden_is_taken_from_host_data_and_is_in_no_plan(
+    database: Database, tmp_path: Path
+) -> None:
     database.psql("CREATE TABLE t (id int PRIMARY KEY, token text)")
-
-    def deploy() -> None:
-        pg.role("r", login=True, password=HiddenValue("s3cret-w0rd"))
-        pg.rows("t", [{"id": 1, "token": HiddenValue("4711-token")}], key="id")
-
-    keep(database, deploy, tmp_path).succeeded()
+    given = {"role_password": HiddenValue("s3cret-w0rd"), "token": HiddenValue("4711's \\ token")}
+    keep(database, secrets, tmp_path, **given).succeeded()
     written = "".join(one.read_text() for one in tmp_path.iterdir())
-    assert not re.search("s3cret|4711|SCRAM-SHA", written)
+    assert not re.search("s3cret|4711|SCRAM-SHA-256\\$", written)
     (script,) = tmp_path.glob("*.sql")
     assert "this plan has hidden values" in database.error(script.read_text())
-    assert "hidden values" in apply(database, deploy, tmp_path).refused().messages
+    forgotten = apply(database, secrets, tmp_path, **{**given, "token": "4711"}).refused()
+    assert "it needs the host data token, a HiddenValue that is text" in forgotten.messages
+    # They may be others by now.
+    given["role_password"] = HiddenValue("an0ther-w0rd")
+    messages = apply(database, secrets, tmp_path, **given).succeeded().messages
+    assert not re.search("s3cret|4711|an0ther", messages)
+    assert database.psql("SELECT token FROM t") == "4711's \\ token"
+    (stored,) = database.rows("SELECT rolpassword FROM pg_authid WHERE rolname = 'r'")
+    assert Password("an0ther-w0rd").is_kept_as(stored[0])
+
+
+@one_version
+def test_what_is_hidden_and_in_no_host_data_can_not_be_applied(
+    database: Database, tmp_path: Path
+) -> None:
+    def deploy() -> None:
+        pg.role("r", login=True, password=HiddenValue("s3cret-w0rd"))
+
+    keep(database, deploy, tmp_path).succeeded()
+    messages = apply(database, deploy, tmp_path).refused().messages
+    assert "it has hidden values that no host data has" in messages
+    assert "s3cret" not in messages
 
 
 def show(*arguments: str | Path) -> Any:

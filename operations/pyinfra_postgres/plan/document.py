@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import AttrsInstance, asdict, evolve, fields, frozen
@@ -68,22 +68,31 @@ def operations_of(plan: Plan) -> list[Operation]:
     return list({id(one.operation): one.operation for one in plan.changes}.values())
 
 
-def encoded(plan: Plan) -> Json:
-    """A plan as JSON, with its statements in the order in which they run."""
-    operations = operations_of(plan)
-    numbers = {id(one): number for number, one in enumerate(operations)}
+def in_run_order(plan: Plan) -> Iterator[tuple[int, int, Statement]]:
+    """The statements in the order in which they run: of which change, and the how many-th."""
     every = [
         (change, part, one)
         for change, each in enumerate(plan.changes)
         for part, one in enumerate(each.statements)
     ]
-    actions = []
     for stage in Stage:
         found = [one for one in every if one[2].stage is stage]
-        for place in in_order([one for *_, one in found]):
-            change, part, statement = found[place]
-            title = plan.changes[change].title
-            actions.append({"change": change, "part": part, **_action(statement, title)})
+        yield from (found[place] for place in in_order([one for *_, one in found]))
+
+
+def is_whole(one: Statement) -> bool:
+    """Whether nothing in a statement is hidden."""
+    return masked(one.sql, one.hidden) == one.sql
+
+
+def encoded(plan: Plan) -> Json:
+    """A plan as JSON, with its statements in the order in which they run."""
+    operations = operations_of(plan)
+    numbers = {id(one): number for number, one in enumerate(operations)}
+    actions = [
+        {"change": change, "part": part, **_action(one, plan.changes[change].title)}
+        for change, part, one in in_run_order(plan)
+    ]
     return {
         "operations": [
             _shown({"name": str(one), "place": one.place, "phase": one.phase}) for one in operations
@@ -118,7 +127,7 @@ def _action(one: Statement, title: str) -> Json:
             "stage": one.stage.value,
             "statement": one.sql,
             "summary": one.summary,
-            "is_whole": masked(one.sql, one.hidden) == one.sql,
+            "is_whole": is_whole(one),
             "search_path": one.path.name.lower(),
             "again": one.again,
             "reads": list(one.reads) if one.reads else None,
@@ -168,11 +177,25 @@ def _shown(said: Json, hidden: Sequence[str] = ()) -> Json:
     return {name: shown(value) for name, value in said.items()}
 
 
-def decoded(said: Json, operations: Sequence[Operation]) -> Plan:
-    """The plan that is `said`, of these operations."""
+@frozen
+class Restored:
+    """A statement with all that is hidden in it."""
+
+    sql: str
+    hidden: tuple[str, ...]
+
+
+def decoded(
+    said: Json, operations: Sequence[Operation], restored: Mapping[int, Restored] | None = None
+) -> Plan:
+    """The plan that is `said`, of these operations, with what is `restored` by its place."""
     statements: list[list[Statement]] = [[] for _ in said["changes"]]
-    for one in sorted(said["actions"], key=lambda one: one["part"]):
-        statements[one["change"]].append(_statement(one))
+    places = range(len(said["actions"]))
+    for place in sorted(places, key=lambda place: said["actions"][place]["part"]):
+        one = _statement(said["actions"][place])
+        if restored and (found := restored.get(place)):
+            one = evolve(one, sql=found.sql, hidden=found.hidden, summary=one.shown)
+        statements[said["actions"][place]["change"]].append(one)
     changes = [
         Change(
             operations[one["operation"]],
@@ -247,6 +270,8 @@ class Transaction:
     """Milliseconds."""
     plan: Json
     id: str
+    hidden: tuple[Json, ...] = ()
+    """The statements in which something is hidden, in parts."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -264,6 +289,7 @@ class Transaction:
         """From JSON."""
         declared = tuple(Declared(**_known(Declared, one)) for one in said["declared"])
         given = {**said, "exact": tuple(said["exact"]), "declared": declared}
+        given["hidden"] = tuple(said["hidden"])
         return cls(**_known(cls, given))
 
 

@@ -27,6 +27,7 @@ from ..plan.document import (
     operations_of,
     plan_id,
 )
+from ..plan.hidden_values import kept
 from ..plan.plan import Plan
 from ..planning.declared import told
 from ..planning.session import Block, Draft, Session
@@ -163,15 +164,16 @@ def _begun(session: Session) -> Document:
 
 
 def _transaction(session: Session, block: Block, draft: Draft) -> Transaction:
-    bounds = Bounds.of(session.host.data.dict())
+    data = session.host.data.dict()
     return Transaction(
         block.name,
         block.single,
         tuple(sorted(block.exact)),
         declared(block, draft.plan),
-        bounds.lock_timeout,
+        Bounds.of(data).lock_timeout,
         encoded(draft.plan),
         plan_id(draft.plan),
+        kept(draft.plan, data),
     )
 
 

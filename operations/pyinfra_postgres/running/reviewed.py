@@ -17,6 +17,7 @@ from pyinfra.api.state import State
 from ..catalog.snapshot import Fingerprint
 from ..errors import HostError
 from ..plan.document import Declared, Document, Transaction, decoded
+from ..plan.hidden_values import restored
 from ..plan.order import Condition
 from ..plan.plan import Plan, Statement
 from ..planning.session import Block, Draft, Item, Session
@@ -85,8 +86,11 @@ class Reviewed:
         ):
             if then != now:
                 yield f"{what} is {now}, and was {then}"
-        if not plan.is_whole:
-            yield "it has hidden values, which are in no file"
+        try:
+            for one in plan.transactions:
+                restored(one.hidden, self.session.host.data.dict())
+        except HostError as error:
+            yield str(error)
         if snapshot.standby:
             yield "it is a standby"
         elif snapshot.fingerprint.digest != plan.source:
@@ -113,7 +117,7 @@ class Reviewed:
         for one in _differing(block, self._of(block)):
             raise HostError(f"{one}: {_AGAIN}")
         transaction = self._of(block)
-        plan = _plan(transaction, block.items)
+        plan = self._plan(transaction, block.items)
         absent = {id(one.operation) for one in block.items} - {id(one.operation) for one in items}
         left = [one for each in self._skipped(block) for _, one in each.statements()]
         left += [one for change, one in plan.statements() if id(change.operation) in absent]
@@ -123,6 +127,15 @@ class Reviewed:
         draft = self.session.drafts[block, self.session.executing] = Draft(plan, list(items))
         return draft
 
+    def _plan(self, transaction: Transaction, items: Sequence[Item]) -> Plan:
+        """The plan of a transaction, whose operations are those of the deploy where it has them."""
+        operations = transaction.operations
+        for declared, item in zip(transaction.declared, items, strict=True):
+            if declared.operation is not None:
+                operations[declared.operation] = item.operation
+        hidden = restored(transaction.hidden, self.session.host.data.dict())
+        return decoded(transaction.plan, operations, hidden)
+
     def _of(self, block: Block) -> Transaction:
         return self.document.transactions[block.number - 1]
 
@@ -130,7 +143,7 @@ class Reviewed:
         """The plans that `_if` has left out before a block."""
         for one in self.session.blocks[: block.number - 1] if self.session.executing else ():
             if (one, True) not in self.session.drafts:
-                yield _plan(self._of(one), one.items)
+                yield self._plan(self._of(one), one.items)
 
     def rollout(self, plan: Plan) -> Rollout:
         """What runs a plan of it as it is."""
@@ -149,15 +162,6 @@ def _plans(state: State, path: Path) -> dict[str, Document]:
     if state not in _PLANS:
         _PLANS[state] = plan_files.read(path)
     return _PLANS[state]
-
-
-def _plan(transaction: Transaction, items: Sequence[Item]) -> Plan:
-    """The plan of a transaction, whose operations are those of the deploy where it has them."""
-    operations = transaction.operations
-    for declared, item in zip(transaction.declared, items, strict=True):
-        if declared.operation is not None:
-            operations[declared.operation] = item.operation
-    return decoded(transaction.plan, operations)
 
 
 def _differing(block: Block, transaction: Transaction) -> Iterator[str]:
