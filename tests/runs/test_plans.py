@@ -248,6 +248,7 @@ def test_what_if_leaves_out_is_left_out(database: Database, tmp_path: Path, hold
         for one in each["declared"]
     ]
     assert declared == [False, True, True, False]
+    assert show("show", tmp_path).output.count("only where its _if holds: sql INSERT") == 2
     assert file.with_suffix(".sql").read_text().count("-- Only where the deploy's _if holds") == 2
     apply(database, deploy, tmp_path).succeeded()
     found = database.psql("SELECT line FROM log").split("\n")
@@ -367,6 +368,7 @@ def wrong(path: Path) -> Iterator[tuple[dict[str, str], str]]:
     yield {"apply": str(path / "empty")}, "there are no plans in "
     yield {"apply": str(path / "nowhere")}, "there are no plans in "
     yield {"apply": ""}, "apply is a directory: --data apply=DIR"
+    yield {"plan": ""}, "plan is a directory: --data plan=DIR"
     yield {"plan": str(path / "file")}, "could not write plans: "
     yield {"plan": str(path / "a"), "apply": str(path / "b")}, "not both"
 

@@ -87,6 +87,8 @@ def _lines(plan: Document) -> Iterator[str]:
     for one in plan.transactions:
         made = one.decoded
         yield line(one.name, ": ", render.summary(made))
+        for each in one.conditional:
+            yield line("  only where its _if holds: ", each.placed(each))
         for text in (*render.plan_lines(made), *render.undeclared_lines(made.undeclared)):
             yield line("  ", text)
 

@@ -158,8 +158,8 @@ def drafted(
 
 def postpone(session: Session, error: Exception) -> bool:
     """Whether a plan that can't be made yet is to be made once other operations have run."""
-    plans = plan_files.directory(session.state, plan_files.PLAN)
-    if not isinstance(error, UnreachableError) or not session.may_come() or plans:
+    is_kept = plan_files.are_asked_for(session.state)
+    if not isinstance(error, UnreachableError) or not session.may_come() or is_kept:
         return False
     session.unplanned = True
     say(session.host, f"planned once the operations before it have run, for now it {error}")

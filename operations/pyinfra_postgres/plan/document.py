@@ -280,6 +280,12 @@ class Transaction:
         return [Operation(one["name"], one["place"], one["phase"]) for one in said]
 
     @property
+    def conditional(self) -> list[Operation]:
+        """The operations about which `_if` decides while the plan is applied."""
+        numbers = {one.operation for one in self.declared if one.is_conditional}
+        return [one for number, one in enumerate(self.operations) if number in numbers]
+
+    @property
     def decoded(self) -> Plan:
         """The plan."""
         return decoded(self.plan, self.operations)

@@ -17,7 +17,7 @@ from .plan import Action, Stage, counted
 _LONGEST = 60_000
 """Characters: GitHub takes no more than 65,536."""
 _NAMED = 5
-"""How many hosts of a plan are named."""
+"""How many hosts, or objects, are named."""
 
 
 def comment(plans: Sequence[Document]) -> str:
@@ -41,23 +41,32 @@ def _hosts(plans: Iterable[Document]) -> Iterator[str]:
 
 
 def _names(plan: Document) -> str:
-    names = [_code(one.host) for one in plan.databases]
-    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-    return ", ".join([*names[:_NAMED], *more])
+    return _listed(one.host for one in plan.databases)
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """The first of several texts, and how many more there are."""
+    every = [_code(one) for one in dict.fromkeys(texts)]
+    more = [f"and {len(every) - _NAMED} more"] if len(every) > _NAMED else []
+    return ", ".join([*every[:_NAMED], *more])
 
 
 def _stakes(plan: Document) -> Iterator[str]:
-    """What is dangerous in a plan."""
-    rows = [
-        f"| {_code(change.title)} | {_text(note)} |"
-        for one in plan.transactions
-        for change in one.decoded.changes
-        for statement in change.statements
-        for note in statement.notes
-    ]
-    if rows:
+    """What is dangerous in a plan: what it loses or does first, then what it locks."""
+    hazards: dict[str, list[str]] = {}
+    locks: dict[str, list[str]] = {}
+    for one in plan.transactions:
+        for each in one.conditional:
+            hazards.setdefault("only where its _if holds", []).append(each)
+        for change, statement in one.decoded.statements():
+            locked = set(map(str, statement.locks))
+            for note in statement.notes:
+                (locks if note in locked else hazards).setdefault(note, []).append(change.title)
+    if hazards or locks:
         yield from ("", f"Hazards and locks of plan {_code(plan.id[:16])}:", "")
-        yield from ("| object | what |", "|---|---|", *dict.fromkeys(rows))
+        yield from ("| what | by |", "|---|---|")
+        for note, titles in (*hazards.items(), *locks.items()):
+            yield f"| {_text(note)} | {_listed(titles)} |"
     if not plan.is_whole:
         yield ""
         yield "It has hidden values, which are in no file: it can't be run from the file alone."

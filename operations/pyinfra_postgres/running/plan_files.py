@@ -55,6 +55,11 @@ def directory(state: State, word: str) -> Path | None:
     return Path(given)
 
 
+def are_asked_for(state: State) -> bool:
+    """Whether a run is to keep plans."""
+    return state.inventory.get_override_data().get(PLAN) is not None
+
+
 def read(path: Path) -> dict[str, Document]:
     """The plans in a directory by the names of their hosts. Raises HostError."""
     found: dict[str, Document] = {}
