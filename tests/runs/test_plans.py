@@ -319,6 +319,30 @@ def test_a_catalog_that_changes_while_locks_are_waited_for_is_refused(
 
 
 @one_version
+def test_a_transaction_without_a_lock_is_tried_again_behind_what_is_committed(
+    project: Project, there: Database
+) -> None:
+    project.inventory({"one": there.dsn}, postgres_lock_timeout=100, postgres_lock_attempts=50)
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.enum("state", ["new", "paid", "done"])
+            pg.table("item", [pg.Column("s", "state", default="'paid'")])
+        """
+    )
+    project.run("inventory.py", "deploy.py", "--dry", "--data", "plan=plans").succeeded()
+    before = len(there.server.log_entries())
+    with there.holding("SELECT FROM item"):
+        process = project.start("inventory.py", "deploy.py", "-y", "--data", "apply=plans")
+        late = re.compile("no lock within 100 ms|due to lock timeout")
+        log = there.server.log_entries
+        until(lambda: sum(bool(late.search(one.message)) for one in log()[before:]) > 1)
+    output = finished(process).succeeded().output
+    assert "planning anew" not in output
+    assert "DEFAULT 'paid'::public.state" in there.dump()
+
+
+@one_version
 def test_hosts_with_the_same_plan_share_one(project: Project, new_database: Databases) -> None:
     one, two, other = new_database(), new_database(), new_database()
     other.psql("CREATE SCHEMA s")

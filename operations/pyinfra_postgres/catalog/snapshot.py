@@ -291,8 +291,10 @@ def keep_catalog(fingerprint: Fingerprint | None) -> list[str]:
 
 
 def keep_anew() -> list[str]:
-    """The statements that have it remember the digest of the catalog as it is by now."""
-    return _pinned(_KEEP)
+    """The statements that have it remember the digest of the catalog as it is by now, and tell it
+    as one row of JSON.
+    """
+    return _pinned(_KEEP, f"SELECT to_json({_KEPT_DIGEST})")
 
 
 def same_catalog() -> list[str]:

@@ -154,7 +154,7 @@ class Rollout:
                 if at.part is Phase.AFTER:
                     session, self.so_far = steps.resumed(session, at), _IN_PLACE
                 elif self.plan.of(Stage.BEFORE):  # these are done, and have changed the catalog
-                    session = self._anew("the transaction got no lock")
+                    session = self._begun(session, answer)
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
             elif (
@@ -187,6 +187,16 @@ class Rollout:
         if not self.plan.sound:
             raise HostError("; ".join(self.plan.problems()))
         return self._session()
+
+    def _begun(self, session: list[Message], answer: Answer) -> list[Message]:
+        """What is left of a session of which that is done which comes before the transaction."""
+        if self.planned_anew:
+            return self._anew("what comes before the transaction has run")
+        if not any(message[0].part is Phase.BEFORE for message in session):
+            return session
+        self.fingerprint = Fingerprint(read_answer(answer.rows[0]))
+        timeout = self.bounds.lock_timeout
+        return steps.reviewed(self.plan, self.fingerprint, timeout, has_begun=True)
 
     def _send(self, session: Sequence[Message]) -> Answer:
         def started(message: int) -> None:

@@ -100,14 +100,19 @@ def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) 
 
 
 def reviewed(
-    plan: Plan, fingerprint: snapshots.Fingerprint | None, lock_timeout: int
+    plan: Plan,
+    fingerprint: snapshots.Fingerprint | None,
+    lock_timeout: int,
+    *,
+    has_begun: bool = False,
 ) -> list[Message]:
-    """The session of a plan that is not made anew, and tells at last what catalog it leaves.
+    """The session of a plan that is not made anew, and tells what catalog it leaves: first behind
+    what comes before the transaction, unless that has run, then at its end.
 
     The catalog is looked at once more within the transaction, behind its locks. Without a
     fingerprint it assumes the catalog as it finds it.
     """
-    before = list(_before(plan))
+    before = [] if has_begun else list(_before(plan))
     return [
         _taking_the_lock(),
         [Step(Phase.CATALOG, sql) for sql in snapshots.keep_catalog(fingerprint)],
