@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Project, one_version
+from harness import Database, Project, finished, one_version
 from harness.process import Deploy, run
 from harness.servers import Databases
 from pyinfra_postgres.transport.connector import KNOWN_DATA
@@ -108,6 +108,27 @@ def test_the_reference_is_true_of_a_database_that_is_behind(
     )
     assert database.psql("SELECT email, state FROM shop.customer") == "a@example.com|shipped"
     assert not run(database, reference).succeeded().plan.changes
+
+
+def section_commands(readme: str, title: str) -> list[list[str]]:
+    """The commands that a section shows."""
+    section = readme.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    lines = re.findall(r"^(pyinfra.*?)(?:\s+#.*)?$", section, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+@one_version
+def test_history_is_as_shown(readme: str, project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn}, postgres_history=True)
+    project.deploy('pg.schema("shop")')
+    project.run().succeeded()
+    name = database.psql("SELECT run FROM pyinfra_postgres.deploy")
+    table, statements, fact = section_commands(readme, "History")
+    main = {"module": "pyinfra_postgres.cli.main"}
+    assert name in finished(project.start(*table[1:], **main)).succeeded().stdout
+    shown = finished(project.start(*statements[1:-1], name, **main)).succeeded().stdout
+    assert "CREATE SCHEMA shop;" in shown
+    assert name in project.run(*fact[1:]).succeeded().stdout
 
 
 def test_every_operation_is_in_the_reference(readme: str) -> None:

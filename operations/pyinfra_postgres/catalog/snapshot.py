@@ -57,7 +57,11 @@ ALL_ROWS = "SET LOCAL row_security = off"
 
 The check of a foreign key is among that; only what PostgreSQL reads past its queries, as it builds
 an index or checks a CHECK, sees all rows of itself."""
-USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+OWN_SCHEMA = "pyinfra_postgres"
+"""The schema in which the collection keeps what it has done; it belongs to no catalog."""
+USER_SCHEMA = f"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{OWN_SCHEMA}')"
+AS_WRITTEN = "SET LOCAL join_collapse_limit = 1"
+"""The queries join in the order in which they are best joined: looking for it takes longer."""
 
 # What decides how an expression's functions, operators and types resolve.
 _RESOLVING = (
@@ -67,9 +71,10 @@ _RESOLVING = (
                 oprright::regtype, oprresult::regtype) FROM pg_operator WHERE oid >= 16384""",
     """SELECT concat_ws(' ', castsource::regtype, casttarget::regtype, castcontext)
          FROM pg_cast WHERE oid >= 16384""",
-    """SELECT concat_ws(' ', oid::regtype, typtype, typcategory, typispreferred,
+    f"""SELECT concat_ws(' ', t.oid::regtype, typtype, typcategory, typispreferred,
                 format_type(typbasetype, typtypmod))
-         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r')""",
+         FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
+        WHERE t.oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r') AND n.nspname <> '{OWN_SCHEMA}'""",
 )
 _ENVIRONMENT = "md5(concat_ws('|', {}))".format(
     ", ".join(
@@ -237,7 +242,7 @@ def _whole() -> str:
 
 def fingerprint_script(unreadable: Unreadable) -> list[str]:
     """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
-    return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
+    return _pinned(f"SELECT to_json({digest_query(unreadable)})")
 
 
 def foreign_script() -> list[str]:
@@ -265,7 +270,7 @@ SAME_FOREIGN = "DO $same$ BEGIN EXECUTE current_setting('pyinfra_postgres.same')
 
 def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
-    now = _digest_sql(fingerprint.unreadable)
+    now = digest_query(fingerprint.unreadable)
     return _pinned(
         KEEP_FOREIGN,
         f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
@@ -274,14 +279,15 @@ def unchanged(fingerprint: Fingerprint) -> list[str]:
     )
 
 
-def _digest_sql(unreadable: Unreadable) -> str:
+def digest_query(unreadable: Unreadable) -> str:
+    """A query for the digest of the catalog's fingerprint, under the pins."""
     sections = _sections(_HASH)
     parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
     return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
 
 
 def _digest_of(sections: dict[str, list[Any]]) -> str:
-    """What `_digest_sql` gives, from what `script` has read."""
+    """What `digest_query` gives, from what `script` has read."""
     hashes = ((name, section[0]) for name, section in sections.items())
     text = " ".join(part for pair in hashes for part in pair if part is not None)
     return digest(text)
@@ -307,8 +313,7 @@ def _sections(selected: str) -> dict[str, str]:
 
 def _pinned(*statements: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    # The queries join in the order in which they are best joined: looking for it takes longer.
-    head = ["SET LOCAL lock_timeout = '1s'", "SET LOCAL join_collapse_limit = 1"]
+    head = ["SET LOCAL lock_timeout = '1s'", AS_WRITTEN]
     return ["BEGIN READ ONLY", *PINS, *head, *statements, "COMMIT"]
 
 

@@ -19,7 +19,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State
 
-from ..catalog.snapshot import Fingerprint
+from ..catalog.snapshot import OWN_SCHEMA, Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
@@ -28,6 +28,7 @@ from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
+from ..running.history import History
 from ..running.rollout import Rollout
 from ..syntax import given
 from ..terminal import complain, nothing_to_do, printable, say
@@ -48,6 +49,7 @@ def declared(
     for one in declarations:
         given.check_plain(one.title, one)
         one.validate(present)
+        _check_schema(one)
         if isinstance(one.exact, frozenset) and one.exact and not session.block:
             raise DeclarationError(
                 f"{one.title}: put it into a pg.transaction(): what exact= takes away is known at "
@@ -95,6 +97,15 @@ def _check_arguments(one: Object, arguments: Arguments) -> None:
     given.pairs("_env", arguments.get("_env"))
 
 
+def _check_schema(one: Object) -> None:
+    """Raise DeclarationError for what would lie in the schema of the history."""
+    for kind, name in one.provides():
+        if OWN_SCHEMA in {name.schema, name.name if kind == "schema" else ""}:
+            raise DeclarationError(
+                f"{one.title}: schema {OWN_SCHEMA} is where this collection keeps what it has done"
+            )
+
+
 def _check_block(one: Object, arguments: Arguments, block: Block, host: Host) -> None:
     """Raise DeclarationError where an operation is to run otherwise than its block."""
     around: Any = host.current_deploy_kwargs or {}
@@ -138,7 +149,7 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         return
     if draft.plan.sound:
         show(session, block, draft.plan)
-        yield from send(session, draft, by)
+        yield from send(session, block, draft, by)
     else:
         yield from refuse(session, block, draft.plan)
 
@@ -185,14 +196,14 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     render.show(session.host, block.number, [*lines, last])
 
 
-def send(session: Session, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
+def send(session: Session, block: Block, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
     """Send a plan; `of` says what is planned, for people."""
     plan = draft.plan
     is_told = session.state.config.DIFF or not session.state.check_for_changes
     if plan.undeclared and session.executing and not plan.changes and not is_told:
         say(session.host, render.summary(plan))
     if plan.changes:
-        yield Apply(session, draft)
+        yield Apply(session, block, draft)
     else:
         nothing_to_do(session.host, f"{of}: nothing to change")
 
@@ -248,9 +259,10 @@ class Fail(PyinfraCommand):
 class Apply(PyinfraCommand):
     """Sends a plan to the host."""
 
-    def __init__(self, session: Session, draft: Draft) -> None:
+    def __init__(self, session: Session, block: Block, draft: Draft) -> None:
         super().__init__()
         self.session = session
+        self.block = block
         self.draft = draft
 
     def __repr__(self) -> str:
@@ -268,7 +280,9 @@ class Apply(PyinfraCommand):
             draft.plan.undeclared = self.draft.plan.undeclared
             return draft.plan, session.catalog().fingerprint
 
-        rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
+        history = History(host, self.block.number)
+        fingerprint = session.catalog().fingerprint
+        rollout = Rollout(host, self.draft.plan, fingerprint, planned_anew, history)
         try:
             with plan_under_way(host, lambda: rollout.where):
                 done = rollout.run()

@@ -161,6 +161,6 @@ def _transaction(block: Block) -> Generator[PyinfraCommand, None, None]:
     if draft is None or not draft.plan.sound:
         yield from fail(session, ["there is no plan that it could send"])
         return
-    yield from send(session, draft, "the transaction")
+    yield from send(session, block, draft, "the transaction")
     if session.executing and not draft.plan.changes:
         draft.settle(draft.plan)

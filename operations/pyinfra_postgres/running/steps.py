@@ -18,6 +18,7 @@ from ..catalog.locks import IS_DEPLOY_LOCK, LOCK_KEY
 from ..plan.plan import Action, Change, Lock, Plan, Stage, Statement
 from ..syntax.names import literal
 from ..transport.answer import TELL_TRANSACTION
+from .record import Record
 
 LOCKED = "PG001"
 """The SQLSTATE where another deploy holds the lock; the message names it."""
@@ -53,6 +54,8 @@ class Phase(IntEnum):
     """The deploy lock."""
     CATALOG = auto()
     """The catalog is what the plan assumed."""
+    STARTED = auto()
+    """History has the plan as started."""
     BEFORE = auto()
     """What is committed before the transaction."""
     BEGIN = auto()
@@ -65,6 +68,8 @@ class Phase(IntEnum):
     """The settings of a statement after the transaction."""
     AFTER = auto()
     """A statement after the transaction."""
+    ENDED = auto()
+    """History has the plan as applied, all of it."""
 
 
 @frozen
@@ -90,14 +95,21 @@ class Step:
 Message: TypeAlias = Sequence[Step]
 
 
-def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) -> list[Message]:
+def messages(
+    plan: Plan,
+    fingerprint: snapshots.Fingerprint,
+    lock_timeout: int,
+    record: Record | None = None,
+) -> list[Message]:
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
         [Step(Phase.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
+        *([[Step(Phase.STARTED, sql) for sql in record.started]] if record else []),
         *_before(plan),
-        *_transaction(plan, lock_timeout),
+        *_transaction(plan, lock_timeout, record),
         *_after(plan, lock_timeout),
+        *([[Step(Phase.ENDED, sql) for sql in record.ended]] if record else []),
     ]
 
 
@@ -145,7 +157,7 @@ def _before(plan: Plan) -> Iterator[Message]:
         yield [Step(Phase.BEFORE, one.sql, change, one)]
 
 
-def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
+def _transaction(plan: Plan, lock_timeout: int, record: Record | None) -> Iterator[Message]:
     """The locks come first, in one order, under one deadline: `lock_timeout` alone would count
     anew for each of them.
     """
@@ -154,6 +166,7 @@ def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
         return
     head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
     head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN]
+    head += [record.applied] if record else []
     yield [
         *(Step(Phase.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),

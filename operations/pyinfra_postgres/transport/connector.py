@@ -44,6 +44,7 @@ KNOWN_DATA = {
     "transactions of other sessions (900)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
     "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
+    "postgres_history": "whether what is deployed is recorded in the database (False)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
 }

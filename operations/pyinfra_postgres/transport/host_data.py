@@ -117,5 +117,6 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_allow": _names,
     "postgres_trust": _names,
     "postgres_remember": _flag,
+    "postgres_history": _flag,
 }
 """What each host data may be."""
