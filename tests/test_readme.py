@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database, Project, finished, one_version
+from harness import Project, finished, one_version
 from harness.process import Deploy, run
 from harness.servers import Databases
 from pyinfra_postgres.transport.connector import KNOWN_DATA
@@ -118,11 +118,25 @@ def section_commands(readme: str, title: str) -> list[list[str]]:
 
 
 @one_version
-def test_history_is_as_shown(readme: str, project: Project, database: Database) -> None:
-    project.inventory({"one": database.dsn}, postgres_history=True)
+def test_history_and_releases_are_as_shown(
+    readme: str, project: Project, new_database: Databases
+) -> None:
+    hosts = {name: new_database() for name in ("staging", "production")}
+    for name, database in hosts.items():
+        path = f"inventories/{name}.py"
+        project.inventory({name: database.dsn}, name=path, group="shop", postgres_history=True)
+        project.write(f"inventories/group_data/{name}.py", files(readme)[f"group_data/{name}.py"])
     project.deploy('pg.schema("shop")')
-    project.run().succeeded()
-    name = database.psql("SELECT run FROM pyinfra_postgres.deploy")
+    project.deploy(
+        'with pg.verification():\n    pg.check("1", "SELECT 1", [(1,)])', name="verify.py"
+    )
+    staging, production = section_commands(readme, "Releases")
+    project.run(*production[1:]).failed()
+    project.run(*staging[1:]).succeeded()
+    project.run(*production[1:]).succeeded()
+    name = hosts["production"].psql("SELECT run FROM pyinfra_postgres.deploy")
+
+    (project.path / "inventories/production.py").rename(project.path / "inventory.py")
     table, statements, fact = section_commands(readme, "History")
     main = {"module": "pyinfra_postgres.cli.main"}
     assert name in finished(project.start(*table[1:], **main)).succeeded().stdout

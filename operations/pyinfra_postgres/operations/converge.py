@@ -23,6 +23,7 @@ from ..catalog.snapshot import OWN_SCHEMA, Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
+from ..planning import gate
 from ..planning.drafts import fill
 from ..planning.following import planned
 from ..planning.results import Result
@@ -140,6 +141,7 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
+        gate.check(session, block)
         draft = planned(session, block, block.items, partial(fill, session))
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
@@ -280,7 +282,7 @@ class Apply(PyinfraCommand):
             draft.plan.undeclared = self.draft.plan.undeclared
             return draft.plan, session.catalog().fingerprint
 
-        history = History(host, self.block.number)
+        history = History(host, self.block.number, session.unproven)
         fingerprint = session.catalog().fingerprint
         rollout = Rollout(host, self.draft.plan, fingerprint, planned_anew, history)
         try:

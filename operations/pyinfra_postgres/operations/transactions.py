@@ -19,6 +19,7 @@ from ..errors import DeclarationError, HostError
 from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
+from ..planning import gate
 from ..planning.drafts import add, conclude, take_away
 from ..planning.following import planned
 from ..planning.session import Block, Draft, Session, without_collector
@@ -91,6 +92,7 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
+        gate.check(session, block)
         draft = _draft(session, block)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):

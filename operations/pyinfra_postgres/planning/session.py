@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,7 +104,9 @@ class Block:
 
     single: bool = False
     number: int = 0
-    """Which one of the deploy it is."""
+    """Which one of the run it is."""
+    deploy: str = ""
+    """The file that has it, as far as it is in one."""
     exact: frozenset[str] = frozenset()
     """What goes where nobody declares it."""
     arguments: Mapping[str, Any] = field(factory=dict)
@@ -159,8 +162,8 @@ class Session:
 
     host: Host
     block: Block | None = None
-    blocks: int = 0
-    """How many the deploy had so far."""
+    blocks: list[Block] = field(factory=list)
+    """Those that the run had so far."""
     snapshots: dict[bool, Snapshot] = field(factory=dict)
     catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
@@ -181,6 +184,8 @@ class Session:
     """What the server has said in other runs."""
     refused: bool = False
     """Whether the host has failed because a plan was refused, so that others can be made still."""
+    unproven: str = ""
+    """What the run does without though the host requires it, and why that is missing."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 
@@ -213,8 +218,14 @@ class Session:
 
     def new_block(self, **given: Any) -> Block:
         """A block of the deploy, the next one."""
-        self.blocks += 1
-        return Block(number=self.blocks, **given)
+        name = self.state.current_deploy_filename
+        deploy = os.path.relpath(name, self.state.cwd) if name else ""
+        self.blocks.append(Block(number=len(self.blocks) + 1, deploy=deploy, **given))
+        return self.blocks[-1]
+
+    def blocks_of(self, deploy: str) -> list[Block]:
+        """The blocks that a file has had so far."""
+        return [one for one in self.blocks if one.deploy == deploy]
 
     def catalog(self) -> Forecast:
         """The catalog as it will be, in the current phase; read when it is first needed."""

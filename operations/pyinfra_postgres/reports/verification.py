@@ -41,6 +41,7 @@ from ..syntax.values import unmasked
 from ..terminal import nothing_to_do, printable, printable_lines, say
 from ..transport.answer import Answer, read, withheld
 from ..transport.watch import Patience
+from . import releases
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 
@@ -324,6 +325,11 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:
         yield Fail([section.summary])
+        return
+    try:
+        releases.passed(session)
+    except HostError as error:
+        yield Fail([str(error)])
     else:
         nothing_to_do(session.host, section.summary)
 

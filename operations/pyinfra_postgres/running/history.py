@@ -97,6 +97,8 @@ class History:
     host: Host
     block: int
     """Which one of the deploy it is."""
+    unproven: str = ""
+    """What it does without though the host requires it."""
     trusted: frozenset[str] = frozenset()
     is_open: bool = False
     """Whether anything is recorded."""
@@ -154,6 +156,7 @@ class History:
             "controller": known.controller,
             "git_commit": known.git_commit,
             "version": known.version,
+            "unproven": self.unproven or None,
         }
         key = (known.run, self.host.name, self.block)
         self.record = Record(key, values, self.trusted, fingerprint, self.creating)

@@ -42,6 +42,7 @@ COLUMNS = {
     "controller": ("text", True),
     "git_commit": ("text", False),
     "version": ("text", True),
+    "unproven": ("text", False),
     "error": ("text", False),
     "process": ("integer", True),
 }
