@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyinfra.api import HiddenValue, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
 from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
@@ -66,6 +68,13 @@ class PostgresConnector(BaseConnector):
     }
 
     connection: Connection | None = None
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        if host.data.get("detailed_exitcode"):
+            from .exit_status import tell_differences
+
+            tell_differences(state)
 
     @staticmethod
     @override
