@@ -62,6 +62,11 @@ def say(host: Host, *parts: object) -> None:
     logger.info(f"{host.print_prefix}{line(*parts)}")
 
 
+def conclude(host: Host, *parts: object) -> None:
+    """Print how a host has ended."""
+    logger.info(f"{host.print_prefix}{line(*parts)}")
+
+
 def tell(*parts: object) -> None:
     """Print a line that is about no host, or goes on with one."""
     logger.info(line(*parts))

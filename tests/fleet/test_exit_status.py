@@ -68,7 +68,7 @@ def test_hosts_with_a_shell_alone_can_not_say_it(project: Project, host: Databas
     project.inventory({"@local": host.dsn})
     run = project.run("inventory.py", "deploy.py", *DETAILED, env=path).failed()
     assert run.code == 1
-    assert "pyinfra lets nobody say how it ends" in run.output
+    assert "use pyinfra-postgres drift" in run.output
     project.inventory({"@local": host.dsn, "beside": host.dsn})
     assert project.run("inventory.py", "deploy.py", *DETAILED, env=path).succeeded().code == 0
     host.psql("DROP TABLE t")

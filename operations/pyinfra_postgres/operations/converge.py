@@ -30,7 +30,7 @@ from ..planning.session import Block, Draft, Item, Session
 from ..running import render
 from ..running.rollout import Rollout
 from ..syntax import given
-from ..terminal import complain, nothing_to_do, printable, say
+from ..terminal import complain, conclude, nothing_to_do, printable, say
 from ..transport.interrupts import plan_under_way
 from .arguments import Arguments
 
@@ -145,7 +145,8 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
 
 def postpone(session: Session, error: Exception) -> bool:
     """Whether a plan that can't be made yet is to be made once other operations have run."""
-    if not isinstance(error, UnreachableError) or not session.may_come():
+    session.is_unreachable = isinstance(error, UnreachableError)
+    if not session.is_unreachable or not session.may_come():
         return False
     session.unplanned = True
     say(session.host, f"planned once the operations before it have run, for now it {error}")
@@ -276,6 +277,6 @@ class Apply(PyinfraCommand):
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:
             session.forget_catalog()
-        say(host, done)
+        conclude(host, done)
         self.draft.settle(rollout.plan)
         return True

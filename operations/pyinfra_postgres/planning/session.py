@@ -121,6 +121,8 @@ class Draft:
     """What its operations declare."""
     leftovers: list[Item] = field(factory=list)
     """What `exact=` takes away."""
+    done: Plan | None = None
+    """What of it is in place: the plan, or one made anew."""
 
     def foresee(self) -> None:
         """Have the operations know what they would change."""
@@ -129,6 +131,7 @@ class Draft:
 
     def settle(self, plan: Plan) -> None:
         """Have the operations know what they changed, when this plan is in place."""
+        self.done = plan
         for result, changes in self._results(plan):
             result.complete(changes)
 
@@ -181,6 +184,8 @@ class Session:
     """What the server has said in other runs."""
     refused: bool = False
     """Whether the host has failed because a plan was refused, so that others can be made still."""
+    is_unreachable: bool = False
+    """Whether a plan could not be made because the database can't be reached."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 

@@ -38,7 +38,7 @@ from ..planning.session import Session
 from ..syntax import given
 from ..syntax.parse import closing, split_statements, sql_text, statement, tokens
 from ..syntax.values import unmasked
-from ..terminal import nothing_to_do, printable, printable_lines, say
+from ..terminal import conclude, nothing_to_do, printable, printable_lines
 from ..transport.answer import Answer, read, withheld
 from ..transport.watch import Patience
 
@@ -319,7 +319,7 @@ def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
             sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
             sections[section.host] = section
             write(section.report, [sections[host] for host in sorted(sections)])
-            say(session.host, f"report: {section.report}")
+            conclude(session.host, f"report: {section.report}")
     except OSError as error:
         yield Fail([f"could not write the report {section.report}: {error}"])
     if section.failed:

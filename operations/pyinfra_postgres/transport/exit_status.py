@@ -39,7 +39,7 @@ def check(host: Host) -> None:
     if host.data.get(DETAILED) and host.state not in _told:
         raise HostError(
             f"{DETAILED}: pyinfra lets nobody say how it ends in an inventory without a host like "
-            "@postgres/NAME"
+            "@postgres/NAME: use pyinfra-postgres drift"
         )
 
 
