@@ -102,6 +102,12 @@ def put(text: object, *, err: bool = False) -> None:
     click.echo(printable_lines(text) if not isinstance(text, Line) else text, err=err)
 
 
+def rewrite(text: object) -> None:
+    """Write over the terminal's last line, or leave it empty, where there is a terminal."""
+    if sys.stdout.isatty():
+        click.echo(f"\r\x1b[K{printable(text)}", nl=False)
+
+
 def report(*parts: object, host: Host | None = None) -> None:
     """Print a line of a plan to standard output, as pyinfra indents what it says of hosts."""
     prefix = host.print_prefix if host else ""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import click
 
-COMMANDS = ("drift", "rehearse")
+COMMANDS = ("drift", "rehearse", "rollout")
 """The subcommands: each is `command` in the module of its name, imported when it is called."""
 
 

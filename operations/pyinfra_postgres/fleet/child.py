@@ -23,14 +23,17 @@ from typing import Any, NoReturn
 
 import click
 import pyinfra
+from attrs import asdict
 from click import unstyle
 from pyinfra.api.output import set_echo, set_formatter
 from pyinfra_cli.log import setup_logging
 
 from .. import terminal
+from .arranging import planned
 from .comparing import compared
 from .jobs import Job, Task
-from .runs import meant, reason
+from .probing import probed
+from .runs import PyinfraRun, meant, reason
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OUR_SIGNAL = signal.SIGTERM
@@ -101,13 +104,37 @@ def _list(job: Job, _: Tell) -> list[str]:
     return [one.name for one in meant(job.target)]
 
 
+def _arrange(job: Job, _: Tell) -> list[dict[str, Any]]:
+    return [asdict(one) for one in planned(job.target, job.parallel)]
+
+
 def _compare(job: Job, _: Tell) -> list[dict[str, Any]]:
     return [one.data() for one in compared(job)]
 
 
+def _deploy(job: Job, tell: Tell) -> list[dict[str, Any]]:
+    """Run the scripts: without looking for changes beforehand, as pyinfra's `-y` does."""
+    run = PyinfraRun.of(job.target, job.hosts, stops=job.stops)
+
+    def deploy() -> None:
+        run.prepare()
+        tell("begun", True)
+        run.execute()
+
+    run.do(deploy)
+    return [run.outcome(name).data() for name in job.hosts]
+
+
+def _probe(job: Job, _: Tell) -> list[dict[str, Any]]:
+    return probed(job)
+
+
 _DO: dict[Task, Callable[[Job, Tell], Any]] = {
     Task.LIST: _list,
+    Task.ARRANGE: _arrange,
     Task.COMPARE: _compare,
+    Task.DEPLOY: _deploy,
+    Task.PROBE: _probe,
 }
 
 

@@ -21,8 +21,14 @@ class Task(StrEnum):
 
     LIST = "list"
     """Nothing: the inventory is read, and says which they are."""
+    ARRANGE = "arrange"
+    """Nothing: it says which of them come in which wave."""
     COMPARE = "compare"
     """They are compared with what the scripts declare."""
+    DEPLOY = "deploy"
+    """The scripts are run."""
+    PROBE = "probe"
+    """They are asked what the probes of their wave want to know."""
 
 
 class Status(StrEnum):
@@ -68,6 +74,14 @@ class Job:
     task: Task
     target: Target
     hosts: tuple[str, ...] = ()
+    stops: bool = True
+    """Whether a host that fails stops the others before they begin."""
+    parallel: int = 1
+    """How many at once where the inventory declares no waves."""
+    wave: str = ""
+    """Whose probes are asked."""
+    before: Mapping[str, Any] = field(factory=dict)
+    """What the probes found on each host when its wave began."""
     token: str = field(factory=lambda: uuid4().hex)
     """No job is like another: an executor may remember the results of equal ones."""
 
@@ -133,6 +147,31 @@ class Ended:
         if self.begun:
             return "whether it is before or after is not known; run again to see and to complete it"
         return "nothing was changed"
+
+
+@frozen
+class Planned:
+    """A wave, with the hosts that come in it."""
+
+    name: str
+    hosts: tuple[str, ...]
+    """In their order."""
+    parallel: int = 1
+    """How many of them at once."""
+    goes_on: bool = False
+    """Whether the others of the wave still come when one has failed."""
+    depends_on: tuple[str, ...] = ()
+    bake: float = 0
+    """Seconds before the next one."""
+    probes: tuple[str, ...] = ()
+    """What is asked of each host, for people."""
+    verifies: bool = False
+    """Whether the scripts after the first run once more, as a probe."""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Planned:
+        """The one in JSON."""
+        return cls(**_with_tuples(given))
 
 
 def _with_tuples(given: Mapping[str, Any]) -> dict[str, Any]:

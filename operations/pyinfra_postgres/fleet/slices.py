@@ -99,7 +99,7 @@ def workers(name: str, processes: int) -> Iterator[Workers]:
     try:
         yield Workers(executor, processes)
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.shutdown(wait=False)
 
 
 def _named(name: str) -> Executor:

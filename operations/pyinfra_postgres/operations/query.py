@@ -73,14 +73,14 @@ class Query:
         rows = f"SELECT {json_array(_RECORD)} FROM (\n{one}\n) AS {_RECORD}"
         return cls((_names(one), rows), path=path)
 
-    def ask(self, host: Host) -> HostRows:
+    def ask(self, host: Host, patience: Patience = Patience.WORK) -> HostRows:
         """The host's answer. Raises HostError."""
         send = partial(run, host)
         calls = Calls(of_others(send, host.data.dict()), send)
         for reason in calls.objections(self.script[-1:], policies=True):
             raise HostError(reason)
         script = ["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"]
-        answer = run(host, script, patience=lambda _: Patience.WORK)
+        answer = run(host, script, patience=lambda _: patience)
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:
