@@ -162,13 +162,10 @@ class Forecast(Snapshot):
         """Whether the run declares an object, as far as is known."""
         return key in self.declared or key in self.named
 
-    def partitions(self) -> dict[Name, list[Name]]:
-        """The partitions of each table that has some."""
-        found: dict[Name, list[Name]] = {}
-        for key, one in self.objects.items():
-            if key[0] == "partition":
-                found.setdefault(one.parent, []).append(Name(*key[1:]))
-        return {table: sorted(parts) for table, parts in found.items()}
+    def partitions(self, table: Name) -> list[Name]:
+        """The partitions that a table will have, by name."""
+        keys = (one.key() for one in self.on(table) if one.kind == "partition")
+        return sorted(Name(*key[1:]) for key in keys)
 
     def lineage(self, table: Name) -> Iterator[Name]:
         """A table and those that it is a partition of, from the bottom up."""
@@ -177,17 +174,12 @@ class Forecast(Snapshot):
             yield name
             name = getattr(self.partition(name), "parent", None)
 
-    def leaves(self, table: Name) -> list[Name]:
+    def leaves(self, table: Name) -> Iterator[Name]:
         """The ordinary tables in which a partitioned table has its rows."""
-        partitions = self.partitions()
-
-        def below(whole: Name) -> Iterator[Name]:
-            for one in partitions.get(whole, ()):
-                if self.relation_kinds.get(one) == "r":
-                    yield one
-                yield from below(one)
-
-        return list(below(table))
+        for one in self.partitions(table):
+            if self.relation_kinds.get(one) == "r":
+                yield one
+            yield from self.leaves(one)
 
     def has_relation(self, name: Name) -> bool:
         """Whether a table, view, sequence or index has the name."""

@@ -361,11 +361,10 @@ def parts(
 
     `freed` are names that are free by then.
     """
-    partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
     def under(whole: IndexDefinition) -> Iterator[IndexDefinition]:
-        for table in partitions.get(whole.table, ()):
+        for table in catalog.partitions(whole.table):
             one = part(whole, table).placed(catalog)
             if one.partitioned:
                 # Its parts may have rows, or come to have them.
