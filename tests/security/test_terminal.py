@@ -15,7 +15,8 @@ import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.errors import ConnectError, DeclarationError, HostError, InventoryError
-from pyinfra_postgres.operations.tabular import HostRows, print_answers
+from pyinfra_postgres.operations.host_rows import HostRows
+from pyinfra_postgres.operations.tabular import print_answers
 from pyinfra_postgres.terminal import printable, printable_lines
 
 PACKAGE = Path(pg.__file__).parent

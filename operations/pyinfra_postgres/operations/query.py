@@ -30,7 +30,7 @@ from ..terminal import complain, put
 from ..transport.answer import Failure, read
 from ..transport.scripts import run
 from ..transport.watch import Patience
-from .tabular import HostRows, print_answers
+from .host_rows import HostRows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -200,6 +200,8 @@ def _conclude(state: State, answers: Mapping[Host, HostRows | None]) -> None:
         if "--json" in sys.argv:
             put(json.dumps({name: answer.objects() for name, answer in given.items()}))
         elif given:
+            from .tabular import print_answers
+
             print_answers(given)
     except HostError as error:
         raise DeclarationError(str(error)) from None
