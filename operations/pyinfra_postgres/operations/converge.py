@@ -1,7 +1,8 @@
 """What is behind all operations: handing a declaration to a plan, and sending that.
 
 Everything that a plan needs to know is in it before an operation's first `yield`, because while
-pyinfra prepares it reads no further.
+pyinfra prepares it reads no further. What plans and what sends is imported where there is something
+to plan or to send: most runs find nothing to do.
 """
 
 from __future__ import annotations
@@ -23,12 +24,10 @@ from ..catalog.snapshot import Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
-from ..planning.drafts import fill
 from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
-from ..running.rollout import Rollout
 from ..syntax import given
 from ..terminal import complain, nothing_to_do, printable, say
 from ..transport.interrupts import plan_under_way
@@ -129,7 +128,7 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
-        draft = planned(session, block, block.items, partial(fill, session))
+        draft = planned(session, block, block.items, partial(_fill, session))
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -141,6 +140,12 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield from send(session, draft, by)
     else:
         yield from refuse(session, block, draft.plan)
+
+
+def _fill(session: Session, draft: Draft) -> None:
+    from ..planning.drafts import fill
+
+    fill(session, draft)
 
 
 def postpone(session: Session, error: Exception) -> bool:
@@ -259,6 +264,9 @@ class Apply(PyinfraCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""
+        from ..planning.drafts import fill
+        from ..running.rollout import Rollout
+
         session = self.session
 
         def planned_anew() -> tuple[Plan, Fingerprint]:

@@ -18,13 +18,8 @@ from typing_extensions import Unpack
 from ..errors import DeclarationError, HostError
 from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
-from ..plan.plan import Operation, Refusal
-from ..planning.drafts import add, conclude, take_away
 from ..planning.following import planned
 from ..planning.session import Block, Draft, Session, without_collector
-from ..planning.standing import refusals
-from ..planning.undeclared import detached, leftovers, removals
-from ..running.trial import objection
 from ..terminal import nothing_to_do
 from .arguments import Arguments
 from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
@@ -118,33 +113,9 @@ def _draft(session: Session, block: Block) -> Draft:
 
 
 def _fill(session: Session, block: Block, draft: Draft) -> None:
-    add(session, draft, draft.items)
-    if draft.plan.sound:
-        _finish(session, block, draft)
-    draft.plan.refusals += refusals(session, draft.plan)
-    if draft.plan.sound and (found := objection(session, block)):
-        draft.plan.refusals.append(found)
+    from ..running.blocks import fill
 
-
-def _finish(session: Session, block: Block, draft: Draft) -> None:
-    conclude(session, draft)
-    declarations = [item.declaration for item in draft.items if item.present]
-    catalog = session.catalog()
-    found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    if staying := removals(detached(found, catalog, session.waiting())):
-        # What of them is nobody's is known only then.
-        take_away(session, draft, staying)
-        found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    draft.plan.refusals += [
-        Refusal(Operation("exact"), one.what.within, one.obstacle)
-        for one in found
-        if one.goes and one.obstacle
-    ]
-    if going := removals(one for one in found if not one.obstacle):
-        take_away(session, draft, going)
-        gone = {one.declaration.key(): one.operation for one in going if not one.present}
-        catalog.gone.update(gone)
-    draft.plan.undeclared = [one.what for one in found if not one.goes]
+    fill(session, block, draft)
 
 
 @operation()
