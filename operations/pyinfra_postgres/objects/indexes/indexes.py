@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
@@ -24,9 +24,10 @@ from . import index_builds
 from .index_definition import IndexDefinition, _settings, rebuilt
 
 
-@frozen
 class Index(IndexDefinition):
     """An index of a table that no constraint owns, and how it changes."""
+
+    __slots__ = ()
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         if current.table != self.table:

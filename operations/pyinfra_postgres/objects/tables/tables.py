@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from typing import Any, Self
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ...catalog.catalog import Forecast
 from ...catalog.needs import reference_to
@@ -39,9 +39,10 @@ from .sequences import Sequence as OwnedSequence
 from .table_definition import _SWITCH, TableDefinition, row_security
 
 
-@frozen
 class Table(TableDefinition):
     """A table with its columns and constraints, and how it changes."""
+
+    __slots__ = ()
 
     def brings(self, current: Self) -> bool:
         types = {column.name: column.type for column in current.columns or ()}
