@@ -312,40 +312,79 @@ def _pinned(*statements: str) -> list[str]:
     return ["BEGIN READ ONLY", *PINS, *head, *statements, "COMMIT"]
 
 
-def read(
-    text: str,
-    unreadable: Unreadable = _NOTHING,
-    known: MutableMapping[str, Snapshot] | None = None,
-) -> Snapshot:
-    """The snapshot from what `script` printed; those that are `known` by their texts are not read
-    again. Raises HostError, and CatalogChangedError.
-    """
-    known = {} if known is None else known
-    try:
-        named = _NAMED.match(text)
+@define(eq=False)
+class Text:
+    """What `script` has printed of a catalog, but for its database's name; read when asked for."""
+
+    text: str
+    """All of it, until it has been read."""
+    digest: str
+    """What tells it from others."""
+    unreadable: Unreadable = _NOTHING
+    _found: Snapshot | None = field(default=None, init=False)
+
+    def snapshot(self, database: str) -> Snapshot:
+        """What is in it, of the database with this name. Raises HostError, CatalogChangedError."""
+        if self._found is None:
+            self._found, self.text = self._read(database), ""
+        return self._found.called(database)
+
+    def _read(self, database: str) -> Snapshot:
+        try:
+            (sections,) = answer.read(f"[{self.text}")
+            found = _read(sections, self.unreadable, database)
+        except (DeclarationError, CatalogChangedError):
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _no_catalog(error) from None
+        return found if self.unreadable else evolve(found, text=self.digest)
+
+
+@frozen
+class Said:
+    """What a server has said of a database."""
+
+    database: str
+    catalog: Text
+    """Equal databases have the same."""
+
+    @classmethod
+    def read(
+        cls,
+        row: str,
+        unreadable: Unreadable = _NOTHING,
+        known: MutableMapping[str, Text] | None = None,
+    ) -> Self:
+        """What `script` printed; `known` are the texts of other databases. Raises HostError."""
+        named = _NAMED.match(row)
         if named is None:
-            raise TypeError(f"{type(answer.read(text)).__name__} in its place")
-        name = answer.read(named[1])
-        rest = text[named.end() :].encode(errors="surrogatepass")
-        said = hashlib.sha256(rest).hexdigest()
-        found = None if unreadable else known.get(said)
+            raise _no_catalog(TypeError(f"{type(answer.read(row)).__name__} in its place"))
+        text = row[named.end() :]
+        digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        found = None if unreadable or known is None else known.get(digest)
         if found is None:
-            _, sections = answer.read(text)
-            found = _read(sections, unreadable, name)
-            if not unreadable:
-                found = known[said] = evolve(found, text=said)
-        return found.called(name)
-    except (DeclarationError, CatalogChangedError):
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise HostError(
-            f"the server answered with something else than a catalog: {reason}"
-        ) from None
+            found = Text(text, digest, unreadable)
+            if known is not None and not unreadable:
+                known[digest] = found
+        return cls(answer.read(named[1]), found)
+
+    def snapshot(self) -> Snapshot:
+        """What is in it. Raises HostError, CatalogChangedError."""
+        return self.catalog.snapshot(self.database)
+
+
+def read(text: str) -> Snapshot:
+    """The snapshot from what `script` printed. Raises HostError, CatalogChangedError."""
+    return Said.read(text).snapshot()
+
+
+def _no_catalog(error: Exception) -> HostError:
+    reason = f"{type(error).__name__}: {error}"
+    return HostError(f"the server answered with something else than a catalog: {reason}")
 
 
 # Where the text of a catalog begins: with the name of its database.
-_NAMED = re.compile(r'\[("(?:[^"\\]|\\.)*")')
+_NAMED = re.compile(r'\[("(?:[^"\\]|\\.)*"),')
 
 
 def _read(hashed: Any, unreadable: Unreadable, database: str) -> Snapshot:

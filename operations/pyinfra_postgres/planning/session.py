@@ -23,7 +23,7 @@ from pyinfra.context import ctx_host
 from ..catalog import snapshot as snapshots
 from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
-from ..catalog.snapshot import Snapshot
+from ..catalog.snapshot import Said, Snapshot, Text
 from ..catalog.trust import Foreign
 from ..catalog.unreadable import NAMES, QUERY, Unreadable, undecodable
 from ..comparison.calls import Calls, of_others
@@ -161,7 +161,10 @@ class Session:
     block: Block | None = None
     blocks: int = 0
     """How many the deploy had so far."""
+    said: dict[bool, Said] = field(factory=dict)
+    """What the server has said of its catalog as each phase began."""
     snapshots: dict[bool, Snapshot] = field(factory=dict)
+    """What is in that, as far as somebody needed to know."""
     catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declarations: list[Object] = field(factory=list)
@@ -226,7 +229,7 @@ class Session:
 
     def look_ahead(self) -> None:
         """Have the server read the catalog while pyinfra reads the rest of the deploy."""
-        is_first = self.looked_ahead is None and not self.snapshots and not self.executing
+        is_first = self.looked_ahead is None and not self.said and not self.executing
         if is_first and begin(self.host, snapshots.read_ahead()):
             self.looked_ahead = time.monotonic()
 
@@ -257,9 +260,16 @@ class Session:
 
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""
+        self.said.pop(self.executing, None)
         self.snapshots.pop(self.executing, None)
         self.catalogs.pop(self.executing, None)
         self.others = None
+
+    def hear(self) -> Said:
+        """What the server says of its catalog as the current phase begins. Raises HostError."""
+        if self.executing not in self.said:
+            self.said[self.executing] = self._hear()
+        return self.said[self.executing]
 
     def snapshot(self) -> Snapshot:
         """What the database holds as the current phase begins. Raises HostError."""
@@ -267,13 +277,23 @@ class Session:
             if self.executing in self.snapshots:
                 break
             try:
-                self.snapshots[self.executing] = self._snapshot()
+                self.snapshots[self.executing] = self._snapshot(self.hear())
             except CatalogChangedError:
+                del self.said[self.executing]
                 if number == _TRIES - 1:
                     raise
         return self.snapshots[self.executing]
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, said: Said) -> Snapshot:
+        with without_collector():
+            found = said.snapshot()
+        if found.owners:
+            others = of_others(self.read, self.host.data.dict())
+            found = evolve(found, text="", foreign=others)
+        today = read(self.host.data.dict(), "postgres_today", None)
+        return evolve(found, today=today) if today else found
+
+    def _hear(self) -> Said:
         answer = self._read_ahead() or self._run(snapshots.script())
         without = Unreadable()
         for number in range(_TRIES):
@@ -297,14 +317,8 @@ class Session:
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
-        with without_collector():
-            known = _KNOWN.setdefault(self.state, WeakValueDictionary())
-            found = snapshots.read(answer.rows[0], without, known)
-        if found.owners:
-            others = of_others(self.read, self.host.data.dict())
-            found = evolve(found, text="", foreign=others)
-        today = read(self.host.data.dict(), "postgres_today", None)
-        return evolve(found, today=today) if today else found
+        known = _KNOWN.setdefault(self.state, WeakValueDictionary())
+        return Said.read(answer.rows[0], without, known)
 
     def calls(self) -> Calls:
         """What tells whose code SQL would run, apart from any plan."""
@@ -416,5 +430,5 @@ class Session:
 
 
 _SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
-_KNOWN: WeakKeyDictionary[State, WeakValueDictionary[str, Snapshot]] = WeakKeyDictionary()
-"""The snapshots of a run by their texts: those of equal databases are one."""
+_KNOWN: WeakKeyDictionary[State, WeakValueDictionary[str, Text]] = WeakKeyDictionary()
+"""What the servers of a run have said: of equal databases it is one text, read once."""
