@@ -43,7 +43,8 @@ KNOWN_DATA = {
     "postgres_snapshot_timeout": "seconds that a statement after the transaction waits for the "
     "transactions of other sessions (900)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
-    "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
+    "postgres_remember": "whether what the server calls equal, and that nothing changes, is "
+    "remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
 }
