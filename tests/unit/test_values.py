@@ -11,7 +11,7 @@ import pytest
 
 import pyinfra_postgres as pg
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.reports.verification import Question
+from pyinfra_postgres.reports.questions import Question
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)

@@ -63,21 +63,29 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
         yield
         return
     session.look_ahead()
-    around, _ = pop_global_arguments(session.state, session.host, {**arguments})
-    session.block = session.new_block(exact=words, arguments=around)
-    try:
-        with without_collector():
-            yield
-        block = session.block
-    finally:
-        session.block = None
+    with declaring(session, words, arguments) as block:
+        yield
     name = arguments.pop("name", "")
     rest: Any = arguments
     _plan(block=block, **{**rest, "name": f"{name}: plan" if name else "plan"})
     _transaction(block=block, **{**rest, "name": name or "transaction"})
     for one in block.items:
         if one.result:
-            one.result.planned = partial(_draft, session, block)
+            one.result.planned = partial(drafted, session, block)
+
+
+@contextmanager
+def declaring(
+    session: Session, exact: frozenset[str] = frozenset(), arguments: Arguments | None = None
+) -> Iterator[Block]:
+    """A block that what is called inside is declared in."""
+    around, _ = pop_global_arguments(session.state, session.host, {**(arguments or {})})
+    session.block = session.new_block(exact=exact, arguments=around)
+    try:
+        with without_collector():
+            yield session.block
+    finally:
+        session.block = None
 
 
 @operation()
@@ -91,7 +99,7 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
-        draft = _draft(session, block)
+        draft = drafted(session, block)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -105,7 +113,7 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
     nothing_to_do(session.host, "nothing stands against the plan")
 
 
-def _draft(session: Session, block: Block) -> Draft:
+def drafted(session: Session, block: Block) -> Draft:
     """The plan of a block, with what exact= takes away, and what is left as it is."""
     items = [one for one in block.items if one.applies or not session.executing]
     if not items:
