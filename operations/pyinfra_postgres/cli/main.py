@@ -7,7 +7,7 @@ from typing import cast
 
 import click
 
-COMMANDS = ("rehearse",)
+COMMANDS = ("rehearse", "verify")
 """The subcommands: each is `command` in the module of its name, imported when it is called."""
 
 

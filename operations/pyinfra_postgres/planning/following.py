@@ -85,8 +85,12 @@ def planned(
         for one in course.steps:
             one.plan(Draft(items=one.draft.items))
         course.leader, course.ended = None, True
-    with _leading(course, step, leaders):
-        plan(draft)
+    try:
+        with _leading(course, step, leaders):
+            plan(draft)
+    except BaseException:
+        session.drafts.pop((block, session.executing), None)  # it would change nothing
+        raise
     return draft
 
 

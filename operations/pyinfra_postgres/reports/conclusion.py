@@ -19,7 +19,7 @@ from pyinfra.api.state import State
 from ..errors import HostError
 from ..planning.session import Session
 from ..terminal import say, styled
-from . import folder, rollup
+from . import folder, rollup, survey
 from .facts import Check, HostFacts, Report
 from .questions import Outcome
 from .statuses import Status
@@ -73,14 +73,15 @@ def tell(host: Host, facts: HostFacts, outcomes: Sequence[Outcome]) -> None:
             "" if task.status.approves else f"   {task.counts}",
         )
     blocked = {root.check.title: root.told for root in rollup.roots(facts) if root.blocks}
-    for one in outcomes:
+    lines = {one.question.title: one.lines() for one in outcomes}
+    for one in facts.checks:
         if one.status in {Status.FAIL, Status.NOT_VERIFIED}:
-            title, (first, *rest) = one.question.title, one.lines()
-            told = f"; {blocked[title]}" if title in blocked else ""
+            first, *rest = lines.get(one.title, [one.reason])
+            told = f"; {blocked[one.title]}" if one.title in blocked else ""
             if not rest:
                 told, first = f", {first}{told}", ""
             colour = _COLOURS[one.status]
-            say(host, styled(f"{title}: {one.status.value}{told}", colour))
+            say(host, styled(f"{one.title}: {one.status.value}{told}", colour))
             for line in filter(None, [first, *rest]):
                 say(host, "    ", styled(line, colour))
 
@@ -117,11 +118,18 @@ def described(session: Session, checks: tuple[Check, ...]) -> HostFacts:
             "SELECT json_build_array(current_database(), current_user, "
             "current_setting('server_version'))"
         )
+        database, role, server = found
+        return evolve(
+            facts,
+            database=database,
+            role=role,
+            server=server,
+            foreign_keys=survey.foreign_keys(session.ask),
+            access=survey.access(session.ask),
+        )
     except HostError:
         # Lost, for one: then the checks have said so, and belong into the report.
         return facts
-    database, role, server = found
-    return evolve(facts, database=database, role=role, server=server)
 
 
 def _facts(host: Host, **more: Any) -> HostFacts:

@@ -82,6 +82,28 @@ class Fix:
 
 
 @frozen
+class ForeignKey:
+    """A foreign key that a database has."""
+
+    table: str
+    name: str
+    definition: str
+    is_valid: bool
+    """Whether it holds for all rows."""
+
+
+@frozen
+class Access:
+    """What a role may do with a relation."""
+
+    role: str
+    relation: str
+    privileges: str
+    row_security: str
+    """Whether row security is off, on, or forced on the owner too."""
+
+
+@frozen
 class HostFacts:
     """What is known of one host."""
 
@@ -94,6 +116,8 @@ class HostFacts:
     """What becomes of each object that a deploy declares, where one was asked."""
     fix: Fix | None = None
     """What that deploy would do."""
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    access: tuple[Access, ...] = ()
     database: str = ""
     role: str = ""
     server: str = ""

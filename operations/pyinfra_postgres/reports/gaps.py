@@ -6,13 +6,15 @@ Pure: no I/O, no pyinfra state. Both come from the plan that a deploy would send
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from ..hidden import masked
+from ..objects.kind import Object
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
-from ..planning.session import Item
+from ..planning.session import Draft, Item
 from ..syntax.parse import Reference, tokens
 from .facts import Check, Fix, Step
 from .statuses import Status
@@ -55,9 +57,21 @@ class _Declared:
             yield from item.declaration.requires()
 
 
-def declared(items: Sequence[Item], plan: Plan) -> tuple[Check, ...]:
-    """What becomes of each declared object: what others stand on comes first, as it is declared."""
-    objects = _objects(items, plan)
+Roots: TypeAlias = Mapping[Reference, tuple[str, ...]]
+
+
+@frozen
+class Gaps:
+    """What becomes of each declared object, in the order in which they are declared."""
+
+    checks: tuple[Check, ...]
+    missing: Roots
+    """What is not there yet and will be, with the titles of what is missing at its bottom."""
+
+
+def declared(drafts: Iterable[Draft]) -> Gaps:
+    """What becomes of what some plans are made from."""
+    objects = _objects(drafts)
     provided = {
         reference: title
         for title, one in objects.items()
@@ -68,25 +82,29 @@ def declared(items: Sequence[Item], plan: Plan) -> tuple[Check, ...]:
     roots: dict[str, tuple[str, ...]] = {}
     for title in objects:
         _find_roots(title, objects, provided, roots)
-    return tuple(
+    checks = (
         _check(title, one, [name for name in roots[title] if name != title])
         for title, one in objects.items()
     )
+    missing = {ref: roots[title] for ref, title in provided.items() if objects[title].is_missing}
+    return Gaps(tuple(checks), missing)
 
 
-def _objects(items: Sequence[Item], plan: Plan) -> dict[str, _Declared]:
+def _objects(drafts: Iterable[Draft]) -> dict[str, _Declared]:
     found: dict[str, _Declared] = {}
     of: dict[int, list[str]] = {}
-    for item in items:
+    every = list(drafts)
+    for item in (item for draft in every for item in draft.items):
         title = item.declaration.title
         found.setdefault(title, _Declared()).items.append(item)
         of.setdefault(id(item.operation), []).append(title)
-    for change in plan.changes:
-        for title in _titles(change.operation, change.title, of):
-            found[title].changes.append(change)
-    for doubt in (*plan.gaps, *plan.refusals):
-        for title in _titles(doubt.operation, doubt.title, of):
-            found[title].doubts.append(doubt)
+    for plan in (draft.plan for draft in every):
+        for change in plan.changes:
+            for title in _titles(change.operation, change.title, of):
+                found[title].changes.append(change)
+        for doubt in (*plan.gaps, *plan.refusals):
+            for title in _titles(doubt.operation, doubt.title, of):
+                found[title].doubts.append(doubt)
     return found
 
 
@@ -121,7 +139,7 @@ def _find_roots(
 
 def _check(title: str, one: _Declared, roots: Sequence[str]) -> Check:
     operation = one.items[0].operation
-    task = operation.phase or one.items[0].declaration.kind.replace("_", " ")
+    task = operation.phase or word(one.items[0].declaration)
     bare = Check(task, title, Status.PASS, place=operation.place)
     runs_always = one.changes and all(map(_is_not_idempotent, one.changes))
     if not one.differs:
@@ -146,6 +164,11 @@ def _check(title: str, one: _Declared, roots: Sequence[str]) -> Check:
     )
 
 
+def word(one: Object) -> str:
+    """What a declared object is called as one of many."""
+    return one.kind.replace("_", " ")
+
+
 def _is_not_idempotent(change: Change) -> bool:
     return change.action is Action.RUN and any(one.hazards for one in change.statements)
 
@@ -155,8 +178,16 @@ def _told(doubt: Gap | Lack | Refusal) -> str:
     return without_quotes(doubt.problem)
 
 
-def fix(plan: Plan) -> Fix:
+def fix(drafts: Iterable[Draft]) -> Fix:
     """What a deploy would do, in the order in which it would."""
+    plans = [draft.plan for draft in drafts]
+    steps = [step for plan in plans for step in _steps(plan)]
+    problems = dict.fromkeys(without_quotes(one) for plan in plans for one in plan.problems())
+    undeclared = (f"{one.title} of {one.within}" for plan in plans for one in plan.undeclared)
+    return Fix(tuple(steps), tuple(problems), tuple(dict.fromkeys(undeclared)))
+
+
+def _steps(plan: Plan) -> list[Step]:
     steps: list[Step] = []
     last: Change | None = None
     for stage in Stage:
@@ -165,8 +196,7 @@ def fix(plan: Plan) -> Fix:
                 steps.append(_step(change, stage))
             last = change
             steps[-1] = _with(steps[-1], statement)
-    undeclared = tuple(f"{one.title} of {one.within}" for one in plan.undeclared)
-    return Fix(tuple(steps), tuple(map(without_quotes, plan.problems())), undeclared)
+    return steps
 
 
 def _step(change: Change, stage: Stage) -> Step:

@@ -23,7 +23,7 @@ from typing_extensions import Unpack
 from ..errors import DeclarationError, HostError, UnreachableError
 from ..operations.arguments import Arguments
 from ..operations.converge import Fail
-from ..operations.transactions import declaring, drafted
+from ..operations.transactions import declaring, drafted, transaction
 from ..planning.session import Block, Session
 from ..syntax import given
 from ..terminal import nothing_to_do, printable, say, styled
@@ -45,12 +45,16 @@ class Section:
     report: Path | None
     deploy: Block | None = None
     """What a deploy would declare."""
+    takes_others: bool = False
+    """Whether verifications inside it are part of it."""
     questions: list[Question] = Factory(list)
 
     def add(self, one: Question) -> None:
         """Add a question. Raises DeclarationError where it does not fit those before it."""
         known = {each.title for each in self.questions}
-        if one.title in known:
+        if one.title in known and self.takes_others:
+            one = evolve(one, title=f"{one.title} ({len(known) + 1})")
+        elif one.title in known:
             raise DeclarationError(f"there are two checks {one.title!r}: call one otherwise")
         for title in (*one.needs, *one.applies_if):
             if title not in known:
@@ -87,23 +91,37 @@ def verification(
             pg.check("There are no negative totals", "SELECT id FROM orders WHERE total < 0", [])
     """
     session = Session.current()
-    if session.host in _open:
-        raise DeclarationError("a verification inside a verification: leave the inner one out")
-    given.filled("the title of a verification", title)
-    path = _folder(report, session.state.inventory) if report is not None else None
-    section = Section(title, path)
-    _open[session.host] = section
-    try:
+    if (outer := _open.get(session.host)) and outer.takes_others:
         yield
-    finally:
-        del _open[session.host]
+        if deploy:
+            with transaction():
+                deploy()
+        return
+    with gathering(session, title, report) as section:
+        yield
     if deploy:
         section.deploy = _declared(session, deploy)
     if not section.questions:
         raise DeclarationError("a verification without a pg.check() would approve anything")
+    _verify(section=section, name=printable(title))
+
+
+@contextmanager
+def gathering(
+    session: Session, title: str, report: str | None, *, takes_others: bool = False
+) -> Iterator[Section]:
+    """Have the checks that are called inside be part of one verification."""
+    if session.host in _open:
+        raise DeclarationError("a verification inside a verification: leave the inner one out")
+    given.filled("the title of a verification", title)
+    path = _folder(report, session.state.inventory) if report is not None else None
+    section = _open[session.host] = Section(title, path, takes_others=takes_others)
+    try:
+        yield section
+    finally:
+        del _open[session.host]
     if path:
         conclusion.expect(session.host, path)
-    _verify(section=section, name=printable(title))
 
 
 def _declared(session: Session, deploy: Callable[[], object]) -> Block:
@@ -189,7 +207,8 @@ def check(
             )
         arguments["name"] = printable(arguments.get("name") or check)
         return _check(question=one, **arguments)
-    if other := sorted(set(arguments) - {"name", "_if"}):
+    other = sorted(set(arguments) - {"name", "_if"})
+    if other and not section.takes_others:
         raise DeclarationError(
             f"check {check!r}: {other[0]} has no meaning inside a pg.verification(), which is one "
             "operation"
@@ -213,7 +232,7 @@ def _check(question: Question) -> Generator[PyinfraCommand, None, None]:
     # A dry run would check the database as it is, and not as the deploy will have made it.
     if not session.executing:
         return
-    outcome = _asked(session, question)
+    outcome = answered(session, question)
     if outcome.status is Status.PASS:
         nothing_to_do(session.host, f"{question.title}: as expected")
     else:
@@ -221,7 +240,7 @@ def _check(question: Question) -> Generator[PyinfraCommand, None, None]:
         yield Fail([f"{question.title}: failed", *lines])
 
 
-def _asked(session: Session, question: Question) -> Outcome:
+def answered(session: Session, question: Question) -> Outcome:
     """What a host's database answers; nothing is asked that would run code of others."""
     script = [*question.setup, question.query]
     try:
@@ -240,7 +259,7 @@ def _verify(section: Section) -> Generator[PyinfraCommand, None, None]:
     session = Session.current()
     if not session.executing:
         return
-    outcomes = list(asked(section.questions, lambda one: _asked(session, one)))
+    outcomes = list(asked(section.questions, lambda one: answered(session, one)))
     facts = conclusion.described(session, tuple(one.fact() for one in outcomes))
     if section.deploy and not facts.unreachable:
         facts = _planned(session, section.deploy, facts)
@@ -265,4 +284,4 @@ def _planned(session: Session, block: Block, facts: HostFacts) -> HostFacts:
         draft = drafted(alone, block)
     except (HostError, DeclarationError) as error:
         return evolve(facts, fix=Fix(problems=(gaps.without_quotes(str(error)),)))
-    return evolve(facts, declared=gaps.declared(draft.items, draft.plan), fix=gaps.fix(draft.plan))
+    return evolve(facts, declared=gaps.declared([draft]).checks, fix=gaps.fix([draft]))
