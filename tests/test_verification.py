@@ -212,3 +212,43 @@ def test_mistakes_are_one_message(project: Project, database: Database, body: st
     project.deploy(body)
     output = run_files(project.path).failed().output
     assert MISTAKES[body] in output
+
+
+CANARY = "canary-4711"
+
+
+@one_version
+def test_no_document_has_what_rows_defaults_and_passwords_hold(
+    project: Project, database: Database
+) -> None:
+    database.psql(
+        f"""CREATE TABLE t (n text PRIMARY KEY DEFAULT '{CANARY}' CHECK (n <> '{CANARY}-2'));
+            INSERT INTO t VALUES ('{CANARY}');
+            CREATE FUNCTION boom() RETURNS int LANGUAGE plpgsql AS
+              $$BEGIN RAISE EXCEPTION '{CANARY}'; END$$;
+            CREATE TABLE extra (n text DEFAULT '{CANARY}')"""
+    )
+    project.inventory(
+        {"db": {"postgres_dsn": database.dsn, "postgres_password": f"{CANARY}-password"}}
+    )
+    project.deploy("""
+        def deploy():
+            pg.schema("public")
+            pg.table("t", [pg.Column("n", "int", primary_key=True, default="1", using="n::int")])
+
+        with pg.verification(report="reports", deploy=deploy):
+            pg.check("rows", "SELECT n FROM t", [("other",)])
+            pg.check("told", "SELECT n FROM t", None)
+            pg.check("detail", "SELECT 1", [(1,)], setup=["INSERT INTO t TABLE t"])
+            pg.check("message", "SELECT n::int FROM t", [])
+            pg.check("exception", "SELECT boom()", [])
+    """)
+    output = project.run().failed().output
+    folder = project.path / "reports" / "inventory"
+    documents = {path.name: path.read_text() for path in folder.iterdir()}
+    assert len(documents) == 6
+    assert [name for name, text in documents.items() if CANARY in text] == []
+    assert f"+('{CANARY}')" in output
+    host = documents["db.html"]
+    for said in ("UniqueViolation", "InvalidTextRepresentation", "RaiseException"):
+        assert said in host

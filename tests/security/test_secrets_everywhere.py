@@ -126,7 +126,7 @@ def test_loud_runs_through_psql(database: Database, project: Project) -> None:
     project.deploy(f"""
         from pyinfra.api import HiddenValue
 
-        with pg.verification(report="report.html"):
+        with pg.verification(report="reports"):
             pg.sql(HiddenValue("CREATE TABLE t AS SELECT '{MARK}' AS note"))
             pg.role("app_{database.name}", password=HiddenValue("{MARK}"))
             pg.check("rows", "SELECT note FROM t", [(HiddenValue("{MARK}x"),)])

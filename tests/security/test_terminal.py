@@ -167,13 +167,16 @@ def test_who_holds_a_lock(hostile: Database) -> None:
 def test_a_report_and_loud_runs_through_psql(hostile: Database, project: Project) -> None:
     project.write("inventory.py", f'hosts = [("@local", {{"postgres_dsn": "{hostile.dsn}"}})]')
     project.deploy("""
-        with pg.verification(report="report.html"):
-            pg.check("rows", "SELECT note FROM t", [])
+        with pg.verification(report="reports"):
+            pg.check("rows", "SELECT note FROM t", [], disclosed=True)
             pg.check("error", "UPDATE t SET id = 2 RETURNING id", [])
     """)
     report = project.run("inventory.py", "deploy.py", "-y", "-vvv", "--diff").failed()
     clean(unstyle(report.output))
-    assert "\\x1b[2J" in clean((project.path / "report.html").read_text())
+    folder = project.path / "reports" / "inventory"
+    for document in folder.iterdir():
+        clean(document.read_text())
+    assert "\\x1b[2J" in clean((folder / "local.html").read_text())
     fact = project.run("inventory.py", "fact", "pyinfra_postgres.facts.Catalog", "-vvv")
     clean(unstyle(fact.succeeded().output))
     rows = project.run("inventory.py", "pyinfra_postgres.sql", "SELECT note, note AS n FROM t")

@@ -44,6 +44,6 @@ def command(inventory: str, scripts: tuple[str, ...], **given: Any) -> None:
         script.write_text(
             _SCRIPT.format(title=title, report=given["report"], scripts=scripts), encoding="utf-8"
         )
-        arguments = [inventory, str(script), "--dry", "--fail-percent", "100", *options]
+        arguments = [inventory, str(script), "--dry", "-y", "--fail-percent", "100", *options]
         code = subprocess.call([sys.executable, "-m", "pyinfra", *arguments])  # noqa: S603
     sys.exit(code if code >= 0 else 128 - code)

@@ -6,7 +6,7 @@ a check, and each `pg.check` of the deploy is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from functools import partial
 
 from attrs import evolve
@@ -29,13 +29,16 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     """Verify what scripts declare, on the host in pyinfra's context, and fail it if need be."""
     session = Session.current()
     host = session.host
+    # With -y, which is there for pyinfra's own questions, it would leave that out.
+    session.state.check_for_changes = True
     with verification.gathering(session, title, report, takes_others=True) as section:
         for script in scripts:
             exec_file(script)
     drafts = [one for (_, executing), one in session.drafts.items() if not executing]
     found = gaps.declared(drafts)
     objects = (*found.checks, *_unplanned(session, drafts))
-    outcomes = list(asked(section.questions, partial(_answered, session, found.missing)))
+    questions = _called_apart(section.questions, {one.title for one in objects})
+    outcomes = list(asked(questions, partial(_answered, session, found.missing)))
     checks = (*objects, *(one.fact() for one in outcomes))
     facts = conclusion.described(session, checks)
     if not facts.unreachable:
@@ -52,6 +55,20 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     else:
         complain(host, rollup.verdict(facts))
         session.state.failed_hosts.add(host)
+
+
+def _called_apart(questions: Sequence[Question], taken: Set[str]) -> list[Question]:
+    """The questions, of which none is called as an object."""
+    names = {one.title: f"{one.title} (asked)" for one in questions if one.title in taken}
+    return [
+        evolve(
+            one,
+            title=names.get(one.title, one.title),
+            needs=tuple(names.get(title, title) for title in one.needs),
+            applies_if=tuple(names.get(title, title) for title in one.applies_if),
+        )
+        for one in questions
+    ]
 
 
 def _unplanned(session: Session, drafts: Sequence[Draft]) -> Iterator[Check]:

@@ -16,7 +16,9 @@ from ..objects.kind import Object
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
 from ..planning.session import Draft, Item
 from ..syntax.parse import Reference, tokens
+from ..transport.answer import condition
 from .facts import Check, Fix, Step
+from .questions import speaks_of_names
 from .statuses import Status
 
 _MISSING = "it is missing"
@@ -28,6 +30,7 @@ _REASONS = {
 }
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _VALUE = "'...'"
+_SERVERS = re.compile(r"(?P<head>.*?): .*(?P<tail>\(SQLSTATE (?P<state>\w{5})\).*)", re.DOTALL)
 _DEFAULT = re.compile(r"\bDEFAULT .*", re.DOTALL)
 _QUOTED = re.compile(r"(?<!\w)(?<!operation )'(?:[^']|'')*'(?!\w)")
 _QUOTES = ("'", "E'", "e'", "$", "U&'", "u&'")
@@ -95,7 +98,7 @@ def _objects(drafts: Iterable[Draft]) -> dict[str, _Declared]:
     of: dict[int, list[str]] = {}
     every = list(drafts)
     for item in (item for draft in every for item in draft.items):
-        title = item.declaration.title
+        title = _title(item)
         found.setdefault(title, _Declared()).items.append(item)
         of.setdefault(id(item.operation), []).append(title)
     for plan in (draft.plan for draft in every):
@@ -106,6 +109,12 @@ def _objects(drafts: Iterable[Draft]) -> dict[str, _Declared]:
             for title in _titles(doubt.operation, doubt.title, of):
                 found[title].doubts.append(doubt)
     return found
+
+
+def _title(item: Item) -> str:
+    """What is declared, by its kind and name; of a script what its operation is called."""
+    one = item.declaration
+    return str(item.operation) if one.runs else one.title
 
 
 def _titles(operation: Operation, title: str, of: dict[int, list[str]]) -> list[str]:
@@ -230,5 +239,11 @@ def without_values(sql: str) -> str:
 
 
 def without_quotes(said: str) -> str:
-    """Words without what they quote; what operations are called may be told."""
+    """Words without what they quote; what operations are called may be told.
+
+    Of a server's message that may quote a value the code is left.
+    """
+    found = _SERVERS.fullmatch(said)
+    if found and not speaks_of_names(found["state"]):
+        said = f"{found['head']}: {condition(found['state'])} {found['tail']}"
     return _QUOTED.sub(_VALUE, said)

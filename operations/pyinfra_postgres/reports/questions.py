@@ -131,7 +131,7 @@ class Question:
     def _failed(self, failure: Failure) -> Outcome:
         place, reached = self._place(failure)
         said = str(withheld(failure) if self.is_hidden else failure)
-        told = str(failure if _speaks_of_names(failure) else _unquoted(failure))
+        told = str(failure if speaks_of_names(failure.sqlstate) else _unquoted(failure))
         if failure.hides_rows:
             said = (
                 f"{HiddenRowsError(failure.message).args[0]}; a check of what row security "
@@ -259,8 +259,9 @@ def _unasked(one: Question, known: dict[str, Outcome]) -> Outcome | None:
     return Outcome(one, Status.BLOCKED, reason=f"needs {', '.join(roots)}", roots=tuple(roots))
 
 
-def _speaks_of_names(failure: Failure) -> bool:
-    return failure.sqlstate.startswith(_OF_NAMES) or not failure.sqlstate
+def speaks_of_names(sqlstate: str) -> bool:
+    """Whether a server's message with this code speaks of names and states, and quotes no value."""
+    return sqlstate.startswith(_OF_NAMES) or not sqlstate
 
 
 def _unquoted(failure: Failure) -> str:

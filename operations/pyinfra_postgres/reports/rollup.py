@@ -5,6 +5,7 @@ Pure: no I/O, no pyinfra state.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,6 @@ from attrs import frozen
 from .facts import Check, Fix, HostFacts, Report, Step
 from .statuses import Status, together
 
-_DIGITS = 10
 _NAMED = 3
 """How many root causes a verdict names."""
 
@@ -109,8 +109,7 @@ def task_names(hosts: Iterable[HostFacts]) -> list[str]:
 
 def _number(task: str) -> int:
     number = task.partition(" ")[0]
-    is_number = number.isascii() and number.isdigit() and len(number) < _DIGITS
-    return int(number) if is_number else sys.maxsize
+    return int(number) if re.fullmatch("[1-9][0-9]?", number) else sys.maxsize
 
 
 def tasks(host: HostFacts, names: Iterable[str]) -> list[Task]:
