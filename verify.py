@@ -7,5 +7,10 @@ called as the inventory.
 import pyinfra_postgres as pg
 import sync_platform
 
-with pg.verification("Sync platform", report="reports", deploy=sync_platform.everything):
+with pg.verification(
+    "Sync platform",
+    report="reports",
+    deploy=sync_platform.everything,
+    accepted=sync_platform.ACCEPTED,
+):
     sync_platform.checks()

@@ -56,11 +56,13 @@ from .operations.tables import table
 from .operations.transactions import transaction
 from .operations.triggers import trigger
 from .operations.views import materialized_view, view
+from .reports.advice import Accepted
 from .reports.verification import check, verification
 from .syntax.values import SQL
 
 __all__ = [
     "SQL",
+    "Accepted",
     "Attribute",
     "Check",
     "Column",

@@ -26,8 +26,10 @@ from .isolation import (
     tenant_functions,
 )
 from .sync import sync, withdraw_sync
+from .tasks import ACCEPTED
 
 __all__ = [
+    "ACCEPTED",
     "checks",
     "database_isolation",
     "everything",

@@ -102,8 +102,8 @@ def test_a_database_without_the_platform_fails_on_that_host_alone(
     empty = new_database()
     run = platform("verify", [current, empty]).failed()
     said = unstyle(run.output)
-    assert re.search(rf"@postgres/{empty.name}\] NOT APPROVED: \d+ root causes block", said)
-    assert f"@postgres/{current.name}] APPROVED" in said
+    assert re.search(rf"@postgres/{empty.name}\] +NOT APPROVED: \d+ root causes block", said)
+    assert re.search(rf"@postgres/{current.name}\] +APPROVED", said)
 
 
 def test_what_deploy_heals_passes_again(platform: Platform, damaged: Database) -> None:

@@ -9,14 +9,17 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 from attrs import evolve
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.html import Page
 from pyinfra_postgres.reports import folder, rollup
 from pyinfra_postgres.reports.facts import (
+    Access,
     Check,
+    Finding,
     Fix,
+    ForeignKey,
     HostFacts,
     Report,
     ReportError,
@@ -38,8 +41,22 @@ some = st.lists(checks, max_size=4).map(tuple)
 steps = st.builds(Step, texts, texts, st.sampled_from(["before", "main", "after"]), texts, texts)
 fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several)
 hosts = st.builds(
-    HostFacts, texts, several, texts, some, some, st.none() | fixes, texts, unreachable=texts
+    HostFacts,
+    texts,
+    several,
+    texts,
+    checks=some,
+    declared=some,
+    fix=st.none() | fixes,
+    foreign_keys=st.lists(
+        st.builds(ForeignKey, texts, texts, texts, st.booleans()), max_size=2
+    ).map(tuple),
+    access=st.lists(st.builds(Access, texts, texts, texts, texts), max_size=2).map(tuple),
+    findings=st.lists(st.builds(Finding, texts, texts, texts, texts, texts), max_size=2).map(tuple),
+    unreachable=texts,
 )
+# A failing example of many parts is as good as the smallest one, which takes minutes to find.
+law = settings(max_examples=30, deadline=None, phases=[Phase.generate])
 _named_apart = st.lists(hosts, min_size=1, max_size=3, unique_by=lambda one: one.name).map(tuple)
 reports = st.builds(Report, texts, texts, _named_apart)
 
@@ -90,7 +107,7 @@ def test_verdicts_are_a_sentence() -> None:
 
 
 @given(hosts)
-@settings(max_examples=50, deadline=None)
+@law
 def test_approved_is_who_has_nothing_but_passes(one: HostFacts) -> None:
     statuses = {each.status for each in one.checks}
     is_well = statuses <= {Status.PASS, Status.NOT_APPLICABLE}
@@ -111,7 +128,7 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 
 @given(reports)
-@settings(max_examples=40, deadline=None)
+@law
 def test_a_report_is_read_as_it_was_written(report: Report) -> None:
     written = json.loads(json.dumps(as_json(report)))
     VALIDATOR.validate(written)
@@ -138,7 +155,7 @@ def test_what_is_no_report_is_refused(change: dict[str, object]) -> None:
 
 
 @given(reports)
-@settings(max_examples=30, deadline=None)
+@law
 def test_no_name_breaks_a_page(report: Report) -> None:
     names = {one.name for one in report.hosts}
     found = dict(documents(report, names))
@@ -204,10 +221,22 @@ def test_a_report_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
 
 
 @given(reports)
-@settings(max_examples=30, deadline=None)
+@law
 def test_no_name_is_more_than_text_in_markdown(report: Report) -> None:
     text = markdown(report)
     assert all(one.isprintable() or one == "\n" for one in text)
     fences = [line for line in text.split("\n") if line.startswith("```")]
     assert len(fences) % 2 == 0
     assert "</script>" not in text
+
+
+def test_a_hundred_hosts_are_a_hundred_pages_that_know_nothing_of_each_other() -> None:
+    fleet = tuple(
+        evolve(BLOCKED if number % 3 else PASSING, name=f"db-{number}") for number in range(100)
+    )
+    few = dict(documents(evolve(REPORT, hosts=fleet[:5]), {"db-1"}))
+    many = dict(documents(evolve(REPORT, hosts=fleet), {"db-1", "db-99"}))
+    assert many["db-1.html"] == few["db-1.html"]
+    assert many.keys() - few.keys() == {"db-99.html"}
+    assert Page(many["index.html"]).links.count("db-50.html#task-1") == 1
+    assert "NOT APPROVED: 66 of 100 databases do not pass" in many["index.html"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -20,7 +20,8 @@ from ..errors import HostError
 from ..planning.session import Session
 from ..terminal import say, styled
 from . import folder, rollup, survey
-from .facts import Check, HostFacts, Report
+from .advice import IN_VAIN, Accepted, findings
+from .facts import Check, Finding, HostFacts, Report
 from .questions import Outcome
 from .statuses import Status
 
@@ -107,7 +108,9 @@ def write(host: Host, title: str, path: Path, facts: HostFacts) -> None:
     say(host, f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")
 
 
-def described(session: Session, checks: tuple[Check, ...]) -> HostFacts:
+def described(
+    session: Session, checks: tuple[Check, ...], accepted: Sequence[Accepted] = ()
+) -> HostFacts:
     """What the report says of a host."""
     lost = [one for one in checks if one.status is Status.UNREACHABLE]
     if checks and len(lost) == len(checks):
@@ -126,10 +129,21 @@ def described(session: Session, checks: tuple[Check, ...]) -> HostFacts:
             server=server,
             foreign_keys=survey.foreign_keys(session.ask),
             access=survey.access(session.ask),
+            findings=tuple(_advised(session, checks, accepted)),
         )
     except HostError:
         # Lost, for one: then the checks have said so, and belong into the report.
         return facts
+
+
+def _advised(
+    session: Session, checks: Sequence[Check], accepted: Sequence[Accepted]
+) -> Iterator[Finding]:
+    """Advice; what is accepted in vain is told once all that is asked for is there."""
+    is_whole = all(one.status.approves for one in checks)
+    for one in findings(session.ask, accepted, datetime.now(UTC).date()):
+        if is_whole or one.rule != IN_VAIN:
+            yield one
 
 
 def _facts(host: Host, **more: Any) -> HostFacts:
@@ -148,7 +162,7 @@ def _commit(folder: Path) -> str:
     """The commit that a folder is at, and whether anything differs from it."""
     command = ("git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
+        found = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=10)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip()
+    return found.strip()

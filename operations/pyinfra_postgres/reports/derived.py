@@ -23,6 +23,7 @@ from .questions import Outcome, Question, asked
 from .statuses import Status
 
 _UNPLANNED = "no plan could be made for it"
+_NOTHING = Check("Deploy", "what is declared", Status.NOT_APPLICABLE, "nothing is, for this host")
 
 
 def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
@@ -40,7 +41,7 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     questions = _called_apart(section.questions, {one.title for one in objects})
     outcomes = list(asked(questions, partial(_answered, session, found.missing)))
     checks = (*objects, *(one.fact() for one in outcomes))
-    facts = conclusion.described(session, checks)
+    facts = section.described(session, checks or (_NOTHING,))
     if not facts.unreachable:
         facts = evolve(facts, fix=gaps.fix(drafts))
     conclusion.tell(host, facts, outcomes)

@@ -7,7 +7,7 @@ describes what they write.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -104,6 +104,20 @@ class Access:
 
 
 @frozen
+class Finding:
+    """What is to be said of a database that works."""
+
+    rule: str
+    what: str
+    """The object."""
+    said: str
+    mend: str
+    """The statement that mends it, "" where there is no single one."""
+    accepted: str
+    """Why it is to stay, "" where nobody has said so."""
+
+
+@frozen
 class HostFacts:
     """What is known of one host."""
 
@@ -118,6 +132,7 @@ class HostFacts:
     """What that deploy would do."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     access: tuple[Access, ...] = ()
+    findings: tuple[Finding, ...] = ()
     database: str = ""
     role: str = ""
     server: str = ""
@@ -140,13 +155,15 @@ class Report:
     version: int = VERSION
 
 
-def as_json(value: Any) -> Any:
-    """A value as JSON has it."""
+def as_json(value: Any, said: Callable[[str], str] = str) -> Any:
+    """A value as JSON has it, with each text as it is to be `said`."""
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, str):
+        return said(value)
     if has(type(value)):
-        return {one.name: as_json(getattr(value, one.name)) for one in fields(type(value))}
-    return [as_json(one) for one in value] if isinstance(value, tuple) else value
+        return {one.name: as_json(getattr(value, one.name), said) for one in fields(type(value))}
+    return [as_json(one, said) for one in value] if isinstance(value, tuple) else value
 
 
 def from_json(type_: type[_T], value: Any, place: str = "the report") -> _T:

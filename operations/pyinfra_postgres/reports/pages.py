@@ -19,6 +19,7 @@ from typing import cast
 from jinja2 import BaseLoader, Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..hidden import masked
 from ..terminal import printable, printable_lines
 from . import machines, rollup
 from .facts import Report, Step, as_json
@@ -33,7 +34,7 @@ _RESERVED = frozenset({"index"})
 def documents(report: Report, hosts: Container[str]) -> Iterator[tuple[str, str]]:
     """The documents, with the pages of these hosts: the name of a file, and its text."""
     names = page_names(one.name for one in report.hosts)
-    yield DATA, json.dumps(as_json(report), indent=1) + "\n"
+    yield DATA, json.dumps(as_json(report, masked), indent=1) + "\n"
     yield INDEX, _rendered("environment.html.j2", report=report, pages=names)
     for host in (one for one in report.hosts if one.name in hosts):
         yield names[host.name], _rendered("host.html.j2", report=report, host=host)

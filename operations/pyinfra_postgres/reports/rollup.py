@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from attrs import frozen
 
-from .facts import Check, Fix, HostFacts, Report, Step
+from .facts import Check, Finding, Fix, HostFacts, Report, Step
 from .statuses import Status, together
 
+_ADVICE = "Advice"
 _NAMED = 3
 """How many root causes a verdict names."""
 
@@ -99,6 +100,13 @@ def staged(fix: Fix) -> Iterator[tuple[str, list[tuple[str, list[Step]]]]]:
         runs = [(phase, list(each)) for phase, each in groupby(steps, lambda one: one.phase)]
         if runs:
             yield name, [(f"{phase or 'Steps'}: {len(each)}", each) for phase, each in runs]
+
+
+def advised(findings: Iterable[Finding], rules: Container[str]) -> Iterator[Check]:
+    """The findings of some rules that nobody has accepted, as checks that fail."""
+    for one in findings:
+        if one.rule in rules and not one.accepted:
+            yield Check(_ADVICE, f"{one.rule}: {one.what}", Status.FAIL, one.said)
 
 
 def task_names(hosts: Iterable[HostFacts]) -> list[str]:

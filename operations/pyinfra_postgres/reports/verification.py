@@ -6,7 +6,7 @@ questions at its end, as one operation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from ..syntax import given
 from ..terminal import nothing_to_do, printable, say, styled
 from ..transport.watch import Patience
 from . import conclusion, gaps, rollup
-from .facts import Fix, HostFacts, ReportError
+from .advice import RULES, Accepted
+from .facts import Check, Fix, HostFacts, ReportError
 from .questions import Outcome, Question, asked
 from .statuses import Status
 
@@ -45,6 +46,8 @@ class Section:
     report: Path | None
     deploy: Block | None = None
     """What a deploy would declare."""
+    accepted: tuple[Accepted, ...] = ()
+    fail_on: tuple[str, ...] = ()
     takes_others: bool = False
     """Whether verifications inside it are part of it."""
     questions: list[Question] = Factory(list)
@@ -63,6 +66,17 @@ class Section:
                 )
         self.questions.append(evolve(one, task=one.task or _CHECKS))
 
+    def advised(self, accepted: Iterable[Accepted], fail_on: Iterable[str]) -> None:
+        """Note which findings of advice are to stay, and which rules count."""
+        self.accepted += tuple(accepted)
+        self.fail_on += tuple(fail_on)
+
+    def described(self, session: Session, checks: tuple[Check, ...]) -> HostFacts:
+        """What is known of the host, with these checks and those that advice has become."""
+        facts = conclusion.described(session, checks, self.accepted)
+        more = rollup.advised(facts.findings, self.fail_on)
+        return evolve(facts, checks=(*facts.checks, *more))
+
 
 _open: WeakKeyDictionary[Host, Section] = WeakKeyDictionary()
 
@@ -72,6 +86,8 @@ def verification(
     title: str = "Verification",
     report: str | None = None,
     deploy: Callable[[], object] | None = None,
+    accepted: Sequence[Accepted] = (),
+    fail_on: str | Sequence[str] = (),
 ) -> Iterator[None]:
     """Ask all checks inside, at its end, and fail the host where not all of them pass.
 
@@ -82,6 +98,8 @@ def verification(
     + deploy: a function that calls the operations of a deploy: they are planned and not sent. The
       report has what each declared object lacks, and the plan as the fix; the verdict is that of
       the checks.
+    + accepted: the findings of advice that are to stay, each a ``pg.Accepted`` with its reason
+    + fail_on: the rules of advice whose findings fail the host; of the others the report tells
 
     **Example:**
 
@@ -91,13 +109,17 @@ def verification(
             pg.check("There are no negative totals", "SELECT id FROM orders WHERE total < 0", [])
     """
     session = Session.current()
+    stays = given.several("accepted", accepted, Accepted)
+    rules = [given.word("fail_on", one, RULES) for one in given.several("fail_on", fail_on)]
     if (outer := _open.get(session.host)) and outer.takes_others:
+        outer.advised(stays, rules)
         yield
         if deploy:
             with transaction():
                 deploy()
         return
     with gathering(session, title, report) as section:
+        section.advised(stays, rules)
         yield
     if deploy:
         section.deploy = _declared(session, deploy)
@@ -113,7 +135,7 @@ def gathering(
     """Have the checks that are called inside be part of one verification."""
     if session.host in _open:
         raise DeclarationError("a verification inside a verification: leave the inner one out")
-    given.filled("the title of a verification", title)
+    given.filled("title", title)
     path = _folder(report, session.state.inventory) if report is not None else None
     section = _open[session.host] = Section(title, path, takes_others=takes_others)
     try:
@@ -260,7 +282,7 @@ def _verify(section: Section) -> Generator[PyinfraCommand, None, None]:
     if not session.executing:
         return
     outcomes = list(asked(section.questions, lambda one: answered(session, one)))
-    facts = conclusion.described(session, tuple(one.fact() for one in outcomes))
+    facts = section.described(session, tuple(one.fact() for one in outcomes))
     if section.deploy and not facts.unreachable:
         facts = _planned(session, section.deploy, facts)
     conclusion.tell(session.host, facts, outcomes)
