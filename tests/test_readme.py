@@ -64,6 +64,9 @@ def test_the_example_does_what_it_says(
     assert "shop.order_state" in project.run(*fact).succeeded().stdout
     assert "0 rows from 2 hosts" in project.run(*query).succeeded().stdout
     assert len(json.loads(project.run(*setting).succeeded().stdout)) == 2
+    project.write("verify.py", files(readme)["verify.py"])
+    verified = project.run("inventory.py", "verify.py", "-y").succeeded()
+    assert verified.output.count("APPROVED: 2 of 2 checks pass") == 2
     nowhere = project.run("inventory.py", "deploy.py", "--limit", "nowhere", "-y").succeeded()
     assert "No host matches found for --limit pattern: nowhere" in nowhere.output
 
@@ -113,7 +116,7 @@ def test_the_reference_is_true_of_a_database_that_is_behind(
 def test_every_operation_is_in_the_reference(readme: str) -> None:
     shown = set(re.findall(r"\bpg\.([a-z]\w+)\(", "".join(files(readme).values())))
     operations = {name for name in pg.__all__ if name[0].islower()}
-    assert shown == operations - {"verification"}
+    assert shown == operations
 
 
 def test_operations_print_their_arguments(readme: str) -> None:

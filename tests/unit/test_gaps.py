@@ -68,6 +68,8 @@ def test_the_fix_is_in_the_order_in_which_it_runs() -> None:
         ("main", "enum shop.state"),
         ("after", "schema shop"),
     ]
+    other = gaps.fix([Draft(Plan(changes[:2]), [SHOP, STATE])])
+    assert len({*fix.plans, *other.plans, *gaps.fix([Draft(Plan(changes), [])]).plans}) == 2
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ checks = st.builds(
 )
 some = st.lists(checks, max_size=4).map(tuple)
 steps = st.builds(Step, texts, texts, st.sampled_from(["before", "main", "after"]), texts, texts)
-fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several)
+fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several, several)
 hosts = st.builds(
     HostFacts,
     texts,

@@ -79,6 +79,8 @@ class Fix:
     """Why it can't start."""
     undeclared: tuple[str, ...] = ()
     """What is there and declared by nobody, and would stay."""
+    plans: tuple[str, ...] = ()
+    """The ids of its plans: others for any other plan."""
 
 
 @frozen

@@ -13,6 +13,7 @@ from attrs import define, evolve, field, frozen
 
 from ..hidden import masked
 from ..objects.kind import Object
+from ..plan.document import plan_id
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
 from ..planning.session import Draft, Item
 from ..syntax.parse import Reference, tokens
@@ -193,7 +194,8 @@ def fix(drafts: Iterable[Draft]) -> Fix:
     steps = [step for plan in plans for step in _steps(plan)]
     problems = dict.fromkeys(without_quotes(one) for plan in plans for one in plan.problems())
     undeclared = (f"{one.title} of {one.within}" for plan in plans for one in plan.undeclared)
-    return Fix(tuple(steps), tuple(problems), tuple(dict.fromkeys(undeclared)))
+    ids = (plan_id(plan) for plan in plans if plan.changes)
+    return Fix(tuple(steps), tuple(problems), tuple(dict.fromkeys(undeclared)), tuple(ids))
 
 
 def _steps(plan: Plan) -> list[Step]:
