@@ -42,6 +42,23 @@ class Hazard(Enum):
     LOCKS_OUT = "blocks reads and writes while it reads all rows"
     NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
     NOT_IDEMPOTENT = "runs every time"
+    # What follows breaks clients that know the database as it was before.
+    RENAMES = "clients that use the former name fail"
+    DROPS = "clients that use it fail"
+    RESHAPES = "clients find it otherwise under its name"
+    RETYPES = "clients find another type"
+    DROPS_DEFAULT = "clients that give no value get none"
+    DROPS_NOT_NULL = "clients may read nulls"
+    DROPS_CONSTRAINT = "clients can't rely on it any more, nor name it in ON CONFLICT"
+    RESTRICTS = "clients that write what it refuses fail"
+    ROW_SECURITY = "clients see and write other rows"
+    POLICIES = "clients see and write other rows by the policies"
+    REVOKES = "clients may lack privileges"
+
+    @property
+    def breaks_clients(self) -> bool:
+        """Whether clients that know the database as it was before may fail."""
+        return list(Hazard).index(self) >= list(Hazard).index(Hazard.RENAMES)
 
 
 _NEEDS_CONSENT = {
@@ -214,6 +231,8 @@ class Statement:
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
     """The foreign keys that it takes off and puts back: table, name and definition."""
+    parts: tuple[str, ...] = ()
+    """The statements that it runs, where it is a block of several."""
     remakes: Remake | None = None
     """What it makes anew as it was, or what of that it restores."""
     again: str | None = None
@@ -276,7 +295,12 @@ def together(
     body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
     summary = "; ".join(texts)
     return Statement(
-        f"DO {literal(body)}", stage=Stage.AFTER, path=path, locks=locks, summary=summary
+        f"DO {literal(body)}",
+        stage=Stage.AFTER,
+        path=path,
+        locks=locks,
+        parts=tuple(texts),
+        summary=summary,
     )
 
 

@@ -15,6 +15,7 @@ from ..errors import DeclarationError
 from ..objects.kind import Object
 from ..plan.plan import Refusal
 from . import order, renaming
+from .clients import warned
 from .conditions import in_time, takes_others
 from .order import in_turn
 from .planner import Planner
@@ -63,7 +64,7 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
     Planner(session, catalog, plan, same, ask).add(turns.items, renames)
     if not uses and takes_others(plan.changes) and ask.in_time:
         uses = read(ask.renamed(USES))
-    plan.changes = in_time(plan.changes, uses)
+    plan.changes = warned(in_time(plan.changes, uses), session.snapshot())
     for text in sorted(catalog.unread):
         session.tell(f"{text} is left as it is, for it can't be read")
     catalog.unread.clear()
