@@ -127,7 +127,7 @@ REMOVED: dict[type[Object], tuple[Object, set[Hazard]]] = {
 }
 ELSEWHERE = {pg.Grant, pg.DefaultPrivileges, pg.Partition, pg.Partitions}
 """What has no statement of its own for its end; the tests below and beside have them."""
-DO_SOMETHING = {pg.Rows, pg.Script}
+DO_SOMETHING = {pg.Rows, pg.Script, pg.Backfill}
 
 
 def test_the_end_of_each_kind_is_known() -> None:

@@ -76,6 +76,8 @@ class Forecast(Snapshot):
     values: dict[Name, dict[str, str | None]] = field(factory=dict)
     """What the plan gives all rows of a table in new or converted columns, None where nobody knows.
     """
+    fills: dict[Name, dict[str, str]] = field(factory=dict)
+    """What the plan fills into columns of a table then, by an expression over the row."""
     doubts: list[tuple[Operation, str, Objection]] = field(factory=list)
     """What rows may say against operations, with their titles, unless the plan brings more rows."""
     removed: dict[Key, Any] = field(factory=dict)
@@ -300,6 +302,10 @@ class Forecast(Snapshot):
         self.values = {
             rename.name(table): {rename.column(table, one): text for one, text in values.items()}
             for table, values in self.values.items()
+        }
+        self.fills = {
+            rename.name(table): {rename.column(table, one): text for one, text in fills.items()}
+            for table, fills in self.fills.items()
         }
         self._parts, self._defaults = None, {}
         self.key_indexes = set().union(*map(_key_indexes, objects.values()))

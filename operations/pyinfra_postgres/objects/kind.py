@@ -214,6 +214,9 @@ class Object:
         """The keys of what it declares: its own, and those of parts that can be renamed."""
         yield self.key()
 
+    def foretell(self, catalog: Forecast) -> None:
+        """Write into the catalog what rows will have by it, before anything else is planned."""
+
     def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """The object as it is now."""
         found: Self | None = catalog.objects.get(self.key())

@@ -24,6 +24,7 @@ SCRIPTS: Condition = ("scripts",)
 
 _LABEL = "label"
 _OBJECT = "object"
+_ROWS = "filled"
 FOUND = "found"
 """The word for an object as the server has it, before the plan changes it."""
 MADE = "made"
@@ -63,6 +64,16 @@ def keys_of(table: Condition) -> Condition:
 def owner_of(table: Condition) -> Condition:
     """That a table has the owner that is declared."""
     return ("owner", *table)
+
+
+def rows_of(table: Condition) -> Condition:
+    """That the rows of a table have what they are to have, which constraints are about."""
+    return (_ROWS, *table)
+
+
+def is_of_rows(one: Condition) -> bool:
+    """Whether it is about the rows of a table."""
+    return one[0] == _ROWS
 
 
 def label_of(text: str) -> Condition:

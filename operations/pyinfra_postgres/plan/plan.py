@@ -42,6 +42,7 @@ class Hazard(Enum):
     LOCKS_OUT = "blocks reads and writes while it reads all rows"
     NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
     NOT_IDEMPOTENT = "runs every time"
+    IN_BATCHES = "committed in batches, for which nobody waits long"
     # What follows breaks clients that know the database as it was before.
     RENAMES = "clients that use the former name fail"
     DROPS = "clients that use it fail"

@@ -55,6 +55,8 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
     wholes_first = sorted(others, key=_renames_parts)
     renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
     ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
+    for one in others if ask.in_time else ():
+        one.declaration.foretell(catalog)
     uses = _uses(others, catalog, ask)
     turns = in_turn(others, catalog, uses)
     for circle in turns.circles:

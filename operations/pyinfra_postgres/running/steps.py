@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from ..catalog import snapshot as snapshots
 from ..catalog.locks import IS_DEPLOY_LOCK, LOCK_KEY
-from ..plan.plan import Action, Change, Lock, Plan, Stage, Statement
+from ..plan.plan import Action, Change, Hazard, Lock, Plan, Stage, Statement
 from ..syntax.names import literal
 from ..transport.answer import TELL_TRANSACTION
 
@@ -83,8 +83,11 @@ class Step:
 
         A timeout would kill an index build that waits for an old transaction.
         """
-        locks = self.statement.locks if self.statement else ()
-        return [lock for lock in locks if lock.mode.blocks_writers]
+        if self.statement is None:
+            return []
+        one = self.statement
+        in_batches = Hazard.IN_BATCHES in one.hazards
+        return [lock for lock in one.locks if lock.mode.blocks_writers or in_batches]
 
 
 Message: TypeAlias = Sequence[Step]

@@ -18,7 +18,7 @@ from psycopg.abc import PQGen
 
 from ..errors import ConnectError
 from ..syntax.paths import SearchPath
-from .answer import NO_ENCODING, Answer, Failure, told_transaction
+from .answer import NO_ENCODING, PROGRESS, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .poolers import PROCESS, check_own, refuse_a_full
 from .watch import (
@@ -309,6 +309,8 @@ class Connection:
 
         def heard(diagnostic: psycopg.errors.Diagnostic) -> None:
             notices.append(diagnostic.message_primary or "")
+            if diagnostic.sqlstate == PROGRESS:
+                self.say(notices[-1])
 
         self.session.add_notice_handler(heard)
         try:

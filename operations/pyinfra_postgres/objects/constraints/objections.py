@@ -36,7 +36,7 @@ def to_table(
     new = dict(planned_rows.values(current, declared, catalog))
     planned = {**catalog.values.get(table, {}), **new}
     every, own = (
-        PlannedRows.having(table, columns, planned, catalog, only) for only in (False, True)
+        PlannedRows.having(table, columns, planned, catalog, only=only) for only in (False, True)
     )
     there = {column.name: column for column in current.columns or ()}
     for column in columns:
