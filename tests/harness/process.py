@@ -137,6 +137,7 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
         plan.gaps += draft.plan.gaps
         plan.refusals += draft.plan.refusals
         plan.undeclared += draft.plan.undeclared
+        plan.waiting += draft.plan.waiting
     return Outcome(plan, failed, unstyle("\n".join(messages.lines)), operations)
 
 

@@ -26,6 +26,7 @@ HOST_DATA: dict[str, tuple[Any, ...]] = {
     "postgres_today": ("0000-00-00", 5, "tomorrow", True, "2025-02-30"),
     "postgres_allow": (False, True, {"t": False}, {"t": True}, 0, 1, [1], [["t"]], b"t"),
     "postgres_trust": (False, True, {"r": False}, 0, 1, [1], [["r"]], b"r"),
+    "postgres_phase": (False, True, {"r": False}, 0, 1, [1], [["r"]], b"r"),
     "postgres_remember": (0, 1, "no", "False", [], {}),
     "postgres_dsn": (5, b"x", ["x"], "host=a\x00b", {}, False, "host=\udc80"),
     "postgres_host": (5, True, "a\x00b"),

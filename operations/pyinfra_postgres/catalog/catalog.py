@@ -97,6 +97,8 @@ class Forecast(Snapshot):
     refused."""
     rows_change: bool = False
     """Whether the plan changes rows: what they are then is not known."""
+    glimpse_of: Snapshot | None = None
+    """What it was copied from, where what a later run changes is only told: no rows are counted."""
     renames: list[Rename] = field(factory=list)
     """What the plan renames."""
     prepared: list[str] = field(factory=list)
@@ -114,6 +116,17 @@ class Forecast(Snapshot):
         """The catalog before there is anything in the plan."""
         found = {one.name: _copied(getattr(snapshot, one.name)) for one in fields(Snapshot)}
         return cls(**found)
+
+    def glimpsed(self) -> Self:
+        """A copy, on which nothing has been declared."""
+        found = {
+            one.name: _copied(getattr(self, one.name))
+            for one in fields(type(self))
+            if one.init and not one.name.startswith("_")
+        }
+        nothing: dict[str, Any] = dict.fromkeys(("declared", "absent", "gone", "former", "taken"))
+        found |= {name: {} for name in nothing}
+        return type(self)(**found | {"rows_change": True, "glimpse_of": self})
 
     def of(self, kind: type[Any]) -> Iterator[Any]:
         """All objects of one class."""

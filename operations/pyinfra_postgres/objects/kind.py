@@ -328,6 +328,28 @@ class Object:
         """What remains of the current object when this declaration is removed."""
         return None
 
+    def dropped_columns(self) -> Iterator[str]:
+        """The columns that it takes away of what it is about."""
+        return iter(())
+
+    def goes_with(self, table: Name, columns: AbstractSet[str]) -> bool:
+        """Whether it is nothing without these columns of a table: an index of them."""
+        return False
+
+    def giving_way(self, later: Self) -> Self:
+        """Itself, where a later phase of a rollout declares the same object: as that has it.
+
+        What the later one does not declare of it stays as it is declared here.
+        """
+        if self.asks_rows:
+            return self
+        said = {
+            one.alias: getattr(later, one.name)
+            for one in fields(cast(Any, type(self)))
+            if getattr(later, one.name) is not None and (one.name in _BESIDE or not later.is_beside)
+        }
+        return cast(Self, evolve(cast(Any, self), **said))
+
     def contradicts(self, other: Self) -> bool:
         """Whether it can't be declared present in one run with the other, of the same key."""
         return False

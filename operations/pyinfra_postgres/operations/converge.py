@@ -57,14 +57,16 @@ def declared(
     if session.block:
         _check_block(declarations[0], arguments, session.block, session.host)
     title = name or declarations[0].title
-    for one in declarations if present else ():
-        session.declarations.append(one)
     # pyinfra prints it.
     called = printable(arguments.get("name") or (title if present else f"{title} absent"))
     by = Operation(called, deploy_line(), session.host.current_deploy_name or "")
     result = Result(by)
     conditions = _conditions(arguments, session) if session.block else ()
-    items = [Item(by, one, present, result, conditions) for one in declarations]
+    items = [Item(by, one, present, result, conditions, session.phase) for one in declarations]
+    if session.phase:
+        session.later += items
+    elif present:
+        session.declarations += declarations
     return {"items": items, "block": session.block, "arguments": {**arguments, "name": called}}
 
 
@@ -175,7 +177,11 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     known = state.config.DIFF or session.executing
     last = render.summary(plan if known else evolve(plan, undeclared=[]))
     if state.config.DIFF:
-        lines = [*render.plan_lines(plan), *render.undeclared_lines(plan.undeclared)]
+        lines = [
+            *render.plan_lines(plan),
+            *render.waiting_lines(plan.waiting),
+            *render.undeclared_lines(plan.undeclared),
+        ]
     elif block.single or not plan.sound:
         return
     else:
@@ -189,7 +195,8 @@ def send(session: Session, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
     """Send a plan; `of` says what is planned, for people."""
     plan = draft.plan
     is_told = session.state.config.DIFF or not session.state.check_for_changes
-    if plan.undeclared and session.executing and not plan.changes and not is_told:
+    is_left = plan.undeclared or plan.waiting
+    if is_left and session.executing and not plan.changes and not is_told:
         say(session.host, render.summary(plan))
     if plan.changes:
         yield Apply(session, draft)
@@ -263,9 +270,10 @@ class Apply(PyinfraCommand):
 
         def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
-            draft = Draft(items=list(self.draft.items))
+            draft = evolve(self.draft, plan=Plan(), leftovers=[])
             fill(session, draft, self.draft.leftovers)
             draft.plan.undeclared = self.draft.plan.undeclared
+            draft.plan.waiting = self.draft.plan.waiting
             return draft.plan, session.catalog().fingerprint
 
         rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)

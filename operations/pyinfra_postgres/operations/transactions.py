@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-begin.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,17 +22,21 @@ from ..objects.words import WORDS
 from ..plan.plan import Operation, Refusal
 from ..planning.drafts import add, conclude, take_away
 from ..planning.following import planned
+from ..planning.phases import foresee, opposed, sort_out
 from ..planning.session import Block, Draft, Session, without_collector
 from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals
 from ..running.trial import objection
+from ..syntax.given import refused
 from ..terminal import nothing_to_do
 from .arguments import Arguments
 from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
 
 
 @contextmanager
-def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Iterator[None]:
+def transaction(
+    exact: Exactness = False, phase: str | None = None, **arguments: Unpack[Arguments]
+) -> Iterator[None]:
     """All operations inside land on a host together, or none of them.
 
     They only declare: the block's end plans all of it, and sends it as one transaction in one go,
@@ -45,6 +50,9 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
     + exact: what goes where it belongs to something declared in the block and no operation of the
       run declares it: True, or some of the words that `exact=` takes of schemas, tables and types,
       and labels
+    + phase: a name, like contract: what is declared inside waits for a run with
+      ``--data postgres_phase=contract``, and other runs leave that as it is and tell what waits; a
+      block with it stands inside the block that declares the same objects otherwise until then
 
     **Example:**
 
@@ -56,12 +64,37 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
     """
     session = Session.current()
     words = chosen(exact, WORDS)
-    if session.block:
-        if words or arguments:
-            given = "exact" if words else next(iter(arguments))
-            raise DeclarationError(f"{given}= belongs to the outermost pg.transaction()")
+    with _in_phase(session, phase):
+        if session.block:
+            if words or arguments:
+                given = "exact" if words else next(iter(arguments))
+                raise DeclarationError(f"{given}= belongs to the outermost pg.transaction()")
+            yield
+            return
+        yield from _block(session, words, arguments)
+
+
+@contextmanager
+def _in_phase(session: Session, phase: str | None) -> Iterator[None]:
+    """Have what is declared be for a phase."""
+    if phase is None:
         yield
         return
+    if not isinstance(phase, str) or not re.fullmatch(r"[\w-]+", phase):
+        raise refused("phase", "a name like contract", phase)
+    if session.phase:
+        raise DeclarationError(f"phase={phase!r} is inside of phase={session.phase!r}")
+    session.phase = phase
+    try:
+        yield
+    finally:
+        session.phase = ""
+
+
+def _block(
+    session: Session, words: frozenset[str], arguments: Arguments
+) -> Generator[None, None, None]:
+    """An outermost block."""
     session.look_ahead()
     around, _ = pop_global_arguments(session.state, session.host, {**arguments})
     session.block = session.new_block(exact=words, arguments=around)
@@ -118,9 +151,12 @@ def _draft(session: Session, block: Block) -> Draft:
 
 
 def _fill(session: Session, block: Block, draft: Draft) -> None:
-    add(session, draft, draft.items)
+    sort_out(session, draft, add)
+    draft.plan.refusals += opposed(session, draft)
+    add(session, draft, draft.turn)
     if draft.plan.sound:
         _finish(session, block, draft)
+    foresee(session, draft, add)
     draft.plan.refusals += refusals(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):
         draft.plan.refusals.append(found)
@@ -128,7 +164,7 @@ def _fill(session: Session, block: Block, draft: Draft) -> None:
 
 def _finish(session: Session, block: Block, draft: Draft) -> None:
     conclude(session, draft)
-    declarations = [item.declaration for item in draft.items if item.present]
+    declarations = [item.declaration for item in draft.turn if item.present]
     catalog = session.catalog()
     found = leftovers(catalog, declarations, session.waiting(), block.exact)
     if staying := removals(detached(found, catalog, session.waiting())):

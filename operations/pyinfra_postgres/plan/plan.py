@@ -440,6 +440,16 @@ class Undeclared:
         return f"{self.kind} {self.name}"
 
 
+@frozen
+class Waiting:
+    """What waits for a run that does a phase of a rollout."""
+
+    phase: str
+    plan: Plan
+    """What would change, as far as it can be told before; what stands against it is no reason
+    against this run."""
+
+
 @mutable
 class Plan:
     """The changes of one transaction on one host, in the order of their operations."""
@@ -449,6 +459,8 @@ class Plan:
     refusals: list[Refusal] = field(factory=list)
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
+    waiting: list[Waiting] = field(factory=list)
+    """What is declared for another run."""
     made: dict[Condition, set[Condition]] = field(factory=dict)
     """As what its changes make each object that can be referred to."""
 

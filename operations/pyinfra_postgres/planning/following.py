@@ -19,9 +19,9 @@ from attrs import define, field, fields, has
 from gevent.event import Event
 from pyinfra.api.state import State
 
-from .session import ALLOW, REMEMBER, Block, Draft, Heard, Item, Session
+from .session import ALLOW, PHASE, REMEMBER, Block, Draft, Heard, Item, Session
 
-_DATA = (ALLOW, REMEMBER, "postgres_today", "postgres_trust")
+_DATA = (ALLOW, PHASE, REMEMBER, "postgres_today", "postgres_trust")
 """The host data that a plan depends on."""
 _MOST = 10
 """How many hosts with one catalog others are compared with."""
@@ -77,6 +77,7 @@ def planned(
                 break
             if session.hears(led.heard):
                 draft.plan.undeclared = led.draft.plan.undeclared
+                draft.plan.waiting = led.draft.plan.waiting
                 course.leader = leader
                 course.steps.append(step)
                 return draft
@@ -124,7 +125,7 @@ def _is_declared_alike(leader: Session, led: Planning, session: Session, step: P
     def item(one: Item) -> tuple[Any, ...]:
         # Those that have been compared already are told by the one that they are the same as.
         declaration = found.get(id(one.declaration), one.declaration)
-        return one.operation, declaration, one.present, one.result is None
+        return one.operation, declaration, one.present, one.phase, one.result is None
 
     named_alike = session.snapshot().database == leader.snapshot().database
     every = [*session.declarations, *(item.declaration for item in step.draft.items)]

@@ -45,6 +45,8 @@ AHEAD = 60.0
 """Seconds for which a catalog that was read ahead is news."""
 ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
+PHASE = "postgres_phase"
+"""The host data that names the phases of a rollout that the run does."""
 REMEMBER = "postgres_remember"
 """The host data that says whether what the server says is remembered for other runs."""
 
@@ -90,6 +92,8 @@ class Item:
     """What the operation has returned inside a block."""
     conditions: tuple[Callable[[], bool], ...] = ()
     """All of them hold, or it is left out while executing."""
+    phase: str = ""
+    """The phase of a rollout that it is for: it waits for a run that does that."""
 
     @property
     def applies(self) -> bool:
@@ -119,6 +123,10 @@ class Draft:
     plan: Plan = Factory(Plan)
     items: list[Item] = field(factory=list)
     """What its operations declare."""
+    turn: list[Item] = Factory(lambda self: list(self.items), takes_self=True)
+    """What of that is to be true once it has run."""
+    waiting: list[Item] = field(factory=list)
+    """What waits for a run that does its phase."""
     leftovers: list[Item] = field(factory=list)
     """What `exact=` takes away."""
 
@@ -159,6 +167,8 @@ class Session:
 
     host: Host
     block: Block | None = None
+    phase: str = ""
+    """The phase of a rollout that the deploy is in."""
     blocks: int = 0
     """How many the deploy had so far."""
     snapshots: dict[bool, Snapshot] = field(factory=dict)
@@ -166,6 +176,8 @@ class Session:
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declarations: list[Object] = field(factory=list)
     """What the deploy's operations declare, as far as it has been read, in their order."""
+    later: list[Item] = field(factory=list)
+    """What of it is for a phase of a rollout, what is to go then among it."""
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
@@ -224,6 +236,16 @@ class Session:
             self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
 
+    @contextmanager
+    def glimpse(self) -> Iterator[None]:
+        """Plan on a copy of the catalog, on which nothing has been declared, and forget that."""
+        known = self.catalog()
+        self.catalogs[self.executing] = known.glimpsed()
+        try:
+            yield
+        finally:
+            self.catalogs[self.executing] = known
+
     def look_ahead(self) -> None:
         """Have the server read the catalog while pyinfra reads the rest of the deploy."""
         is_first = self.looked_ahead is None and not self.snapshots and not self.executing
@@ -248,8 +270,10 @@ class Session:
             for (_, executing), draft in self.drafts.items()
             if executing is self.executing
             for item in draft.items
+            if item not in draft.waiting
         }
-        return (one for one in self.declarations if id(one) not in had)
+        later = (item.declaration for item in self.later)
+        return (one for one in [*self.declarations, *later] if id(one) not in had)
 
     def may_come(self) -> bool:
         """Whether an operation that comes first may make the database reachable: install it."""
@@ -392,6 +416,10 @@ class Session:
         answer = self.read([*head, *statements, "ROLLBACK"], Patience.WORK)
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
+
+    def does(self, phase: str) -> bool:
+        """Whether the run does a phase of a rollout."""
+        return not phase or phase in read(self.host.data.dict(), PHASE, frozenset())
 
     def allowed(self) -> frozenset[str]:
         """What the run allows to lose data."""

@@ -46,6 +46,7 @@ KNOWN_DATA = {
     "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
+    "postgres_phase": "phases of pg.transaction(phase=...) that the run does, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
 

@@ -116,6 +116,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_today": _day,
     "postgres_allow": _names,
     "postgres_trust": _names,
+    "postgres_phase": _names,
     "postgres_remember": _flag,
 }
 """What each host data may be."""

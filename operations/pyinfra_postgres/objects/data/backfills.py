@@ -9,6 +9,7 @@ https://www.postgresql.org/docs/current/plpgsql-transactions.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -100,6 +101,10 @@ class Backfill(Object):
         for column in catalog.columns_of(self.table):
             if column.name in names and (column.generated is not None or column.identity):
                 raise DeclarationError(f"column {quoted(column.name)} gets its values by itself")
+
+    def goes_with(self, table: Name, columns: AbstractSet[str]) -> bool:
+        names = {name for name, _ in self.values} | named(*self._texts)
+        return table == self.table and not columns.isdisjoint(names)
 
     def readings(self, current: Self | None) -> Iterator[Reading]:
         yield Reading(condition_template(self.table), self.where, self.table)

@@ -6,7 +6,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from operator import attrgetter, eq
 from typing import Any, ClassVar, Self
 
@@ -35,7 +35,7 @@ from ..constraints import partition_keys
 from ..constraints.constraints import ReferringKey
 from ..kind import Object, either
 from ..tables.known_columns import check_columns
-from .elements import Element, aligned_element, condition_template, expression_template
+from .elements import Element, aligned_element, condition_template, expression_template, name_any
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -171,6 +171,10 @@ class IndexDefinition(Object):
 
     def takes(self) -> Iterator[Reference]:
         yield Reference("index", self.full)
+
+    def goes_with(self, table: Name, columns: Set[str]) -> bool:
+        own = not columns.isdisjoint(self.include) or name_any(columns, self.columns, [self.where])
+        return table == self.table and own
 
     def lines(self) -> Iterator[str]:
         yield self._definition()
