@@ -32,6 +32,7 @@ from .plan import (
     Stage,
     Statement,
     Undeclared,
+    Waiting,
 )
 
 VERSION = "1.0"
@@ -60,6 +61,7 @@ def digest(value: Any) -> str:
 def plan_id(plan: Plan) -> str:
     """What tells one plan from another: the same for equal plans, wherever the deploy has them."""
     said = encoded(plan)
+    said.pop("waiting")
     return digest({**said, "operations": [one["name"] for one in said["operations"]]})
 
 
@@ -92,6 +94,13 @@ def encoded(plan: Plan) -> Json:
         "actions": actions,
         "locks": [_lock(one) for one in plan.locks()],
         "undeclared": [_shown(asdict(one)) for one in plan.undeclared],
+        "waiting": [
+            {
+                **_shown({"phase": one.phase, "problems": list(one.plan.problems())}),
+                "plan": encoded(one.plan),
+            }
+            for one in plan.waiting
+        ],
     }
 
 
@@ -187,7 +196,16 @@ def decoded(said: Json, operations: Sequence[Operation]) -> Plan:
         )
         for one, own in zip(said["changes"], statements, strict=True)
     ]
-    return Plan(changes, undeclared=[Undeclared(**one) for one in said["undeclared"]])
+    waiting = [
+        Waiting(one["phase"], decoded(one["plan"], _operations(one["plan"])))
+        for one in said["waiting"]
+    ]
+    undeclared = [Undeclared(**one) for one in said["undeclared"]]
+    return Plan(changes, undeclared=undeclared, waiting=waiting)
+
+
+def _operations(said: Json) -> list[Operation]:
+    return [Operation(one["name"], one["place"], one["phase"]) for one in said["operations"]]
 
 
 def _statement(said: Json) -> Statement:
@@ -251,8 +269,7 @@ class Transaction:
     @property
     def operations(self) -> list[Operation]:
         """The operations that change something."""
-        said = self.plan["operations"]
-        return [Operation(one["name"], one["place"], one["phase"]) for one in said]
+        return _operations(self.plan)
 
     @property
     def decoded(self) -> Plan:

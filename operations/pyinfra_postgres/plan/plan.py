@@ -266,7 +266,8 @@ class Statement:
 
         A timeout would kill an index build that waits for an old transaction.
         """
-        return [lock for lock in self.locks if lock.mode.blocks_writers]
+        in_batches = Hazard.IN_BATCHES in self.hazards
+        return [lock for lock in self.locks if lock.mode.blocks_writers or in_batches]
 
     def risks(self, title: str) -> Iterator[tuple[str, str]]:
         """What needs permission by name, and why; `title` is that of the object."""

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from ..catalog import snapshot as snapshots
 from ..catalog.locks import IS_DEPLOY_LOCK, LOCK_KEY
-from ..plan.plan import Action, Change, Hazard, Lock, Plan, Stage, Statement
+from ..plan.plan import Action, Change, Lock, Plan, Stage, Statement
 from ..syntax.names import literal
 from ..transport.answer import TELL_TRANSACTION
 
@@ -79,15 +79,8 @@ class Step:
 
     @property
     def waits_for(self) -> list[Lock]:
-        """The locks for which a statement after the transaction waits, bounded.
-
-        A timeout would kill an index build that waits for an old transaction.
-        """
-        if self.statement is None:
-            return []
-        one = self.statement
-        in_batches = Hazard.IN_BATCHES in one.hazards
-        return [lock for lock in one.locks if lock.mode.blocks_writers or in_batches]
+        """The locks for which a statement after the transaction waits, bounded."""
+        return self.statement.waits_for if self.statement else []
 
 
 Message: TypeAlias = Sequence[Step]
