@@ -1,10 +1,16 @@
-"""The seven checks after the migration, on every host. What they write is rolled back.
+"""The eight validation tasks on every host, before a deploy or after; nothing of it stays.
 
-Run `pyinfra inventories/embedded.py verify.py -y`; it needs no deploy in the same run.
+Run `pyinfra inventories/embedded.py verify.py -y`; the report is in `reports/`, in a folder that is
+called as the inventory.
 """
 
 import pyinfra_postgres as pg
 import sync_platform
 
-with pg.verification(report="reports/verification.html"):
+with pg.verification(
+    "Sync platform",
+    report="reports",
+    deploy=sync_platform.everything,
+    accepted=sync_platform.ACCEPTED,
+):
     sync_platform.checks()

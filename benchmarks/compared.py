@@ -54,7 +54,12 @@ def timed(
 def run(program: str, *arguments: str, directory: Path | None = None) -> None:
     """Run a program; what it prints is shown where it fails."""
     done = subprocess.run(
-        [program, *arguments], capture_output=True, text=True, check=False, cwd=directory
+        [program, *arguments],
+        cwd=directory,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,13 @@ _CHANGES = {
     "Error": "failed",
     "Skipped": "skipped",
 }
-_CHECKS = {**_CHANGES, "Success": "passed", "No changes": "passed"}
 
 # A plan's last line about a host: "1 to create, 2 to change, ..." or "same plan as ...".
 _SUMMARY = re.compile(
     r"\d+ to (create|change|remove|run)\b|same plan as|\] +no changes$"
     r"|(created|changed|removed|run) in \d+ ms"
 )
+_VERDICT = re.compile(r"\] +((NOT )?APPROVED|report): ")
 _RESULT = re.compile(r"\[(?P<host>[^]]+)\]\s+(?P<result>Success|No changes|Error|Skipped)")
 
 
@@ -87,22 +87,21 @@ def plan(lines: Iterable[str]) -> Iterator[str]:
         yield f"... {hidden} more lines"
 
 
-def results(lines: Iterable[str], words: Mapping[str, str] = _CHANGES) -> Iterator[str]:
+def results(lines: Iterable[str]) -> Iterator[str]:
     """Show a plan's lines about phases and hosts, one for each group of operations, and the sum."""
     deploy = ""
     counts: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in lines:
         if started := re.search(r"--> Starting operation: (.*)", line):
-            # By deploy, or by what a check's title has before the colon.
-            name = started[1].rpartition(" | ")[0] or started[1].rpartition(": ")[0] or started[1]
+            name = started[1].rpartition(" | ")[0] or started[1]
             if name != deploy and counts:
                 yield _counted(deploy, counts)
                 counts.clear()
             deploy = name
         elif result := _RESULT.search(line):
-            counts[words[result["result"]]] += 1
-            total[words[result["result"]]] += 1
+            counts[_CHANGES[result["result"]]] += 1
+            total[_CHANGES[result["result"]]] += 1
         elif _SUMMARY.search(line):
             yield line
     if counts:
@@ -110,9 +109,9 @@ def results(lines: Iterable[str], words: Mapping[str, str] = _CHANGES) -> Iterat
     yield _counted("all operations", total)
 
 
-def checks(lines: Iterable[str]) -> Iterator[str]:
-    """Show the results of operations that look and change nothing."""
-    return results(lines, _CHECKS)
+def verdicts(lines: Iterable[str]) -> Iterator[str]:
+    """Show what a verification says of each host, and where its report is."""
+    yield from filter(_VERDICT.search, lines)
 
 
 def unchanged(lines: Iterable[str]) -> Iterator[str]:
@@ -162,7 +161,7 @@ STEPS = (
     Step(
         "Verify staging",
         (*PYINFRA, "verify.py", "--limit", "staging", "-y"),
-        checks,
+        verdicts,
     ),
     Step(
         "Apply to production",
@@ -172,7 +171,7 @@ STEPS = (
     Step(
         "Verify production, and staging again: the report then has both",
         (*PYINFRA, "verify.py", "-y"),
-        checks,
+        verdicts,
     ),
     Step(
         "Deploy again, to both: no changes",
@@ -224,7 +223,10 @@ def look_around() -> str:
         f"  .embedded/psql '{databases['staging']}'",
         f"  {' '.join(PYINFRA)} deploy.py --dry --diff",
         f"  {' '.join(PYINFRA)} fact pyinfra_postgres.facts.Catalog --json",
-        *(f"  {path.relative_to(ROOT)}" for path in sorted((ROOT / "reports").glob("*"))),
+        *(
+            f"  {path.relative_to(ROOT)}"
+            for path in sorted((ROOT / "reports").glob("*/index.html"))
+        ),
         "  make stop (the server)   make clean (everything)",
     ]
     return "\n".join(lines)

@@ -244,8 +244,12 @@ class Server:
 
 
 def environment() -> dict[str, str]:
-    """The environment without PG* variables, which would send a client to another server."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    """The environment of programs: without PG* variables, which would send a client elsewhere.
+
+    What starts again and again keeps its compiled code, as an installed package has it.
+    """
+    without = "PYTHONDONTWRITEBYTECODE"
+    return {k: v for k, v in os.environ.items() if not k.startswith("PG") and k != without}
 
 
 def embedded_binaries(version: int = VERSION) -> Path:

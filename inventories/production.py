@@ -1,12 +1,13 @@
 """Production: two databases at Neon, two on servers of our own.
 
     pyinfra inventories/production.py deploy.py --dry --diff
-    pyinfra inventories/production.py deploy.py --limit canaries
-    pyinfra inventories/production.py deploy.py --limit rest
+    pyinfra-postgres rollout inventories/production.py deploy.py verify.py
 
 `group_data/` has what the groups, and production as a whole, have in common.
 """
 
+from pyinfra_postgres.fleet.probes import Deadlocks, LockWaiters, Verify
+from pyinfra_postgres.fleet.waves import Wave
 from pyinfra_postgres.inventory import required
 
 _dsn = required(
@@ -24,3 +25,13 @@ self_hosted = ["db1.internal", "db2.internal"]
 
 canaries = ["@postgres/sync-us", "db2.internal"]
 rest = ["@postgres/sync-eu", "db1.internal"]
+
+waves = {
+    "canaries": Wave(
+        match="canaries",
+        parallel=2,
+        bake=600,
+        probes=[LockWaiters(seconds=5), Deadlocks(), Verify()],
+    ),
+    "rest": Wave(match="rest"),
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator
@@ -23,6 +24,12 @@ from harness import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests wait for locks, and for time to pass."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:

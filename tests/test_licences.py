@@ -27,6 +27,7 @@ SPELLINGS = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache License, Version 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "BSD": "BSD-3-Clause",
     "BSD License": "BSD-3-Clause",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
@@ -71,7 +72,9 @@ def is_fine(expression: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("extras", [(), ("embedded", "test")], ids=["the wheel", "its extras"])
+@pytest.mark.parametrize(
+    "extras", [(), ("embedded", "fleet", "test")], ids=["the wheel", "its extras"]
+)
 def test_nothing_that_comes_with_it_restricts_its_use(extras: tuple[str, ...]) -> None:
     found = required("pyinfra-postgres", frozenset(extras))
     assert {"pyinfra", "psycopg"} < found.keys()

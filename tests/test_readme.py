@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Project, one_version
+from harness import Database, Project, finished, one_version
 from harness.process import Deploy, run
 from harness.servers import Databases
 from pyinfra_postgres.transport.connector import KNOWN_DATA
@@ -64,8 +64,32 @@ def test_the_example_does_what_it_says(
     assert "shop.order_state" in project.run(*fact).succeeded().stdout
     assert "0 rows from 2 hosts" in project.run(*query).succeeded().stdout
     assert len(json.loads(project.run(*setting).succeeded().stdout)) == 2
+    project.write("verify.py", files(readme)["verify.py"])
+    verified = project.run("inventory.py", "verify.py", "-y").succeeded()
+    assert verified.output.count("APPROVED: 2 of 2 checks pass") == 2
     nowhere = project.run("inventory.py", "deploy.py", "--limit", "nowhere", "-y").succeeded()
     assert "No host matches found for --limit pattern: nowhere" in nowhere.output
+
+
+@one_version
+def test_plans_are_kept_and_applied_as_it_says(
+    readme: str, project: Project, database: Database
+) -> None:
+    project.inventory({"app": database.dsn})
+    project.write("deploy.py", files(readme)["deploy.py"])
+    section = readme.split("## Plans for review")[1].split("\n## ")[0]
+    dry, show, comment, apply = re.findall(r"^pyinfra.*$", section, re.MULTILINE)
+    binaries = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    for one in (dry, show, comment):
+        done = subprocess.run(
+            ["/bin/sh", "-c", one], cwd=project.path, capture_output=True, text=True, env=binaries
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "orders" in done.stdout or one != show
+    assert "shop.orders" in (project.path / "comment.md").read_text()
+    assert "CREATE TABLE" not in database.dump()
+    project.run(*shlex.split(apply)[1:]).succeeded()
+    assert "CREATE TABLE shop.orders" in database.dump()
 
 
 FORMER = """
@@ -110,10 +134,45 @@ def test_the_reference_is_true_of_a_database_that_is_behind(
     assert not run(database, reference).succeeded().plan.changes
 
 
+def section_commands(readme: str, title: str) -> list[list[str]]:
+    """The commands that a section shows."""
+    section = readme.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    lines = re.findall(r"^(pyinfra.*?)(?:\s+#.*)?$", section, re.MULTILINE)
+    return [shlex.split(line) for line in lines]
+
+
+@one_version
+def test_history_and_releases_are_as_shown(
+    readme: str, project: Project, new_database: Databases
+) -> None:
+    hosts = {name: new_database() for name in ("staging", "production")}
+    for name, database in hosts.items():
+        path = f"inventories/{name}.py"
+        project.inventory({name: database.dsn}, name=path, group="shop", postgres_history=True)
+        project.write(f"inventories/group_data/{name}.py", files(readme)[f"group_data/{name}.py"])
+    project.deploy('pg.schema("shop")')
+    project.deploy(
+        'with pg.verification():\n    pg.check("1", "SELECT 1", [(1,)])', name="verify.py"
+    )
+    staging, production = section_commands(readme, "Releases")
+    project.run(*production[1:]).failed()
+    project.run(*staging[1:]).succeeded()
+    project.run(*production[1:]).succeeded()
+    name = hosts["production"].psql("SELECT run FROM pyinfra_postgres.deploy")
+
+    (project.path / "inventories/production.py").rename(project.path / "inventory.py")
+    table, statements, fact = section_commands(readme, "History")
+    main = {"module": "pyinfra_postgres.cli.main"}
+    assert name in finished(project.start(*table[1:], **main)).succeeded().stdout
+    shown = finished(project.start(*statements[1:-1], name, **main)).succeeded().stdout
+    assert "CREATE SCHEMA shop;" in shown
+    assert name in project.run(*fact[1:]).succeeded().stdout
+
+
 def test_every_operation_is_in_the_reference(readme: str) -> None:
     shown = set(re.findall(r"\bpg\.([a-z]\w+)\(", "".join(files(readme).values())))
     operations = {name for name in pg.__all__ if name[0].islower()}
-    assert shown == operations - {"verification"}
+    assert shown == operations
 
 
 def test_operations_print_their_arguments(readme: str) -> None:

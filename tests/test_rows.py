@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import date
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
-from harness import Database, Project, one_version, process
+from harness import Database, Project, one_version, process, until
 from pyinfra_postgres.errors import DeclarationError
 from pyinfra_postgres.objects.data.compared_rows import ComparedRows
 from pyinfra_postgres.objects.tables.columns import TableColumn
@@ -212,6 +211,7 @@ def assert_no_change(project: Project, database: Database) -> None:
     assert written_now == []
 
 
+@one_version
 def test_rows_of_new_tables_refer_to_one_another(project: Project, database: Database) -> None:
     project.inventory({"db": database.dsn})
     deploy(
@@ -240,6 +240,7 @@ with pg.transaction():
     assert_no_change(project, database)
 
 
+@one_version
 def test_values_come_from_what_the_same_plan_creates(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (k int, v int); INSERT INTO t VALUES (1, 1), (7, 1)")
     project.inventory({"db": database.dsn})
@@ -258,13 +259,20 @@ def test_values_come_from_what_the_same_plan_creates(project: Project, database:
     assert_no_change(project, database)
 
 
+def asking_for_the_lock(database: Database) -> set[int]:
+    """The sessions that want to be the only deploy of the database."""
+    entries = database.server.log_entries()
+    return {one.pid for one in entries if "pg_try_advisory_lock" in one.message}
+
+
+@one_version
 def test_two_runs_at_once_insert_a_row_once(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (k int); INSERT INTO t VALUES (0)")
     project.inventory({"db": database.dsn})
     project.deploy('pg.rows("t", [{"k": k} for k in range(50)], key="k")')
     with database.holding("LOCK TABLE t IN SHARE MODE"):
         runs = [project.start() for _ in range(2)]
-        time.sleep(1.5)
+        until(lambda: len(asking_for_the_lock(database)) == 2)
     assert [run.wait(60) for run in runs] == [0, 0], [run.communicate() for run in runs]
     for run in runs:
         run.communicate()
@@ -323,6 +331,7 @@ def test_domains_cut_nothing_and_converge(project: Project, database: Database) 
     assert database.rows("SELECT * FROM t ORDER BY k") == [("a", *stored), ("b", *stored)]
 
 
+@one_version
 @pytest.mark.parametrize(
     "end",
     [
@@ -385,6 +394,7 @@ def test_rows_are_only_corrected_where_they_differ(project: Project, database: D
     assert_no_change(project, database)
 
 
+@one_version
 def test_losing_rows_has_to_be_allowed(project: Project, database: Database) -> None:
     database.psql("CREATE TABLE t (slug text); INSERT INTO t VALUES ('a'), ('b'), ('c'), (NULL)")
     project.inventory({"db": database.dsn})

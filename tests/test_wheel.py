@@ -39,9 +39,10 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment that holds the wheel and what it depends on."""
     directory = tmp_path_factory.mktemp("clean")
-    venv.create(directory, with_pip=True)
+    venv.create(directory)
     python = directory / "bin" / "python"
-    run(python, "-m", "pip", "install", "--disable-pip-version-check", wheel, cwd=directory)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python)
+    run(*pip, "install", "--no-compile", wheel, cwd=directory)
     return python
 
 

@@ -11,6 +11,7 @@ names are imported when the first of them is used.
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,12 +26,23 @@ _FUNCTIONS = ("objects",)
 """Public names that are those of folders as well."""
 
 
+def _imported() -> ModuleType:
+    """The module that has them; what its import makes stays, and the collector is spared it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(".public", __name__)
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class _Package(ModuleType):
     """The package, with its public names."""
 
     def __getattr__(self, name: str) -> object:
         if name in _FUNCTIONS or not find_spec(f"{__name__}.{name}"):
-            public = import_module(".public", __name__)
+            public = _imported()
             for one in ("__all__", *public.__all__):
                 super().__setattr__(one, getattr(public, one))
         if name in vars(self):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pyinfra.api import HiddenValue
@@ -19,6 +19,8 @@ _LONG = 8
 """Characters from which on a text is found within words too: nobody writes it by chance."""
 
 _noted: dict[str, re.Pattern[str]] = {}
+_made: dict[str, tuple[str, str]] = {}
+_makers: dict[str, Callable[[str], str]] = {}
 
 
 def taken(given: Any) -> Any:
@@ -37,6 +39,24 @@ def note(text: str) -> None:
     every = sorted({**_noted, **found}.items(), key=lambda one: -len(one[0]))
     _noted.clear()
     _noted.update(every)
+
+
+def maker(how: str, make: Callable[[str], str]) -> None:
+    """Have a word stand for a way to make another text of a hidden one, which is hidden too."""
+    _makers[how] = make
+
+
+def made(how: str, text: str) -> str:
+    """What is made of a hidden text."""
+    found = _makers[how](text)
+    note(found)
+    _made[found] = text, how
+    return found
+
+
+def made_of() -> Mapping[str, tuple[str, str]]:
+    """All that was made, with the text of which it was, and how."""
+    return _made
 
 
 def within(text: str) -> bool:
@@ -67,6 +87,7 @@ def shortened(text: str, longest: int) -> str:
 def forget() -> None:
     """Begin anew, as another process would."""
     _noted.clear()
+    _made.clear()
 
 
 def _forms(text: str) -> set[str]:

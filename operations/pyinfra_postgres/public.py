@@ -16,6 +16,7 @@ from .objects.constraints.constraints import (
     PrimaryKey,
     Unique,
 )
+from .objects.data.backfills import Backfill
 from .objects.data.rows import Rows
 from .objects.data.sql import Script
 from .objects.indexes.indexes import Index
@@ -32,6 +33,7 @@ from .objects.types.composites import Attribute, Composite
 from .objects.types.domains import Domain
 from .objects.types.enums import Enum
 from .objects.types.range_types import RangeType
+from .operations.backfills import backfill
 from .operations.composites import composite
 from .operations.default_privileges import default_privileges
 from .operations.domains import domain
@@ -56,12 +58,15 @@ from .operations.tables import table
 from .operations.transactions import transaction
 from .operations.triggers import trigger
 from .operations.views import materialized_view, view
+from .reports.advice import Accepted
 from .reports.verification import check, verification
 from .syntax.values import SQL
 
 __all__ = [
     "SQL",
+    "Accepted",
     "Attribute",
+    "Backfill",
     "Check",
     "Column",
     "Composite",
@@ -95,6 +100,7 @@ __all__ = [
     "Trigger",
     "Unique",
     "View",
+    "backfill",
     "check",
     "composite",
     "default_privileges",

@@ -62,6 +62,11 @@ def say(host: Host, *parts: object) -> None:
     logger.info(f"{host.print_prefix}{line(*parts)}")
 
 
+def conclude(host: Host, *parts: object) -> None:
+    """Print how a host has ended."""
+    logger.info(f"{host.print_prefix}{line(*parts)}")
+
+
 def tell(*parts: object) -> None:
     """Print a line that is about no host, or goes on with one."""
     logger.info(line(*parts))
@@ -95,6 +100,12 @@ def nothing_to_do(host: Host, *parts: object) -> None:
 def put(text: object, *, err: bool = False) -> None:
     """Print lines that are an answer by themselves, or beside one."""
     click.echo(printable_lines(text) if not isinstance(text, Line) else text, err=err)
+
+
+def rewrite(text: object) -> None:
+    """Write over the terminal's last line, or leave it empty, where there is a terminal."""
+    if sys.stdout.isatty():
+        click.echo(f"\r\x1b[K{printable(text)}", nl=False)
 
 
 def report(*parts: object, host: Host | None = None) -> None:

@@ -9,10 +9,13 @@ From bottom to top:
 - `isolation`: what a tenant can reach
 - `sync` (0024): enum types, previews, progress and the activity log, and how to withdraw them
 - `fixtures`: the test organization, where the inventory asks for it
-- `checks`: the seven checks after the migration
+- `everything`: all of these
+- `tasks`, `integration_checks`, `isolation_checks`, `reach_checks`, `rollback_checks`, `checks`:
+  the eight validation tasks, by hand
 """
 
 from .checks import checks
+from .everything import everything
 from .fixtures import fixtures
 from .identity import identity
 from .infrastructure import infrastructure
@@ -23,10 +26,13 @@ from .isolation import (
     tenant_functions,
 )
 from .sync import sync, withdraw_sync
+from .tasks import ACCEPTED
 
 __all__ = [
+    "ACCEPTED",
     "checks",
     "database_isolation",
+    "everything",
     "fixtures",
     "identity",
     "identity_isolation",

@@ -1,4 +1,4 @@
-"""What tenants can reach at all: these privileges and no others, and no way past row security."""
+"""The seventh task: tenants have these privileges and no others, and no way past row security."""
 
 # The statements are put together from constants of this package, never from input.
 
@@ -7,7 +7,11 @@ from collections.abc import Mapping
 import pyinfra_postgres as pg
 
 from .access import TABLES, TENANT_FUNCTIONS, TENANT_ROLE, tenant_privileges
+from .integration_checks import CURRENT_ORG, ROLE
+from .isolation_checks import of
 from .sync import FUNCTIONS
+from .sync import TABLES as SYNC_TABLES
+from .tasks import READINESS
 from .tenants import ROWS_OF_BOTH, TENANTS, USER_A, as_tenant
 
 # Of the role itself, of PUBLIC, and of roles that it is a member of.
@@ -20,6 +24,7 @@ def reach() -> None:
     _functions()
     _nothing_is_created()
     _detours()
+    _constraints()
     _names_of_their_own()
 
 
@@ -31,7 +36,7 @@ def _relations() -> str:
 
 def _tables() -> None:
     pg.check(
-        "7 Isolation: tenants have these privileges on tables and columns, none on partitions",
+        "tenants have these privileges on tables and columns, none on partitions",
         f"""WITH tables AS (
               SELECT oid, relacl, relowner, relnamespace::regnamespace || '.' || relname AS name
               FROM pg_class
@@ -49,6 +54,9 @@ def _tables() -> None:
             GROUP BY name
             ORDER BY name COLLATE "C" """,
         [(table, _held(granted)) for table, granted in sorted(tenant_privileges().items())],
+        task=READINESS,
+        needs=[ROLE, *(f"table {table}" for table in TABLES)],
+        disclosed=True,
     )
 
 
@@ -66,7 +74,7 @@ def _held(granted: Mapping[str, str]) -> str:
 def _functions() -> None:
     names = ", ".join(f"'public.{name}'" for name in FUNCTIONS)
     pg.check(
-        "7 Isolation: tenants call these functions, and of others none with its owner's rights",
+        "tenants call these functions, and of others none with its owner's rights",
         f"""SELECT name || '(' || pg_get_function_identity_arguments(oid) || ')'
             FROM (SELECT oid, proacl, proowner, prosecdef,
                          pronamespace::regnamespace || '.' || proname AS name
@@ -80,12 +88,15 @@ def _functions() -> None:
                           WHERE {_HELD})
             ORDER BY name COLLATE "C" """,
         [(function,) for function in sorted(TENANT_FUNCTIONS)],
+        task=READINESS,
+        needs=[ROLE, CURRENT_ORG, *(f"function public.{name}()" for name in FUNCTIONS)],
+        disclosed=True,
     )
 
 
 def _nothing_is_created() -> None:
     pg.check(
-        "7 Isolation: tenants create nothing, in no schema and no temporary objects",
+        "tenants create nothing, in no schema and no temporary objects",
         f"""SELECT 'schema ' || nspname, privilege_type
             FROM pg_namespace, aclexplode(coalesce(nspacl, acldefault('n', nspowner)))
             WHERE nspname !~ '^pg_(toast|temp)' AND privilege_type = 'CREATE' AND {_HELD}
@@ -95,12 +106,15 @@ def _nothing_is_created() -> None:
             WHERE datname = current_database() AND privilege_type <> 'CONNECT' AND {_HELD}
             ORDER BY 1, 2""",
         [],
+        task=READINESS,
+        needs=ROLE,
+        disclosed=True,
     )
 
 
 def _detours() -> None:
     pg.check(
-        "7 Isolation: no view and no heir of a table shows tenants its rows",
+        "no view and no heir of a table shows tenants its rows",
         f"""WITH RECURSIVE shown(oid) AS (
               SELECT unnest({_relations()})
               UNION
@@ -122,6 +136,22 @@ def _detours() -> None:
                               WHERE attrelid = pg_class.oid AND {_HELD}))
             ORDER BY 1""",
         [],
+        task=READINESS,
+        needs=ROLE,
+        disclosed=True,
+    )
+
+
+def _constraints() -> None:
+    pg.check(
+        "every foreign key and check holds for all rows",
+        f"""SELECT conrelid::regclass::text, conname::text FROM pg_constraint
+            WHERE conrelid = ANY ({_relations()}) AND NOT convalidated
+            ORDER BY 1, 2""",
+        [],
+        task=READINESS,
+        needs=[f"table {table}" for table in TABLES],
+        disclosed=True,
     )
 
 
@@ -155,9 +185,16 @@ _TRAPS = f"""DO $do$
 
 def _names_of_their_own() -> None:
     pg.check(
-        "7 Isolation: a tenant's temporary types and views take no part in what others wrote",
+        "a tenant's temporary types and views take no part in what others wrote",
         "SELECT pg_catalog.current_setting('sync_check.answer')",
         [("nothing ran",)],
+        task=READINESS,
+        needs=[
+            *of(*SYNC_TABLES),
+            *(f"table {table}" for table in TABLES),
+            "function public.auto_cleanup_preview_cache()",
+        ],
+        disclosed=True,
         setup=[
             *TENANTS,
             *ROWS_OF_BOTH,

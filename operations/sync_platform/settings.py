@@ -17,6 +17,8 @@ class Settings(NamedTuple):
     isolation: Literal["strict", "seeds"] = "strict"
     """Whether organizations and users are closed to other tenants ("strict"), or readable and
     writable for all of them as the seed documents leave them ("seeds")."""
+    rollback: Literal["static", "live"] = "static"
+    """Whether `verify.py` tries a rollback, in a transaction that locks all of it ("live")."""
 
 
 def settings() -> Settings:
@@ -36,6 +38,10 @@ def settings() -> Settings:
     if found.isolation not in ("strict", "seeds"):
         raise OperationValueError(
             f'{host}: sync_isolation must be "strict" or "seeds", not {found.isolation!r}'
+        )
+    if found.rollback not in ("static", "live"):
+        raise OperationValueError(
+            f'{host}: sync_rollback must be "static" or "live", not {found.rollback!r}'
         )
     if not isinstance(found.fixtures, bool):
         raise OperationValueError(

@@ -3,6 +3,7 @@
 # The statements are put together from constants of this package, never from input.
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import pyinfra_postgres as pg
@@ -67,8 +68,10 @@ def as_tenant(user: str) -> list[str]:
     ]
 
 
-def refused(check: str, statement: str, error: str, setup: Sequence[str]) -> None:
-    """Check that the server answers `statement` with `error`."""
+def refused(
+    check: str, statement: str, *, error: str, setup: Sequence[str], **arguments: Any
+) -> None:
+    """Check that the server answers `statement` with `error`; the rest is the check's."""
     pg.check(
         check,
         "SELECT current_setting('sync_check.answer')",
@@ -83,4 +86,6 @@ def refused(check: str, statement: str, error: str, setup: Sequence[str]) -> Non
                   PERFORM set_config('sync_check.answer', '{error}', true);
                 END $$""",
         ],
+        disclosed=True,
+        **arguments,
     )

@@ -142,3 +142,21 @@ def test_a_standby_says_what_it_can_not_tell(
     assert "unknown on a standby whether \"a in ('x', 'y')\" differs" in run.output
     # What needs no judge is known there as well, and PostgreSQL refuses to change it.
     assert "during recovery" in deploy.run("pg.view('own.v', comment='new')").failed().output
+
+
+@one_version
+def test_a_standby_takes_no_plan(deploy: Deploy, filled: Database, standby: Standby) -> None:
+    """It has the identifier, the oid and the name of its primary."""
+    project = deploy.project
+    project.deploy('with pg.transaction():\n    pg.schema("more")\n')
+    dry = ("inventory.py", "deploy.py", "--dry", "--data", "plan=plans")
+    for dsn, apply_to, said in (
+        (standby.dsn(filled.name), None, "it is a standby, to which no plan can be applied"),
+        (filled.dsn, standby.dsn(filled.name), "is for something else: it is a standby"),
+    ):
+        project.inventory({"db": dsn})
+        output = project.run(*dry).output
+        if apply_to:
+            project.inventory({"db": apply_to})
+            output = project.run("inventory.py", "deploy.py", "-y", "--data", "apply=plans").output
+        assert said in output

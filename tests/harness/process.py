@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 from pyinfra_postgres.plan.plan import Plan
 from pyinfra_postgres.planning.session import Draft, Session
+from pyinfra_postgres.running import plan_files
 
 from .cli import Run
 from .servers import Database
@@ -74,16 +75,24 @@ class _Messages(logging.Handler):
 
 
 def run(
-    database: Database, deploy: Deploy, *, dry: bool = False, psql: bool = False, **data: Any
+    database: Database,
+    deploy: Deploy,
+    *,
+    dry: bool = False,
+    psql: bool = False,
+    override: Mapping[str, str] | None = None,
+    **data: Any,
 ) -> Outcome:
     """Run a deploy, given as a function, against a database; keywords are host data.
 
     A dry run is one with `--diff`: it says what would change. `psql` reaches the database through
-    this machine's shell, with the psql that is in the PATH.
+    this machine's shell, with the psql that is in the PATH. `override` is what `--data` gives.
     """
     name = "@local" if psql else f"@postgres/{database.name}"
     given = {"postgres_dsn": database.dsn, **data}
-    return _run(Inventory(([name], {}), databases=([name], given)), deploy, dry)
+    databases = ([name], given)
+    inventory = Inventory(([name], {}), override_data=dict(override or {}), databases=databases)
+    return _run(inventory, deploy, dry)
 
 
 def run_files(directory: Path, **data: Any) -> Run:
@@ -120,7 +129,9 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
             session = Session.current()
             failed = host in state.failed_hosts
             drafts = [draft for (_, executing), draft in session.drafts.items() if not executing]
-            if not dry and not failed:
+            if dry:
+                plan_files.write(state)
+            elif not failed:
                 run_ops(state)
                 failed = host in state.failed_hosts
                 operations = dict(_ended(session))
@@ -137,6 +148,7 @@ def _run(inventory: Inventory, deploy: Deploy, dry: bool) -> Outcome:
         plan.gaps += draft.plan.gaps
         plan.refusals += draft.plan.refusals
         plan.undeclared += draft.plan.undeclared
+        plan.waiting += draft.plan.waiting
     return Outcome(plan, failed, unstyle("\n".join(messages.lines)), operations)
 
 

@@ -86,6 +86,7 @@ def names_in(database: Database, catalog: str, column: str, where: str = "true")
     return {row[0] for row in database.rows(f"SELECT {column} FROM {catalog} WHERE {where}")}
 
 
+@one_version
 def test_every_kind_takes_any_identifier(deploy: Deploy) -> None:
     database = deploy.database
     empty = database.dump()

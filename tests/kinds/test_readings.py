@@ -43,6 +43,12 @@ def _renamed_argument() -> None:
     )
 
 
+def _several() -> None:
+    pg.statistics("s", "t", ["id", "lower(c)"])
+    pg.statistics("r", "t", ["id", "length(c)"])
+    pg.policy("p", "t", using="c > 'a'")
+
+
 def _view(query: str) -> Declare:
     return lambda: pg.view("v", query)
 
@@ -107,6 +113,7 @@ FITTING = [
     (_retyped, _view("SELECT id, d AS c FROM t GROUP BY id")),
     (_retyped, _view("SELECT id, of_row(t) AS c FROM t WHERE c > ''")),
     (_retyped, _policy("c > 'a'")),
+    (_retyped, _several),
     (_retyped, lambda: pg.index("i", "t", ["lower(c)"])),
     (_retyped, lambda: pg.index("i", "t", ["c text_pattern_ops"], where="c > ''")),
     (_retyped, lambda: pg.function("h", returns="text", body="SELECT c || 'x' FROM t")),

@@ -126,6 +126,7 @@ SAMPLES = (
         "AlterDefaultPrivilegesStmt",
     ),
     Sample(pg.Rows, {"table": "t", "rows": [{"a": 1}], "key": "a"}, "InsertStmt DeleteStmt"),
+    Sample(pg.Backfill, {"table": "t", "set": {"a": "b + 1"}, "where": "a IS NULL"}, "DoStmt"),
     Sample(pg.Script, {"statements": "ANALYZE t"}, "VacuumStmt"),
 )
 """A declaration of each kind."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 
 from harness import Platform, Project, finished, needs_neon, until
-from harness.neon import DIRECT, OWNER, POOLED, Compute, compute
+from harness.neon import DIRECT, ENDPOINT, OWNER, POOLED, Compute, compute
 
 pytestmark = needs_neon
 
@@ -125,3 +126,21 @@ def test_computes_wake_side_by_side(project: Project, trusting: Compute) -> None
     told = re.findall(r"(waking neon-\w\w, try \d|Connected)", output)
     assert sorted(told[:2]) == ["waking neon-eu, try 2", "waking neon-us, try 2"]
     assert told[2:] == ["Connected", "Connected"]
+
+
+def test_a_plan_is_for_one_branch(project: Project, trusting: Compute) -> None:
+    """All branches of a project have the same system identifier, oid and name."""
+    project.inventory({"neon-eu": trusting.dsn(DIRECT)}, **WAKES)
+    project.deploy('with pg.transaction():\n    pg.schema("planned")\n')
+    project.run("inventory.py", "deploy.py", "--dry", "--data", "plan=plans").succeeded()
+    (file,) = (project.path / "plans").glob("*.json")
+    (database,) = json.loads(file.read_text())["databases"]
+    assert database["identity"]["neon_branch"] == f"endpoint {ENDPOINT}"
+    apply = ("inventory.py", "deploy.py", "-y", "--data", "apply=plans")
+    project.inventory({"neon-eu": trusting.dsn(DIRECT.replace("quiet", "other"))}, **WAKES)
+    output = project.run(*apply).failed().output
+    assert "the branch of Neon's is endpoint ep-other-lake-" in output
+    assert "CREATE SCHEMA planned" not in trusting.database.dump()
+    project.inventory({"neon-eu": trusting.dsn(POOLED)}, **WAKES)
+    project.run(*apply).succeeded()
+    assert "CREATE SCHEMA planned" in trusting.database.dump()

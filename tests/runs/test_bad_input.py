@@ -165,7 +165,7 @@ def test_a_server_that_is_not_there(
 def test_a_server_that_says_nothing(project: Project, silent_dsn: str) -> None:
     project.inventory({"silent": f"{silent_dsn}?connect_timeout=2"}, postgres_connect_attempts=1)
     project.deploy('pg.schema("s")\n')
-    run = project.run(timeout=15).failed()
+    run = project.run(timeout=60).failed()
     assert re.search(r"\[@postgres/silent\].*Could not connect: .*timeout", plain(run))
 
 

@@ -232,12 +232,12 @@ def test_equal_databases_are_told_alike(session: psycopg.Connection[Any]) -> Non
 
 def test_the_name_of_a_database_alone_is_its_own(new_database: Databases) -> None:
     one, other = new_database(), new_database()
-    known: dict[str, snapshots.Snapshot] = {}
+    known: dict[str, snapshots.Text] = {}
     found = []
     for each in (one, other):
         with each.connect() as session:
             session.execute("SET search_path = pg_catalog, pg_temp")
-            found.append(snapshots.read(text(session), known=known))
+            found.append(snapshots.Said.read(text(session), known=known).snapshot())
     assert len(known) == 1
     assert found[0].text == found[1].text
     assert [each.database for each in found] == [one.name, other.name]

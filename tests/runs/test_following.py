@@ -13,6 +13,7 @@ from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 import pyinfra_postgres as pg
 from harness import Database, Databases, Project, one_version
+from pyinfra_postgres.planning import following
 from pyinfra_postgres.planning.session import Session
 
 pytestmark = one_version
@@ -77,6 +78,12 @@ def together(
     assert not follows(first)
     assert plans(second) == plans(alone)
     return second
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the first host of each run plan: what it remembers of others is not the subject here."""
+    monkeypatch.setattr(following, "_remembered", lambda *_: None)
 
 
 @pytest.fixture

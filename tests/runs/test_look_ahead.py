@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database, Project, finished, one_version, until
+from harness import Database, Databases, Project, finished, one_version, until
 from harness.process import run
 from pyinfra_postgres.planning import session
+from pyinfra_postgres.transport import connection
+from runs.test_following import prepared
 
 TABLE = """
     with pg.transaction():
@@ -92,3 +94,22 @@ def test_no_lock_waits_for_the_rest_of_a_deploy(
     database.psql("SET lock_timeout = '1s'; ALTER TABLE t ADD COLUMN more text")
     way.touch()
     finished(process).succeeded()
+
+
+@one_version
+def test_few_catalogs_are_read_ahead_at_a_time(
+    new_database: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "MOST_BEGUN", 1)
+    monkeypatch.setattr(connection.Connection, "is_working", True)
+    one, other = new_database(), new_database()
+
+    def declared() -> None:
+        with pg.transaction():
+            pg.schema("s")
+
+    with other.watch() as seen:
+        prepared(declared, one, other)
+    reads = [text for text in seen.statements if "pg_get_constraintdef" in text]
+    assert len(reads) == 1
+    assert "WITH HOLD" not in reads[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness import Database, Databases, Project, finished
+from harness import Database, Databases, Project, finished, one_version
 
 # Each round is a transaction of its own with roles that nobody has made yet.
 ROUNDS = 6
@@ -38,6 +38,7 @@ def check(databases: list[Database], comment: str, limit: int) -> None:
     ]
 
 
+@one_version
 def test_many_databases_in_one_run(project: Project, new_database: Databases) -> None:
     databases = [new_database() for _ in range(4)]
     project.inventory({database.name: database.dsn for database in databases})
@@ -59,6 +60,7 @@ def test_two_runs_at_once(project: Project, pair: tuple[Database, Database]) -> 
         check(list(pair), *outcome)
 
 
+@one_version
 def test_withdrawing_the_same_roles_at_once(project: Project, new_database: Databases) -> None:
     databases = [new_database() for _ in range(4)]
     project.inventory({database.name: database.dsn for database in databases})

@@ -35,6 +35,7 @@ def valid(database: Database) -> list[tuple[str, ...]]:
     )
 
 
+@one_version
 def test_a_label_can_be_added_and_used_in_one_run(project: Project, database: Database) -> None:
     database.psql(
         "CREATE TYPE status AS ENUM ('pending', 'done'); "
@@ -63,6 +64,7 @@ def test_a_label_can_be_added_and_used_in_one_run(project: Project, database: Da
     assert database.dump() == dump
 
 
+@one_version
 def test_a_run_that_dies_after_the_stage_before_is_completed(
     project: Project, database: Database
 ) -> None:
@@ -115,6 +117,7 @@ def test_an_index_on_an_empty_table_is_built_in_the_transaction(
     assert transaction.startswith("BEGIN")
 
 
+@one_version
 def test_an_invalid_index_is_built_again(project: Project, filled: Database) -> None:
     filled.psql("INSERT INTO t VALUES (1)")
     project.deploy(UNSEEN + '    pg.index("i", "t", ["a"], unique=True)\n')
@@ -132,6 +135,7 @@ def test_an_invalid_index_is_built_again(project: Project, filled: Database) -> 
     assert [one for one in seen.statements if "INDEX" in one and "pg_index" not in one] == []
 
 
+@one_version
 def test_the_build_waits_for_old_transactions_however_long(
     project: Project, filled: Database
 ) -> None:

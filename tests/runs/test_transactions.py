@@ -38,6 +38,7 @@ WAIT = """
 """
 
 
+@one_version
 def test_no_lock_is_held_while_another_host_is_slow(
     project: Project, pair: tuple[Database, Database], gate: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_no_lock_is_held_while_another_host_is_slow(
         assert database.sessions() == []
 
 
+@one_version
 def test_outside_a_block_each_operation_runs_at_once(
     project: Project, pair: tuple[Database, Database], gate: Path
 ) -> None:
@@ -92,6 +94,7 @@ def test_outside_a_block_each_operation_runs_at_once(
     assert one.psql("SELECT to_regclass('second'), to_regclass('third')") == "second|"
 
 
+@one_version
 def test_a_block_inside_a_block_is_part_of_it(
     project: Project, pair: tuple[Database, Database]
 ) -> None:
@@ -109,6 +112,7 @@ def test_a_block_inside_a_block_is_part_of_it(
     assert "CREATE" not in one.dump()
 
 
+@one_version
 def test_an_error_in_the_deploy_sends_nothing(
     project: Project, pair: tuple[Database, Database]
 ) -> None:
@@ -125,6 +129,7 @@ def test_an_error_in_the_deploy_sends_nothing(
     assert "CREATE" not in pair[0].dump() + pair[1].dump()
 
 
+@one_version
 def test_an_error_while_executing_sends_nothing(
     project: Project, pair: tuple[Database, Database]
 ) -> None:
@@ -144,6 +149,7 @@ def test_an_error_while_executing_sends_nothing(
     assert "CREATE" not in pair[0].dump() + pair[1].dump()
 
 
+@one_version
 def test_a_statement_that_fails_leaves_everything_as_it_was(
     project: Project, pair: tuple[Database, Database]
 ) -> None:

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from click.testing import CliRunner
 
-from harness import TOKEN, FakeNeon
+from harness import TOKEN, FakeNeon, one_version
 from harness.neon_api import Fault
 from pyinfra_postgres import hidden
 from pyinfra_postgres.catalog.snapshot import read
@@ -68,6 +68,7 @@ def refused(ask: Any) -> list[str]:
     return []
 
 
+@one_version
 def test_no_answer_is_a_traceback(fake_neon: FakeNeon, neon: Neon) -> None:
     told: list[str] = []
     for body in bodies():
@@ -78,6 +79,7 @@ def test_no_answer_is_a_traceback(fake_neon: FakeNeon, neon: Neon) -> None:
     assert all(one.isprintable() and len(one) < 700 for one in told)
 
 
+@one_version
 @pytest.mark.parametrize(
     "message",
     [
@@ -100,6 +102,7 @@ def test_the_key_is_in_no_message(
     assert all(line.isprintable() for line in result.output.splitlines())
 
 
+@one_version
 def test_a_key_in_an_address_is_in_no_message(neon: Neon, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object, **__: object) -> None:
         raise httpx2.UnsupportedProtocol(f"no https in {TOKEN}\n")

@@ -284,7 +284,7 @@ def run_in_thread(database: Database) -> Callable[[], Outcome]:
 def until_waiting(database: Database) -> None:
     """Wait for a session that waits for a lock."""
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while database.psql(query) == "0":
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -131,7 +131,7 @@ def test_the_second_one_leaves_at_once_and_says_what_it_does_not_know(
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    run = finished(process, timeout=2)
+    run = finished(process, timeout=4)  # what is silent is waited for 5 s
     assert run.code == 130
     assert "@postgres/one: interrupted, not known: its transaction is in place as a" in run.output
 
@@ -175,13 +175,13 @@ def test_what_somebody_cancels_is_not_tried_again(
     deploy, there = CANCELS[case]
     database.psql("CREATE TYPE state AS ENUM ('new'); CREATE TABLE held (id integer)")
     with database.watch() as seen, database.holding("SELECT * FROM held"):
-        process = started(project, {way: database}, deploy, postgres_lock_timeout=20000)
+        process = started(project, {way: database}, deploy, postgres_lock_timeout=90000)
         until(lambda: there(database), 60)
         database.psql(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE state = 'active' "
             "AND application_name LIKE 'pyinfra%'"
         )
-        run = finished(process, timeout=15).failed()
+        run = finished(process).failed()
     assert "canceling statement due to user request" in run.output
     assert "Nothing of the transaction stays; run again" in run.output
     # psql has all of them in one list first.

@@ -75,6 +75,7 @@ FAILS: dict[str, Callable[[], object]] = {
 }
 
 
+@one_version
 @pytest.mark.parametrize("case", WORKS)
 def test_it_works_and_is_not_shown(database: Database, case: str) -> None:
     database.psql(f"CREATE TABLE t (id int, note text); INSERT INTO t VALUES (1, '{MARK}')")
@@ -126,7 +127,7 @@ def test_loud_runs_through_psql(database: Database, project: Project) -> None:
     project.deploy(f"""
         from pyinfra.api import HiddenValue
 
-        with pg.verification(report="report.html"):
+        with pg.verification(report="reports"):
             pg.sql(HiddenValue("CREATE TABLE t AS SELECT '{MARK}' AS note"))
             pg.role("app_{database.name}", password=HiddenValue("{MARK}"))
             pg.check("rows", "SELECT note FROM t", [(HiddenValue("{MARK}x"),)])

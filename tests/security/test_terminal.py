@@ -15,7 +15,8 @@ import pyinfra_postgres as pg
 from harness import Database, Project, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.errors import ConnectError, DeclarationError, HostError, InventoryError
-from pyinfra_postgres.operations.tabular import HostRows, print_answers
+from pyinfra_postgres.operations.host_rows import HostRows
+from pyinfra_postgres.operations.tabular import print_answers
 from pyinfra_postgres.terminal import printable, printable_lines
 
 PACKAGE = Path(pg.__file__).parent
@@ -167,13 +168,16 @@ def test_who_holds_a_lock(hostile: Database) -> None:
 def test_a_report_and_loud_runs_through_psql(hostile: Database, project: Project) -> None:
     project.write("inventory.py", f'hosts = [("@local", {{"postgres_dsn": "{hostile.dsn}"}})]')
     project.deploy("""
-        with pg.verification(report="report.html"):
-            pg.check("rows", "SELECT note FROM t", [])
+        with pg.verification(report="reports"):
+            pg.check("rows", "SELECT note FROM t", [], disclosed=True)
             pg.check("error", "UPDATE t SET id = 2 RETURNING id", [])
     """)
     report = project.run("inventory.py", "deploy.py", "-y", "-vvv", "--diff").failed()
     clean(unstyle(report.output))
-    assert "\\x1b[2J" in clean((project.path / "report.html").read_text())
+    folder = project.path / "reports" / "inventory"
+    for document in folder.iterdir():
+        clean(document.read_text())
+    assert "\\x1b[2J" in clean((folder / "local.html").read_text())
     fact = project.run("inventory.py", "fact", "pyinfra_postgres.facts.Catalog", "-vvv")
     clean(unstyle(fact.succeeded().output))
     rows = project.run("inventory.py", "pyinfra_postgres.sql", "SELECT note, note AS n FROM t")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database, Databases, one_version
+from harness import Database, Databases, TestServer, one_version, until
 from harness.process import run
 from pyinfra_postgres.planning.session import Session
 
@@ -164,13 +164,20 @@ def test_what_needs_it_is_refused(database: Database, stranger: str) -> None:
 
 
 @one_version
-def test_a_lock_that_is_held_for_a_moment_is_waited_for(database: Database) -> None:
+def test_a_lock_that_is_held_for_a_moment_is_waited_for(
+    server: TestServer, database: Database
+) -> None:
     database.psql("CREATE TABLE t (id integer DEFAULT 1); CREATE VIEW v AS TABLE t")
     with database.holding("LOCK TABLE t") as holder:
-        timer = threading.Timer(1.5, holder.rollback)
-        timer.start()
+
+        def let_go() -> None:
+            until(lambda: any("lock timeout" in one.message for one in server.log_entries()))
+            holder.rollback()
+
+        thread = threading.Thread(target=let_go)
+        thread.start()
         outcome = run(database, lambda: pg.table("t", [pg.Column("id", "bigint")]))
-        timer.join()
+        thread.join()
     outcome.succeeded()
     assert "not read" not in outcome.messages
 

@@ -15,7 +15,7 @@ import pytest
 import pyinfra_postgres as pg
 from harness import Database, Databases, one_version
 from harness.process import Outcome, run
-from pyinfra_postgres.comparison import verdicts
+from pyinfra_postgres.comparison import notes, verdicts
 from pyinfra_postgres.comparison.verdicts import Verdicts
 
 _COMPARES = re.compile(r"pyinfra_postgres_deparse\(")
@@ -215,6 +215,20 @@ def test_runs_at_the_same_time_lose_nothing(file: Path) -> None:
     assert [one.wait() for one in writers] == [0, 0]
     assert len(file.read_text().split()) == 200
     assert all(Verdicts().holds([one, str(n)]) for one in "ab" for n in range(100))
+
+
+def test_of_many_notes_the_newest_are_kept(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MOST", 1000)
+    names = [f"{number:064x}" for number in range(30)]
+    for name in names:
+        notes.keep(name, '["a"]')
+    notes.keep("f" * 64, f'["{"x" * 300}"]')
+    verdicts.forget()
+    found = [name for name in names if notes.kept(name)]
+    assert found
+    assert found == names[-len(found) :]
+    assert notes.kept("f" * 64) is None
+    assert file.with_name("notes").stat().st_size < 1000
 
 
 @pytest.mark.parametrize("home", ["relative", "/nonexistent", "/dev/null"])

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pyinfra_postgres.operations.tabular import HostRows, print_answers
+from pyinfra_postgres.operations.host_rows import HostRows
+from pyinfra_postgres.operations.tabular import print_answers
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 
 import pyinfra_postgres as pg
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.reports.verification import Question
+from pyinfra_postgres.reports.questions import Question
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -52,7 +52,7 @@ def test_what_can_be_stored_is_taken(value: Any) -> None:
     "arguments",
     [
         {"check": ""}, {"check": None}, {"check": "a\x00"}, {"query": None}, {"query": b"SELECT 1"},
-        {"query": "SELECT '\udc80'"}, {"rows": None}, {"rows": 5}, {"rows": "ab"}, {"rows": [5]},
+        {"query": "SELECT '\udc80'"}, {"rows": 5}, {"rows": "ab"}, {"rows": [5]},
         {"rows": ["ab"]}, {"rows": {"a": 1}}, {"rows": [{"a": 1}]}, {"rows": [(object(),)]},
         {"rows": [(DEEP,)]}, {"setup": 5}, {"setup": {"SET x = 1": 2}}, {"setup": [5]},
     ],

@@ -70,6 +70,8 @@ class Forecast(Snapshot):
     values: dict[Name, dict[str, str | None]] = field(factory=dict)
     """What the plan gives all rows of a table in new or converted columns, None where nobody knows.
     """
+    fills: dict[Name, dict[str, str]] = field(factory=dict)
+    """What the plan fills into columns of a table then, by an expression over the row."""
     doubts: list[tuple[Operation, str, Objection]] = field(factory=list)
     """What rows may say against operations, with their titles, unless the plan brings more rows."""
     removed: dict[Key, Any] = field(factory=dict)
@@ -89,6 +91,8 @@ class Forecast(Snapshot):
     refused."""
     rows_change: bool = False
     """Whether the plan changes rows: what they are then is not known."""
+    glimpse_of: Snapshot | None = None
+    """What it was copied from, where what a later run changes is only told: no rows are counted."""
     renames: list[Rename] = field(factory=list)
     """What the plan renames."""
     prepared: list[str] = field(factory=list)
@@ -106,6 +110,17 @@ class Forecast(Snapshot):
         """The catalog before there is anything in the plan."""
         found = {one.name: _copied(getattr(snapshot, one.name)) for one in fields(Snapshot)}
         return cls(**found)
+
+    def glimpsed(self) -> Self:
+        """A copy, on which nothing has been declared."""
+        found = {
+            one.name: _copied(getattr(self, one.name))
+            for one in fields(type(self))
+            if one.init and not one.name.startswith("_")
+        }
+        nothing: dict[str, Any] = dict.fromkeys(("declared", "absent", "gone", "former", "taken"))
+        found |= {name: {} for name in nothing}
+        return type(self)(**found | {"rows_change": True, "glimpse_of": self})
 
     def of(self, kind: type[Any]) -> Iterator[Any]:
         """All objects of one class."""
@@ -169,13 +184,10 @@ class Forecast(Snapshot):
         """Whether the run declares an object, as far as is known."""
         return key in self.declared or key in self.named
 
-    def partitions(self) -> dict[Name, list[Name]]:
-        """The partitions of each table that has some."""
-        found: dict[Name, list[Name]] = {}
-        for key, one in self.objects.items():
-            if key[0] == PARTITION:
-                found.setdefault(one.parent, []).append(Name(*key[1:]))
-        return {table: sorted(parts) for table, parts in found.items()}
+    def partitions(self, table: Name) -> list[Name]:
+        """The partitions that a table will have, by name."""
+        keys = (one.key() for one in self.on(table) if one.key()[0] == PARTITION)
+        return sorted(Name(*key[1:]) for key in keys)
 
     def lineage(self, table: Name) -> Iterator[Name]:
         """A table and those that it is a partition of, from the bottom up."""
@@ -184,17 +196,12 @@ class Forecast(Snapshot):
             yield name
             name = getattr(self.partition(name), "parent", None)
 
-    def leaves(self, table: Name) -> list[Name]:
+    def leaves(self, table: Name) -> Iterator[Name]:
         """The ordinary tables in which a partitioned table has its rows."""
-        partitions = self.partitions()
-
-        def below(whole: Name) -> Iterator[Name]:
-            for one in partitions.get(whole, ()):
-                if self.relation_kinds.get(one) == "r":
-                    yield one
-                yield from below(one)
-
-        return list(below(table))
+        for one in self.partitions(table):
+            if self.relation_kinds.get(one) == "r":
+                yield one
+            yield from self.leaves(one)
 
     def has_relation(self, name: Name) -> bool:
         """Whether a table, view, sequence or index has the name."""
@@ -311,6 +318,10 @@ class Forecast(Snapshot):
         self.values = {
             rename.name(table): {rename.column(table, one): text for one, text in values.items()}
             for table, values in self.values.items()
+        }
+        self.fills = {
+            rename.name(table): {rename.column(table, one): text for one, text in fills.items()}
+            for table, fills in self.fills.items()
         }
         self._parts, self._defaults = None, {}
         self.key_indexes = set().union(*map(_key_indexes, objects.values()))

@@ -126,11 +126,11 @@ class Rename:
         return column
 
     def text(self, text: str, form: Form, on: Name | None) -> str:
-        """A text that the server has printed."""
+        """A text that the server has printed, or a user has written."""
         result = text
         for old, new in self.things:
             result = renamed(result, form, old, new, on)
-        return text if result == text else Exact(result)
+        return text if result == text else type(text)(result)
 
     def events(self, text: str, on: Name) -> str:
         """The events of a trigger."""

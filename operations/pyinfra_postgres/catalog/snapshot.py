@@ -57,7 +57,11 @@ ALL_ROWS = "SET LOCAL row_security = off"
 
 The check of a foreign key is among that; only what PostgreSQL reads past its queries, as it builds
 an index or checks a CHECK, sees all rows of itself."""
-USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+OWN_SCHEMA = "pyinfra_postgres"
+"""The schema in which the collection keeps what it has done; it belongs to no catalog."""
+USER_SCHEMA = f"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', '{OWN_SCHEMA}')"
+AS_WRITTEN = "SET LOCAL join_collapse_limit = 1"
+"""The queries join in the order in which they are best joined: looking for it takes longer."""
 
 # What decides how an expression's functions, operators and types resolve.
 _RESOLVING = (
@@ -67,9 +71,10 @@ _RESOLVING = (
                 oprright::regtype, oprresult::regtype) FROM pg_operator WHERE oid >= 16384""",
     """SELECT concat_ws(' ', castsource::regtype, casttarget::regtype, castcontext)
          FROM pg_cast WHERE oid >= 16384""",
-    """SELECT concat_ws(' ', oid::regtype, typtype, typcategory, typispreferred,
+    f"""SELECT concat_ws(' ', t.oid::regtype, typtype, typcategory, typispreferred,
                 format_type(typbasetype, typtypmod))
-         FROM pg_type WHERE oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r')""",
+         FROM pg_type t JOIN pg_namespace n ON n.oid = typnamespace
+        WHERE t.oid >= 16384 AND typtype IN ('b', 'd', 'e', 'r') AND n.nspname <> '{OWN_SCHEMA}'""",
 )
 _ENVIRONMENT = "md5(concat_ws('|', {}))".format(
     ", ".join(
@@ -81,7 +86,8 @@ _ENVIRONMENT = "md5(concat_ws('|', {}))".format(
 _OWN_SECTIONS = {
     "server": f"""
         SELECT json_build_array(current_setting('server_version_num')::int, current_user,
-          pg_is_in_recovery(), CURRENT_DATE, {_ENVIRONMENT})""",
+          pg_is_in_recovery(), {_ENVIRONMENT})""",
+    "today": "SELECT json_build_array(CURRENT_DATE)",
     "rights": rights.QUERY,
     "closed": f"""
         SELECT json_build_array(n.nspname) FROM pg_namespace n
@@ -103,6 +109,9 @@ _RENAMED = f"""
     UNION ALL
     SELECT json_build_array(oid::regrole) FROM pg_roles
      WHERE oid::regrole::text <> quote_ident(rolname)"""
+
+_CLOCK = "today"
+"""The section that is in no fingerprint: what the clock says changes no catalog."""
 
 _KINDS: list[ModuleType] = []
 
@@ -129,6 +138,8 @@ class Snapshot:
     """
 
     fingerprint: Fingerprint = field(factory=Fingerprint)
+    sections: dict[str, str] = field(factory=dict)
+    """What tells one state of each section of the catalog from another."""
     version: int = 0
     """The server's, like 170002."""
     database: str = ""
@@ -237,9 +248,9 @@ def _whole() -> str:
     return f"SELECT json_build_array(current_database(), json_build_object({parts}))"
 
 
-def fingerprint_script(unreadable: Unreadable) -> list[str]:
+def fingerprint_script(unreadable: Unreadable = _NOTHING) -> list[str]:
     """The statements that read the digest of the catalog's fingerprint as one row of JSON."""
-    return _pinned(f"SELECT to_json({_digest_sql(unreadable)})")
+    return _pinned(f"SELECT to_json({digest_query(unreadable)})")
 
 
 def foreign_script() -> list[str]:
@@ -267,24 +278,66 @@ SAME_FOREIGN = "DO $same$ BEGIN EXECUTE current_setting('pyinfra_postgres.same')
 
 def unchanged(fingerprint: Fingerprint) -> list[str]:
     """The statements that fail with `CHANGED` where the catalog has another fingerprint."""
-    now = _digest_sql(fingerprint.unreadable)
+    now = digest_query(fingerprint.unreadable)
+    return _pinned(KEEP_FOREIGN, _unless_equal(now, f"'{fingerprint.digest}'"))
+
+
+def keep_catalog(fingerprint: Fingerprint | None) -> list[str]:
+    """The statements that have the session remember the digest of the catalog, and how to ask for
+    it; they fail with `CHANGED` where it has another fingerprint than is given.
+    """
+    query = f"SELECT {digest_query(_NOTHING)}"
+    given = f"'{fingerprint.digest}'" if fingerprint else _KEPT_DIGEST
     return _pinned(
         KEEP_FOREIGN,
-        f"DO $unchanged$ BEGIN IF {now} <> '{fingerprint.digest}' THEN "
-        f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'; "
-        "END IF; END $unchanged$",
+        f"DO $keep$ BEGIN PERFORM set_config('pyinfra_postgres.query', {literal(query)}, false); "
+        "END $keep$",
+        _KEEP,
+        _unless_equal(_KEPT_DIGEST, given),
     )
 
 
-def _digest_sql(unreadable: Unreadable) -> str:
+def keep_anew() -> list[str]:
+    """The statements that have it remember the digest of the catalog as it is by now, and tell it
+    as one row of JSON.
+    """
+    return _pinned(_KEEP, f"SELECT to_json({_KEPT_DIGEST})")
+
+
+def same_catalog() -> list[str]:
+    """The statements that fail with `CHANGED` within a transaction, under the pins, where the
+    catalog is another one than the session remembers.
+    """
+    same = (
+        f"DO $same$ DECLARE now text; BEGIN {_ASK}; IF now <> {_KEPT_DIGEST} THEN {_RAISE}; "
+        "END IF; END $same$"
+    )
+    return [AS_WRITTEN, same, "SET LOCAL join_collapse_limit = DEFAULT"]
+
+
+_KEPT_DIGEST = "current_setting('pyinfra_postgres.catalog')"
+_ASK = "EXECUTE current_setting('pyinfra_postgres.query') INTO now"
+_KEEP = (
+    f"DO $keep$ DECLARE now text; BEGIN {_ASK}; "
+    "PERFORM set_config('pyinfra_postgres.catalog', now, false); END $keep$"
+)
+_RAISE = f"RAISE EXCEPTION USING ERRCODE = '{CHANGED}', MESSAGE = 'the catalog has changed'"
+
+
+def _unless_equal(now: str, before: str) -> str:
+    return f"DO $unchanged$ BEGIN IF {now} <> {before} THEN {_RAISE}; END IF; END $unchanged$"
+
+
+def digest_query(unreadable: Unreadable) -> str:
+    """A query for the digest of the catalog's fingerprint, under the pins."""
     sections = _sections(_HASH)
-    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items())
+    parts = ", ".join(f"'{name}', ({query})" for name, query in sections.items() if name != _CLOCK)
     return f"({unreadable.masks}SELECT md5(concat_ws(' ', {parts})))"
 
 
 def _digest_of(sections: dict[str, list[Any]]) -> str:
-    """What `_digest_sql` gives, from what `script` has read."""
-    hashes = ((name, section[0]) for name, section in sections.items())
+    """What `digest_query` gives, from what `script` has read."""
+    hashes = ((name, section[0]) for name, section in sections.items() if name != _CLOCK)
     text = " ".join(part for pair in hashes for part in pair if part is not None)
     return digest(text)
 
@@ -309,54 +362,94 @@ def _sections(selected: str) -> dict[str, str]:
 
 def _pinned(*statements: str) -> list[str]:
     # The size of a table and the definition of a view need their locks, if only for a moment.
-    # The queries join in the order in which they are best joined: looking for it takes longer.
-    head = ["SET LOCAL lock_timeout = '1s'", "SET LOCAL join_collapse_limit = 1"]
+    head = ["SET LOCAL lock_timeout = '1s'", AS_WRITTEN]
     return ["BEGIN READ ONLY", *PINS, *head, *statements, "COMMIT"]
 
 
-def read(
-    text: str,
-    unreadable: Unreadable = _NOTHING,
-    known: MutableMapping[str, Snapshot] | None = None,
-) -> Snapshot:
-    """The snapshot from what `script` printed; those that are `known` by their texts are not read
-    again. Raises HostError, and CatalogChangedError.
-    """
-    known = {} if known is None else known
-    try:
-        named = _NAMED.match(text)
+@define(eq=False)
+class Text:
+    """What `script` has printed of a catalog, but for its database's name; read when asked for."""
+
+    text: str
+    """All of it, until it has been read."""
+    digest: str
+    """What tells it from others."""
+    unreadable: Unreadable = _NOTHING
+    _found: Snapshot | None = field(default=None, init=False)
+
+    def snapshot(self, database: str) -> Snapshot:
+        """What is in it, of the database with this name. Raises HostError, CatalogChangedError."""
+        if self._found is None:
+            self._found, self.text = self._read(database), ""
+        return self._found.called(database)
+
+    def _read(self, database: str) -> Snapshot:
+        try:
+            (sections,) = answer.read(f"[{self.text}")
+            found = _read(sections, self.unreadable, database)
+        except (DeclarationError, CatalogChangedError):
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise _no_catalog(error) from None
+        return found if self.unreadable else evolve(found, text=self.digest)
+
+
+@frozen
+class Said:
+    """What a server has said of a database."""
+
+    database: str
+    catalog: Text
+    """Equal databases have the same."""
+
+    @classmethod
+    def read(
+        cls,
+        row: str,
+        unreadable: Unreadable = _NOTHING,
+        known: MutableMapping[str, Text] | None = None,
+    ) -> Self:
+        """What `script` printed; `known` are the texts of other databases. Raises HostError."""
+        named = _NAMED.match(row)
         if named is None:
-            raise TypeError(f"{type(answer.read(text)).__name__} in its place")
-        name = answer.read(named[1])
-        rest = text[named.end() :].encode(errors="surrogatepass")
-        said = hashlib.sha256(rest).hexdigest()
-        found = None if unreadable else known.get(said)
+            raise _no_catalog(TypeError(f"{type(answer.read(row)).__name__} in its place"))
+        text = row[named.end() :]
+        digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+        found = None if unreadable or known is None else known.get(digest)
         if found is None:
-            _, sections = answer.read(text)
-            found = _read(sections, unreadable, name)
-            if not unreadable:
-                found = known[said] = evolve(found, text=said)
-        return found.called(name)
-    except (DeclarationError, CatalogChangedError):
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise HostError(
-            f"the server answered with something else than a catalog: {reason}"
-        ) from None
+            found = Text(text, digest, unreadable)
+            if known is not None and not unreadable:
+                known[digest] = found
+        return cls(answer.read(named[1]), found)
+
+    def snapshot(self) -> Snapshot:
+        """What is in it. Raises HostError, CatalogChangedError."""
+        return self.catalog.snapshot(self.database)
+
+
+def read(text: str) -> Snapshot:
+    """The snapshot from what `script` printed. Raises HostError, CatalogChangedError."""
+    return Said.read(text).snapshot()
+
+
+def _no_catalog(error: Exception) -> HostError:
+    reason = f"{type(error).__name__}: {error}"
+    return HostError(f"the server answered with something else than a catalog: {reason}")
 
 
 # Where the text of a catalog begins: with the name of its database.
-_NAMED = re.compile(r'\[("(?:[^"\\]|\\.)*")')
+_NAMED = re.compile(r'\[("(?:[^"\\]|\\.)*"),')
 
 
 def _read(hashed: Any, unreadable: Unreadable, database: str) -> Snapshot:
     sections = {name: section[1] for name, section in hashed.items()}
     if sections["renamed"]:
         raise CatalogChangedError("the catalog changed while it was read")
-    (version, role, standby, today, environment) = sections["server"][0]
+    (version, role, standby, environment) = sections["server"][0]
+    ((today,),) = sections[_CLOCK]
     snapshot = Snapshot(
         fingerprint=Fingerprint(_digest_of(hashed), unreadable),
+        sections={name: section[0] or "" for name, section in hashed.items() if name != _CLOCK},
         version=version,
         database=database,
         role=role,

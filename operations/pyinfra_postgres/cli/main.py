@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import click
 
-COMMANDS = ("rehearse",)
+COMMANDS = ("plan", "rollout", "verify", "drift", "history", "rehearse")
 """The subcommands: each is `command` in the module of its name, imported when it is called."""
+
+
+_MISTAKE = 1
+"""The exit status of a command that was called wrongly: 2 means that something differs."""
 
 
 class _Commands(click.Group):
     """Subcommands that are imported when they are needed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call one of them."""
+        with _own_status():
+            return super().invoke(ctx)
+
+    def make_context(self, *given: Any, **keywords: Any) -> click.Context:
+        """Read the command line up to its name."""
+        with _own_status():
+            return super().make_context(*given, **keywords)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Their names."""
@@ -23,6 +39,15 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return cast(click.Command, import_module(f".{cmd_name}", __package__).command)
+
+
+@contextmanager
+def _own_status() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        error.exit_code = _MISTAKE  # type: ignore[misc]
+        raise
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

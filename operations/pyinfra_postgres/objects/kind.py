@@ -221,6 +221,9 @@ class Object:
         """The keys of what it declares: its own, and those of parts that can be renamed."""
         yield self.key()
 
+    def foretell(self, catalog: Forecast) -> None:
+        """Write into the catalog what rows will have by it, before anything else is planned."""
+
     def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         """The object as it is now."""
         found: Self | None = catalog.objects.get(self.key())
@@ -329,6 +332,28 @@ class Object:
     def withdrawn(self, current: Self) -> Self | None:
         """What remains of the current object when this declaration is removed."""
         return None
+
+    def dropped_columns(self) -> Iterator[str]:
+        """The columns that it takes away of what it is about."""
+        return iter(())
+
+    def goes_with(self, table: Name, columns: AbstractSet[str]) -> bool:
+        """Whether it is nothing without these columns of a table: an index of them."""
+        return False
+
+    def giving_way(self, later: Self) -> Self:
+        """Itself, where a later phase of a rollout declares the same object: as that has it.
+
+        What the later one does not declare of it stays as it is declared here.
+        """
+        if self.asks_rows:
+            return self
+        said = {
+            one.alias: getattr(later, one.name)
+            for one in fields(cast(Any, type(self)))
+            if getattr(later, one.name) is not None and (one.name in _BESIDE or not later.is_beside)
+        }
+        return cast(Self, evolve(cast(Any, self), **said))
 
     def contradicts(self, other: Self) -> bool:
         """Whether it can't be declared present in one run with the other, of the same key."""

@@ -1,7 +1,8 @@
 """What is behind all operations: handing a declaration to a plan, and sending that.
 
 Everything that a plan needs to know is in it before an operation's first `yield`, because while
-pyinfra prepares it reads no further.
+pyinfra prepares it reads no further. What plans and what sends is imported where there is something
+to plan or to send: most runs find nothing to do.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from attrs import evolve, fields
 from pyinfra.api import operation
@@ -19,20 +20,23 @@ from pyinfra.api.host import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import State
 
-from ..catalog.snapshot import Fingerprint
+from ..catalog.snapshot import OWN_SCHEMA, Fingerprint
 from ..errors import DeclarationError, HostError, RunError, UnreachableError, deploy_line
 from ..objects.kind import Object
 from ..plan.plan import Operation, Plan
-from ..planning.drafts import fill
+from ..planning import gate
 from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
-from ..running.rollout import Rollout
+from ..running.plans_asked_for import APPLY, are_asked_for, directory
 from ..syntax import given
-from ..terminal import complain, nothing_to_do, printable, say
+from ..terminal import complain, conclude, nothing_to_do, printable, say
 from ..transport.interrupts import plan_under_way
 from .arguments import Arguments
+
+if TYPE_CHECKING:
+    from ..running.reviewed import Reviewed
 
 
 def declared(
@@ -48,6 +52,7 @@ def declared(
     for one in declarations:
         given.check_plain(one.title, one)
         one.validate(present)
+        _check_schema(one)
         if isinstance(one.exact, frozenset) and one.exact and not session.block:
             raise DeclarationError(
                 f"{one.title}: put it into a pg.transaction(): what exact= takes away is known at "
@@ -57,21 +62,24 @@ def declared(
     if session.block:
         _check_block(declarations[0], arguments, session.block, session.host)
     title = name or declarations[0].title
-    for one in declarations if present else ():
-        session.declarations.append(one)
     # pyinfra prints it.
     called = printable(arguments.get("name") or (title if present else f"{title} absent"))
     by = Operation(called, deploy_line(), session.host.current_deploy_name or "")
     result = Result(by)
     conditions = _conditions(arguments, session) if session.block else ()
-    items = [Item(by, one, present, result, conditions) for one in declarations]
+    items = [Item(by, one, present, result, conditions, session.phase) for one in declarations]
+    if session.phase:
+        session.later += items
+    elif present:
+        session.declarations += declarations
     return {"items": items, "block": session.block, "arguments": {**arguments, "name": called}}
 
 
 def converge(items: list[Item], block: Block | None, arguments: dict[str, Any]) -> OperationMeta:
     """Hand declarations to the block that they are in, or have pyinfra make them true."""
     if block is None:
-        own = Session.current().new_block(single=True, items=items)
+        name = arguments["name"]
+        own = Session.current().new_block(True, name, items=items, arguments=arguments)
         return _alone(block=own, **arguments)
     block.items.extend(items)
     return cast(Result, items[0].result)
@@ -93,6 +101,15 @@ def _check_arguments(one: Object, arguments: Arguments) -> None:
     if arguments.get("name") is not None:
         given.text("name", arguments["name"])
     given.pairs("_env", arguments.get("_env"))
+
+
+def _check_schema(one: Object) -> None:
+    """Raise DeclarationError for what would lie in the schema of the history."""
+    for kind, name in one.provides():
+        if OWN_SCHEMA in {name.schema, name.name if kind == "schema" else ""}:
+            raise DeclarationError(
+                f"{one.title}: schema {OWN_SCHEMA} is where this collection keeps what it has done"
+            )
 
 
 def _check_block(one: Object, arguments: Arguments, block: Block, host: Host) -> None:
@@ -129,7 +146,14 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
-        draft = planned(session, block, block.items, partial(fill, session))
+        gate.check(session, block)
+        reviewed = reviewed_plan(session)
+        draft = (
+            reviewed.draft(block, block.items)
+            if reviewed
+            else planned(session, block, block.items, partial(_fill, session))
+        )
+        keep(session, block, draft)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -138,14 +162,39 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         return
     if draft.plan.sound:
         show(session, block, draft.plan)
-        yield from send(session, draft, by)
+        yield from send(session, block, draft, by)
     else:
         yield from refuse(session, block, draft.plan)
 
 
+def keep(session: Session, block: Block, draft: Draft) -> None:
+    """Keep a plan that can start, where the run keeps plans. Raises HostError."""
+    if draft.plan.sound and are_asked_for(session.state):
+        from ..running import plan_files
+
+        plan_files.keep(session, block, draft)
+
+
+def reviewed_plan(session: Session) -> Reviewed | None:
+    """The reviewed plan of a host, if the run applies plans. Raises HostError."""
+    if directory(session.state, APPLY) is None:
+        return None
+    from ..running.reviewed import Reviewed
+
+    return Reviewed.of(session)
+
+
+def _fill(session: Session, draft: Draft) -> None:
+    from ..planning.drafts import fill
+
+    fill(session, draft)
+
+
 def postpone(session: Session, error: Exception) -> bool:
     """Whether a plan that can't be made yet is to be made once other operations have run."""
-    if not isinstance(error, UnreachableError) or not session.may_come():
+    session.is_unreachable = isinstance(error, UnreachableError)
+    is_kept = are_asked_for(session.state)
+    if not session.is_unreachable or not session.may_come() or is_kept:
         return False
     session.unplanned = True
     say(session.host, f"planned once the operations before it have run, for now it {error}")
@@ -175,7 +224,11 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     known = state.config.DIFF or session.executing
     last = render.summary(plan if known else evolve(plan, undeclared=[]))
     if state.config.DIFF:
-        lines = [*render.plan_lines(plan), *render.undeclared_lines(plan.undeclared)]
+        lines = [
+            *render.plan_lines(plan),
+            *render.waiting_lines(plan.waiting),
+            *render.undeclared_lines(plan.undeclared),
+        ]
     elif block.single or not plan.sound:
         return
     else:
@@ -185,14 +238,15 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     render.show(session.host, block.number, [*lines, last])
 
 
-def send(session: Session, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
+def send(session: Session, block: Block, draft: Draft, of: str) -> Iterator[PyinfraCommand]:
     """Send a plan; `of` says what is planned, for people."""
     plan = draft.plan
     is_told = session.state.config.DIFF or not session.state.check_for_changes
-    if plan.undeclared and session.executing and not plan.changes and not is_told:
+    is_left = plan.undeclared or plan.waiting
+    if is_left and session.executing and not plan.changes and not is_told:
         say(session.host, render.summary(plan))
     if plan.changes:
-        yield Apply(session, draft)
+        yield Apply(session, block, draft)
     else:
         nothing_to_do(session.host, f"{of}: nothing to change")
 
@@ -248,9 +302,10 @@ class Fail(PyinfraCommand):
 class Apply(PyinfraCommand):
     """Sends a plan to the host."""
 
-    def __init__(self, session: Session, draft: Draft) -> None:
+    def __init__(self, session: Session, block: Block, draft: Draft) -> None:
         super().__init__()
         self.session = session
+        self.block = block
         self.draft = draft
 
     def __repr__(self) -> str:
@@ -259,16 +314,29 @@ class Apply(PyinfraCommand):
 
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""
+        from ..planning.drafts import fill
+        from ..running.history import History
+        from ..running.rollout import Rollout
+
         session = self.session
 
         def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
-            draft = Draft(items=list(self.draft.items))
+            draft = evolve(self.draft, plan=Plan(), leftovers=[])
             fill(session, draft, self.draft.leftovers)
             draft.plan.undeclared = self.draft.plan.undeclared
+            draft.plan.waiting = self.draft.plan.waiting
             return draft.plan, session.catalog().fingerprint
 
-        rollout = Rollout(host, self.draft.plan, session.catalog().fingerprint, planned_anew)
+        history = History(host, self.block.number, session.unproven)
+        reviewed = reviewed_plan(session)
+        rollout = (
+            reviewed.rollout(self.draft.plan, history)
+            if reviewed
+            else Rollout(
+                host, self.draft.plan, session.catalog().fingerprint, planned_anew, history
+            )
+        )
         try:
             with plan_under_way(host, lambda: rollout.where):
                 done = rollout.run()
@@ -276,6 +344,8 @@ class Apply(PyinfraCommand):
             return Fail([str(error)]).execute(state, host, connector_arguments)
         finally:
             session.forget_catalog()
-        say(host, done)
+        if reviewed:
+            reviewed.ran(rollout)
+        conclude(host, done)
         self.draft.settle(rollout.plan)
         return True

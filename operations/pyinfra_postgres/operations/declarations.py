@@ -14,6 +14,7 @@ from ..objects.access.roles import Role
 from ..objects.code.functions import Function, Procedure
 from ..objects.code.triggers import Trigger
 from ..objects.code.views import MaterializedView, View
+from ..objects.data.backfills import Backfill
 from ..objects.data.rows import Rows
 from ..objects.data.sql import Script
 from ..objects.indexes.indexes import Index
@@ -31,6 +32,7 @@ from ..objects.types.domains import Domain
 from ..objects.types.enums import Enum
 from ..objects.types.range_types import RangeType
 from ..syntax import given
+from .backfills import backfill
 from .composites import composite
 from .default_privileges import default_privileges
 from .domains import domain
@@ -55,6 +57,7 @@ from .triggers import trigger
 from .views import materialized_view, view
 
 OPERATIONS: dict[type[Object], Callable[..., OperationMeta]] = {
+    Backfill: backfill,
     Composite: composite,
     DefaultPrivileges: default_privileges,
     Domain: domain,

@@ -30,7 +30,7 @@ from ..terminal import complain, put
 from ..transport.answer import Failure, read
 from ..transport.scripts import run
 from ..transport.watch import Patience
-from .tabular import HostRows, print_answers
+from .host_rows import HostRows
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,14 +73,14 @@ class Query:
         rows = f"SELECT {json_array(_RECORD)} FROM (\n{one}\n) AS {_RECORD}"
         return cls((_names(one), rows), path=path)
 
-    def ask(self, host: Host) -> HostRows:
+    def ask(self, host: Host, patience: Patience = Patience.WORK) -> HostRows:
         """The host's answer. Raises HostError."""
         send = partial(run, host)
         calls = Calls(of_others(send, host.data.dict()), send)
         for reason in calls.objections(self.script[-1:], policies=True):
             raise HostError(reason)
         script = ["BEGIN READ ONLY", self.path.local, *self.script, "ROLLBACK"]
-        answer = run(host, script, patience=lambda _: Patience.WORK)
+        answer = run(host, script, patience=lambda _: patience)
         if answer.failure:
             raise HostError(_explained(answer.failure))
         if self.columns:
@@ -200,6 +200,8 @@ def _conclude(state: State, answers: Mapping[Host, HostRows | None]) -> None:
         if "--json" in sys.argv:
             put(json.dumps({name: answer.objects() for name, answer in given.items()}))
         elif given:
+            from .tabular import print_answers
+
             print_answers(given)
     except HostError as error:
         raise DeclarationError(str(error)) from None

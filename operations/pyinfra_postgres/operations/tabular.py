@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import ge
 from typing import Any
 
-from attrs import frozen
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import HostError
 from ..terminal import Line, printable, put
-from ..transport.answer import read
+from .host_rows import HostRows, Number
 
 _LONGEST = 100
 _NARROWEST = 12
 _BETWEEN = 3
 _ELSEWHERE = 100_000
-
-
-class _Number(str):
-    """A number as the server writes it: 1.50 stays 1.50."""
-
-    __slots__ = ()
-
-
-@frozen
-class HostRows:
-    """The rows of one host, each a JSON array of its columns."""
-
-    columns: tuple[str, ...]
-    rows: tuple[str, ...]
-
-    def objects(self) -> list[dict[str, Any]]:
-        """The rows by column. Raises HostError where two columns have one name."""
-        for name in self.columns:
-            if self.columns.count(name) > 1:
-                raise HostError(f"two columns are called {name}: name them apart with AS")
-        return [dict(zip(self.columns, read(row), strict=True)) for row in self.rows]
-
-    def cells(self) -> Iterator[list[Any]]:
-        """The rows, with numbers as they are written."""
-        for row in self.rows:
-            yield read(row, parse_float=_Number, parse_int=_Number)
 
 
 def print_answers(answers: Mapping[str, HostRows]) -> None:
@@ -126,7 +98,7 @@ def _text(value: Any, *, whole: bool) -> Text:
     match value:
         case None:
             return Text("NULL", style="dim italic")
-        case _Number():
+        case Number():
             return Text(value, justify="right")
         case "NULL":
             return Text("'NULL'")
@@ -142,7 +114,7 @@ def _text(value: Any, *, whole: bool) -> Text:
 
 def _as_json(value: Any) -> str:
     match value:
-        case _Number():
+        case Number():
             return value
         case list():
             return f"[{', '.join(map(_as_json, value))}]"

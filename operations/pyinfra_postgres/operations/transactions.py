@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-begin.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,20 +19,29 @@ from typing_extensions import Unpack
 from ..errors import DeclarationError, HostError
 from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
-from ..plan.plan import Operation, Refusal
-from ..planning.drafts import add, conclude, take_away
+from ..planning import gate
 from ..planning.following import planned
-from ..planning.session import Block, Draft, Session, without_collector
-from ..planning.standing import refusals
-from ..planning.undeclared import detached, leftovers, removals
-from ..running.trial import objection
+from ..planning.session import Block, Draft, Item, Session, without_collector
+from ..syntax.given import refused
 from ..terminal import nothing_to_do
 from .arguments import Arguments
-from .converge import Queued, fail, postpone, refuse, send, show, stop_if_another_host_failed
+from .converge import (
+    Queued,
+    fail,
+    keep,
+    postpone,
+    refuse,
+    reviewed_plan,
+    send,
+    show,
+    stop_if_another_host_failed,
+)
 
 
 @contextmanager
-def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Iterator[None]:
+def transaction(
+    exact: Exactness = False, phase: str | None = None, **arguments: Unpack[Arguments]
+) -> Iterator[None]:
     """All operations inside land on a host together, or none of them.
 
     They only declare: the block's end plans all of it, and sends it as one transaction in one go,
@@ -45,6 +55,9 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
     + exact: what goes where it belongs to something declared in the block and no operation of the
       run declares it: True, or some of the words that `exact=` takes of schemas, tables and types,
       and labels
+    + phase: a name, like contract: what is declared inside waits for a run with
+      ``--data postgres_phase=contract``, and other runs leave that as it is and tell what waits; a
+      block with it stands inside the block that declares the same objects otherwise until then
 
     **Example:**
 
@@ -56,28 +69,62 @@ def transaction(exact: Exactness = False, **arguments: Unpack[Arguments]) -> Ite
     """
     session = Session.current()
     words = chosen(exact, WORDS)
-    if session.block:
-        if words or arguments:
-            given = "exact" if words else next(iter(arguments))
-            raise DeclarationError(f"{given}= belongs to the outermost pg.transaction()")
+    with _in_phase(session, phase):
+        if session.block:
+            if words or arguments:
+                given = "exact" if words else next(iter(arguments))
+                raise DeclarationError(f"{given}= belongs to the outermost pg.transaction()")
+            yield
+            return
+        yield from _block(session, words, arguments)
+
+
+@contextmanager
+def _in_phase(session: Session, phase: str | None) -> Iterator[None]:
+    """Have what is declared be for a phase."""
+    if phase is None:
         yield
         return
-    session.look_ahead()
-    around, _ = pop_global_arguments(session.state, session.host, {**arguments})
-    session.block = session.new_block(exact=words, arguments=around)
+    if not isinstance(phase, str) or not re.fullmatch(r"[\w-]+", phase):
+        raise refused("phase", "a name like contract", phase)
+    if session.phase:
+        raise DeclarationError(f"phase={phase!r} is inside of phase={session.phase!r}")
+    session.phase = phase
     try:
-        with without_collector():
-            yield
-        block = session.block
+        yield
     finally:
-        session.block = None
+        session.phase = ""
+
+
+def _block(
+    session: Session, words: frozenset[str], arguments: Arguments
+) -> Generator[None, None, None]:
+    """An outermost block."""
+    session.look_ahead()
+    with declaring(session, words, arguments) as block:
+        yield
     name = arguments.pop("name", "")
     rest: Any = arguments
     _plan(block=block, **{**rest, "name": f"{name}: plan" if name else "plan"})
-    _transaction(block=block, **{**rest, "name": name or "transaction"})
+    _transaction(block=block, **{**rest, "name": block.name})
     for one in block.items:
         if one.result:
             one.result.planned = partial(_draft, session, block)
+
+
+@contextmanager
+def declaring(
+    session: Session, exact: frozenset[str] = frozenset(), arguments: Arguments | None = None
+) -> Iterator[Block]:
+    """A block that what is called inside is declared in."""
+    around, _ = pop_global_arguments(session.state, session.host, {**(arguments or {})})
+    name = (arguments or {}).get("name") or "transaction"
+    session.block = session.new_block(False, name, exact=exact, arguments=around)
+    try:
+        with without_collector():
+            yield session.block
+    finally:
+        session.block = None
 
 
 @operation()
@@ -91,7 +138,9 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
+        gate.check(session, block)
         draft = _draft(session, block)
+        keep(session, block, draft)
     except (HostError, DeclarationError) as error:
         if postpone(session, error):
             yield Queued()
@@ -106,45 +155,33 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
 
 
 def _draft(session: Session, block: Block) -> Draft:
-    """The plan of a block, with what exact= takes away, and what is left as it is."""
-    items = [one for one in block.items if one.applies or not session.executing]
-    if not items:
-        session.drafts[block, session.executing] = Draft()
-        return session.drafts[block, session.executing]
-    draft = planned(session, block, items, partial(_fill, session, block))
+    """The plan of a block, as it was reviewed or as it is made now. Raises HostError."""
+    reviewed = reviewed_plan(session)
+    draft = (
+        reviewed.draft(block, _applying(session, block)) if reviewed else drafted(session, block)
+    )
     if not session.executing:
         draft.foresee()
     return draft
 
 
+def drafted(session: Session, block: Block) -> Draft:
+    """The plan of a block, with what exact= takes away, and what is left as it is."""
+    items = _applying(session, block)
+    if not items:
+        session.drafts[block, session.executing] = Draft()
+        return session.drafts[block, session.executing]
+    return planned(session, block, items, partial(_fill, session, block))
+
+
+def _applying(session: Session, block: Block) -> list[Item]:
+    return [one for one in block.items if one.applies or not session.executing]
+
+
 def _fill(session: Session, block: Block, draft: Draft) -> None:
-    add(session, draft, draft.items)
-    if draft.plan.sound:
-        _finish(session, block, draft)
-    draft.plan.refusals += refusals(session, draft.plan)
-    if draft.plan.sound and (found := objection(session, block)):
-        draft.plan.refusals.append(found)
+    from ..running.blocks import fill
 
-
-def _finish(session: Session, block: Block, draft: Draft) -> None:
-    conclude(session, draft)
-    declarations = [item.declaration for item in draft.items if item.present]
-    catalog = session.catalog()
-    found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    if staying := removals(detached(found, catalog, session.waiting())):
-        # What of them is nobody's is known only then.
-        take_away(session, draft, staying)
-        found = leftovers(catalog, declarations, session.waiting(), block.exact)
-    draft.plan.refusals += [
-        Refusal(Operation("exact"), one.what.within, one.obstacle)
-        for one in found
-        if one.goes and one.obstacle
-    ]
-    if going := removals(one for one in found if not one.obstacle):
-        take_away(session, draft, going)
-        gone = {one.declaration.key(): one.operation for one in going if not one.present}
-        catalog.gone.update(gone)
-    draft.plan.undeclared = [one.what for one in found if not one.goes]
+    fill(session, block, draft)
 
 
 @operation()
@@ -161,6 +198,6 @@ def _transaction(block: Block) -> Generator[PyinfraCommand, None, None]:
     if draft is None or not draft.plan.sound:
         yield from fail(session, ["there is no plan that it could send"])
         return
-    yield from send(session, draft, "the transaction")
+    yield from send(session, block, draft, "the transaction")
     if session.executing and not draft.plan.changes:
         draft.settle(draft.plan)

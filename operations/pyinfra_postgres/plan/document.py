@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import AttrsInstance, asdict, evolve, fields, frozen
@@ -32,6 +32,7 @@ from .plan import (
     Stage,
     Statement,
     Undeclared,
+    Waiting,
 )
 
 VERSION = "1.0"
@@ -60,6 +61,7 @@ def digest(value: Any) -> str:
 def plan_id(plan: Plan) -> str:
     """What tells one plan from another: the same for equal plans, wherever the deploy has them."""
     said = encoded(plan)
+    said.pop("waiting")
     return digest({**said, "operations": [one["name"] for one in said["operations"]]})
 
 
@@ -68,22 +70,31 @@ def operations_of(plan: Plan) -> list[Operation]:
     return list({id(one.operation): one.operation for one in plan.changes}.values())
 
 
-def encoded(plan: Plan) -> Json:
-    """A plan as JSON, with its statements in the order in which they run."""
-    operations = operations_of(plan)
-    numbers = {id(one): number for number, one in enumerate(operations)}
+def in_run_order(plan: Plan) -> Iterator[tuple[int, int, Statement]]:
+    """The statements in the order in which they run: of which change, and the how many-th."""
     every = [
         (change, part, one)
         for change, each in enumerate(plan.changes)
         for part, one in enumerate(each.statements)
     ]
-    actions = []
     for stage in Stage:
         found = [one for one in every if one[2].stage is stage]
-        for place in in_order([one for *_, one in found]):
-            change, part, statement = found[place]
-            title = plan.changes[change].title
-            actions.append({"change": change, "part": part, **_action(statement, title)})
+        yield from (found[place] for place in in_order([one for *_, one in found]))
+
+
+def is_whole(one: Statement) -> bool:
+    """Whether nothing in a statement is hidden."""
+    return masked(one.sql, one.hidden) == one.sql
+
+
+def encoded(plan: Plan) -> Json:
+    """A plan as JSON, with its statements in the order in which they run."""
+    operations = operations_of(plan)
+    numbers = {id(one): number for number, one in enumerate(operations)}
+    actions = [
+        {"change": change, "part": part, **_action(one, plan.changes[change].title)}
+        for change, part, one in in_run_order(plan)
+    ]
     return {
         "operations": [
             _shown({"name": str(one), "place": one.place, "phase": one.phase}) for one in operations
@@ -92,6 +103,13 @@ def encoded(plan: Plan) -> Json:
         "actions": actions,
         "locks": [_lock(one) for one in plan.locks()],
         "undeclared": [_shown(asdict(one)) for one in plan.undeclared],
+        "waiting": [
+            {
+                **_shown({"phase": one.phase, "problems": list(one.plan.problems())}),
+                "plan": encoded(one.plan),
+            }
+            for one in plan.waiting
+        ],
     }
 
 
@@ -118,7 +136,7 @@ def _action(one: Statement, title: str) -> Json:
             "stage": one.stage.value,
             "statement": one.sql,
             "summary": one.summary,
-            "is_whole": masked(one.sql, one.hidden) == one.sql,
+            "is_whole": is_whole(one),
             "search_path": one.path.name.lower(),
             "again": one.again,
             "reads": list(one.reads) if one.reads else None,
@@ -144,8 +162,8 @@ def _action(one: Statement, title: str) -> Json:
     )
 
 
-def _conditions(given: frozenset[Condition]) -> list[list[str]]:
-    return sorted(one.written for one in given)
+def _conditions(given: frozenset[Condition]) -> list[Json]:
+    return [{**one._asdict(), "name": list(one.name)} for one in sorted(given)]
 
 
 def _lock(one: Lock) -> Json:
@@ -168,11 +186,25 @@ def _shown(said: Json, hidden: Sequence[str] = ()) -> Json:
     return {name: shown(value) for name, value in said.items()}
 
 
-def decoded(said: Json, operations: Sequence[Operation]) -> Plan:
-    """The plan that is `said`, of these operations."""
+@frozen
+class Restored:
+    """A statement with all that is hidden in it."""
+
+    sql: str
+    hidden: tuple[str, ...]
+
+
+def decoded(
+    said: Json, operations: Sequence[Operation], restored: Mapping[int, Restored] | None = None
+) -> Plan:
+    """The plan that is `said`, of these operations, with what is `restored` by its place."""
     statements: list[list[Statement]] = [[] for _ in said["changes"]]
-    for one in sorted(said["actions"], key=lambda one: one["part"]):
-        statements[one["change"]].append(_statement(one))
+    places = range(len(said["actions"]))
+    for place in sorted(places, key=lambda place: said["actions"][place]["part"]):
+        one = _statement(said["actions"][place])
+        if restored and (found := restored.get(place)):
+            one = evolve(one, sql=found.sql, hidden=found.hidden, summary=one.shown)
+        statements[said["actions"][place]["change"]].append(one)
     changes = [
         Change(
             operations[one["operation"]],
@@ -187,12 +219,22 @@ def decoded(said: Json, operations: Sequence[Operation]) -> Plan:
         )
         for one, own in zip(said["changes"], statements, strict=True)
     ]
-    return Plan(changes, undeclared=[Undeclared(**one) for one in said["undeclared"]])
+    waiting = [
+        Waiting(one["phase"], decoded(one["plan"], _operations(one["plan"])))
+        for one in said["waiting"]
+    ]
+    undeclared = [Undeclared(**one) for one in said["undeclared"]]
+    return Plan(changes, undeclared=undeclared, waiting=waiting)
+
+
+def _operations(said: Json) -> list[Operation]:
+    return [Operation(one["name"], one["place"], one["phase"]) for one in said["operations"]]
 
 
 def _statement(said: Json) -> Statement:
     needs, gives, takes, frees = (
-        frozenset(map(Condition.read, said[name])) for name in ("needs", "gives", "takes", "frees")
+        frozenset(Condition(one["word"], tuple(one["name"]), one["number"]) for one in said[name])
+        for name in ("needs", "gives", "takes", "frees")
     )
     return Statement(
         said["statement"],
@@ -247,12 +289,19 @@ class Transaction:
     """Milliseconds."""
     plan: Json
     id: str
+    hidden: tuple[Json, ...] = ()
+    """The statements in which something is hidden, in parts."""
 
     @property
     def operations(self) -> list[Operation]:
         """The operations that change something."""
-        said = self.plan["operations"]
-        return [Operation(one["name"], one["place"], one["phase"]) for one in said]
+        return _operations(self.plan)
+
+    @property
+    def conditional(self) -> list[Operation]:
+        """The operations about which `_if` decides while the plan is applied."""
+        numbers = {one.operation for one in self.declared if one.is_conditional}
+        return [one for number, one in enumerate(self.operations) if number in numbers]
 
     @property
     def decoded(self) -> Plan:
@@ -264,6 +313,7 @@ class Transaction:
         """From JSON."""
         declared = tuple(Declared(**_known(Declared, one)) for one in said["declared"])
         given = {**said, "exact": tuple(said["exact"]), "declared": declared}
+        given["hidden"] = tuple(said["hidden"])
         return cls(**_known(cls, given))
 
 

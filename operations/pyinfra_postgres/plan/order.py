@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
-_OBJECT, _COLUMN, _KEYS = "object", "column", "keys"
+_OBJECT, _COLUMN, _KEYS, _ROWS = "object", "column", "keys", "rows"
 _FOUND, _MADE, _LABEL = "found", "made", "label"
 
 
@@ -23,17 +23,6 @@ class Condition(NamedTuple):
     name: tuple[str, ...] = ()
     number: int = 0
     """The change of the plan that brings it about, where each does so for itself."""
-
-    @classmethod
-    def read(cls, parts: Sequence[str]) -> Condition:
-        """From what was written."""
-        word, *name = parts
-        return as_made(tuple(name[:-1]), int(name[-1])) if word == _MADE else cls(word, tuple(name))
-
-    @property
-    def written(self) -> list[str]:
-        """It as texts alone."""
-        return [self.word, *self.name, *([str(self.number)] if self.is_made else ())]
 
     @property
     def is_whole(self) -> bool:
@@ -54,6 +43,11 @@ class Condition(NamedTuple):
     def is_made(self) -> bool:
         """Whether it is an object as a change of the plan makes it."""
         return self.word == _MADE
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether it is about the rows of a table."""
+        return self.word == _ROWS
 
     @property
     def is_label(self) -> bool:
@@ -97,6 +91,11 @@ def keys_of(table: Iterable[str]) -> Condition:
 def owner_of(table: Iterable[str]) -> Condition:
     """That a table has the owner that is declared."""
     return Condition("owner", tuple(table))
+
+
+def rows_of(table: Iterable[str]) -> Condition:
+    """That the rows of a table have what they are to have, which constraints are about."""
+    return Condition(_ROWS, tuple(table))
 
 
 def label_of(text: str) -> Condition:

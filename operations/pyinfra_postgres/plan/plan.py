@@ -42,6 +42,24 @@ class Hazard(Enum):
     LOCKS_OUT = "blocks reads and writes while it reads all rows"
     NOT_TRANSACTIONAL = "not in the transaction: waits for old transactions, blocks nobody"
     NOT_IDEMPOTENT = "runs every time"
+    IN_BATCHES = "committed in batches, for which nobody waits long"
+    # What follows breaks clients that know the database as it was before.
+    RENAMES = "clients that use the former name fail"
+    DROPS = "clients that use it fail"
+    RESHAPES = "clients find it otherwise under its name"
+    RETYPES = "clients find another type"
+    DROPS_DEFAULT = "clients that give no value get none"
+    DROPS_NOT_NULL = "clients may read nulls"
+    DROPS_CONSTRAINT = "clients can't rely on it any more, nor name it in ON CONFLICT"
+    RESTRICTS = "clients that write what it refuses fail"
+    ROW_SECURITY = "clients see and write other rows"
+    POLICIES = "clients see and write other rows by the policies"
+    REVOKES = "clients may lack privileges"
+
+    @property
+    def breaks_clients(self) -> bool:
+        """Whether clients that know the database as it was before may fail."""
+        return list(Hazard).index(self) >= list(Hazard).index(Hazard.RENAMES)
 
 
 _NEEDS_CONSENT = {
@@ -214,6 +232,8 @@ class Statement:
     """What PostgreSQL drops with it."""
     puts_back: tuple[tuple[Name, str, str], ...] = ()
     """The foreign keys that it takes off and puts back: table, name and definition."""
+    parts: tuple[str, ...] = ()
+    """The statements that it runs, where it is a block of several."""
     remakes: Remake | None = None
     """What it makes anew as it was, or what of that it restores."""
     again: str | None = None
@@ -246,7 +266,8 @@ class Statement:
 
         A timeout would kill an index build that waits for an old transaction.
         """
-        return [lock for lock in self.locks if lock.mode.blocks_writers]
+        in_batches = Hazard.IN_BATCHES in self.hazards
+        return [lock for lock in self.locks if lock.mode.blocks_writers or in_batches]
 
     def risks(self, title: str) -> Iterator[tuple[str, str]]:
         """What needs permission by name, and why; `title` is that of the object."""
@@ -276,7 +297,12 @@ def together(
     body = "\n".join(["BEGIN", *(f"  {text};" for text in texts), "END"])
     summary = "; ".join(texts)
     return Statement(
-        f"DO {literal(body)}", stage=Stage.AFTER, path=path, locks=locks, summary=summary
+        f"DO {literal(body)}",
+        stage=Stage.AFTER,
+        path=path,
+        locks=locks,
+        parts=tuple(texts),
+        summary=summary,
     )
 
 
@@ -415,6 +441,16 @@ class Undeclared:
         return f"{self.kind} {self.name}"
 
 
+@frozen
+class Waiting:
+    """What waits for a run that does a phase of a rollout."""
+
+    phase: str
+    plan: Plan
+    """What would change, as far as it can be told before; what stands against it is no reason
+    against this run."""
+
+
 @mutable
 class Plan:
     """The changes of one transaction on one host, in the order of their operations."""
@@ -424,6 +460,8 @@ class Plan:
     refusals: list[Refusal] = field(factory=list)
     undeclared: list[Undeclared] = field(factory=list)
     """What the end of the transaction found, and leaves as it is."""
+    waiting: list[Waiting] = field(factory=list)
+    """What is declared for another run."""
     made: dict[tuple[str, ...], set[Condition]] = field(factory=dict)
     """As what its changes make each object that can be referred to."""
 

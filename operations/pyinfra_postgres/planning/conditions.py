@@ -19,6 +19,7 @@ from ..plan.order import (
     as_made,
     keys_of,
     label_of,
+    rows_of,
     whole,
 )
 from ..plan.plan import Action, Change, Plan, Stage, Statement
@@ -67,10 +68,15 @@ def bound(
         keys = getattr(one, "constraints", ())
         frees |= {keys_of(each.table) for each in keys if isinstance(each, ForeignKey)}
     for statement in statements:
+        if statement.stage is Stage.AFTER:
+            rows = {rows_of(lock.relation) for lock in statement.locks}
+            statement = evolve(statement, needs=statement.needs | rows)
         of_tables = {SCRIPTS} if any(one.is_of_table for one in statement.takes) else set()
+        # What fills rows comes before the rules of its table, which are part of how that is made.
+        fills = any(one.is_of_rows for one in statement.gives)
         yield evolve(
             statement,
-            needs=statement.needs | needs,
+            needs=statement.needs | (needs & {NAMES, MEMBERSHIPS} if fills else needs),
             gives=statement.gives if is_gone or statement.takes else statement.gives | provided,
             takes=statement.takes | takes | of_tables,
             frees=statement.frees | frees,
@@ -122,10 +128,28 @@ def in_time(changes: Sequence[Change], uses: Iterable[Use]) -> list[Change]:
     all, and behind one that is built anew what it used goes after the transaction as well. What
     the transaction needs, and has to be committed for that, goes before it.
     """
-    found = list(_freeing(changes, list(uses)))
+    found = _behind_rows(list(_freeing(changes, list(uses))))
     while any(_moved(found)):
         pass
     return _committed(found)
+
+
+def _behind_rows(changes: list[Change]) -> list[Change]:
+    """The changes, after the transaction what needs rows that are filled only then."""
+    late = {each for change in changes for one in _of(Stage.AFTER, change) for each in one.gives}
+    filled = {one for one in late if one.is_of_rows}
+    if not filled:
+        return changes
+    return [
+        evolve(
+            change,
+            statements=tuple(
+                evolve(one, stage=Stage.AFTER) if one.needs & filled else one
+                for one in change.statements
+            ),
+        )
+        for change in changes
+    ]
 
 
 def _freeing(changes: Sequence[Change], uses: Sequence[Use]) -> Iterator[Change]:

@@ -30,6 +30,8 @@ def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Ite
 
 def _counted(loss: Loss, catalog: Forecast, ask: Ask) -> Loss:
     """With how much is lost."""
+    if loss.told is None and catalog.glimpse_of:
+        return evolve(loss, told=f"the {loss.unit}s that there are")
     table = catalog.table(loss.relation)
     # Forced row security hides rows from the table's owner.
     empty = table and loss.relation not in catalog.filled and not table.force_row_security

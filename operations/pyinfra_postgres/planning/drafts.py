@@ -15,6 +15,7 @@ from ..errors import DeclarationError
 from ..objects.kind import Object
 from ..plan.plan import Refusal
 from . import order, renaming
+from .clients import warned
 from .conditions import in_time, takes_others
 from .order import in_turn
 from .planner import Planner
@@ -26,7 +27,7 @@ from .uses import USES, Use, read
 
 def fill(session: Session, draft: Draft, leftovers: Sequence[Item] = ()) -> None:
     """Plan what makes the declarations of a draft true, then takes leftovers away."""
-    add(session, draft, draft.items)
+    add(session, draft, draft.turn)
     conclude(session, draft)
     take_away(session, draft, leftovers)
     draft.plan.refusals += refusals(session, draft.plan)
@@ -39,7 +40,7 @@ def take_away(session: Session, draft: Draft, leftovers: Sequence[Item]) -> None
         add(session, draft, leftovers)
         # Without a key, its columns are as declared only now.
         parts = {one.declaration.key() for one in leftovers if one.present}
-        add(session, draft, [one for one in draft.items if one.declaration.key() in parts])
+        add(session, draft, [one for one in draft.turn if one.declaration.key() in parts])
 
 
 def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
@@ -54,6 +55,8 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
     wholes_first = sorted(others, key=_renames_parts)
     renames = {id(one): tuple(renaming.renamed(one, catalog, plan)) for one in wholes_first}
     ask = Questions(session, catalog, any(renames.values()) or plan.is_renaming)
+    for one in others if ask.in_time else ():
+        one.declaration.foretell(catalog)
     uses = _uses(others, catalog, ask)
     turns = in_turn(others, catalog, uses)
     for circle in turns.circles:
@@ -63,7 +66,8 @@ def add(session: Session, draft: Draft, items: Sequence[Item]) -> None:
     Planner(session, catalog, plan, same, ask).add(turns.items, renames)
     if not uses and takes_others(plan.changes) and ask.in_time:
         uses = read(ask.renamed(USES))
-    plan.changes = in_time(plan.changes, uses)
+    before = catalog.glimpse_of or session.snapshot()
+    plan.changes = warned(in_time(plan.changes, uses), before)
     for text in sorted(catalog.unread):
         session.tell(f"{text} is left as it is, for it can't be read")
     catalog.unread.clear()
@@ -95,7 +99,7 @@ def conclude(session: Session, draft: Draft) -> None:
     catalog = session.catalog()
     items: dict[Key, Item] = {}
     known: dict[Key, Sequence[Declared]] = {}
-    for item in [*draft.items] if draft.plan.sound else ():
+    for item in [*draft.turn] if draft.plan.sound else ():
         for one in item.declaration.expand(catalog) if item.present else ():
             if not one.alone([one]):
                 continue

@@ -1,27 +1,25 @@
-"""One plan for the equal databases of a run.
+"""One plan for the same catalog and the same declarations.
 
-Where two hosts have the same catalog and the same declarations, and their servers answer all else
-that is asked alike, the same is planned for them. So a host follows one whose plan changes nothing:
-it asks its own server what that one has asked, and compares and plans nothing itself.
+Where two hosts have both, and their servers answer all else that is asked alike, the same is
+planned for them. So a host follows one whose plan changes nothing: it asks its own server what that
+one has asked, and compares and plans nothing itself. Other runs remember it likewise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from functools import cache
-from operator import attrgetter
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from attrs import define, field, fields, has
+from attrs import define, field
 from gevent.event import Event
 from pyinfra.api.state import State
 
-from .session import ALLOW, REMEMBER, Block, Draft, Heard, Item, Session
+from . import digests, remembered
+from .session import ALLOW, PHASE, REMEMBER, Block, Draft, Heard, Item, Session
 
-_DATA = (ALLOW, REMEMBER, "postgres_today", "postgres_trust")
+_DATA = (ALLOW, PHASE, REMEMBER, "postgres_today", "postgres_trust")
 """The host data that a plan depends on."""
 _MOST = 10
 """How many hosts with one catalog others are compared with."""
@@ -40,6 +38,19 @@ class Planning:
     """What the server has said; None where there is no plan, or others do not follow it."""
     planned: Event = field(factory=Event)
     """Set once the plan is there."""
+    digest: str | None = None
+    """Of all that it follows from beside the catalog, "" for none; None where nobody has asked."""
+
+    def described(self, places: Mapping[int, int]) -> list[Any]:
+        """What tells it from others; what the deploy declares is told by its place."""
+        items = [
+            (
+                places.get(id(one.declaration), one.declaration),
+                *(one.present, one.phase, one.result is None),
+            )
+            for one in self.draft.items
+        ]
+        return [self.block.single, self.block.exact, self.declared, items]
 
 
 @define(eq=False)
@@ -50,6 +61,8 @@ class Course:
     steps: list[Planning] = field(factory=list)
     leader: Course | None = None
     """Whom the host itself follows."""
+    plans: bool = False
+    """Whether it has made plans itself: from then on it makes all of them."""
     ended: bool = False
 
 
@@ -61,14 +74,29 @@ _LEADERS: WeakKeyDictionary[State, dict[tuple[bool, str], list[Course]]] = WeakK
 def planned(
     session: Session, block: Block, items: list[Item], plan: Callable[[Draft], None]
 ) -> Draft:
-    """The draft of a block: as the host has it that this one follows, or as `plan` fills it."""
+    """The draft of a block: empty where nothing changes, as another host or another run has found
+    it for the same, else as `plan` fills it.
+    """
     draft = session.drafts[block, session.executing] = Draft(items=items)
-    text = session.snapshot().text
     course = _COURSES.setdefault(session, {}).setdefault(session.executing, Course(session))
-    leaders = _LEADERS.setdefault(session.state, {}).setdefault((session.executing, text), [])
     # pyinfra may try an operation again.
-    course.ended |= not text or any(one.block is block for one in course.steps)
+    course.ended |= any(one.block is block for one in course.steps)
     step = Planning(block, draft, plan, len(session.declarations))
+    text = session.hear().catalog.digest
+    every = _LEADERS.setdefault(session.state, {})
+    leaders = every.setdefault((session.executing, text), [])
+    try:
+        if not _follows(course, step, leaders):
+            _lead(course, step, leaders)
+    except BaseException:
+        session.drafts.pop((block, session.executing), None)  # it would change nothing
+        raise
+    return draft
+
+
+def _follows(course: Course, step: Planning, leaders: list[Course]) -> bool:
+    """Whether the host can follow one whose step changes nothing."""
+    session = course.session
     for leader in _followed(course, leaders):
         led = leader.steps[len(course.steps)]
         if _is_declared_alike(leader.session, led, session, step):
@@ -76,44 +104,90 @@ def planned(
             if led.heard is None:
                 break
             if session.hears(led.heard):
-                draft.plan.undeclared = led.draft.plan.undeclared
+                step.draft.plan.undeclared = led.draft.plan.undeclared
+                step.draft.plan.waiting = led.draft.plan.waiting
                 course.leader = leader
                 course.steps.append(step)
-                return draft
-    if course.leader:
-        # What it has not planned itself is in no catalog yet.
-        for one in course.steps:
-            one.plan(Draft(items=one.draft.items))
-        course.leader, course.ended = None, True
-    with _leading(course, step, leaders):
-        plan(draft)
-    return draft
+                return True
+    return False
 
 
 def _followed(course: Course, leaders: Iterable[Course]) -> list[Course]:
     """The hosts that one may follow with its next block."""
-    if course.ended or (course.steps and not course.leader):
+    if course.ended or course.plans or (course.steps and not course.leader):
         return []
     found = [course.leader] if course.leader else leaders
     return [one for one in found if len(one.steps) > len(course.steps)]
 
 
-@contextmanager
-def _leading(course: Course, step: Planning, leaders: list[Course]) -> Iterator[None]:
-    """Have others wait for a step of this host, and follow it if it changes nothing."""
+def _lead(course: Course, step: Planning, leaders: list[Course]) -> None:
+    """Have others wait for a step, and follow it where it changes nothing."""
+    course.leader = None
     if not course.ended:
         course.steps.append(step)
         if len(course.steps) == 1 and len(leaders) < _MOST:
             leaders.append(course)
     try:
-        with course.session.listening() as heard:
-            yield
-        plan = step.draft.plan
-        if not (course.ended or heard.told or plan.changes or plan.gaps or plan.refusals):
-            step.heard = heard
+        step.heard = _remembered(course, step) or _planned(course, step)
     finally:
         course.ended |= step.heard is None
         step.planned.set()
+
+
+def _remembered(course: Course, step: Planning) -> Heard | None:
+    """What the server says where another run has found that a step changes nothing."""
+    session = course.session
+    if course.ended or course.plans or session.verdicts.is_empty:
+        return None
+    inputs = _inputs(course, step)
+    with session.listening() as heard:
+        plan = remembered.unchanged(session, inputs) if inputs else None
+        if plan is None:
+            return None
+        step.draft.plan = plan
+        return heard
+
+
+def _planned(course: Course, step: Planning) -> Heard | None:
+    """What the server says while a step is planned, which is remembered if it changes nothing."""
+    session = course.session
+    before = [] if course.plans else [one for one in course.steps if one is not step]
+    text = session.hear().catalog.digest
+    course.plans = True
+    with session.listening() as heard:
+        # Where the catalog changed while it was read, it has been read again.
+        course.ended |= session.snapshot().text != text
+        # What it has not planned itself is in no catalog yet.
+        for one in before:
+            one.plan(Draft(items=one.draft.items))
+        step.plan(step.draft)
+        plan = step.draft.plan
+        if course.ended or heard.told or plan.changes or plan.gaps or plan.refusals:
+            return None
+        if session.verdicts.remembers and (inputs := _inputs(course, step)):
+            remembered.keep(session, inputs, heard, plan)
+        return heard
+
+
+def _inputs(course: Course, step: Planning) -> remembered.Inputs | None:
+    """What a plan follows from beside what the server answers; None where nobody can tell."""
+    text = course.session.hear().catalog.digest
+    if step.digest is None:
+        step.digest = _digest(course, step) or ""
+    return (digests.of_package(), text, step.digest) if step.digest else None
+
+
+def _digest(course: Course, step: Planning) -> str | None:
+    """A digest of what the plan of a step follows from, beside the catalog."""
+    session = course.session
+    places = {id(one): place for place, one in enumerate(session.declarations)}
+    return digests.of(
+        [
+            *(session.host.data.get(name) for name in _DATA),
+            session.declarations,
+            *(one.described(places) for one in dict.fromkeys([*course.steps, step])),
+        ]
+    )
 
 
 def _is_declared_alike(leader: Session, led: Planning, session: Session, step: Planning) -> bool:
@@ -124,9 +198,9 @@ def _is_declared_alike(leader: Session, led: Planning, session: Session, step: P
     def item(one: Item) -> tuple[Any, ...]:
         # Those that have been compared already are told by the one that they are the same as.
         declaration = found.get(id(one.declaration), one.declaration)
-        return one.operation, declaration, one.present, one.result is None
+        return one.operation, declaration, one.present, one.phase, one.result is None
 
-    named_alike = session.snapshot().database == leader.snapshot().database
+    named_alike = session.hear().database == leader.hear().database
     every = [*session.declarations, *(item.declaration for item in step.draft.items)]
     return (
         (step.block.single, step.block.exact) == (led.block.single, led.block.exact)
@@ -150,17 +224,10 @@ def same(one: Any, other: Any) -> bool:
         return len(one) == len(other) and all(
             each is its or same(each, its) for each, its in zip(one, other, strict=True)
         )
-    if values := _values(cast(Hashable, kind)):
+    if values := digests.attributes(cast(Hashable, kind)):
         return same(values(one), values(other))
     if issubclass(kind, Mapping):
         return same(list(one.items()), list(other.items()))
     if issubclass(kind, AbstractSet):
         return same(sorted(one, key=repr), sorted(other, key=repr))
     return bool(one == other) and repr(one) == repr(other)
-
-
-@cache
-def _values(kind: Any) -> Callable[[Any], Any] | None:
-    """What gives all attributes of a declaration, or a part of one."""
-    names = [one.name for one in fields(kind)] if has(kind) else []
-    return attrgetter(*names) if names else None

@@ -266,7 +266,7 @@ class Planner:
         calls = Calls(self.catalog.foreign, self.session.read)
         readings = [one for one in step.readings() if self.same.is_readable(one)]
         yield from calls.objections(
-            [sql for one in changes for sql in (one.path.local, one.sql)],
+            [sql for one in changes for sql in (one.path.local, *(one.parts or (one.sql,)))],
             readings,
             # A script may switch row level security on, or become another role.
             policies=step.declaration.runs,

@@ -215,7 +215,10 @@ class _Ground:
                 needs = self._needs(text) | on
                 if needs:
                     read = self._temporary(one.template.replace("{}", f"\n{text}\n"), True)
-                    sql = f"CREATE OR REPLACE TEMP VIEW pyinfra_postgres_reading AS\n{read}"
+                    sql = (
+                        f"CREATE TEMP VIEW pyinfra_postgres_reading AS\n{read};"
+                        " DROP VIEW pg_temp.pyinfra_postgres_reading"
+                    )
                     yield _Piece(sql, SearchPath.USERS, None, frozenset(needs), change, text)
 
     def _is_table(self, name: Name) -> bool:

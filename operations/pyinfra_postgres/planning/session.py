@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from pyinfra.context import ctx_host
 from ..catalog import snapshot as snapshots
 from ..catalog.catalog import Declared, Forecast
 from ..catalog.entry import Key
-from ..catalog.snapshot import Snapshot
+from ..catalog.snapshot import Said, Snapshot, Text
 from ..catalog.trust import Foreign
 from ..catalog.unreadable import NAMES, QUERY, Unreadable, undecodable
 from ..comparison.calls import Calls, of_others
@@ -45,6 +46,8 @@ AHEAD = 60.0
 """Seconds for which a catalog that was read ahead is news."""
 ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
+PHASE = "postgres_phase"
+"""The host data that names the phases of a rollout that the run does."""
 REMEMBER = "postgres_remember"
 """The host data that says whether what the server says is remembered for other runs."""
 
@@ -90,6 +93,8 @@ class Item:
     """What the operation has returned inside a block."""
     conditions: tuple[Callable[[], bool], ...] = ()
     """All of them hold, or it is left out while executing."""
+    phase: str = ""
+    """The phase of a rollout that it is for: it waits for a run that does that."""
 
     @property
     def applies(self) -> bool:
@@ -102,8 +107,12 @@ class Block:
     """A `pg.transaction()` in a deploy, or a single operation outside one."""
 
     single: bool = False
+    name: str = "transaction"
+    """How pyinfra calls it."""
     number: int = 0
-    """Which one of the deploy it is."""
+    """Which one of the run it is."""
+    deploy: str = ""
+    """The file that has it, as far as it is in one."""
     exact: frozenset[str] = frozenset()
     """What goes where nobody declares it."""
     arguments: Mapping[str, Any] = field(factory=dict)
@@ -119,8 +128,14 @@ class Draft:
     plan: Plan = Factory(Plan)
     items: list[Item] = field(factory=list)
     """What its operations declare."""
+    turn: list[Item] = Factory(lambda self: list(self.items), takes_self=True)
+    """What of that is to be true once it has run."""
+    waiting: list[Item] = field(factory=list)
+    """What waits for a run that does its phase."""
     leftovers: list[Item] = field(factory=list)
     """What `exact=` takes away."""
+    done: Plan | None = None
+    """What of it is in place: the plan, or one made anew."""
 
     def foresee(self) -> None:
         """Have the operations know what they would change."""
@@ -129,6 +144,7 @@ class Draft:
 
     def settle(self, plan: Plan) -> None:
         """Have the operations know what they changed, when this plan is in place."""
+        self.done = plan
         for result, changes in self._results(plan):
             result.complete(changes)
 
@@ -159,13 +175,20 @@ class Session:
 
     host: Host
     block: Block | None = None
-    blocks: int = 0
-    """How many the deploy had so far."""
+    phase: str = ""
+    """The phase of a rollout that the deploy is in."""
+    blocks: list[Block] = field(factory=list)
+    """Those that the run had so far."""
+    said: dict[bool, Said] = field(factory=dict)
+    """What the server has said of its catalog as each phase began."""
     snapshots: dict[bool, Snapshot] = field(factory=dict)
+    """What is in that, as far as somebody needed to know."""
     catalogs: dict[bool, Forecast] = field(factory=dict)
     drafts: dict[tuple[Block, bool], Draft] = field(factory=dict)
     declarations: list[Object] = field(factory=list)
     """What the deploy's operations declare, as far as it has been read, in their order."""
+    later: list[Item] = field(factory=list)
+    """What of it is for a phase of a rollout, what is to go then among it."""
     known: dict[bool, dict[Key, list[Declared]]] = field(factory=dict)
     """What has had its turn in a phase, by what it declares."""
     built_in_functions: frozenset[str] | None = None
@@ -181,6 +204,10 @@ class Session:
     """What the server has said in other runs."""
     refused: bool = False
     """Whether the host has failed because a plan was refused, so that others can be made still."""
+    unproven: str = ""
+    """What the run does without though the host requires it, and why that is missing."""
+    is_unreachable: bool = False
+    """Whether a plan could not be made because the database can't be reached."""
     unplanned: bool = False
     """Whether the database can be reached only once other operations have run."""
 
@@ -211,10 +238,17 @@ class Session:
         is_known = self.refused and not self.executing
         return self.host in self.state.failed_hosts and not is_known
 
-    def new_block(self, **given: Any) -> Block:
+    def new_block(self, single: bool, name: str, **given: Any) -> Block:
         """A block of the deploy, the next one."""
-        self.blocks += 1
-        return Block(number=self.blocks, **given)
+        name_of_file = self.state.current_deploy_filename
+        deploy = os.path.relpath(name_of_file, self.state.cwd) if name_of_file else ""
+        block = Block(single, name, len(self.blocks) + 1, deploy, **given)
+        self.blocks.append(block)
+        return block
+
+    def blocks_of(self, deploy: str) -> list[Block]:
+        """The blocks that a file has had so far."""
+        return [one for one in self.blocks if one.deploy == deploy]
 
     def catalog(self) -> Forecast:
         """The catalog as it will be, in the current phase; read when it is first needed."""
@@ -224,9 +258,19 @@ class Session:
             self.catalogs[self.executing] = catalog
         return self.catalogs[self.executing]
 
+    @contextmanager
+    def glimpse(self) -> Iterator[None]:
+        """Plan on a copy of the catalog, on which nothing has been declared, and forget that."""
+        known = self.catalog()
+        self.catalogs[self.executing] = known.glimpsed()
+        try:
+            yield
+        finally:
+            self.catalogs[self.executing] = known
+
     def look_ahead(self) -> None:
         """Have the server read the catalog while pyinfra reads the rest of the deploy."""
-        is_first = self.looked_ahead is None and not self.snapshots and not self.executing
+        is_first = self.looked_ahead is None and not self.said and not self.executing
         if is_first and begin(self.host, snapshots.read_ahead()):
             self.looked_ahead = time.monotonic()
 
@@ -248,8 +292,10 @@ class Session:
             for (_, executing), draft in self.drafts.items()
             if executing is self.executing
             for item in draft.items
+            if item not in draft.waiting
         }
-        return (one for one in self.declarations if id(one) not in had)
+        later = (item.declaration for item in self.later)
+        return (one for one in [*self.declarations, *later] if id(one) not in had)
 
     def may_come(self) -> bool:
         """Whether an operation that comes first may make the database reachable: install it."""
@@ -257,9 +303,16 @@ class Session:
 
     def forget_catalog(self) -> None:
         """Read the catalog again when it is next needed."""
+        self.said.pop(self.executing, None)
         self.snapshots.pop(self.executing, None)
         self.catalogs.pop(self.executing, None)
         self.others = None
+
+    def hear(self) -> Said:
+        """What the server says of its catalog as the current phase begins. Raises HostError."""
+        if self.executing not in self.said:
+            self.said[self.executing] = self._hear()
+        return self.said[self.executing]
 
     def snapshot(self) -> Snapshot:
         """What the database holds as the current phase begins. Raises HostError."""
@@ -267,13 +320,23 @@ class Session:
             if self.executing in self.snapshots:
                 break
             try:
-                self.snapshots[self.executing] = self._snapshot()
+                self.snapshots[self.executing] = self._snapshot(self.hear())
             except CatalogChangedError:
+                del self.said[self.executing]
                 if number == _TRIES - 1:
                     raise
         return self.snapshots[self.executing]
 
-    def _snapshot(self) -> Snapshot:
+    def _snapshot(self, said: Said) -> Snapshot:
+        with without_collector():
+            found = said.snapshot()
+        if found.owners:
+            others = of_others(self.read, self.host.data.dict())
+            found = evolve(found, text="", foreign=others)
+        today = read(self.host.data.dict(), "postgres_today", None)
+        return evolve(found, today=today) if today else found
+
+    def _hear(self) -> Said:
         answer = self._read_ahead() or self._run(snapshots.script())
         without = Unreadable()
         for number in range(_TRIES):
@@ -297,14 +360,8 @@ class Session:
         if answer.failure or len(answer.rows) != 1:
             reason = answer.failure or "the server answered with no catalog"
             raise HostError(f"could not read the catalog: {reason}")
-        with without_collector():
-            known = _KNOWN.setdefault(self.state, WeakValueDictionary())
-            found = snapshots.read(answer.rows[0], without, known)
-        if found.owners:
-            others = of_others(self.read, self.host.data.dict())
-            found = evolve(found, text="", foreign=others)
-        today = read(self.host.data.dict(), "postgres_today", None)
-        return evolve(found, today=today) if today else found
+        known = _KNOWN.setdefault(self.state, WeakValueDictionary())
+        return Said.read(answer.rows[0], without, known)
 
     def calls(self) -> Calls:
         """What tells whose code SQL would run, apart from any plan."""
@@ -393,6 +450,10 @@ class Session:
         failure = answer.failure and evolve(answer.failure, index=answer.failure.index - len(head))
         return evolve(answer, failure=failure)
 
+    def does(self, phase: str) -> bool:
+        """Whether the run does a phase of a rollout."""
+        return not phase or phase in read(self.host.data.dict(), PHASE, frozenset())
+
     def allowed(self) -> frozenset[str]:
         """What the run allows to lose data."""
         return cast(frozenset[str], read(self.host.data.dict(), ALLOW, frozenset()))
@@ -416,5 +477,5 @@ class Session:
 
 
 _SESSIONS: WeakKeyDictionary[Host, Session] = WeakKeyDictionary()
-_KNOWN: WeakKeyDictionary[State, WeakValueDictionary[str, Snapshot]] = WeakKeyDictionary()
-"""The snapshots of a run by their texts: those of equal databases are one."""
+_KNOWN: WeakKeyDictionary[State, WeakValueDictionary[str, Text]] = WeakKeyDictionary()
+"""What the servers of a run have said: of equal databases it is one text, read once."""

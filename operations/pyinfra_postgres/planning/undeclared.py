@@ -26,7 +26,7 @@ from ..objects.words import WORDS
 from ..plan.plan import Operation, Undeclared
 from ..syntax.names import Name, quoted
 from .drafts import everything
-from .session import Item
+from .session import Item, Session
 
 _Known: TypeAlias = dict[Key, Listed[Declared]]
 
@@ -65,6 +65,29 @@ def leftovers(
             whole[one.key()] = whole.get(one.key(), exact) | own
     found = _found(catalog, whole, everything(catalog, waiting))
     return sorted(found, key=lambda one: (WORDS.index(one.word), one.what.name))
+
+
+def of_run(session: Session) -> list[Undeclared]:
+    """What the blocks of a deploy leave as it is, once all of the deploy has been read.
+
+    While it was read, a block did not know what a later one declares.
+    """
+    drafts = {block: one for (block, phase), one in session.drafts.items() if not phase}
+    if len(drafts) == 1:
+        return [one for draft in drafts.values() for one in draft.plan.undeclared]
+    found = [
+        one.what
+        for block, draft in drafts.items()
+        if draft.plan.undeclared
+        for one in leftovers(
+            session.catalog(),
+            [item.declaration for item in draft.items if item.present],
+            session.declarations,
+            block.exact,
+        )
+        if not one.goes
+    ]
+    return list(dict.fromkeys(found))
 
 
 def detached(

@@ -1,261 +1,201 @@
-"""Checks of what a database does, and a page that reports them.
+"""Checks of what a database does, and the documents about them.
 
-A check runs its query in a transaction that is always rolled back, and compares the rows exactly.
+A check asks a question in a transaction that is always rolled back. A verification asks all of its
+questions at its end, as one operation.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-import tempfile
-import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
-from uuid import UUID
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from attrs import Factory, define, frozen
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from attrs import Factory, define, evolve
 from pyinfra.api import HiddenValue, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
+from pyinfra.api.inventory import Inventory
 from pyinfra.api.operation import OperationMeta
-from pyinfra.api.state import State
 from typing_extensions import Unpack
 
-from ..catalog import snapshot as snapshots
-from ..errors import DeclarationError, HiddenRowsError, HostError
-from ..hidden import MASK, holds, shortened
+from ..errors import DeclarationError, HostError, UnreachableError
 from ..operations.arguments import Arguments
 from ..operations.converge import Fail
-from ..operations.query import json_array
-from ..planning.session import Session
+from ..operations.transactions import declaring, drafted, transaction
+from ..planning.session import Block, Session
 from ..syntax import given
-from ..syntax.parse import closing, split_statements, sql_text, statement, tokens
-from ..syntax.values import unmasked
-from ..terminal import nothing_to_do, printable, printable_lines, say
-from ..transport.answer import Answer, read, withheld
+from ..terminal import conclude, nothing_to_do, printable, styled
 from ..transport.watch import Patience
+from . import conclusion, gaps, releases, rollup
+from .advice import RULES, Accepted
+from .facts import Check, Fix, HostFacts, ReportError
+from .questions import Outcome, Question, asked
+from .statuses import Status
 
-Rows: TypeAlias = list[tuple[Any, ...]]
-
-_MARK = "pyinfra-postgres answer "
-_HEAD = (
-    "BEGIN READ WRITE",
-    *(*snapshots.USERS_PINS, snapshots.ALL_ROWS),
-    "SET LOCAL lock_timeout = '10s'",
-)
-_FILTERED = "SET LOCAL row_security = on"
-_WITH_ROWS = frozenset({"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
-_SHOWN_LINES = 8
-_LONGEST_LINE = 160
-_TEMPLATE = "reports/verification.html.j2"
-
-
-@frozen
-class Question:
-    """A query, the statements before it, and the rows that it has to return."""
-
-    title: str
-    query: str
-    rows: Rows
-    setup: tuple[str, ...]
-    is_hidden: bool = False
-    """Whether anything of it is: then no rows are shown, for they may have it in them."""
-
-    @classmethod
-    def declared(
-        cls, title: str, query: str, rows: Sequence[Sequence[Any]], setup: Sequence[str]
-    ) -> Question:
-        """The check. Raises DeclarationError where it could not run on any server."""
-        given.filled("check", title)
-        what = f"check {title!r}: "
-        query = given.text(f"{what}the query", sql_text(query))
-        tree = statement(query)
-        if not set(tree) <= _WITH_ROWS or "intoClause" in tree.get("SelectStmt", {}):
-            raise DeclarationError(f"check {title!r}: the query must return rows")
-        before = [
-            given.text(f"{what}a statement of the setup", sql_text(text))
-            for text in given.several(f"{what}setup", setup, (str, HiddenValue))
-        ]
-        for text in before:
-            if "TransactionStmt" in statement(text):
-                raise DeclarationError(f"check {title!r}: the setup is in a transaction already")
-        expected = given.several(f"{what}rows", rows, ())
-        values = [_row(what, row) for row in expected]
-        is_hidden = any(isinstance(value, HiddenValue) for row in expected for value in row)
-        return cls(
-            title,
-            split_statements(query)[0],
-            values,
-            tuple(split_statements(text)[0] for text in before),
-            is_hidden or holds((query, before)),
-        )
-
-    def script(self) -> list[str]:
-        """The transaction: its rows begin with a mark, those of the setup do not."""
-        texts = [text for _, text in self._steps()]
-        return [*_HEAD, *texts, answer_query(self.query), "ROLLBACK"]
-
-    def _steps(self) -> Iterator[tuple[int, str]]:
-        """The setup, each with its number: with row security off for the role that deploys, which
-        is to see all rows, and on while another role's view of them is what is asked about.
-        """
-        for number, text in enumerate(self.setup, 1):
-            if takes := _takes_role(text):
-                yield number, _FILTERED
-            yield number, text
-            if takes is False:
-                yield number, snapshots.ALL_ROWS
-
-    def outcome(self, answer: Answer, seconds: float) -> Outcome:
-        """What the server's answer means."""
-        if answer.failure:
-            failure = withheld(answer.failure) if self.is_hidden else answer.failure
-            said = str(failure)
-            if failure.hides_rows:
-                said = (
-                    f"{HiddenRowsError(failure.message).args[0]}; a check of what row security "
-                    "shows has SET LOCAL ROLE in its setup"
-                )
-            return Outcome(self, seconds, error=f"{said}{self._place(answer)}")
-        got = [
-            tuple(read(row.removeprefix(_MARK), parse_float=Decimal))
-            for row in answer.rows
-            if row.startswith(_MARK)
-        ]
-        return Outcome(self, seconds, got=got, passed=_equal(self.rows, got))
-
-    def _place(self, answer: Answer) -> str:
-        """Which of the statements failed."""
-        assert answer.failure
-        place, steps = answer.failure.index - len(_HEAD), list(self._steps())
-        if answer.failure.lost or not 0 <= place <= len(steps):
-            return ""
-        if place == len(steps):
-            return ", in the query"
-        number, _ = steps[place]
-        return f", in statement {number} of the setup: {_cut(self.setup[number - 1])}"
-
-
-@frozen
-class Outcome:
-    """How a check ended."""
-
-    check: Question
-    seconds: float
-    got: Rows = Factory(list)
-    passed: bool = False
-    error: str = ""
-
-    def lines(self) -> list[str]:
-        """Why it failed, in a few lines."""
-        if self.error:
-            return [f"SQL error: {self.error}"]
-        if self.check.is_hidden:
-            return ["other rows than expected: they are not shown, for the check has hidden values"]
-        expected, got = self.expected_lines(), self.got_lines()
-        found = [
-            _cut(line)
-            for line in difflib.unified_diff(expected, got, n=0, lineterm="")
-            if not line.startswith(("---", "+++", "@@"))
-        ]
-        more = len(found) - _SHOWN_LINES
-        head = f"- expected ({_counted(expected)}), + got ({_counted(got)})"
-        tail = [f"... and {more} more lines"] if more > 0 else []
-        return [head, *found[:_SHOWN_LINES], *tail]
-
-    def expected_lines(self) -> list[str]:
-        """The expected rows as text."""
-        return [MASK] if self.check.is_hidden else list(map(_shown, self.check.rows))
-
-    def got_lines(self) -> list[str]:
-        """The rows that came as text."""
-        return [MASK] if self.check.is_hidden else list(map(_shown, self.got))
+_CHECKS = "Checks"
+"""The task of checks that name none."""
 
 
 @define
 class Section:
-    """The checks of one host, and where they ran."""
+    """The checks of a verification on one host."""
 
-    host: str
+    title: str
     report: Path | None
-    outcomes: list[Outcome] = Factory(list)
-    database: str = ""
-    version: str = ""
-    ended: str = ""
+    deploy: Block | None = None
+    """What a deploy would declare."""
+    accepted: tuple[Accepted, ...] = ()
+    fail_on: tuple[str, ...] = ()
+    takes_others: bool = False
+    """Whether verifications inside it are part of it."""
+    questions: list[Question] = Factory(list)
 
-    @property
-    def failed(self) -> list[Outcome]:
-        """The checks that failed."""
-        return [outcome for outcome in self.outcomes if not outcome.passed]
+    def add(self, one: Question) -> None:
+        """Add a question. Raises DeclarationError where it does not fit those before it."""
+        known = {each.title for each in self.questions}
+        if one.title in known and self.takes_others:
+            one = evolve(one, title=f"{one.title} ({len(known) + 1})")
+        elif one.title in known:
+            raise DeclarationError(f"there are two checks {one.title!r}: call one otherwise")
+        for title in (*one.needs, *one.applies_if):
+            if title not in known:
+                raise DeclarationError(
+                    f"check {one.title!r} needs {title!r}, and no check before it is called so"
+                )
+        self.questions.append(evolve(one, task=one.task or _CHECKS))
 
-    @property
-    def summary(self) -> str:
-        """How the checks ended, in one line."""
-        count = len(self.outcomes)
-        if not self.failed:
-            return f"{count} of {count} checks passed"
-        # Titles are like "3 Policies: twelve, four per table".
-        titles = dict.fromkeys(outcome.check.title.split(":")[0] for outcome in self.failed)
-        return f"{len(self.failed)} of {count} checks failed: {', '.join(titles)}"
+    def advised(self, accepted: Iterable[Accepted], fail_on: Iterable[str]) -> None:
+        """Note which findings of advice are to stay, and which rules count."""
+        self.accepted += tuple(accepted)
+        self.fail_on += tuple(fail_on)
+
+    def described(self, session: Session, checks: tuple[Check, ...]) -> HostFacts:
+        """What is known of the host, with these checks and those that advice has become."""
+        facts = conclusion.described(session, checks, self.accepted)
+        more = rollup.advised(facts.findings, self.fail_on)
+        return evolve(facts, checks=(*facts.checks, *more))
 
 
 _open: WeakKeyDictionary[Host, Section] = WeakKeyDictionary()
-_ended: WeakKeyDictionary[State, dict[Path, dict[str, Section]]] = WeakKeyDictionary()
 
 
 @contextmanager
-def verification(report: str | None = None) -> Iterator[None]:
-    """Run all checks inside, and fail the host at the end where any of them failed.
+def verification(
+    title: str = "Verification",
+    report: str | None = None,
+    deploy: Callable[[], object] | None = None,
+    accepted: Sequence[Accepted] = (),
+    fail_on: str | Sequence[str] = (),
+) -> Iterator[None]:
+    """Ask all checks inside, at its end, and fail the host where not all of them pass.
 
-    + report: path of an HTML page that is written at the end, with all hosts that have ended
+    + title: what is verified, as it stands above the report
+    + report: a folder for the report: in it, in a folder that is called as the inventory, a page
+      about all hosts, one for each host, and `report.json`, `report.sarif` and `junit.xml`. What
+      it says of hosts that the run does not verify stays.
+    + deploy: a function that calls the operations of a deploy: they are planned and not sent. The
+      report has what each declared object lacks, and the plan as the fix; the verdict is that of
+      the checks.
+    + accepted: the findings of advice that are to stay, each a ``pg.Accepted`` with its reason
+    + fail_on: the rules of advice whose findings fail the host; of the others the report tells
 
     **Example:**
 
     .. code:: python
 
-        with pg.verification(report="reports/verification.html"):
+        with pg.verification("Web shop", report="reports"):
             pg.check("There are no negative totals", "SELECT id FROM orders WHERE total < 0", [])
     """
     session = Session.current()
+    stays = given.several("accepted", accepted, Accepted)
+    rules = [given.word("fail_on", one, RULES) for one in given.several("fail_on", fail_on)]
+    if (outer := _open.get(session.host)) and outer.takes_others:
+        outer.advised(stays, rules)
+        yield
+        if deploy:
+            with transaction():
+                deploy()
+        return
+    with gathering(session, title, report) as section:
+        section.advised(stays, rules)
+        yield
+    if deploy:
+        section.deploy = _declared(session, deploy)
+    if not section.questions:
+        raise DeclarationError("a verification without a pg.check() would approve anything")
+    _verify(section=section, name=printable(title))
+
+
+@contextmanager
+def gathering(
+    session: Session, title: str, report: str | None, *, takes_others: bool = False
+) -> Iterator[Section]:
+    """Have the checks that are called inside be part of one verification."""
     if session.host in _open:
         raise DeclarationError("a verification inside a verification: leave the inner one out")
-    path = None if report is None else Path(given.filled("report", str(report))).absolute()
-    section = Section(session.host.name, path)
-    _open[session.host] = section
+    given.filled("title", title)
+    path = _folder(report, session.state.inventory) if report is not None else None
+    section = _open[session.host] = Section(title, path, takes_others=takes_others)
     try:
-        yield
+        yield section
     finally:
         del _open[session.host]
-    _conclude(section=section, name="verification")
+    if path:
+        conclusion.expect(session.host, path)
+
+
+def _declared(session: Session, deploy: Callable[[], object]) -> Block:
+    """What a deploy would declare, as a block of its own that nobody sends."""
+    declarations, blocks = len(session.declarations), len(session.blocks)
+    with declaring(session) as block:
+        deploy()
+    del session.declarations[declarations:], session.blocks[blocks:]
+    return block
+
+
+def _folder(report: str, inventory: Inventory) -> Path:
+    path = Path(given.filled("report", str(report)))
+    if path.suffix == ".html":
+        raise DeclarationError(f"report is a folder, in which the pages are, not {str(path)!r}")
+    return path.absolute() / conclusion.environment(inventory)
 
 
 def check(
     check: str,
     query: str,
-    rows: Sequence[Sequence[Any]],
+    rows: Sequence[Sequence[Any]] | None,
     setup: Sequence[str] = (),
+    task: str = "",
+    needs: str | Sequence[str] = (),
+    applies_if: str | Sequence[str] = (),
+    skip: str = "",
+    otherwise: str = "",
+    disclosed: bool = False,
     **arguments: Unpack[Arguments],
-) -> OperationMeta:
+) -> OperationMeta | None:
     """Check that a query returns exactly these rows, in this order.
 
-    + check: what holds, as it is shown
+    + check: what holds, as it is shown; of something that has to be there, its kind and name
     + query: a query; it may write, for all that it does is rolled back
     + rows: the rows, each a tuple: numbers, booleans, strings and None, lists for arrays, dicts
-      and lists for JSON, the text of any other type
+      and lists for JSON, the text of any other type; None where any will do, and are told
     + setup: statements that run before it in the same transaction
+    + task: what it is part of in the report, such as "1 Schema"
+    + needs: the checks, by their names, without which it can't pass: where one of them fails, this
+      one is not asked and BLOCKED by it
+    + applies_if: the checks without which the question does not arise: it is NOT APPLICABLE then
+    + skip: why the question does not arise on this host
+    + otherwise: what is to be told where other rows come, in place of these
+    + disclosed: whether the report may show the rows that come. Those of a catalog may be shown;
+      what tables hold is not everybody's.
 
     It fails where row level security hides rows from the role that deploys. After a ``SET LOCAL
     ROLE`` in the setup the rows are those that the policies show to that role.
 
-    It runs while pyinfra executes, not in a dry run. Inside ``pg.verification()`` the checks after
-    a failed one run too; elsewhere it fails its host.
+    It runs while pyinfra executes, not in a dry run. Inside ``pg.verification()`` all checks are
+    asked at its end, the others though one fails; elsewhere it fails its host at once.
 
     **Example:**
 
@@ -263,230 +203,112 @@ def check(
 
         pg.check("There is one organization", "SELECT count(*) FROM organization", [(1,)])
     """
-    declared = Question.declared(check, query, rows, setup)
     session = Session.current()
+    section = _open.get(session.host)
+    one = Question.declared(
+        check,
+        query,
+        rows,
+        setup,
+        task=given.text("task", task),
+        needs=_titles("needs", needs),
+        applies_if=_titles("applies_if", applies_if),
+        skip=given.text("skip", skip),
+        otherwise=given.text("otherwise", otherwise),
+        is_disclosed=disclosed,
+        conditions=_conditions(arguments) if section else (),
+    )
     if session.block:
         raise DeclarationError(
             f"check {check!r} would run before the transaction does: move it behind the block"
         )
-    section = _open.get(session.host)
-    arguments["name"] = printable(arguments.get("name") or check)
-    if section:
-        arguments.setdefault("_ignore_errors", True)
-    return _check(declared=declared, section=section, **arguments)
+    if section is None:
+        if one.needs or one.applies_if or one.skip:
+            raise DeclarationError(
+                f"check {check!r}: what it needs is known only inside a pg.verification()"
+            )
+        arguments["name"] = printable(arguments.get("name") or check)
+        return _check(question=one, **arguments)
+    other = sorted(set(arguments) - {"name", "_if"})
+    if other and not section.takes_others:
+        raise DeclarationError(
+            f"check {check!r}: {other[0]} has no meaning inside a pg.verification(), which is one "
+            "operation"
+        )
+    section.add(one)
+    return None
+
+
+def _titles(what: str, titles: object) -> tuple[str, ...]:
+    return tuple(given.filled(what, one) for one in given.several(what, titles, (str, HiddenValue)))
+
+
+def _conditions(arguments: Arguments) -> tuple[Callable[[], bool], ...]:
+    own: Any = arguments.get("_if") or ()
+    return (own,) if callable(own) else tuple(own)
 
 
 @operation()
-def _check(declared: Question, section: Section | None) -> Generator[PyinfraCommand, None, None]:
+def _check(question: Question) -> Generator[PyinfraCommand, None, None]:
     session = Session.current()
     # A dry run would check the database as it is, and not as the deploy will have made it.
     if not session.executing:
         return
-    started = time.monotonic()
-    if refused := _refused(declared, session):
-        outcome = Outcome(declared, 0, error=refused)
+    outcome = answered(session, question)
+    if outcome.status is Status.PASS:
+        nothing_to_do(session.host, f"{question.title}: as expected")
     else:
-        answer = session.read(declared.script(), Patience.WORK)
-        outcome = declared.outcome(answer, time.monotonic() - started)
-    if section:
-        section.outcomes.append(outcome)
-    if outcome.passed:
-        nothing_to_do(session.host, f"{declared.title}: as expected")
-    else:
-        # pyinfra calls the error ignored, which it is not.
-        later = "; the verification fails at its end" if section else ""
-        head = f"{declared.title}: failed{later}"
-        yield Fail([head, *(f"    {line}" for line in outcome.lines())])
+        lines = (f"    {line}" for line in outcome.lines())
+        yield Fail([f"{question.title}: failed", *lines])
 
 
-def _refused(declared: Question, session: Session) -> str:
-    """Why a check may not run: it would run code that others own."""
-    script = [*declared.setup, declared.query]
+def answered(session: Session, question: Question) -> Outcome:
+    """What a host's database answers; nothing is asked that would run code of others."""
+    script = [*question.setup, question.query]
     try:
-        return "; ".join(session.calls().objections(script, policies=True))
+        refused = "; ".join(session.calls().objections(script, policies=True))
+    except UnreachableError as error:
+        return Outcome(question, Status.UNREACHABLE, reason=str(error))
     except HostError as error:
-        return str(error)
+        refused = str(error)
+    if refused:
+        return Outcome(question, Status.NOT_VERIFIED, reason=refused)
+    return question.outcome(session.read(question.script(), Patience.WORK))
 
 
 @operation()
-def _conclude(section: Section) -> Generator[PyinfraCommand, None, None]:
+def _verify(section: Section) -> Generator[PyinfraCommand, None, None]:
     session = Session.current()
     if not session.executing:
         return
+    outcomes = list(asked(section.questions, lambda one: answered(session, one)))
+    facts = section.described(session, tuple(one.fact() for one in outcomes))
+    if section.deploy and not facts.unreachable:
+        facts = _planned(session, section.deploy, facts)
+    conclusion.tell(session.host, facts, outcomes)
     try:
         if section.report:
-            _describe(section, session)
-            sections = _ended.setdefault(session.state, {}).setdefault(section.report, {})
-            sections[section.host] = section
-            write(section.report, [sections[host] for host in sorted(sections)])
-            say(session.host, f"report: {section.report}")
-    except OSError as error:
-        yield Fail([f"could not write the report {section.report}: {error}"])
-    if section.failed:
-        yield Fail([section.summary])
+            conclusion.write(session.host, section.title, section.report, facts)
+    except (OSError, ReportError) as error:
+        yield Fail([f"could not write the report: {error}"])
+    said = rollup.verdict(facts)
+    if not rollup.is_approved(facts):
+        yield Fail([said])
+        return
+    conclude(session.host, styled(said, "green"))
+    try:
+        releases.passed(session)
+    except HostError as error:
+        yield Fail([str(error)])
     else:
-        nothing_to_do(session.host, section.summary)
+        nothing_to_do(session.host, said)
 
 
-def _describe(section: Section, session: Session) -> None:
-    """Add what the report says of the host."""
+def _planned(session: Session, block: Block, facts: HostFacts) -> HostFacts:
+    """The facts with what a deploy would do, which is planned beside all that the run knows."""
+    alone = Session(session.host)
     try:
-        ((section.database, section.version),) = session.ask(
-            "SELECT json_build_array(current_database(), current_setting('server_version'))"
-        )
-    except HostError:
-        # Lost, for one: then the checks have said so, and belong into the report.
-        section.database = section.version = "unknown"
-    section.ended = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _takes_role(text: str) -> bool | None:
-    """Whether a statement takes another role, or leaves it; None where it does neither."""
-    match statement(text):
-        case {"VariableSetStmt": {"name": "role" | "session_authorization", **rest}}:
-            return "args" in rest and "'none'" not in str(rest["args"])
-    return None
-
-
-def answer_query(query: str) -> str:
-    """The query such that each row is one marked text: a JSON array of its columns.
-
-    What writes has to stay at the top, so the query's own WITH stays there, and the query itself
-    becomes one more of its members.
-    """
-    found = tokens(query)
-    position, recursive = 0, ""
-    if found[0].text == "with":
-        position = 1
-        if found[1].text == "recursive":
-            position, recursive = 2, " RECURSIVE"
-        start = found[position].start
-        position = _after_members(found, position)
-        members = f"{query[start : found[position].start]}, "
-    else:
-        members = ""
-    main = query[found[position].start :]
-    return (
-        f"WITH{recursive} {members}pyinfra_postgres_answer AS (\n{main}\n)\n"
-        f"SELECT '{_MARK}' OPERATOR(pg_catalog.||) {json_array('pyinfra_postgres_answer')} "
-        "FROM pyinfra_postgres_answer"
-    )
-
-
-def _after_members(found: Sequence[Any], position: int) -> int:
-    """The index of the token that follows the members of a WITH."""
-    while True:
-        position += 1
-        if found[position].text == "(":
-            position = closing(list(found), position) + 1
-        while found[position].text != "(":
-            position += 1
-        position = closing(list(found), position) + 1
-        if found[position].text in {"search", "cycle"}:
-            raise DeclarationError("SEARCH and CYCLE: put the WITH query into a subquery")
-        if found[position].text != ",":
-            return position
-        position += 1
-
-
-def _row(what: str, row: object) -> tuple[Any, ...]:
-    """An expected row as JSON has it."""
-    if not isinstance(row, list | tuple):
-        raise given.refused(f"{what}a row", "a tuple of its values", row)
-    try:
-        return tuple(map(_plain, row))
-    except RecursionError:
-        raise DeclarationError(f"{what}a value is nested too deeply") from None
-
-
-def _plain(value: Any) -> Any:
-    """An expected value as JSON has it."""
-    value = unmasked(value)
-    match value:
-        case None | bool() | int() | str() | datetime() | date():
-            return value
-        case float() | Decimal():
-            number = Decimal(str(value))
-            if number.is_nan():
-                return "NaN"
-            # What JSON has no number for is text there.
-            return number if number.is_finite() else str(number)
-        case UUID():
-            return str(value)
-        case bytes():
-            return f"\\x{value.hex()}"
-        case list() | tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
-    raise DeclarationError(f"a value of type {type(value).__name__} can't be compared")
-
-
-def _equal(expected: Any, got: Any) -> bool:
-    match expected, got:
-        case (list() | tuple(), list() | tuple()):
-            return len(expected) == len(got) and all(map(_equal, expected, got))
-        case (dict(), dict()):
-            return expected.keys() == got.keys() and all(
-                _equal(expected[key], got[key]) for key in expected
-            )
-        case (date(), str()):
-            try:
-                return bool(type(expected).fromisoformat(got) == expected)
-            except (TypeError, ValueError):
-                return False
-    # In Python true is 1; in PostgreSQL it is not.
-    return isinstance(expected, bool) == isinstance(got, bool) and bool(expected == got)
-
-
-def _shown(value: Any) -> str:
-    match value:
-        case tuple():
-            return f"({', '.join(map(_shown, value))}{',' if len(value) == 1 else ''})"
-        case list():
-            return f"[{', '.join(map(_shown, value))}]"
-        case dict():
-            return f"{{{', '.join(f'{key!r}: {_shown(item)}' for key, item in value.items())}}}"
-        case Decimal():
-            return str(value)
-        case date():
-            return repr(value.isoformat())
-    return repr(value)
-
-
-def _cut(text: str) -> str:
-    return shortened(text, _LONGEST_LINE)
-
-
-def _counted(rows: Sequence[object]) -> str:
-    return "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-
-
-def write(path: Path, sections: Sequence[Section]) -> None:
-    """Write the report in one go: who reads it sees all of it or what was there before."""
-    page = _environment().get_template(_TEMPLATE).render(sections=sections)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(page)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-@cache
-def _environment() -> Environment:
-    package = Path(__file__).parents[1]
-    return Environment(
-        # In an installed package, else at the top of the checkout.
-        loader=FileSystemLoader([package / "templates", package.parents[1] / "templates"]),
-        undefined=StrictUndefined,
-        autoescape=True,
-        finalize=printable_lines,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+        draft = drafted(alone, block)
+    except (HostError, DeclarationError) as error:
+        return evolve(facts, fix=Fix(problems=(gaps.without_quotes(str(error)),)))
+    return evolve(facts, declared=gaps.declared([draft]).checks, fix=gaps.fix([draft]))

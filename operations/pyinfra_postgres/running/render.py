@@ -12,7 +12,7 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
 from ..errors import DeclarationError
-from ..plan.plan import Action, Change, Plan, Stage, Undeclared, counted
+from ..plan.plan import Action, Change, Plan, Stage, Undeclared, Waiting, counted
 from ..syntax.parse import tokens
 from ..terminal import Line, line, printable, printable_lines, report, styled
 
@@ -119,8 +119,9 @@ def phase_lines(plan: Plan) -> Iterator[Line]:
 
 def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
-    counted = _counted(plan.changes, done, every=True) if plan.changes else [NO_CHANGES]
-    return ", ".join([*counted, *_undeclared(plan.undeclared)])
+    nothing = f"{NO_CHANGES} in this run" if plan.waiting else NO_CHANGES
+    counted = _counted(plan.changes, done, every=True) if plan.changes else [nothing]
+    return ", ".join([*counted, *_waiting(plan.waiting), *_undeclared(plan.undeclared)])
 
 
 def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> Iterator[str]:
@@ -132,6 +133,18 @@ def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> I
             yield f"{counts[action]} {what}"
 
 
+def _waiting(found: Iterable[Waiting]) -> Iterator[str]:
+    for one in found:
+        titles = dict.fromkeys(change.title for change in one.plan.changes)
+        more = f", and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
+        if titles:
+            verb = "wait" if len(titles) > 1 else "waits"
+            names = ", ".join(list(titles)[:_NAMED])
+            yield f"{len(titles)} {verb} for {one.phase} ({names}{more})"
+        else:
+            yield f"it can't be told yet what waits for {one.phase}"
+
+
 def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
     names = [one.name if one.kind == "table" else one.title for one in found[:_NAMED]]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
@@ -139,12 +152,16 @@ def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
         yield f"{len(found)} undeclared ({', '.join([*names, *more])})"
 
 
-def plan_lines(plan: Plan) -> Iterator[Line]:
-    """The plan: for each object what differs, and the statements with stage and hazards."""
+def plan_lines(plan: Plan, until: str = "") -> Iterator[Line]:
+    """The plan: for each object what differs, and the statements with stage and hazards.
+
+    `until` says for what it waits.
+    """
     heading = line()
     for change in plan.changes:
         action = styled(change.action.value, _COLOURS[change.action])
-        above, heading = heading, line(styled(change.title, bold=True), "   ", action)
+        above = heading
+        heading = line(styled(change.title, bold=True), "   ", action, until and f"   {until}")
         if heading != above:
             yield heading
         # Of what is created, the statements say it all.
@@ -156,6 +173,15 @@ def plan_lines(plan: Plan) -> Iterator[Line]:
             yield line("    ", prefix, styled(_statement(statement.shown), dim=True))
             if statement.notes:
                 yield line("        ", styled(", ".join(statement.notes), "yellow"))
+
+
+def waiting_lines(waiting: Iterable[Waiting]) -> Iterator[Line]:
+    """What waits for a run that does a phase, as `plan_lines` has what does not."""
+    for one in waiting:
+        until = f"waits for {one.phase}"
+        yield from plan_lines(one.plan, until)
+        for problem in one.plan.problems():
+            yield line(f"    {until}   ", styled(problem, "yellow"))
 
 
 def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[Line]:

@@ -27,11 +27,14 @@ from ..planning.session import LOCKED_RELATION
 from ..syntax.names import literal
 from ..terminal import say
 from ..transport.answer import Answer, Failure
+from ..transport.answer import read as read_answer
 from ..transport.host_data import read
 from ..transport.interrupts import pause, stop_if_asked
 from ..transport.scripts import end_session, run
 from ..transport.watch import CANCELED, Patience
 from . import render, steps
+from .history import History
+from .record import UNFIT
 from .steps import Message, Phase, Step
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
@@ -57,8 +60,10 @@ _PLACES = {_NOTHING: "before", _BEGUN: "before", _IN_PLACE: "between", _UNKNOWN:
 _PATIENCE = {
     Phase.LOCK: Patience.ANSWER,
     Phase.CATALOG: Patience.ANSWER,
+    Phase.STARTED: Patience.ANSWER,
     Phase.SETTINGS: Patience.ANSWER,
     Phase.AFTER: Patience.BUILD,
+    Phase.ENDED: Patience.ANSWER,
 }
 """How long a message may take that begins with a part, if not as long as it takes."""
 
@@ -90,11 +95,16 @@ class Rollout:
     host: Host
     plan: Plan
     fingerprint: Fingerprint
-    planned_anew: Callable[[], tuple[Plan, Fingerprint]]
-    """Makes the plan again from the same declarations, with the fingerprint that it assumes."""
+    planned_anew: Callable[[], tuple[Plan, Fingerprint]] | None
+    """Makes the plan again from the same declarations, with the fingerprint that it assumes; None
+    for one that was reviewed, which runs as it is or not at all."""
+    history: History
+    """What is recorded of it."""
     bounds: Bounds = field(init=False)
     so_far: str = _NOTHING
     """What is known of the transaction while it is not under way."""
+    left: str = ""
+    """The digest of the catalog that a reviewed plan has left; "" where that is not known."""
     patient_until: float | None = None
     """When to stop waiting for another deploy; None while there was none."""
 
@@ -109,7 +119,11 @@ class Rollout:
         started = time.monotonic()
         self.bounds = Bounds.of(self.host.data.dict())
         try:
+            self.history.open()
             done = self.so_far = self._run()
+        except HostError as error:
+            self.history.fail(str(error))
+            raise
         finally:
             end_session(self.host)
         return f"{done} in {(time.monotonic() - started) * 1000:.0f} ms"
@@ -121,7 +135,9 @@ class Rollout:
         while self.plan.changes:
             answer = self._send(session)
             failure = answer.failure
-            if failure is None:
+            if failure is None or self._is_in_place(session, failure):
+                is_told = failure is None and self.planned_anew is None
+                self.left = read_answer(answer.rows[-1]) if is_told else ""
                 return render.summary(self.plan, done=True)
             at = steps.step(session, failure.index)
             self._learn(session, failure)
@@ -134,43 +150,80 @@ class Rollout:
                 raise HostError(self._explained(at, failure))
             elif at.part is Phase.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
-            elif (
-                (at.part in {Phase.CATALOG, Phase.BEGIN} and failure.sqlstate == snapshots.CHANGED)
-                or (at.part is Phase.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE)
-            ) and replans < _REPLANS:
-                self._say(f"{failure.message} since the plan was made: planning anew")
-                session, replans = self._anew(), replans + 1
+            elif _is_outdated(at, failure) and replans < _REPLANS:
+                reason = f"{failure.message} since the plan was made"
+                session, replans = self._anew(reason, told=True), replans + 1
+            elif at.part is Phase.STARTED and not self.history.begun:
+                self.history.close(str(failure))
+                session = self._session()
             elif _is_lock(at, failure):
                 if at.part is Phase.AFTER and at is not last:
                     tries = 0
                 last, tries = at, tries + 1
                 self._back_off(at, failure, tries)
-                if at.part is Phase.AFTER:
-                    session, self.so_far = steps.resumed(session, at), _IN_PLACE
-                elif self.plan.of(Stage.BEFORE):  # these are done, and have changed the catalog
-                    session = self._anew()
+                session = self._once_more(session, at, answer)
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
             elif (
                 at.part in {Phase.BEFORE, Phase.MAIN}
+                and self.planned_anew
                 and repairs < _REPAIRS
                 and self._changed_meanwhile()
             ):
                 pause(self.host, random.uniform(0.05, 0.3))
-                session, repairs, tries = self._anew(), repairs + 1, 0
+                session, repairs, tries = self._anew("the catalog has changed"), repairs + 1, 0
             else:
                 raise HostError(self._explained(at, failure))
+        self.history.settle()
         return "nothing left to change"
 
     def _session(self) -> list[Message]:
         self.so_far = _NOTHING
-        return steps.messages(self.plan, self.fingerprint, self.bounds.lock_timeout)
+        record = self.history.of(self.plan, self.fingerprint)
+        made = steps.messages if self.planned_anew else steps.reviewed
+        return made(self.plan, self.fingerprint, self.bounds.lock_timeout, record)
 
-    def _anew(self) -> list[Message]:
+    def _anew(self, reason: str, *, told: bool = False) -> list[Message]:
+        """The session of the plan as it is made again. Raises HostError where it can't be."""
+        if self.planned_anew is None:
+            raise HostError(
+                f"{reason}, and a reviewed plan is not made anew. {self.so_far}; make the plan "
+                "again, and have it reviewed"
+            )
+        if told:
+            self._say(f"{reason}: planning anew")
         self.plan, self.fingerprint = self.planned_anew()
         if not self.plan.sound:
             raise HostError("; ".join(self.plan.problems()))
         return self._session()
+
+    def _is_in_place(self, session: Sequence[Message], failure: Failure) -> bool:
+        """Whether all that failed is to tell and record the end of a plan.
+
+        To record it is tried once more then.
+        """
+        if steps.step(session, failure.index).part < Phase.LEFT:
+            return False
+        self.so_far = render.summary(self.plan, done=True)
+        stop_if_asked(self.host)
+        self.history.end()
+        return True
+
+    def _once_more(self, session: list[Message], at: Step, answer: Answer) -> list[Message]:
+        """What is left of a session that got no lock."""
+        if at.part is Phase.AFTER:
+            self.so_far = _IN_PLACE
+            return steps.resumed(session, at)
+        if not self.plan.of(Stage.BEFORE):
+            return session
+        # What comes before the transaction is done then, and has changed the catalog.
+        if self.planned_anew:
+            return self._anew("what comes before the transaction has run")
+        if not any(message[0].part is Phase.BEFORE for message in session):
+            return session
+        self.fingerprint = Fingerprint(read_answer(answer.rows[0]))
+        timeout, record = self.bounds.lock_timeout, self.history.record
+        return steps.reviewed(self.plan, self.fingerprint, timeout, record, has_begun=True)
 
     def _send(self, session: Sequence[Message]) -> Answer:
         def started(message: int) -> None:
@@ -188,6 +241,7 @@ class Rollout:
     def _learn(self, session: Sequence[Message], failure: Failure) -> None:
         """Know where the plan stands once it has failed."""
         begun = steps.step(session, failure.index).part
+        self.history.learn(begun > Phase.STARTED, failure.lost)
         if begun >= Phase.SETTINGS:
             self.so_far = _IN_PLACE
         elif failure.lost and steps.step(session, failure.reach).part >= Phase.BEGIN:
@@ -220,17 +274,16 @@ class Rollout:
             for statement in change.statements
         ):
             raise HostError(f"the connection was lost. {self.so_far}")
-        self._say("the catalog tells what is left: planning anew")
         known = self.so_far
         try:
-            return self._anew()
+            return self._anew("the catalog tells what is left", told=True)
         except HostError as error:
             raise HostError(f"{error}. {known}") from None
         finally:
             self.so_far = known
 
     def _status(self, transaction: str) -> str | None:
-        """What became of a transaction, as far as the server remembers.
+        """What became of a transaction, as far as the server or the history remembers.
 
         The lock comes only once the server has ended the session that was lost.
         """
@@ -238,7 +291,7 @@ class Rollout:
         while True:
             answer = run(self.host, [steps.TAKE_LOCK], [query])
             if answer.failure is None:
-                return answer.rows[0]
+                return answer.rows[0] or self.history.status()
             if answer.failure.sqlstate != steps.LOCKED:
                 raise HostError(f"could not take the deploy lock: {answer.failure}. {self.so_far}")
             self._wait(answer.failure.message)
@@ -315,6 +368,8 @@ class Rollout:
                 return f"could not take the deploy lock: {failure}. {self.so_far}"
             case Phase.CATALOG:
                 return f"could not read the catalog: {failure}"
+            case _ if failure.sqlstate == UNFIT:
+                return f"could not record it: {failure.message}. {self.so_far}"
             case Phase.SETTINGS | Phase.AFTER:
                 return (
                     f"{_described(at, failure)}. The transaction before it is in place; "
@@ -325,6 +380,14 @@ class Rollout:
 
     def _say(self, line: str) -> None:
         say(self.host, line)
+
+
+def _is_outdated(at: Step, failure: Failure) -> bool:
+    """Whether the catalog is no longer what the plan assumed, or can't be read for the moment."""
+    if at.part is Phase.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE:
+        return True
+    is_check = at.part in {Phase.CATALOG, Phase.STARTED, Phase.BEGIN}
+    return is_check and failure.sqlstate == snapshots.CHANGED
 
 
 def _is_lock(at: Step, failure: Failure) -> bool:

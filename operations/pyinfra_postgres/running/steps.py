@@ -18,6 +18,7 @@ from ..catalog.locks import IS_DEPLOY_LOCK, LOCK_KEY
 from ..plan.plan import Action, Change, Lock, Plan, Stage, Statement
 from ..syntax.names import literal
 from ..transport.answer import TELL_TRANSACTION
+from .record import Record
 
 LOCKED = "PG001"
 """The SQLSTATE where another deploy holds the lock; the message names it."""
@@ -53,6 +54,8 @@ class Phase(IntEnum):
     """The deploy lock."""
     CATALOG = auto()
     """The catalog is what the plan assumed."""
+    STARTED = auto()
+    """History has the plan as started."""
     BEFORE = auto()
     """What is committed before the transaction."""
     BEGIN = auto()
@@ -65,6 +68,10 @@ class Phase(IntEnum):
     """The settings of a statement after the transaction."""
     AFTER = auto()
     """A statement after the transaction."""
+    LEFT = auto()
+    """The catalog is read as the plan has left it."""
+    ENDED = auto()
+    """History has the plan as applied, all of it."""
 
 
 @frozen
@@ -79,25 +86,56 @@ class Step:
 
     @property
     def waits_for(self) -> list[Lock]:
-        """The locks for which a statement after the transaction waits, bounded.
-
-        A timeout would kill an index build that waits for an old transaction.
-        """
-        locks = self.statement.locks if self.statement else ()
-        return [lock for lock in locks if lock.mode.blocks_writers]
+        """The locks for which a statement after the transaction waits, bounded."""
+        return self.statement.waits_for if self.statement else []
 
 
 Message: TypeAlias = Sequence[Step]
 
 
-def messages(plan: Plan, fingerprint: snapshots.Fingerprint, lock_timeout: int) -> list[Message]:
+def messages(
+    plan: Plan,
+    fingerprint: snapshots.Fingerprint,
+    lock_timeout: int,
+    record: Record | None = None,
+) -> list[Message]:
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
         [Step(Phase.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
+        *_started(record),
         *_before(plan),
-        *_transaction(plan, lock_timeout),
+        *_transaction(plan, lock_timeout, record),
         *_after(plan, lock_timeout),
+        *_ended(record),
+    ]
+
+
+def reviewed(
+    plan: Plan,
+    fingerprint: snapshots.Fingerprint | None,
+    lock_timeout: int,
+    record: Record | None = None,
+    *,
+    has_begun: bool = False,
+) -> list[Message]:
+    """The session of a plan that is not made anew, and tells what catalog it leaves: first behind
+    what comes before the transaction, unless that has run, then at its end.
+
+    The catalog is looked at once more within the transaction, behind its locks. Without a
+    fingerprint it assumes the catalog as it finds it.
+    """
+    before = [] if has_begun else list(_before(plan))
+    return [
+        _taking_the_lock(),
+        [Step(Phase.CATALOG, sql) for sql in snapshots.keep_catalog(fingerprint)],
+        *_started(record),
+        *before,
+        *([[Step(Phase.BEFORE, sql) for sql in snapshots.keep_anew()]] if before else []),
+        *_transaction(plan, lock_timeout, record, snapshots.same_catalog()),
+        *_after(plan, lock_timeout),
+        [Step(Phase.LEFT, sql) for sql in snapshots.fingerprint_script()],
+        *_ended(record),
     ]
 
 
@@ -137,6 +175,14 @@ def _taking_the_lock() -> Message:
     return [Step(Phase.LOCK, TAKE_LOCK)]
 
 
+def _started(record: Record | None) -> list[Message]:
+    return [[Step(Phase.STARTED, sql) for sql in record.started]] if record else []
+
+
+def _ended(record: Record | None) -> list[Message]:
+    return [[Step(Phase.ENDED, sql) for sql in record.ended]] if record else []
+
+
 def _before(plan: Plan) -> Iterator[Message]:
     before = plan.of(Stage.BEFORE)
     if before:
@@ -145,15 +191,18 @@ def _before(plan: Plan) -> Iterator[Message]:
         yield [Step(Phase.BEFORE, one.sql, change, one)]
 
 
-def _transaction(plan: Plan, lock_timeout: int) -> Iterator[Message]:
+def _transaction(
+    plan: Plan, lock_timeout: int, record: Record | None, checks: Sequence[str] = ()
+) -> Iterator[Message]:
     """The locks come first, in one order, under one deadline: `lock_timeout` alone would count
-    anew for each of them.
+    anew for each of them. Checks come behind them.
     """
     main = plan.of(Stage.MAIN)
     if not main:
         return
     head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
-    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN]
+    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN, *checks]
+    head += [record.applied] if record else []
     yield [
         *(Step(Phase.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),

@@ -7,9 +7,9 @@ before it can become SQL. Names are read in `names`, fragments of SQL in `parse`
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from functools import cache
-from operator import contains
+from operator import attrgetter, contains
 from reprlib import Repr
 from types import NoneType
 from typing import Any, cast
@@ -148,17 +148,17 @@ def check_plain(what: str, one: Any) -> None:
 
     Python takes "no" for true; and a number in quotes would never equal the catalog's.
     """
-    names, expected = _plain_attributes(cast(Hashable, type(one)))
-    given = [getattr(one, name) for name in names]
+    names, expected, values = _plain_attributes(cast(Hashable, type(one)))
+    given = values(one)
     if not _are(tuple(map(type, given)), expected):
         _check_types(what, names, given, expected)
-    for name, value in zip(names, given, strict=True):
+    for place, value in enumerate(given):
         if isinstance(value, str) and not is_storable(value):
-            text(f"{what}: {name}", value)
+            text(f"{what}: {names[place]}", value)
 
 
 def _check_types(
-    what: str, names: list[str], given: list[Any], expected: tuple[tuple[type, ...], ...]
+    what: str, names: list[str], given: tuple[Any, ...], expected: tuple[tuple[type, ...], ...]
 ) -> None:
     for name, value, types in zip(names, given, expected, strict=True):
         if isinstance(value, bool) > (bool in types) or not isinstance(value, types):
@@ -175,8 +175,17 @@ def _are(found: tuple[type, ...], expected: tuple[tuple[type, ...], ...]) -> boo
 
 
 @cache
-def _plain_attributes(one: Hashable) -> tuple[list[str], tuple[tuple[type, ...], ...]]:
-    """The names of a class's plain attributes, and the types that they may have."""
+def _plain_attributes(
+    one: Hashable,
+) -> tuple[list[str], tuple[tuple[type, ...], ...], Callable[[Any], tuple[Any, ...]]]:
+    """The names of a class's plain attributes, their types, and what gives their values."""
     types = {attribute.name: str(attribute.type) for attribute in fields(cast(Any, one))}
     names = [name for name, type_ in types.items() if type_ in _PLAIN]
-    return names, tuple(_PLAIN[types[name]] for name in names)
+    return names, tuple(_PLAIN[types[name]] for name in names), values_of(names)
+
+
+def values_of(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gives the attributes of these names, however many they are."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda one: tuple(getattr(one, name) for name in names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import re
 from functools import cache
+from importlib import metadata
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +52,11 @@ def scan(text: str) -> list[tuple[int, int]]:
         return [(_number(start), _number(end)) for start, end in places]
     finally:
         library.pg_query_free_scan_result(found)
+
+
+def version() -> str:
+    """The version of the parser."""
+    return metadata.version("postgast")
 
 
 @cache

@@ -81,6 +81,10 @@ def read(row: str, **options: Any) -> Any:
         raise HostError(f"the server answered with {error}") from None
 
 
+PROGRESS = "PG002"
+"""The SQLSTATE of what a statement that takes long tells in between."""
+
+
 @frozen
 class Answer:
     """What a script printed, or why it failed."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from attrs import define, evolve, field
@@ -18,12 +19,13 @@ from psycopg.abc import PQGen
 
 from ..errors import ConnectError
 from ..syntax.paths import SearchPath
-from .answer import NO_ENCODING, Answer, Failure, told_transaction
+from .answer import NO_ENCODING, PROGRESS, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .poolers import PROCESS, check_own, refuse_a_full
 from .watch import (
     CANCELED,
     INTERRUPTED,
+    Clock,
     Limits,
     Patience,
     SilenceError,
@@ -61,7 +63,7 @@ def passes(message: str) -> bool:
     return bool(_PASSES.search(message))
 
 
-@define
+@define(eq=False)
 class Connection:
     """A session with the database of a connection string."""
 
@@ -174,10 +176,10 @@ class Connection:
 
     def _at_once(self, session: psycopg.Connection[Any], script: str) -> list[pq.abc.PGresult]:
         """What a session answers that has its deadline. Raises psycopg.Error."""
-        deadline = time.monotonic() + self.limits.answer
+        clock = Clock()
 
         def look() -> None:
-            if time.monotonic() > deadline:
+            if clock.read() > self.limits.answer:
                 raise psycopg.OperationalError(f"no answer within {self.limits.answer:g} s")
 
         results = session.wait(watched(_results(session.pgconn, script), look))
@@ -256,12 +258,24 @@ class Connection:
 
         How it ends is not told.
         """
-        if self.session and not self.begun and not self._escapes():
+        if self.session and not self.begun and not self._escapes() and _is_room():
             with suppress(psycopg.Error):
                 self.session.pgconn.send_query(";\n".join([_PIN, *statements]).encode())
                 self.session.pgconn.flush()
                 self.begun = True
+                _BEGUN.add(self)
         return self.begun
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the server is still at what it has begun."""
+        if not (self.begun and self.session):
+            return False
+        try:
+            self.session.pgconn.consume_input()
+            return bool(self.session.pgconn.is_busy())
+        except psycopg.Error:
+            return False
 
     def _escapes(self) -> bool:
         """Whether a backslash in quotes means more than itself."""
@@ -309,6 +323,8 @@ class Connection:
 
         def heard(diagnostic: psycopg.errors.Diagnostic) -> None:
             notices.append(diagnostic.message_primary or "")
+            if diagnostic.sqlstate == PROGRESS:
+                self.say(notices[-1])
 
         self.session.add_notice_handler(heard)
         try:
@@ -351,6 +367,18 @@ class Connection:
                 return Answer(tuple(rows), failure)
             rows += _values(result, self.session.info.encoding)
         return Answer(tuple(rows))
+
+
+def _is_room() -> bool:
+    """Whether one more server may begin with something: they may all be one."""
+    for one in [one for one in _BEGUN if not one.is_working]:
+        _BEGUN.discard(one)
+    return len(_BEGUN) < MOST_BEGUN
+
+
+MOST_BEGUN = 8
+"""How many servers work ahead at a time: of more, one that all share would serve none in time."""
+_BEGUN: WeakSet[Connection] = WeakSet()
 
 
 def _reason(error: psycopg.Error) -> str:

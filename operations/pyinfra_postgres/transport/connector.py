@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from pyinfra.api import HiddenValue, StringCommand
 from pyinfra.api.arguments import ConnectorArguments
+from pyinfra.api.host import Host
+from pyinfra.api.state import State
 from pyinfra.connectors.base import BaseConnector, ConnectorData, DataMeta
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
@@ -43,9 +45,16 @@ KNOWN_DATA = {
     "postgres_snapshot_timeout": "seconds that a statement after the transaction waits for the "
     "transactions of other sessions (900)",
     "postgres_today": "the date that partitions count from, instead of the server's (YYYY-MM-DD)",
-    "postgres_remember": "whether what the server calls equal is remembered for other runs (True)",
+    "postgres_remember": "whether what the server calls equal, and that nothing changes, is "
+    "remembered for other runs (True)",
+    "postgres_history": "whether what is deployed is recorded in the database (False)",
+    "postgres_environment": "the environment whose releases a deploy with its verification writes",
+    "postgres_requires": "the environment that has to have released a deploy before it runs",
+    "postgres_unproven": "the required environment without whose release the run goes on",
+    "postgres_varies": "host data and phases that may differ between environments",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
+    "postgres_phase": "phases of pg.transaction(phase=...) that the run does, separated by commas",
 }
 """Host data that the collection reads, and what each means."""
 
@@ -66,6 +75,13 @@ class PostgresConnector(BaseConnector):
     }
 
     connection: Connection | None = None
+
+    def __init__(self, state: State, host: Host) -> None:
+        super().__init__(state, host)
+        if host.data.get("detailed_exitcode"):
+            from .exit_status import tell_differences
+
+            tell_differences(state)
 
     @staticmethod
     @override
@@ -91,7 +107,9 @@ class PostgresConnector(BaseConnector):
             *(dsn, name, self._say, attempts, delay, Limits.of(data)),
             interrupted=lambda: bool(Run.of(self.state).signal),
         )
-        self.connection.open()
+        # Whether anything may be deployed there is known first.
+        if read(data, "postgres_requires", None) is None:
+            self.connection.open()
 
     def dsn(self) -> str:
         """The connection string; no output shows it. Raises ConnectError where there is none."""
@@ -119,9 +137,15 @@ class PostgresConnector(BaseConnector):
         patience: Callable[[int], Patience] | None = None,
     ) -> Answer:
         """Run messages until a statement fails; what is not said of them should come at once."""
+        from .answer import Answer, Failure
         from .watch import Patience
 
         assert self.connection
+        try:
+            if self.connection.session is None:
+                self.connection.open()
+        except ConnectError as error:
+            return Answer(failure=Failure(error.args[0], unreachable=True))
         patience = patience or (lambda _: Patience.ANSWER)
         return self.connection.run(messages, started, patience)
 

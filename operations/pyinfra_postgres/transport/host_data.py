@@ -6,6 +6,7 @@ Pure: no I/O, no pyinfra state. None is as good as not given.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from functools import partial
@@ -99,6 +100,13 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
+def _environment(name: str, value: object) -> str:
+    """The name of an environment, which is a directory's too."""
+    if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*", value):
+        raise HostError(f"{name} is a name of letters, digits, _, - and ., not {shown(value)}")
+    return value
+
+
 READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_dsn": _text,
     "postgres_host": _text,
@@ -116,6 +124,12 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_today": _day,
     "postgres_allow": _names,
     "postgres_trust": _names,
+    "postgres_phase": _names,
     "postgres_remember": _flag,
+    "postgres_history": _flag,
+    "postgres_environment": _environment,
+    "postgres_requires": _environment,
+    "postgres_unproven": _environment,
+    "postgres_varies": _names,
 }
 """What each host data may be."""

@@ -17,6 +17,7 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from ..errors import HostError
 from ..hidden import within
+from . import exit_status
 from .answer import Answer, Failure, withheld
 from .connector import PostgresConnector, check_host_data
 from .interrupts import heard, stop_if_asked
@@ -67,6 +68,7 @@ def _run(
         return connector.run_script(messages, started, patience)
     try:
         check_host_data(host.data.dict())
+        exit_status.check(host)
         shell = Shell.of(host)
         _keep_connected(host, shell.limits)
     except (ConnectError, HostError) as error:

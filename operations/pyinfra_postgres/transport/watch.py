@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 GRACE = 5.0
 """Seconds that a server has to answer that it has cancelled a statement."""
+_LONGEST_PAUSE = 1.0
+"""Seconds between two looks that are nobody else's fault."""
 _FIRST_LOOK = 2.0
 _NEXT_LOOK = 5.0
 CANCELED = "57014"
@@ -73,6 +75,24 @@ class Limits:
         }
 
 
+@define
+class Clock:
+    """Counts the seconds for which somebody has listened, where it is read several times a second.
+
+    While the process was busy with other hosts, it has not listened.
+    """
+
+    _seconds: float = 0
+    _last: float = field(factory=time.monotonic)
+
+    def read(self) -> float:
+        """The seconds until now."""
+        now = time.monotonic()
+        self._seconds += min(now - self._last, _LONGEST_PAUSE)
+        self._last = now
+        return self._seconds
+
+
 class SilenceError(Exception):
     """Nobody answers any more, not even to a cancel."""
 
@@ -91,7 +111,7 @@ class Watch:
     say: Callable[[str], None]
     reason: str = ""
     """Why the statement was cancelled."""
-    _began: float = field(factory=time.monotonic)
+    _clock: Clock = field(factory=Clock)
     _ends: float = math.inf
     """When an answer to the cancel is given up."""
     _next_cancel: float = 0
@@ -102,7 +122,7 @@ class Watch:
 
     def look(self) -> None:
         """See what there is to see; called several times a second. Raises SilenceError."""
-        now = time.monotonic()
+        now = self._clock.read()
         if not self.reason:
             self.reason = self._why(now)
             self._ends = now + GRACE
@@ -125,13 +145,13 @@ class Watch:
             return INTERRUPTED
         if self.patience is not Patience.ANSWER:
             return self._seen(now)
-        late = now - self._began > self.limits.answer
+        late = now > self.limits.answer
         return f"no answer within {self.limits.answer:g} s" if late else ""
 
     def _seen(self, now: float) -> str:
         """What a second session has seen that should end the waiting."""
         if self._side is None:
-            if now - self._began >= min(_FIRST_LOOK, self._pause) and now >= self._next_look:
+            if now >= min(_FIRST_LOOK, self._pause) and now >= self._next_look:
                 self._side = gevent.spawn(self._aside)
             return ""
         if not self._side.ready():

@@ -194,6 +194,9 @@ class Privileges(Object):
         held = current.granted - self.granted
         return evolve(current, granted=held, grantable=current.grantable & held)
 
+    def giving_way(self, later: Self) -> Self:
+        return self  # What several give is given together.
+
     def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         key = (self.target.kind, *self.target.name)
         acl = catalog.acls.get(key, Acl())

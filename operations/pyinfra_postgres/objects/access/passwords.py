@@ -74,9 +74,7 @@ class Password:
         """What a server is to keep of it, with a salt of its own; it is hidden too."""
         if _VERIFIER.fullmatch(self.text):
             return self.text
-        found = self._verifier(secrets.token_bytes(_SALT), _ITERATIONS)
-        hidden.note(found)
-        return found
+        return hidden.made(_SCRAM, self.text)
 
     def _verifier(self, salt: bytes, iterations: int) -> str:
         salted = pbkdf2_hmac("sha256", prepared(self.text), salt, max(1, iterations))
@@ -84,6 +82,13 @@ class Password:
         server = hmac.digest(salted, b"Server Key", "sha256")
         parts = (b64encode(one).decode() for one in (salt, client, server))
         return "SCRAM-SHA-256${}:{}${}:{}".format(iterations, *parts)
+
+
+_SCRAM = "scram-sha-256"
+hidden.maker(
+    _SCRAM,
+    lambda text: Password(text)._verifier(secrets.token_bytes(_SALT), _ITERATIONS),
+)
 
 
 def _is_text(text: str) -> bool:

@@ -369,9 +369,10 @@ def _bare(one: Function) -> tuple[str, ...]:
     return create.path.local, create.sql, SearchPath.OWN.local
 
 
-@frozen
 class Procedure(Function):
     """A procedure."""
+
+    __slots__ = ()
 
     kind: ClassVar[str] = "procedure"
     acl: ClassVar[str] = "PROCEDURE"

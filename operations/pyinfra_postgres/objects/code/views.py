@@ -274,9 +274,10 @@ class View(_Query):
         yield from comment(target, current, declared)
 
 
-@frozen
 class MaterializedView(_Query):
     """A materialized view."""
+
+    __slots__ = ()
 
     kind: ClassVar[str] = "materialized_view"
     relkind: ClassVar[str] = "m"

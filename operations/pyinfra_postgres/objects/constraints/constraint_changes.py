@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...catalog.catalog import Forecast
 from ...errors import DeclarationError
-from ...plan.order import column_of, keys_of
+from ...plan.order import column_of, keys_of, rows_of
 from ...plan.plan import Hazard, Lock, Stage, Statement
 from ...syntax.names import literal, quoted
 from ...syntax.paths import SearchPath
@@ -186,7 +186,8 @@ def _constrained(
             yield from foreign_keys.added(name, one, later)
         case Check() if later or not one.validated:
             add = f"ALTER TABLE {name} ADD {one.written()} NOT VALID"
-            yield Statement(add, path=SearchPath.of(*one.fragments), locks=name)
+            path, needs = SearchPath.of(*one.fragments), frozenset({rows_of(name)})
+            yield Statement(add, path=path, locks=name, needs=needs)
             if one.validated:
                 yield validated(name, one.name)
         case _:
@@ -201,7 +202,9 @@ def _constrained(
     if one.details.remark:
         target = f"CONSTRAINT {quoted(one.name or '')} ON {name}"
         stage = Stage.AFTER if one.build.later or one.build.leaves else Stage.MAIN
-        yield Statement(f"COMMENT ON {target} IS {literal(one.details.remark)}", stage=stage)
+        comment = f"COMMENT ON {target} IS {literal(one.details.remark)}"
+        needs = frozenset({rows_of(name)} if isinstance(one, Check) else ())
+        yield Statement(comment, stage=stage, needs=needs)
 
 
 def _needs_its_rows_at_once(one: Constraint, declared: TableDefinition, facts: TableFacts) -> bool:

@@ -37,7 +37,7 @@ def to_table(
     new = dict(planned_rows.values(current, declared, facts, catalog))
     planned = {**catalog.values.get(table, {}), **new}
     every, own = (
-        PlannedRows.having(table, columns, planned, catalog, only) for only in (False, True)
+        PlannedRows.having(table, columns, planned, catalog, only=only) for only in (False, True)
     )
     there = {column.name: column for column in current.columns or ()}
     for column in columns:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...plan.order import rows_of
 from ...plan.plan import Hazard, Lock, Mode, Stage, Statement
 from ...syntax.names import Name, literal, quoted
 from ...syntax.paths import SearchPath
@@ -37,8 +38,9 @@ def in_passing(table: Name, check: Check, path: SearchPath = SearchPath.OWN) -> 
     """
     name, remark = quoted(check.name or ""), literal(_PASSING)
     add = f"ALTER TABLE {table} ADD {check.written()} NOT VALID"
-    yield Statement(add, path=path, locks=table)
-    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}")
+    needs = frozenset({rows_of(table)})
+    yield Statement(add, path=path, locks=table, needs=needs)
+    yield Statement(f"COMMENT ON CONSTRAINT {name} ON {table} IS {remark}", needs=needs)
     yield validated(table, check.name)
 
 

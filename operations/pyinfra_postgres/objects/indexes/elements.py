@@ -5,6 +5,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from ...errors import DeclarationError
 from ...syntax.fragments import Rule
 from ...syntax.given import refused, shown
 from ...syntax.names import Exact, Name, literal, quoted
-from ...syntax.parse import Node, closing, items, sliced, tokens, tree
+from ...syntax.parse import Node, closing, column_names, items, sliced, tokens, tree
 
 _ELEMENT = Rule(
     "index column",
@@ -124,6 +125,16 @@ def _option(node: Node) -> tuple[str, str]:
 def class_schema_of(schema: str) -> str | None:
     """The schema of an operator class where its name needs it."""
     return None if schema in {"pg_catalog", "public"} else schema
+
+
+def name_any(columns: Set[str], elements: Iterable[Element], texts: Iterable[str | None]) -> bool:
+    """Whether elements or expressions name one of these columns."""
+    several = list(elements)
+    names = {element.column for element in several}
+    for text in (*texts, *(element.expression for element in several)):
+        if text is not None:
+            names.update(column_names(tree(text)))
+    return not names.isdisjoint(columns)
 
 
 def expression_template(table: Name) -> str:

@@ -405,11 +405,10 @@ def _parts(
 
     `freed` are names that are free by then.
     """
-    partitions = catalog.partitions()
     taken: dict[str, set[str | None]] = {}
 
     def under(whole: IndexState) -> Iterator[IndexBuild]:
-        for table in partitions.get(whole.table, ()):
+        for table in catalog.partitions(whole.table):
             one = IndexBuild.of(part(whole, table), catalog)
             if one.partitioned:
                 # Its parts may have rows, or come to have them.

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createindex.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import ClassVar, Self
 
 from attrs import field, frozen
@@ -29,7 +29,7 @@ from ...syntax.parse import Reference, declared_references, optional_expression
 from ..constraints import partition_keys
 from ..kind import Object
 from ..tables.known_columns import check_columns
-from .elements import Element, condition_template, expression_template
+from .elements import Element, condition_template, expression_template, name_any
 
 
 def _elements(columns: str | Iterable[str | Element]) -> tuple[Element, ...]:
@@ -83,6 +83,10 @@ class IndexDefinition(Object):
 
     def takes(self) -> Iterator[Reference]:
         yield Reference("index", self.full)
+
+    def goes_with(self, table: Name, columns: Set[str]) -> bool:
+        own = not columns.isdisjoint(self.include) or name_any(columns, self.columns, [self.where])
+        return table == self.table and own
 
     def lines(self) -> Iterator[str]:
         yield self.definition()

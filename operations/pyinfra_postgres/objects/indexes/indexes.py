@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Self
 
-from attrs import evolve, fields, frozen
+from attrs import evolve, fields
 
 from ...catalog.catalog import Forecast
 from ...comparison.asking import Ask, Same
@@ -25,9 +25,10 @@ from .index_definition import IndexDefinition, settings
 from .index_state import IndexBuild, IndexFacts, IndexState, rebuilt
 
 
-@frozen
 class StoredIndex(IndexState):
     """An index of a table that no constraint owns, and how it changes."""
+
+    __slots__ = ()
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         if current.table != self.table:
@@ -170,9 +171,10 @@ def _set(current: StoredIndex, declared: StoredIndex) -> Iterator[Statement]:
         yield Statement(f"{alter} SET ({', '.join(settings(new))})")
 
 
-@frozen
 class Index(IndexDefinition):
     """An index of a table."""
+
+    __slots__ = ()
 
     def expand(self, catalog: Forecast) -> Iterable[StoredIndex]:
         given = {one.name: getattr(self, one.name) for one in fields(Index)}

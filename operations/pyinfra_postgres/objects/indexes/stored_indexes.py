@@ -35,7 +35,9 @@ QUERIES = {
           FROM pg_opclass o JOIN pg_namespace n ON n.oid = o.opcnamespace""",
     "index_collations": f"""
         SELECT json_build_array({_COLLATION}, co.collname) FROM pg_collation co
-         WHERE co.oid IN (SELECT unnest(indcollation) FROM pg_index)""",
+         WHERE co.oid IN (SELECT unnest(i.indcollation) FROM pg_index i
+                            JOIN pg_class r ON r.oid = i.indrelid
+                            JOIN pg_namespace n ON n.oid = r.relnamespace WHERE {USER_SCHEMA})""",
     "indexes": f"""
         SELECT json_build_array(i.indrelid::regclass, c.relname, am.amname, i.indisunique,
                  i.indisvalid, i.indnullsnotdistinct, i.indnkeyatts,

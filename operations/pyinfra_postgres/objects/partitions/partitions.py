@@ -68,9 +68,10 @@ def _ahead(number: int) -> int:
     return given.number("ahead", number, 0, _MOST)
 
 
-@frozen
 class Partition(PartitionDefinition):
     """A partition, and how it changes."""
+
+    __slots__ = ()
 
     def find(self, catalog: Forecast, ask: Ask) -> Self | None:
         named: Any = catalog.objects.get(self.key())

@@ -11,6 +11,7 @@ from typing import Self
 from attrs import evolve, field, frozen
 
 from ...errors import DeclarationError
+from ...plan.order import rows_of
 from ...plan.plan import Hazard, Lock, Statement, together
 from ...syntax.names import (
     Exact,
@@ -101,7 +102,8 @@ def _ruled(table: Name, column: TableColumn, name: str | None, how: str = "") ->
         change = f"ALTER COLUMN {quoted(column.name)} SET NOT NULL"
     else:
         change = f"ADD CONSTRAINT {quoted(name)} NOT NULL {quoted(column.name)}{how}"
-    return Statement(f"ALTER TABLE {table} {change}", locks=table)
+    needs = frozenset({rows_of(table)} if how else ())
+    return Statement(f"ALTER TABLE {table} {change}", locks=table, needs=needs)
 
 
 def regenerated(current: Iterable[TableColumn], declared: Iterable[TableColumn]) -> list[Exact]:

@@ -11,9 +11,8 @@ from ...catalog.catalog import Forecast
 from ...plan.order import column_of, whole
 from ...plan.plan import Loss, Statement
 from ...syntax.names import Name, quoted
-from ...syntax.parse import column_names, tree
 from ..constraints.constraints import Check, Constraint, Exclude
-from ..indexes.elements import Element
+from ..indexes.elements import name_any
 from ..indexes.indexes import StoredIndex
 from ..kind import Object
 from .columns import TableColumn
@@ -23,11 +22,13 @@ from .statistics import Statistics
 
 def uses(one: Constraint, columns: Set[str]) -> bool:
     """Whether a constraint of a table is about one of its columns, and goes with it."""
+    if not columns:
+        return False
     match one:
         case Check():
-            return _named(columns, [], [one.expression])
+            return name_any(columns, [], [one.expression])
         case Exclude():
-            return _named(columns, [element for element, _ in one.elements], [one.where])
+            return name_any(columns, [element for element, _ in one.elements], [one.where])
     names = {*getattr(one, "columns", ()), *getattr(one, "include", ())}
     return not names.isdisjoint(columns)
 
@@ -37,13 +38,12 @@ def going(table: Name, columns: Set[str], catalog: Forecast) -> tuple[Object, ..
     indexes = [
         one
         for one in catalog.on(table)
-        if isinstance(one, StoredIndex)
-        and (not columns.isdisjoint(one.include) or _named(columns, one.columns, [one.where]))
+        if isinstance(one, StoredIndex) and one.goes_with(table, columns)
     ]
     statistics = [
         one
         for one in catalog.on(table)
-        if isinstance(one, Statistics) and _named(columns, one.on, [])
+        if isinstance(one, Statistics) and one.goes_with(table, columns)
     ]
     sequences = [
         one
@@ -53,14 +53,6 @@ def going(table: Name, columns: Set[str], catalog: Forecast) -> tuple[Object, ..
         and one.owned_by.column in columns
     ]
     return (*indexes, *statistics, *sequences)
-
-
-def _named(columns: Set[str], elements: Iterable[Element], texts: Iterable[str | None]) -> bool:
-    names = {element.column for element in elements}
-    for text in (*texts, *(element.expression for element in elements)):
-        if text is not None:
-            names.update(column_names(tree(text)))
-    return not names.isdisjoint(columns)
 
 
 def dropped(table: Name, column: TableColumn, gone: Iterable[Object]) -> Statement:

@@ -36,11 +36,9 @@ def inheriting(table: Name, catalog: Forecast) -> Iterator[Name]:
 
 def below(table: Name, catalog: Forecast) -> Iterator[Name]:
     """The partitions of a table, at all levels."""
-    for one in catalog.on(table):
-        if one.kind == "partition":
-            name = Name(*one.key()[1:])
-            yield name
-            yield from below(name, catalog)
+    for one in catalog.partitions(table):
+        yield one
+        yield from below(one, catalog)
 
 
 def users(table: Name, catalog: Forecast, ask: Ask) -> list[str]:

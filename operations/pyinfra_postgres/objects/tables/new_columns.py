@@ -50,7 +50,7 @@ def _in_steps(column: TableColumn) -> str:
     what = "its identity" if column.identity else "serial" if column.serial else "its default"
     return (
         f"without that, declare it nullable and without {what} first, then with a default for new "
-        "rows, update the old ones in batches, and then declare it as it is here"
+        "rows, fill the old ones with pg.backfill, and then declare it as it is here"
     )
 
 

@@ -97,7 +97,8 @@ class PlannedRows:
         """The rows of a table, or of all that inherit from it too, with what is planned so far."""
         one = catalog.table(table)
         planned: dict[str, str | None] = catalog.values.get(table, {})
-        return cls.having(table, getattr(one, "columns", None) or (), planned, catalog, only)
+        columns = getattr(one, "columns", None) or ()
+        return cls.having(table, columns, planned, catalog, only=only)
 
     @classmethod
     def having(
@@ -106,9 +107,14 @@ class PlannedRows:
         columns: Iterable[TableColumn],
         planned: dict[str, str | None],
         catalog: Forecast,
+        fills: Mapping[str, str] | None = None,
+        *,
         only: bool,
     ) -> Self:
-        """The rows of a table that is to have these columns, and in them what is planned."""
+        """The rows of a table that is to have these columns, and in them what is planned.
+
+        `fills` is what is filled into them then, if not all that the catalog knows of.
+        """
         partitioned = catalog.relation_kinds.get(table) == "p"
         rows = f"{'ONLY ' if only and not partitioned else ''}{table}"
         known, names = stored_columns(table, catalog), [column.name for column in columns]
@@ -118,12 +124,17 @@ class PlannedRows:
         computed = {column.name for column in columns if column.generated is not None}
         late = {name: given[name] for name in given if name in computed}
         early = {name: given[name] for name in given if name not in computed}
+        there = [name for name in names if name not in unknown and name not in late]
+        fills = catalog.fills.get(table, {}) if fills is None else fills
+        filled = {Exact(name): text for name, text in fills.items() if name in there}
         if given:
-            there = [name for name in names if name not in unknown and name not in late]
             rows = _selected(rows, there, early, table)
-        if late:  # What is computed is computed from what the others get.
+        if filled:  # What is filled in, is from what the others have by then.
+            rows = _selected(rows, there, filled, table)
+        if late:  # And so is what is computed.
             rows = _selected(rows, [*there, *late], late, table)
-        return cls(rows, tuple(given.values()), frozenset(unknown), frozenset(planned))
+        texts = (*given.values(), *filled.values())
+        return cls(rows, texts, frozenset(unknown), frozenset({*planned, *filled}))
 
     def aliased(self, alias: str) -> str:
         """The source under another name."""

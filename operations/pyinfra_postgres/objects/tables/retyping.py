@@ -28,7 +28,7 @@ from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_col
 from ..fitting import Ground, fitting
 from ..types.enums import Enum
 from .columns import TableColumn, collation_sql, default_sql
-from .heirs import inheriting
+from .heirs import below, inheriting
 
 _TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
 _ANY_TEXT = frozenset({"text", "character varying"})
@@ -151,9 +151,7 @@ def _new_users(
 ) -> Iterator[str]:
     """What the plan has use columns of a table or its partitions, and the server does not know."""
     known = {one.key for one in found.all}
-    below, tables = catalog.partitions(), [table]
-    for one in tables:
-        tables += below.get(one, ())
+    tables = [table, *below(table, catalog)]
     for key in sorted(catalog.changed - known):
         user = catalog.objects.get(key)
         if user and any(user.uses(one, set(columns)) for one in tables):

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createstatistics.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from functools import partial
 from typing import ClassVar, Self
 
@@ -21,7 +21,7 @@ from ...syntax import given
 from ...syntax.names import Exact, Name, optional_identifier, optional_name, parse_name, quoted
 from ...syntax.parse import Reference, declared_references
 from ...syntax.paths import SearchPath
-from ..indexes.elements import Element, expression_template
+from ..indexes.elements import Element, expression_template, name_any
 from ..kind import Object, Row, comment, either, owner, owner_references, schema_of
 from .known_columns import check_columns
 
@@ -72,6 +72,9 @@ class Statistics(Object):
 
     def key(self) -> Key:
         return (self.kind, *self.name)
+
+    def goes_with(self, table: Name, columns: Set[str]) -> bool:
+        return table == self.table and name_any(columns, self.on, [])
 
     def lines(self) -> Iterator[str]:
         yield f"on {', '.join(map(str, self.on))} of {self.table}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from attrs import evolve, field, frozen
 
@@ -77,6 +77,10 @@ _HOLDS = (
     "partitions",
     "grants",
 )
+
+
+_SWITCHED = ("partition_by", "row_security", "force_row_security", "owner", "comment")
+"""What is declared of a table as a whole, if it is not None."""
 
 
 def _exact(given: Exactness) -> frozenset[str]:
@@ -182,6 +186,29 @@ class TableDefinition(Object):
     def key(self) -> Key:
         return (self.kind, *self.name)
 
+    def dropped_columns(self) -> Iterator[str]:
+        return (one.name for one in self.absent if isinstance(one, Column))
+
+    def giving_way(self, later: Self) -> Self:
+        gone = set(later.dropped_columns())
+        without = {one.name for one in later.absent if isinstance(one, Constraint)}
+        columns = {column.name: column for column in later.columns or ()}
+        rules = {one.name: one for one in later.constraints if one.name}
+        own = [columns.get(one.name, one) for one in self.columns or () if one.name not in gone]
+        constraints = [
+            rules.get(one.name, one) if one.name else one
+            for one in self.constraints
+            if not (one.name in without or one.used & gone)
+        ]
+        given = {name: getattr(later, name) for name in _SWITCHED}
+        said = {name: value for name, value in given.items() if value is not None}
+        return evolve(
+            self,
+            columns=tuple(own) if self.columns is not None else None,
+            constraints=tuple(constraints),
+            **said,
+        )
+
     def renames(self, catalog: Forecast) -> Iterator[Rename]:
         for own in Object.renames(self, catalog):
             yield evolve(own, things=(*own.things, *_moved_sequences(own, catalog)))
@@ -247,6 +274,8 @@ class TableDefinition(Object):
     def undeclared(self, known: Sequence[Declared]) -> Iterator[SubObject]:
         tables = [one.declaration for one in known if isinstance(one.declaration, TableDefinition)]
         columns = {column.name for table in tables for column in table.columns or ()}
+        # What is to go in a later phase of a rollout is declared for that.
+        columns |= {one.name for table in tables for one in table.absent if one.name}
         for column in self.columns or ():
             if column.name not in columns and not column.inherited:
                 name = f"{self.name}.{quoted(column.name)}"

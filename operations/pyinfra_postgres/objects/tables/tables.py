@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ...catalog.catalog import Forecast
 from ...catalog.needs import reference_to
@@ -46,9 +46,10 @@ from .table_definition import _SWITCH, TableDefinition, row_security
 _USUAL = TableFacts()
 
 
-@frozen
 class Table(TableDefinition):
     """A table with its columns and constraints, and how it changes."""
+
+    __slots__ = ()
 
     def brings(self, current: Self) -> bool:
         types = {column.name: column.type for column in current.columns or ()}

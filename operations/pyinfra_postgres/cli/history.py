@@ -1,0 +1,108 @@
+"""`pyinfra-postgres history`: what has been deployed to databases."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from operator import itemgetter
+from typing import Any
+
+import click
+
+from ..operations.host_rows import HostRows
+from ..operations.tabular import print_answers
+from ..terminal import put
+
+_COLUMNS = ("deploy", "started (UTC)", "state", "took", "changes", "by", "commit", "plan")
+_SHORT = 10
+"""Characters of a commit."""
+_ID = 16
+"""Characters of a plan's id."""
+
+
+@click.command("history", epilog="Example: pyinfra-postgres history inventories/production.py")
+@click.argument("inventory", metavar="INVENTORY")
+@click.option("--limit", multiple=True, help="Hosts or groups, as pyinfra takes them.")
+@click.option("--data", multiple=True, help="Host data, key=value, as pyinfra takes it.")
+@click.option("--group-data", multiple=True, help="Directory of group data, as pyinfra takes it.")
+@click.option(
+    "--last", type=click.IntRange(1), default=20, show_default=True, help="How many of each host."
+)
+@click.option("--statements", "deploy", metavar="DEPLOY", help="Print the statements of a deploy.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that is known, as JSON.")
+def command(inventory: str, last: int, deploy: str | None, as_json: bool, **given: Any) -> None:
+    """Print what has been deployed to databases whose host data has postgres_history.
+
+    The newest comes first. What failed, and how far it came, stands below.
+    """
+    found = _deploys(inventory, last, **given)
+    if deploy:
+        found = {
+            host: [row for row in rows if row["run"] == deploy] for host, rows in found.items()
+        }
+    if as_json:
+        put(json.dumps(found, indent=2))
+    elif deploy:
+        for host, rows in found.items():
+            _print_statements(host, rows)
+    else:
+        lines = {
+            host: tuple(json.dumps(_line(row)) for row in rows) for host, rows in found.items()
+        }
+        print_answers({host: HostRows(_COLUMNS, several) for host, several in lines.items()})
+        for host, rows in found.items():
+            for row in rows:
+                if row["error"]:
+                    state = "" if row["state"] == "cut off" else f"{row['state']}: "
+                    put(f"{host}: {row['run']} {state}{row['error']}")
+
+
+def _deploys(
+    inventory: str, last: int, limit: Iterable[str], data: Iterable[str], group_data: Iterable[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """What pyinfra's fact says of each host; ends the program where there is none."""
+    options = [f"--limit={one}" for one in limit]
+    options += [f"--data={one}" for one in data]
+    options += [f"--group-data={one}" for one in group_data]
+    fact = ["fact", "pyinfra_postgres.facts.Deploys", f"last={last}"]
+    run = subprocess.run(  # noqa: S603  (no shell)
+        [sys.executable, "-m", "pyinfra", "--json", "-y", *options, inventory, *fact],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode:
+        # Without what pyinfra says of each of its steps.
+        said = (one for one in run.stderr.splitlines() if one and not one.startswith("-->"))
+        put("\n".join(said), err=True)
+        sys.exit(run.returncode)
+    (found,) = json.loads(run.stdout).values()
+    if not found:
+        # What pyinfra has found wrong with the inventory is a warning of its own.
+        raise click.UsageError(f"there is no host in {inventory}")
+    return {host: rows for host, rows in found.items() if rows is not None}
+
+
+def _line(row: dict[str, Any]) -> list[Any]:
+    commit = row["git_commit"] or ""
+    changed = "+" if " " in commit else ""
+    started = datetime.fromisoformat(row["started_at"]).strftime("%Y-%m-%d %H:%M:%S")
+    return [
+        row["run"],
+        started,
+        row["state"],
+        (row["duration"] or "")[: len("00:00:00.00")],
+        row["changes"],
+        f"{row['account']}@{row['controller']}",
+        f"{commit[:_SHORT]}{changed}",
+        row["plan"][:_ID],
+    ]
+
+
+def _print_statements(host: str, rows: Iterable[dict[str, Any]]) -> None:
+    for row in sorted(rows, key=itemgetter("block")):
+        for one in row["statements"]:
+            put(f"-- {host}, {one['stage']}: {one['operation']}\n{one['statement']};")

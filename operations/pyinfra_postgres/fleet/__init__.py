@@ -1,0 +1,1 @@
+"""Many hosts: processes that run pyinfra on some of them, waves, probes and progress."""

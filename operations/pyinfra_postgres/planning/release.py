@@ -1,0 +1,179 @@
+"""What an environment has proven, as a file: one for each deploy, to be committed beside it.
+
+Its id is a digest of the rest. That tells of an edit by accident; it proves nothing. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from datetime import date
+from typing import Any, Self
+
+from attrs import asdict, fields, frozen, has
+
+from ..catalog.catalog import Forecast
+from ..errors import DeclarationError, HostError
+from ..foreign import ForeignError, parsed
+from ..hidden import masked
+from .session import Block, Item
+
+FORMAT = 1
+_SHOWN = 5
+"""How many differences are named."""
+
+
+@frozen
+class Stated:
+    """What a deploy declares of one object."""
+
+    title: str
+    digest: str
+    """What tells it from any other declaration of the same object."""
+
+
+@frozen
+class Proof:
+    """A database on which the deploy has been proven."""
+
+    host: str
+    server_version: int
+    system_identifier: str
+    database: str
+    database_oid: int
+
+
+@frozen
+class Release:
+    """What an environment has proven of one deploy."""
+
+    environment: str
+    deploy: str
+    blocks: tuple[tuple[Stated, ...], ...]
+    as_of: str
+    """The date that partitions were counted from, in ISO 8601."""
+    version: str
+    """Of this package."""
+    varies: tuple[str, ...]
+    """The host data whose values, and the phases whose declarations, may differ elsewhere."""
+    forms: tuple[str, ...]
+    """How changes were made: in the transaction, or online, after it."""
+    hosts: tuple[Proof, ...]
+    run: str
+    account: str
+    controller: str
+    git_commit: str | None
+
+    def text(self) -> str:
+        """The file."""
+        said = {"format_version": FORMAT, **asdict(self)}
+        return json.dumps({"id": _digest(said), **said}, indent=2) + "\n"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """What a file says. Raises HostError where it is none, or not as it was written."""
+        try:
+            said = parsed(text)
+            known, version = said.pop("id"), said.pop("format_version")
+            if version != FORMAT:
+                raise HostError(f"it has format {version}, and {FORMAT} is known here")
+            if known != _digest({"format_version": FORMAT, **said}):
+                raise HostError("it has been edited: it is not what its id says")
+            said["blocks"] = tuple(
+                tuple(Stated(**one) for one in block) for block in said["blocks"]
+            )
+            said["hosts"] = tuple(Proof(**one) for one in said["hosts"])
+            return cls(**{**said, **{key: tuple(said[key]) for key in ("varies", "forms")}})
+        except ForeignError as error:
+            raise HostError(f"it is {error}") from None
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise HostError("it is no release of pyinfra-postgres") from None
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stated(
+    block: Block, items: Iterable[Item], varies: Mapping[str, Any], today: date
+) -> tuple[Stated, ...]:
+    """What a block declares on a day, but for what may differ between environments.
+
+    `varies` has the phases that are left out, and the host data whose values here stand for any.
+    """
+    patterns = {
+        name: re.compile(rf"(?<!\w){re.escape(str(value))}(?!\w)")
+        for name, value in varies.items()
+        if str(value)
+    }
+    around = [block.single, sorted(block.exact)]
+
+    def one(item: Item) -> Stated:
+        said = [*around, item.present, item.phase, item.declaration, _parts(item, today)]
+        title = _plain(item.declaration.title, patterns)
+        return Stated(title, _digest(_plain(said, patterns))[:16])
+
+    shared = (item for item in items if varies.keys().isdisjoint(_phases(item)))
+    return tuple(map(one, shared))
+
+
+def _phases(item: Item) -> list[str]:
+    """The names of the deploy functions that it is declared in."""
+    return item.operation.phase.split(" | ")
+
+
+def _parts(item: Item, today: date) -> list[str]:
+    """What a declaration stands for on a day."""
+    with suppress(DeclarationError):
+        return [each.title for each in item.declaration.expand(Forecast(today=today))]
+    return []
+
+
+def _plain(value: Any, patterns: Mapping[str, re.Pattern[str]]) -> Any:
+    """A value as JSON, without what is hidden and what may differ."""
+    match value:
+        case bool() | int() | None:
+            return value
+        case str():
+            text = masked(value)
+            for name, pattern in patterns.items():
+                text = pattern.sub(f"{{{name}}}", text)
+            return text
+        case Mapping():
+            return [_plain(pair, patterns) for pair in value.items()]
+        case AbstractSet():
+            return sorted((_plain(one, patterns) for one in value), key=repr)
+        case Sequence():
+            return [_plain(one, patterns) for one in value]
+    if has(type(value)):
+        parts = [getattr(value, one.name) for one in fields(type(value))]
+        return [type(value).__name__, _plain(parts, patterns)]
+    return _plain(repr(value), patterns)
+
+
+def differences(proven: Sequence[Stated], declared: Sequence[Stated]) -> Iterator[str]:
+    """How declarations differ from those that have been proven."""
+    before, now = Counter(proven), Counter(declared)
+    titles = dict.fromkeys(one.title for one in [*declared, *proven])
+    missing = {one.title for one in before - now}
+    more = {one.title for one in now - before}
+    found = [
+        f"{title} is declared otherwise"
+        if title in missing & more
+        else f"{title} was not declared"
+        if title in more
+        else f"{title} is no longer declared"
+        for title in titles
+        if title in missing | more
+    ]
+    if not found and tuple(proven) != tuple(declared):
+        found = ["the same is declared in another order"]
+    yield from found[:_SHOWN]
+    if len(found) > _SHOWN:
+        yield f"and {len(found) - _SHOWN} more"
