@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from enum import Enum
 from typing import Any
@@ -18,28 +18,34 @@ from .session import Item
 
 def told(item: Item) -> str:
     """A digest of what an item declares; of what is hidden it tells nothing."""
-    return digest([item.present, item.phase, _spelled(item.declaration)])
+    return digest([item.present, item.phase, spelled(item.declaration)])
 
 
-def _spelled(value: Any) -> Any:
-    """A value as JSON, which shows each part and the types of all that JSON does not have."""
+def spelled(value: Any, shown: Callable[[str], str] = masked) -> Any:
+    """A value as JSON, which shows each part and the types of all that JSON does not have.
+
+    `shown` is how texts are shown.
+    """
+
+    def parts(values: Iterable[Any]) -> list[Any]:
+        return [spelled(one, shown) for one in values]
+
     match value:
         case None | bool() | int() | float():
             return value
         case str():
-            return masked(value)
+            return shown(value)
         case HiddenValue():
             return MASK
         case Enum():
             return value.name
         case Mapping():
-            return [[_spelled(name), _spelled(one)] for name, one in value.items()]
+            return list(map(parts, value.items()))
         case AbstractSet():
-            return sorted(map(_spelled, value), key=json.dumps)
+            return sorted(parts(value), key=json.dumps)
         case tuple() | list():
-            return list(map(_spelled, value))
+            return parts(value)
     kind = type(value)
     if has(kind):
-        names = [one.name for one in fields(kind)]
-        return [kind.__name__, *(_spelled(getattr(value, name)) for name in names)]
-    return [kind.__name__, masked(repr(value))]
+        return [kind.__name__, *parts(getattr(value, one.name) for one in fields(kind))]
+    return [kind.__name__, shown(repr(value))]

@@ -5,22 +5,22 @@ Its id is a digest of the rest. That tells of an edit by accident; it proves not
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import date
 from typing import Any, Self
 
-from attrs import asdict, fields, frozen, has
+from attrs import asdict, frozen
 
 from ..catalog.catalog import Forecast
 from ..errors import DeclarationError, HostError
 from ..foreign import ForeignError, parsed
 from ..hidden import masked
+from ..plan.document import digest
+from .declared import spelled
 from .session import Block, Item
 
 FORMAT = 1
@@ -72,7 +72,7 @@ class Release:
     def text(self) -> str:
         """The file."""
         said = {"format_version": FORMAT, **asdict(self)}
-        return json.dumps({"id": _digest(said), **said}, indent=2) + "\n"
+        return json.dumps({"id": digest(said), **said}, indent=2) + "\n"
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -82,7 +82,7 @@ class Release:
             known, version = said.pop("id"), said.pop("format_version")
             if version != FORMAT:
                 raise HostError(f"it has format {version}, and {FORMAT} is known here")
-            if known != _digest({"format_version": FORMAT, **said}):
+            if known != digest({"format_version": FORMAT, **said}):
                 raise HostError("it has been edited: it is not what its id says")
             said["blocks"] = tuple(
                 tuple(Stated(**one) for one in block) for block in said["blocks"]
@@ -93,11 +93,6 @@ class Release:
             raise HostError(f"it is {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError):
             raise HostError("it is no release of pyinfra-postgres") from None
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def stated(
@@ -114,10 +109,15 @@ def stated(
     }
     around = [block.single, sorted(block.exact)]
 
+    def shown(text: str) -> str:
+        text = masked(text)
+        for name, pattern in patterns.items():
+            text = pattern.sub(f"{{{name}}}", text)
+        return text
+
     def one(item: Item) -> Stated:
         said = [*around, item.present, item.phase, item.declaration, _parts(item, today)]
-        title = _plain(item.declaration.title, patterns)
-        return Stated(title, _digest(_plain(said, patterns))[:16])
+        return Stated(shown(item.declaration.title), digest(spelled(said, shown))[:16])
 
     shared = (item for item in items if varies.keys().isdisjoint(_phases(item)))
     return tuple(map(one, shared))
@@ -133,28 +133,6 @@ def _parts(item: Item, today: date) -> list[str]:
     with suppress(DeclarationError):
         return [each.title for each in item.declaration.expand(Forecast(today=today))]
     return []
-
-
-def _plain(value: Any, patterns: Mapping[str, re.Pattern[str]]) -> Any:
-    """A value as JSON, without what is hidden and what may differ."""
-    match value:
-        case bool() | int() | None:
-            return value
-        case str():
-            text = masked(value)
-            for name, pattern in patterns.items():
-                text = pattern.sub(f"{{{name}}}", text)
-            return text
-        case Mapping():
-            return [_plain(pair, patterns) for pair in value.items()]
-        case AbstractSet():
-            return sorted((_plain(one, patterns) for one in value), key=repr)
-        case Sequence():
-            return [_plain(one, patterns) for one in value]
-    if has(type(value)):
-        parts = [getattr(value, one.name) for one in fields(type(value))]
-        return [type(value).__name__, _plain(parts, patterns)]
-    return _plain(repr(value), patterns)
 
 
 def differences(proven: Sequence[Stated], declared: Sequence[Stated]) -> Iterator[str]:
