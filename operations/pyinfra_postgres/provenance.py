@@ -67,7 +67,7 @@ def _directory(state: State) -> Path:
     return Path(name).resolve().parent if name else Path(state.cwd or ".").resolve()
 
 
-_OWN_FILES = ("--", ".", ":(exclude)releases")
+_OWN_FILES = ("--", ".", ":(exclude)releases", ":(exclude)reports")
 """What a run writes itself is no change of it."""
 
 

@@ -206,7 +206,7 @@ def test_all_that_differs_is_said_at_once(
 ) -> None:
     keep(database, table("a"), tmp_path).succeeded()
     database.psql("CREATE TABLE u ()")
-    monkeypatch.setattr("pyinfra_postgres.running.reviewed.TOOL", "9.9")
+    monkeypatch.setattr("pyinfra_postgres.running.reviewed.VERSION", "9.9")
     outcome = apply(database, table("a"), tmp_path, postgres_lock_timeout=77).refused()
     for said in (
         "pyinfra-postgres is 9.9, and was ",

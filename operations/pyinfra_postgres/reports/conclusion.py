@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,6 +16,7 @@ from pyinfra.api.state import State
 
 from ..errors import HostError
 from ..planning.session import Session
+from ..provenance import VERSION, git_commit
 from ..terminal import say, styled
 from . import folder, rollup, survey
 from .advice import IN_VAIN, Accepted, findings
@@ -43,6 +42,7 @@ class Suite:
     found: dict[str, HostFacts] = Factory(dict)
 
 
+_commit = cache(git_commit)
 _suites: WeakKeyDictionary[State, dict[Path, Suite]] = WeakKeyDictionary()
 
 
@@ -151,18 +151,7 @@ def _facts(host: Host, **more: Any) -> HostFacts:
         host.name,
         tuple(one for one in host.groups if one != "all"),
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        commit=_commit(Path.cwd()),
-        tool=version("pyinfra-postgres"),
+        commit=_commit(Path.cwd()) or "",
+        tool=VERSION,
         **more,
     )
-
-
-@cache
-def _commit(folder: Path) -> str:
-    """The commit that a folder is at, and whether anything differs from it."""
-    command = ("git", "-C", str(folder), "describe", "--always", "--dirty", "--exclude=*")
-    try:
-        found = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True, timeout=10)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return found.strip()

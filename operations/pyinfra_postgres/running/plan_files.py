@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import re
-from importlib.metadata import version
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -31,13 +30,13 @@ from ..plan.hidden_values import kept
 from ..plan.plan import Plan
 from ..planning.declared import told
 from ..planning.session import Block, Draft, Session
+from ..provenance import VERSION
 from ..terminal import tell, warn
 from . import by_hand
 from .identity import identity
 from .plans_asked_for import PLAN, directory
 from .rollout import Bounds
 
-TOOL = version("pyinfra-postgres")
 _FILE = re.compile(r"[0-9a-f]{16}\.(json|sql)")
 
 
@@ -138,7 +137,7 @@ def _begun(session: Session) -> Document:
             "sessions above have ended"
         )
     return Document(
-        TOOL,
+        VERSION,
         snapshot.version,
         snapshot.role,
         snapshot.today.isoformat(),

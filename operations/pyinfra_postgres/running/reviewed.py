@@ -21,10 +21,10 @@ from ..plan.hidden_values import restored
 from ..plan.order import Condition
 from ..plan.plan import Plan, Statement
 from ..planning.session import Block, Draft, Item, Session
+from ..provenance import VERSION
 from . import plan_files
 from .history import History
 from .identity import identity
-from .plan_files import TOOL
 from .plans_asked_for import APPLY, PLAN, directory
 from .rollout import Bounds, Rollout
 
@@ -78,7 +78,7 @@ class Reviewed:
         (planned,) = (one.identity for one in plan.databases if one.host == name)
         here = identity(self.session)
         for what, then, now in (
-            ("pyinfra-postgres", plan.tool, TOOL),
+            ("pyinfra-postgres", plan.tool, VERSION),
             ("the server's version", plan.server, snapshot.version),
             ("the role", plan.role, snapshot.role),
             ("the system identifier", planned.system_identifier, here.system_identifier),
