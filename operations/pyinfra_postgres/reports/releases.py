@@ -6,7 +6,6 @@ The run deploys and verifies; `postgres_environment` in the hosts' data names th
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
@@ -23,6 +22,7 @@ from ..planning.session import Block, Draft, Session
 from ..provenance import Provenance
 from ..terminal import say
 from ..transport.host_data import read
+from . import folder
 
 ENVIRONMENT = "postgres_environment"
 """The host data that names the environment that a host belongs to."""
@@ -129,10 +129,6 @@ def _write(path: Path, release: Release) -> None:
         release = evolve(release, forms=tuple(sorted({*before.forms, *release.forms})))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(release.text())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        folder.write(path, release.text())
     except OSError as error:
         raise HostError(f"could not write the release {path}: {error.strerror}") from None
