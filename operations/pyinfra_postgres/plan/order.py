@@ -11,7 +11,7 @@ from collections.abc import Set as AbstractSet
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
-_OBJECT, _COLUMN, _KEYS, _ROWS = "object", "column", "keys", "rows"
+_OBJECT, _COLUMN, _KEYS, _ROWS = "object", "column", "keys", "table rows"
 _FOUND, _MADE, _LABEL = "found", "made", "label"
 
 
