@@ -64,8 +64,10 @@ def plans(session: Session) -> list[Any]:
             ],
             [one.problem for one in (*plan.gaps, *plan.refusals)],
             [(one.within, one.title, one.definition) for one in plan.undeclared],
+            [one.declaration.title for one in draft.turn],
+            [one.declaration.title for one in draft.waiting],
         )
-        for plan in (draft.plan for draft in session.drafts.values())
+        for draft, plan in ((one, one.plan) for one in session.drafts.values())
     ]
 
 
@@ -202,6 +204,20 @@ def test_a_database_is_not_the_one_that_another_names(pair: tuple[Database, Data
     second = together(deploy, *pair)
     assert not follows(second)
     assert second.host in second.state.failed_hosts
+
+
+def test_what_waits_for_a_phase_waits_on_each(pair: tuple[Database, Database]) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            table()
+            with pg.transaction(phase="contract"):
+                pg.table("t", [pg.Column("code", present=False)])
+
+    second = together(deploy, *pair)
+    assert follows(second)
+    (draft,) = second.drafts.values()
+    assert [one.phase for one in draft.waiting] == ["contract"]
+    assert draft.waiting == draft.items[-1:]
 
 
 def test_what_a_server_was_never_asked_before_it_is_asked(

@@ -106,10 +106,18 @@ def _follows(course: Course, step: Planning, leaders: list[Course]) -> bool:
             if session.hears(led.heard):
                 step.draft.plan.undeclared = led.draft.plan.undeclared
                 step.draft.plan.waiting = led.draft.plan.waiting
+                step.draft.turn = led.draft.turn
+                step.draft.waiting = _alike(led.draft.waiting, led.draft.items, step.draft.items)
                 course.leader = leader
                 course.steps.append(step)
                 return True
     return False
+
+
+def _alike(some: Iterable[Item], items: Iterable[Item], others: Iterable[Item]) -> list[Item]:
+    """Those of others that stand where some of the items do."""
+    chosen = {id(one) for one in some}
+    return [its for one, its in zip(items, others, strict=True) if id(one) in chosen]
 
 
 def _followed(course: Course, leaders: Iterable[Course]) -> list[Course]:
