@@ -267,6 +267,34 @@ def test_a_phase_that_only_some_environments_have_is_left_out(
     assert "fixtures" not in hosts[1].dump()
 
 
+def test_a_phase_that_still_waits_on_staging_is_not_proven(
+    project: Project, hosts: tuple[Database, Database]
+) -> None:
+    table, phase = 'pg.table("shop.kept", [pg.Column("old", "text")])', "postgres_phase=contract"
+    later = table.replace('"text"', "present=False")
+    for one in hosts:
+        one.psql("CREATE SCHEMA shop; CREATE TABLE shop.kept (old text)")
+    project.deploy(f"""
+    with pg.transaction():
+        pg.schema("shop")
+        {table}
+        with pg.transaction(phase="contract"):
+            {later}
+    """)
+    release(project).succeeded()
+    assert record(project)["waiting"] == ["contract"]
+    deploy(project).succeeded()
+    options = ("--data", phase, "--data", "postgres_allow=shop.kept.old")
+    output = deploy(project, *options).failed().output
+    assert f"phase contract waits there still (--data {phase})" in output
+    assert "old" in hosts[1].dump()
+
+    project.run("staging.py", "deploy.py", "verify.py", "-y", *options).succeeded()
+    assert record(project)["waiting"] == []
+    deploy(project, *options).succeeded()
+    assert "old" not in hosts[1].dump()
+
+
 def test_going_without_is_by_name_and_kept(
     project: Project, hosts: tuple[Database, Database]
 ) -> None:

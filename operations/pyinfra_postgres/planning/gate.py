@@ -17,7 +17,7 @@ from ..errors import HostError
 from ..provenance import VERSION
 from ..transport.host_data import read
 from .release import Release, differences, stated
-from .session import Block, Session
+from .session import PHASE, Block, Session
 
 REQUIRES = "postgres_requires"
 """The host data that names the environment which has to prove a deploy first."""
@@ -107,3 +107,6 @@ def _mismatches(release: Release, session: Session, block: Block) -> Iterator[st
     # How many there are is known once all have been read.
     elif session.executing and len(blocks) < len(release.blocks):
         yield f"it had {len(release.blocks)} transactions and has {len(blocks)}"
+    for phase in dict.fromkeys(one.phase for one in block.items):
+        if phase in release.waiting and session.does(phase):
+            yield f"phase {phase} waits there still (--data {PHASE}={phase})"

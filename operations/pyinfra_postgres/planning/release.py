@@ -61,6 +61,8 @@ class Release:
     """Of this package."""
     varies: tuple[str, ...]
     """The host data whose values, and the phases whose declarations, may differ elsewhere."""
+    waiting: tuple[str, ...]
+    """The phases of a rollout that still wait on one of the hosts."""
     forms: tuple[str, ...]
     """How changes were made: in the transaction, or online, after it."""
     hosts: tuple[Proof, ...]
@@ -88,7 +90,9 @@ class Release:
                 tuple(Stated(**one) for one in block) for block in said["blocks"]
             )
             said["hosts"] = tuple(Proof(**one) for one in said["hosts"])
-            return cls(**{**said, **{key: tuple(said[key]) for key in ("varies", "forms")}})
+            return cls(
+                **{**said, **{key: tuple(said[key]) for key in ("varies", "waiting", "forms")}}
+            )
         except ForeignError as error:
             raise HostError(f"it is {error}") from None
         except (LookupError, TypeError, ValueError, AttributeError):

@@ -82,6 +82,7 @@ def _release(environment: str, deploy: str, sessions: Sequence[Session]) -> Rele
         first.snapshot().today.isoformat(),
         provenance.version,
         tuple(varying(first)),
+        tuple(sorted({phase for one in sessions for phase in _waiting(one, deploy)})),
         tuple(sorted({form for one in sessions for form in _forms(one, deploy)})),
         tuple(map(_proof, sessions)),
         provenance.run,
@@ -105,6 +106,12 @@ def _blocks(session: Session, deploy: str) -> list[tuple[Stated, ...]]:
 
 def _all(blocks: Sequence[Sequence[Stated]]) -> list[Stated]:
     return [one for block in blocks for one in block]
+
+
+def _waiting(session: Session, deploy: str) -> Iterator[str]:
+    """The phases that the run has left to another one."""
+    for _, draft in _drafts(session, deploy):
+        yield from (one.phase for one in draft.plan.waiting)
 
 
 def _forms(session: Session, deploy: str) -> Iterator[str]:
