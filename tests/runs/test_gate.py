@@ -98,8 +98,8 @@ def test_production_gets_what_staging_has_proven(
     assert found["as_of"] == TODAY
     assert found["forms"] == ["in the transaction"]
     (host,) = found["hosts"]
-    assert host["database"] == staging.name
-    assert host["system_identifier"] == staging.psql(
+    assert host["database"]["name"] == staging.name
+    assert host["database"]["system_identifier"] == staging.psql(
         "SELECT system_identifier FROM pg_control_system()"
     )
     deploy(project).succeeded()

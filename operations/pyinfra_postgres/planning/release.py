@@ -19,7 +19,7 @@ from ..catalog.catalog import Forecast
 from ..errors import DeclarationError, HostError
 from ..foreign import ForeignError, parsed
 from ..hidden import masked
-from ..plan.document import digest
+from ..plan.document import Identity, digest
 from .declared import spelled
 from .session import Block, Item
 
@@ -43,9 +43,7 @@ class Proof:
 
     host: str
     server_version: int
-    system_identifier: str
-    database: str
-    database_oid: int
+    database: Identity
 
 
 @frozen
@@ -89,7 +87,9 @@ class Release:
             said["blocks"] = tuple(
                 tuple(Stated(**one) for one in block) for block in said["blocks"]
             )
-            said["hosts"] = tuple(Proof(**one) for one in said["hosts"])
+            said["hosts"] = tuple(
+                Proof(**{**one, "database": Identity(**one["database"])}) for one in said["hosts"]
+            )
             return cls(
                 **{**said, **{key: tuple(said[key]) for key in ("varies", "waiting", "forms")}}
             )

@@ -20,6 +20,7 @@ from ..planning.gate import path_of, varying
 from ..planning.release import Proof, Release, Stated, differences, stated
 from ..planning.session import Block, Draft, Session
 from ..provenance import Provenance
+from ..running.identity import database_of
 from ..terminal import say
 from ..transport.host_data import read
 from . import folder
@@ -31,10 +32,6 @@ _FORMS = {
     Stage.MAIN: "in the transaction",
     Stage.AFTER: "online",
 }
-_IDENTITY = """
-    SELECT json_build_array(current_setting('server_version_num')::int,
-             (SELECT system_identifier::text FROM pg_control_system()), d.datname, d.oid::int8)
-      FROM pg_database d WHERE d.datname = current_database()"""
 
 _passed: WeakKeyDictionary[State, dict[str, dict[Host, Session]]] = WeakKeyDictionary()
 
@@ -121,8 +118,8 @@ def _forms(session: Session, deploy: str) -> Iterator[str]:
 
 
 def _proof(session: Session) -> Proof:
-    ((version, system, name, oid),) = session.ask(_IDENTITY)
-    return Proof(session.host.name, version, system, name, oid)
+    database, _ = database_of(session)
+    return Proof(session.host.name, session.snapshot().version, database)
 
 
 def _write(path: Path, release: Release) -> None:

@@ -33,6 +33,15 @@ _SEEN: WeakKeyDictionary[State, dict[tuple[Identity, str], Host]] = WeakKeyDicti
 
 def identity(session: Session) -> Identity:
     """The database of a host, which no other host of the run may lead to. Raises HostError."""
+    found, started = database_of(session)
+    other = _SEEN.setdefault(session.state, {}).setdefault((found, started), session.host)
+    if other is not session.host:
+        raise HostError(f"it is the same database as {other.name}: a database has one plan")
+    return found
+
+
+def database_of(session: Session) -> tuple[Identity, str]:
+    """The database of a host, and when its server started. Raises HostError."""
     answer = session.read(["BEGIN READ ONLY", *snapshots.PINS, _QUERY, "COMMIT"])
     if answer.failure and answer.failure.sqlstate == NO_PRIVILEGE:
         raise HostError(
@@ -52,8 +61,4 @@ def identity(session: Session) -> Identity:
                 "as a role that may see neon.timeline_id"
             )
         branch = f"endpoint {endpoint[0]}"
-    found = Identity(system, oid, name, branch)
-    other = _SEEN.setdefault(session.state, {}).setdefault((found, started), session.host)
-    if other is not session.host:
-        raise HostError(f"it is the same database as {other.name}: a database has one plan")
-    return found
+    return Identity(system, oid, name, branch), started
