@@ -115,6 +115,7 @@ def test_a_crash_is_never_equal(
         (("drift", "gone.py", "deploy.py"), "gone.py has no hosts"),
         ((*DRIFT, "--limit", "nowhere"), "no host matches --limit nowhere"),
         ((*DRIFT, "--data", "wrong"), "--data wrong: write key=value"),
+        ((*DRIFT, "--data", "plan=plans"), "--data plan=plans: `pyinfra --dry` keeps plans"),
         ((*DRIFT, "--executor", "nowhere:none"), "--executor nowhere:none: ModuleNotFoundError"),
         (("drift", "--wrong"), "No such option"),
         (("drfit",), "No such command"),

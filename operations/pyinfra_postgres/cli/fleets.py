@@ -11,6 +11,7 @@ import click
 from pyinfra.api.output import set_formatter
 
 from ..fleet.jobs import Target
+from ..running.plans_asked_for import PLAN
 from ..terminal import line, put, styled
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,8 +50,12 @@ def target(given: dict[str, Any]) -> Target:
         if not (script.endswith(".py") and os.path.isfile(script)):  # noqa: PTH113
             raise click.UsageError(f"there is no deploy file {script}")
     for one in given["data"]:
-        if "=" not in one:
+        name, is_pair, _ = one.partition("=")
+        if not is_pair:
             raise click.UsageError(f"--data {one}: write key=value")
+        if name == PLAN:
+            # Each process would take away what the others have kept.
+            raise click.UsageError(f"--data {one}: `pyinfra --dry` keeps plans")
     return Target(
         given["inventory"],
         tuple(given["scripts"]),
