@@ -15,15 +15,15 @@ from ..syntax.parse import tokens
 from ..syntax.paths import SearchPath
 from ..terminal import line
 from . import steps
-from .steps import Phase, Step
+from .steps import Part, Step
 
 _WHAT = {
-    Phase.LOCK: "The lock of a deploy",
-    Phase.CATALOG: "The catalog is the one that the plan is for",
-    Phase.BEFORE: "Before the transaction",
-    Phase.BEGIN: "The transaction: settings, locks, and that the catalog is still the same",
-    Phase.COMMIT: "The end of the transaction",
-    Phase.SETTINGS: "After the transaction",
+    Part.LOCK: "The lock of a deploy",
+    Part.CATALOG: "The catalog is the one that the plan is for",
+    Part.BEFORE: "Before the transaction",
+    Part.BEGIN: "The transaction: settings, locks, and that the catalog is still the same",
+    Part.COMMIT: "The end of the transaction",
+    Part.SETTINGS: "After the transaction",
 }
 _SETTINGS = (
     "SET client_encoding = 'UTF8'",
@@ -109,7 +109,7 @@ def _steps(session: Iterable[Step], conditional: set[int]) -> Iterator[str]:
     """
     before: object = None
     for step in session:
-        if step.part is Phase.LEFT:
+        if step.part is Part.LEFT:
             continue
         what: object = (step.part, step.change) if step.change else step.part
         if what != before and (step.change or step.part in _WHAT):

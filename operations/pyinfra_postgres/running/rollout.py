@@ -35,7 +35,7 @@ from ..transport.watch import CANCELED, Patience
 from . import render, steps
 from .history import History
 from .record import UNFIT
-from .steps import Message, Phase, Step
+from .steps import Message, Part, Step
 
 _LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
 _PASSING = frozenset({"08", "57"})
@@ -58,12 +58,12 @@ _IN_PLACE = "The transaction is in place; the next run completes what comes afte
 _PLACES = {_NOTHING: "before", _BEGUN: "before", _IN_PLACE: "between", _UNKNOWN: "not known"}
 """Where a plan stands of which that is known, in a word; else all of it is in place."""
 _PATIENCE = {
-    Phase.LOCK: Patience.ANSWER,
-    Phase.CATALOG: Patience.ANSWER,
-    Phase.STARTED: Patience.ANSWER,
-    Phase.SETTINGS: Patience.ANSWER,
-    Phase.AFTER: Patience.BUILD,
-    Phase.ENDED: Patience.ANSWER,
+    Part.LOCK: Patience.ANSWER,
+    Part.CATALOG: Patience.ANSWER,
+    Part.STARTED: Patience.ANSWER,
+    Part.SETTINGS: Patience.ANSWER,
+    Part.AFTER: Patience.BUILD,
+    Part.ENDED: Patience.ANSWER,
 }
 """How long a message may take that begins with a part, if not as long as it takes."""
 
@@ -148,16 +148,16 @@ class Rollout:
             elif failure.sqlstate == CANCELED:
                 # Whoever cancels it means it.
                 raise HostError(self._explained(at, failure))
-            elif at.part is Phase.LOCK and failure.sqlstate == steps.LOCKED:
+            elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
             elif _is_outdated(at, failure) and replans < _REPLANS:
                 reason = f"{failure.message} since the plan was made"
                 session, replans = self._anew(reason, told=True), replans + 1
-            elif at.part is Phase.STARTED and not self.history.begun:
+            elif at.part is Part.STARTED and not self.history.begun:
                 self.history.close(str(failure))
                 session = self._session()
             elif _is_lock(at, failure):
-                if at.part is Phase.AFTER and at is not last:
+                if at.part is Part.AFTER and at is not last:
                     tries = 0
                 last, tries = at, tries + 1
                 self._back_off(at, failure, tries)
@@ -165,7 +165,7 @@ class Rollout:
             # Another session may have come in between, a role's creation on a neighbouring
             # database for one. Then the plan assumed what is no longer so.
             elif (
-                at.part in {Phase.BEFORE, Phase.MAIN}
+                at.part in {Part.BEFORE, Part.MAIN}
                 and self.planned_anew
                 and repairs < _REPAIRS
                 and self._changed_meanwhile()
@@ -202,7 +202,7 @@ class Rollout:
 
         To record it is tried once more then.
         """
-        if steps.step(session, failure.index).part < Phase.LEFT:
+        if steps.step(session, failure.index).part < Part.LEFT:
             return False
         self.so_far = render.summary(self.plan, done=True)
         stop_if_asked(self.host)
@@ -211,7 +211,7 @@ class Rollout:
 
     def _once_more(self, session: list[Message], at: Step, answer: Answer) -> list[Message]:
         """What is left of a session that got no lock."""
-        if at.part is Phase.AFTER:
+        if at.part is Part.AFTER:
             self.so_far = _IN_PLACE
             return steps.resumed(session, at)
         if not self.plan.of(Stage.BEFORE):
@@ -219,7 +219,7 @@ class Rollout:
         # What comes before the transaction is done then, and has changed the catalog.
         if self.planned_anew:
             return self._anew("what comes before the transaction has run")
-        if not any(message[0].part is Phase.BEFORE for message in session):
+        if not any(message[0].part is Part.BEFORE for message in session):
             return session
         self.fingerprint = Fingerprint(read_answer(answer.rows[0]))
         timeout, record = self.bounds.lock_timeout, self.history.record
@@ -228,7 +228,7 @@ class Rollout:
     def _send(self, session: Sequence[Message]) -> Answer:
         def started(message: int) -> None:
             step = session[message][0]
-            if step.part is Phase.AFTER and step.statement:
+            if step.part is Part.AFTER and step.statement:
                 self._say(f"after the transaction: {step.statement.shown}")
 
         scripts = [[step.sql for step in message] for message in session]
@@ -241,12 +241,12 @@ class Rollout:
     def _learn(self, session: Sequence[Message], failure: Failure) -> None:
         """Know where the plan stands once it has failed."""
         begun = steps.step(session, failure.index).part
-        self.history.learn(begun > Phase.STARTED, failure.lost)
-        if begun >= Phase.SETTINGS:
+        self.history.learn(begun > Part.STARTED, failure.lost)
+        if begun >= Part.SETTINGS:
             self.so_far = _IN_PLACE
-        elif failure.lost and steps.step(session, failure.reach).part >= Phase.BEGIN:
+        elif failure.lost and steps.step(session, failure.reach).part >= Part.BEGIN:
             self.so_far = _UNKNOWN
-        elif begun >= Phase.BEFORE and self.plan.of(Stage.BEFORE):
+        elif begun >= Part.BEFORE and self.plan.of(Stage.BEFORE):
             self.so_far = _BEGUN
 
     def _recovered(
@@ -259,7 +259,7 @@ class Rollout:
         self._say(f"the connection was lost: {failure}")
         if self.so_far in {_NOTHING, _BEGUN}:
             return list(session)
-        status = self._status(transaction) if begun < Phase.SETTINGS else None
+        status = self._status(transaction) if begun < Part.SETTINGS else None
         if status == "committed":
             self._say("the transaction was committed: going on after it")
             self.so_far = _IN_PLACE
@@ -326,12 +326,12 @@ class Rollout:
         Raises HostError where that was the last try.
         """
         locks = self.plan.locks()
-        blockers = self._blockers(at.waits_for if at.part is Phase.AFTER else locks)
+        blockers = self._blockers(at.waits_for if at.part is Part.AFTER else locks)
         attempts = self.bounds.lock_attempts
         if tries < attempts:
             self._say(f"no lock, try {tries} of {attempts}: {blockers}")
             pause(self.host, min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
-        elif at.part is Phase.AFTER:
+        elif at.part is Part.AFTER:
             raise HostError(self._explained(at, failure))
         else:
             raise HostError(
@@ -364,13 +364,13 @@ class Rollout:
 
     def _explained(self, at: Step, failure: Failure) -> str:
         match at.part:
-            case Phase.LOCK:
+            case Part.LOCK:
                 return f"could not take the deploy lock: {failure}. {self.so_far}"
-            case Phase.CATALOG:
+            case Part.CATALOG:
                 return f"could not read the catalog: {failure}"
             case _ if failure.sqlstate == UNFIT:
                 return f"could not record it: {failure.message}. {self.so_far}"
-            case Phase.SETTINGS | Phase.AFTER:
+            case Part.SETTINGS | Part.AFTER:
                 return (
                     f"{_described(at, failure)}. The transaction before it is in place; "
                     f"{_remedy(failure)}"
@@ -384,15 +384,15 @@ class Rollout:
 
 def _is_outdated(at: Step, failure: Failure) -> bool:
     """Whether the catalog is no longer what the plan assumed, or can't be read for the moment."""
-    if at.part is Phase.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE:
+    if at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE:
         return True
-    is_check = at.part in {Phase.CATALOG, Phase.STARTED, Phase.BEGIN}
+    is_check = at.part in {Part.CATALOG, Part.STARTED, Part.BEGIN}
     return is_check and failure.sqlstate == snapshots.CHANGED
 
 
 def _is_lock(at: Step, failure: Failure) -> bool:
     """Whether a statement failed for want of a lock that it may get when it is tried again."""
-    if at.part is Phase.AFTER and not at.waits_for:
+    if at.part is Part.AFTER and not at.waits_for:
         return False
     return failure.sqlstate in _LOCK_NOT_AVAILABLE
 

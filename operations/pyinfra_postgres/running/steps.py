@@ -47,7 +47,7 @@ _SETTINGS = (
 )
 
 
-class Phase(IntEnum):
+class Part(IntEnum):
     """What a step of a session is for, in their order."""
 
     LOCK = auto()
@@ -78,7 +78,7 @@ class Phase(IntEnum):
 class Step:
     """One statement of a session."""
 
-    part: Phase
+    part: Part
     sql: str
     change: Change | None = None
     statement: Statement | None = None
@@ -102,7 +102,7 @@ def messages(
     """The whole session of a plan that assumes the catalog of a fingerprint."""
     return [
         _taking_the_lock(),
-        [Step(Phase.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
+        [Step(Part.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
         *_started(record),
         *_before(plan),
         *_transaction(plan, lock_timeout, record),
@@ -128,13 +128,13 @@ def reviewed(
     before = [] if has_begun else list(_before(plan))
     return [
         _taking_the_lock(),
-        [Step(Phase.CATALOG, sql) for sql in snapshots.keep_catalog(fingerprint)],
+        [Step(Part.CATALOG, sql) for sql in snapshots.keep_catalog(fingerprint)],
         *_started(record),
         *before,
-        *([[Step(Phase.BEFORE, sql) for sql in snapshots.keep_anew()]] if before else []),
+        *([[Step(Part.BEFORE, sql) for sql in snapshots.keep_anew()]] if before else []),
         *_transaction(plan, lock_timeout, record, snapshots.same_catalog()),
         *_after(plan, lock_timeout),
-        [Step(Phase.LEFT, sql) for sql in snapshots.fingerprint_script()],
+        [Step(Part.LEFT, sql) for sql in snapshots.fingerprint_script()],
         *_ended(record),
     ]
 
@@ -143,9 +143,9 @@ def trial(statements: Sequence[tuple[Change, Statement]]) -> Message:
     """A transaction that runs statements for a few seconds at most, and is rolled back."""
     head = ["BEGIN READ WRITE", *_settings(1000), "SET LOCAL statement_timeout = '10s'"]
     return [
-        *(Step(Phase.BEGIN, sql) for sql in head),
+        *(Step(Part.BEGIN, sql) for sql in head),
         *_each_under_its_path((_tried(one), change, one) for change, one in statements),
-        Step(Phase.COMMIT, "ROLLBACK"),
+        Step(Part.COMMIT, "ROLLBACK"),
     ]
 
 
@@ -163,7 +163,7 @@ def resumed(session: Sequence[Message], failed: Step) -> list[Message]:
 
 def rest(session: Sequence[Message]) -> list[Message]:
     """What is left of a session after its transaction."""
-    return [_taking_the_lock(), *(one for one in session if one[0].part >= Phase.SETTINGS)]
+    return [_taking_the_lock(), *(one for one in session if one[0].part >= Part.SETTINGS)]
 
 
 def step(session: Sequence[Message], index: int) -> Step:
@@ -172,23 +172,23 @@ def step(session: Sequence[Message], index: int) -> Step:
 
 
 def _taking_the_lock() -> Message:
-    return [Step(Phase.LOCK, TAKE_LOCK)]
+    return [Step(Part.LOCK, TAKE_LOCK)]
 
 
 def _started(record: Record | None) -> list[Message]:
-    return [[Step(Phase.STARTED, sql) for sql in record.started]] if record else []
+    return [[Step(Part.STARTED, sql) for sql in record.started]] if record else []
 
 
 def _ended(record: Record | None) -> list[Message]:
-    return [[Step(Phase.ENDED, sql) for sql in record.ended]] if record else []
+    return [[Step(Part.ENDED, sql) for sql in record.ended]] if record else []
 
 
 def _before(plan: Plan) -> Iterator[Message]:
     before = plan.of(Stage.BEFORE)
     if before:
-        yield [Step(Phase.BEFORE, sql) for sql in _SETTINGS]
+        yield [Step(Part.BEFORE, sql) for sql in _SETTINGS]
     for change, one in before:
-        yield [Step(Phase.BEFORE, one.sql, change, one)]
+        yield [Step(Part.BEFORE, one.sql, change, one)]
 
 
 def _transaction(
@@ -204,9 +204,9 @@ def _transaction(
     head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN, *checks]
     head += [record.applied] if record else []
     yield [
-        *(Step(Phase.BEGIN, sql) for sql in head),
+        *(Step(Part.BEGIN, sql) for sql in head),
         *_each_under_its_path((one.sql, change, one) for change, one in main),
-        Step(Phase.COMMIT, "COMMIT"),
+        Step(Part.COMMIT, "COMMIT"),
     ]
 
 
@@ -219,8 +219,8 @@ def _each_under_its_path(given: Iterable[tuple[str, Change, Statement]]) -> Iter
     before = None
     for sql, change, one in given:
         if (change, one.path) != before or change.action is not Action.RUN:
-            yield Step(Phase.MAIN, one.path.local)
-        yield Step(Phase.MAIN, sql, change, one)
+            yield Step(Part.MAIN, one.path.local)
+        yield Step(Part.MAIN, sql, change, one)
         before = change, one.path
 
 
@@ -254,11 +254,11 @@ def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
 def _after(plan: Plan, lock_timeout: int) -> Iterator[Message]:
     """Online work, each statement on its own, with the settings that it needs."""
     for change, one in plan.of(Stage.AFTER):
-        step = Step(Phase.AFTER, one.sql, change, one)
+        step = Step(Part.AFTER, one.sql, change, one)
         settings = (
             *_SETTINGS,
             f"SET lock_timeout = {lock_timeout if step.waits_for else 0}",
             one.path.session,
         )
-        yield [Step(Phase.SETTINGS, sql) for sql in settings]
+        yield [Step(Part.SETTINGS, sql) for sql in settings]
         yield [step]
