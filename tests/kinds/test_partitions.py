@@ -134,6 +134,19 @@ def test_rows_of_the_default_partition_move(deploy: Deploy, columns: str) -> Non
 
 
 @one_version
+def test_other_rows_of_the_default_partition_are_left_alone(deploy: Deploy) -> None:
+    database = deploy.database
+    database.psql(
+        f"{PLAIN} CREATE TABLE log_default PARTITION OF log DEFAULT;"
+        "INSERT INTO log VALUES (1, '2020-01-01')"
+    )
+    with database.watch() as seen:
+        deploy.run(MONTHS, *TODAY, "--data", "postgres_allow=log_default").succeeded()
+    assert not [one for one in seen.statements if "WITH moved" in one]
+    assert names(database) == ["2025_11", "2025_12", "2026_01", "default"]
+
+
+@one_version
 def test_row_security_goes_on_and_off(deploy: Deploy) -> None:
     database = deploy.database
     database.psql(PLAIN)

@@ -15,6 +15,7 @@ from ..code.triggers import Trigger
 from ..constraints.constraints import ForeignKey
 from ..tables.tables import Table
 from .partition_definition import PartitionDefinition
+from .partition_facts import DefaultRows
 
 _SEES_NONE = (Hazard.SCANS, Hazard.BLOCKS_READS)
 """Of what has PostgreSQL see that no row of the default partition belongs elsewhere."""
@@ -75,13 +76,13 @@ def _belonging(declared: PartitionDefinition) -> str:
     return f"{column} >= {start} AND {column} < {end}"
 
 
-def moved(declared: PartitionDefinition) -> Iterator[Statement]:
+def moved(declared: PartitionDefinition, rows: DefaultRows) -> Iterator[Statement]:
     """Create a partition as a table, move its rows there, and attach it."""
     assert declared.rest
     columns = listed(declared.columns)
     # As a partition that is created, it has neither comments nor statistics of its own.
     like = "INCLUDING ALL EXCLUDING IDENTITY EXCLUDING STATISTICS EXCLUDING COMMENTS"
-    hazards = (Hazard.LOCKS_OUT,) if declared.waiting else _SEES_NONE
+    hazards = (Hazard.LOCKS_OUT,) if rows.waiting else _SEES_NONE
     place = f" TABLESPACE {quoted(declared.tablespace)}" if declared.tablespace else ""
     yield Statement(
         f"CREATE TABLE {declared.name} (LIKE {declared.parent} {like}){place}",

@@ -75,10 +75,6 @@ class PartitionDefinition(Object):
     """The default partition beside it."""
     rest: Name | None = field(default=None, eq=False)
     """The default partition, where it holds rows."""
-    waiting: bool = field(default=True, eq=False)
-    """Whether some of these belong into this one, as far as is known."""
-    changing: bool = field(default=True, eq=False)
-    """Whether the plan may bring it more."""
     tablespace: str | None = field(default=None, eq=False)
     """Where its parent has its partitions, if not where the database is."""
     columns: tuple[str, ...] = field(default=(), eq=False)

@@ -29,6 +29,16 @@ class Attaching:
 
 
 @frozen
+class DefaultRows:
+    """What is known of the rows of a default partition that a new one beside it is to take."""
+
+    waiting: bool = True
+    """Whether there are some, as far as is known."""
+    changing: bool = True
+    """Whether the plan may bring it more."""
+
+
+@frozen
 class PartitionFacts:
     """What is known of a change of a partition."""
 

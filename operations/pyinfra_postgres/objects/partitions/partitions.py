@@ -29,6 +29,7 @@ from ..tables.table_definition import row_security
 from ..tables.tables import Table
 from . import default_rows, partition_copies, partition_references
 from .partition_definition import PartitionDefinition, floor, following, suffix
+from .partition_facts import DefaultRows
 from .partition_references import referring_tables
 
 _MOST = 10_000
@@ -118,15 +119,19 @@ class Partition(PartitionDefinition):
             self, default=default, rest=rest, tablespace=place, columns=names, obstacle=obstacle
         )
 
-    def foreseen(self, catalog: Forecast, ask: Ask) -> Self:
+    def facts(
+        self, current: Any, target: Any, catalog: Forecast, same: Same, ask: Ask | None
+    ) -> DefaultRows | None:
         """Others may stay in the default partition: dates that no period has."""
+        if current is not None or target is None or ask is None:
+            return None
         if any(getattr(one, "other", "") for one in catalog.on(self.parent)):
             # Python compares the bounds of the others.
-            partition_copies.condition(self.name, self.parent, self.bound, catalog, ask)
-        if self.rest is None or self.bounds is None:
-            return self
-        (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(self)}))")
-        return evolve(self, waiting=waiting, changing=catalog.rows_change)
+            partition_copies.condition(target.name, target.parent, target.bound, catalog, ask)
+        if target.rest is None or target.bounds is None:
+            return None
+        (waiting,) = ask(f"SELECT to_json(EXISTS ({default_rows.waiting(target)}))")
+        return DefaultRows(waiting, catalog.rows_change)
 
     def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
         catalog.put(self)
@@ -160,18 +165,22 @@ class Partition(PartitionDefinition):
             table.erase(catalog)
 
     @staticmethod
-    def diff(current: Partition | None, declared: Partition | None) -> Iterator[Statement]:
+    def diff(
+        current: Partition | None, declared: Partition | None, rows: DefaultRows | None = None
+    ) -> Iterator[Statement]:
         """CREATE a partition; rows that wait for it in the default partition move into it."""
         if declared is None:
             assert current
             yield from removed(current.parent, current.name, current.referring)
             return
         if current is None:
-            waiting = declared.rest is not None and (declared.waiting or declared.changing)
+            rows = rows or DefaultRows()
+            waiting = declared.rest is not None and (rows.waiting or rows.changing)
             if waiting and declared.obstacle:
                 yield default_rows.unmoved(declared)
             movable = waiting and not declared.obstacle
-            yield from default_rows.moved(declared) if movable else default_rows.created(declared)
+            create = default_rows.created(declared)
+            yield from default_rows.moved(declared, rows) if movable else create
         elif evolve(current, row_security=declared.row_security) != declared:
             raise DeclarationError(
                 f"it exists as a partition of {current.parent} {current.bound}, and is declared "
