@@ -447,3 +447,16 @@ def test_history_is_printed_for_people_and_machines(
     assert "CREATE TABLE public.u (\n    id integer\n);" in history("--statements", name)
     nowhere = project.start("history", "nowhere.py", module="pyinfra_postgres.cli.main")
     assert "there is no host in nowhere.py" in finished(nowhere).failed().stderr
+
+
+def test_a_reviewed_plan_is_recorded_by_the_id_that_was_reviewed(
+    database: Database, tmp_path: Path
+) -> None:
+    def deploy() -> None:
+        pg.schema("s")
+        pg.schema("t")
+
+    run(database, deploy, dry=True, override={"plan": str(tmp_path)}, **ON).succeeded()
+    (file,) = tmp_path.glob("*.json")
+    run(database, deploy, override={"apply": str(tmp_path)}, **ON).succeeded()
+    assert column(database, "plan") == [(json.loads(file.read_text())["id"],)] * 2

@@ -99,6 +99,8 @@ class History:
     """Which one of the deploy it is."""
     unproven: str = ""
     """What it does without though the host requires it."""
+    reviewed: str = ""
+    """The id of the plan that was reviewed, where it is a part of one."""
     trusted: frozenset[str] = frozenset()
     is_open: bool = False
     """Whether anything is recorded."""
@@ -149,7 +151,7 @@ class History:
         statements = json.dumps(list(told(plan)), ensure_ascii=False)
         values = {
             "changes": ", ".join(f"{one.value} {counts[one]}" for one in Action if counts[one]),
-            "plan": plan_id(plan),
+            "plan": self.reviewed or plan_id(plan),
             "statements": statements,
             "fingerprint_before": fingerprint.digest,
             "account": known.account,

@@ -149,6 +149,7 @@ class Reviewed:
 
     def rollout(self, plan: Plan, history: History) -> Rollout:
         """What runs a plan of it as it is."""
+        history.reviewed = self.document.id
         return Rollout(self.session.host, plan, self.catalog, None, history)
 
     def ran(self, rollout: Rollout) -> None:
