@@ -468,9 +468,10 @@ def test_plans_are_shown_and_compared(there: Database, tmp_path: Path) -> None:
     assert "\u202e" not in shown.output
     assert (show("diff", tmp_path / "one", tmp_path / "same").exit_code) == 0
     compared = show("diff", tmp_path / "one", tmp_path / "other")
-    assert compared.exit_code == 1
+    assert compared.exit_code == 2
     assert "  +      CREATE TABLE public.t (" in compared.output
-    assert show("show", tmp_path).exit_code == 2
+    assert show("show", tmp_path).exit_code == 1
+    assert show("diff", tmp_path / "nowhere", tmp_path / "one").exit_code == 1
 
 
 @one_version

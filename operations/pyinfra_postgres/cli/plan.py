@@ -18,6 +18,8 @@ from ..running import plan_files, render
 from ..terminal import Line, line, put, styled
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+_ERROR, _DIFFERENT = 1, 2
+"""Exit statuses, as everywhere in this command."""
 
 
 @click.group("plan")
@@ -51,7 +53,7 @@ def show(directory: Path, markdown: bool) -> None:
 @click.argument("before", metavar="DIR", type=_DIRECTORY)
 @click.argument("after", metavar="OTHER_DIR", type=_DIRECTORY)
 def diff(before: Path, after: Path) -> None:
-    """Compare the plans of two directories, host by host; where they differ the status is 1."""
+    """Compare the plans of two directories, host by host; where they differ the status is 2."""
     old, new = _read(before), _read(after)
     pairs: dict[tuple[str, str], list[str]] = {}
     for host in dict.fromkeys([*old, *new]):
@@ -64,7 +66,7 @@ def diff(before: Path, after: Path) -> None:
             put(line(styled(", ".join(hosts), bold=True)))
             for text in _compared(one, other):
                 put(line("  ", text))
-    sys.exit(int(is_different))
+    sys.exit(_DIFFERENT if is_different else 0)
 
 
 def _read(directory: Path) -> dict[str, Document]:
@@ -72,7 +74,7 @@ def _read(directory: Path) -> dict[str, Document]:
         return plan_files.read(directory)
     except HostError as error:
         put(line("--> ", styled(error, "red")), err=True)
-        sys.exit(2)
+        sys.exit(_ERROR)
 
 
 def _lines(plan: Document) -> Iterator[str]:
