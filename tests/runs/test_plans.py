@@ -201,6 +201,25 @@ def test_other_declarations_are_refused(database: Database, tmp_path: Path, what
 
 
 @one_version
+def test_a_phase_that_waits_in_a_plan_is_not_run_by_asking_for_it(
+    database: Database, tmp_path: Path
+) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            table("a")()
+            with pg.transaction(phase="contract"):
+                pg.schema("old", present=False)
+
+    database.psql("CREATE SCHEMA old")
+    keep(database, deploy, tmp_path).succeeded()
+    before = database.dump()
+    outcome = apply(database, deploy, tmp_path, postgres_phase="contract").refused()
+    assert "postgres_phase has contract, which waits in it" in outcome.messages
+    assert database.dump() == before
+    apply(database, deploy, tmp_path, postgres_phase="other").succeeded()
+
+
+@one_version
 def test_all_that_differs_is_said_at_once(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

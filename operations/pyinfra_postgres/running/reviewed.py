@@ -102,6 +102,9 @@ class Reviewed:
         timeout = Bounds.of(self.session.host.data.dict()).lock_timeout
         if any(one.lock_timeout != timeout for one in plan.transactions):
             yield f"postgres_lock_timeout is {timeout}, and was another"
+        waiting = {each["phase"] for one in plan.transactions for each in one.plan["waiting"]}
+        for phase in sorted(filter(self.session.does, waiting)):
+            yield f"postgres_phase has {phase}, which waits in it"
 
     def _differing_declarations(self) -> Iterator[str]:
         """What the deploy declares otherwise, once it has been read."""
