@@ -116,6 +116,13 @@ def test_what_can_not_be_planned_is_not_verified(project: Project, database: Dat
     assert not [one for one in folder.rglob("*.*") if "canary-value" in one.read_text()]
 
 
+@one_version
+def test_where_no_host_matches_nothing_is_approved(project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn})
+    project.deploy(DEPLOY)
+    assert verify(project, "deploy.py", "--limit", "nowhere").failed().code == 1
+
+
 def test_mistakes_are_one_message(project: Project) -> None:
     said = verify(project, "nowhere.py").failed().output
     assert "'nowhere.py' does not exist" in said
