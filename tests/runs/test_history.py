@@ -445,10 +445,15 @@ def test_history_is_printed_for_people_and_machines(
     assert [row["run"] for row in found["@postgres/one"]] == [name]
     assert found["@postgres/two"] == []
     assert "CREATE TABLE public.u (\n    id integer\n);" in history("--statements", name)
+    unknown = project.start(
+        *("history", "inventory.py", "--statements", "x"), module="pyinfra_postgres.cli.main"
+    )
+    assert "no host has x among its last 20 deploys" in finished(unknown).failed().stderr
     nowhere = project.start("history", "nowhere.py", module="pyinfra_postgres.cli.main")
     assert "there is no host in nowhere.py" in finished(nowhere).failed().stderr
 
 
+@one_version
 def test_a_reviewed_plan_is_recorded_by_the_id_that_was_reviewed(
     database: Database, tmp_path: Path
 ) -> None:
@@ -460,3 +465,18 @@ def test_a_reviewed_plan_is_recorded_by_the_id_that_was_reviewed(
     (file,) = tmp_path.glob("*.json")
     run(database, deploy, override={"apply": str(tmp_path)}, **ON).succeeded()
     assert column(database, "plan") == [(json.loads(file.read_text())["id"],)] * 2
+
+
+def test_a_host_whose_history_can_not_be_read_is_not_one_without(
+    project: Project, new_database: Databases
+) -> None:
+    recorded, hidden = new_database(), new_database()
+    for one in (recorded, hidden):
+        deployed(one, pg.Schema("s")).succeeded()
+    hidden.psql("CREATE ROLE h_reader LOGIN")
+    dsn = hidden.dsn.replace("postgres@", "h_reader@")
+    project.inventory({"one": recorded.dsn, "two": dsn})
+    process = project.start("history", "inventory.py", module="pyinfra_postgres.cli.main")
+    ended = finished(process).failed()
+    assert "1 row from 1 host" in ended.stdout
+    assert "role h_reader may not read pyinfra_postgres.deploy" in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,6 +22,8 @@ _SHORT = 10
 """Characters of a commit."""
 _ID = 16
 """Characters of a plan's id."""
+_STEP = re.compile(r"\] +(Connected$|Loaded fact )")
+"""What pyinfra says of a host for which it did a step."""
 
 
 @click.command("history", epilog="Example: pyinfra-postgres history inventories/production.py")
@@ -38,11 +41,15 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
 
     The newest comes first. What failed, and how far it came, stands below.
     """
-    found = _deploys(inventory, last, **given)
+    found, is_whole = _deploys(inventory, last, **given)
     if deploy:
         found = {
             host: [row for row in rows if row["run"] == deploy] for host, rows in found.items()
         }
+        if is_whole and not any(found.values()):
+            raise click.UsageError(
+                f"no host has {deploy} among its last {last} deploys: --last has more"
+            )
     if as_json:
         put(json.dumps(found, indent=2))
     elif deploy:
@@ -58,12 +65,16 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
                 if row["error"]:
                     state = "" if row["state"] == "cut off" else f"{row['state']}: "
                     put(f"{host}: {row['run']} {state}{row['error']}")
+    sys.exit(0 if is_whole else 1)
 
 
 def _deploys(
     inventory: str, last: int, limit: Iterable[str], data: Iterable[str], group_data: Iterable[str]
-) -> dict[str, list[dict[str, Any]]]:
-    """What pyinfra's fact says of each host; ends the program where there is none."""
+) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+    """What pyinfra's fact says of each host, and whether it could be read of all.
+
+    Ends the program where there is no host.
+    """
     options = [f"--limit={one}" for one in limit]
     options += [f"--data={one}" for one in data]
     options += [f"--group-data={one}" for one in group_data]
@@ -75,15 +86,22 @@ def _deploys(
         check=False,
     )
     if run.returncode:
-        # Without what pyinfra says of each of its steps.
-        said = (one for one in run.stderr.splitlines() if one and not one.startswith("-->"))
-        put("\n".join(said), err=True)
+        _complain(run.stderr)
         sys.exit(run.returncode)
     (found,) = json.loads(run.stdout).values()
     if not found:
         # What pyinfra has found wrong with the inventory is a warning of its own.
         raise click.UsageError(f"there is no host in {inventory}")
-    return {host: rows for host, rows in found.items() if rows is not None}
+    read = {host: rows for host, rows in found.items() if rows is not None}
+    if len(read) < len(found):
+        _complain(run.stderr)
+    return read, len(read) == len(found)
+
+
+def _complain(said: str) -> None:
+    """Print what pyinfra has said, without that of each of its steps."""
+    lines = (one for one in said.splitlines() if one and not one.startswith("-->"))
+    put("\n".join(one for one in lines if not _STEP.search(one)), err=True)
 
 
 def _line(row: dict[str, Any]) -> list[Any]:
