@@ -417,6 +417,15 @@ def wrong(path: Path) -> Iterator[tuple[dict[str, str], str]]:
 
 
 @one_version
+def test_a_run_that_plans_nothing_keeps_no_plans(project: Project, database: Database) -> None:
+    """With -y pyinfra looks for no changes, in a dry run too."""
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.schema("s")')
+    run = project.run("inventory.py", "deploy.py", "--dry", "-y", "--data", "plan=plans")
+    assert "run with --dry, without -y (deploy.py line " in run.failed().output
+
+
+@one_version
 def test_wrong_directories_are_refused(database: Database, tmp_path: Path) -> None:
     for given, message in wrong(tmp_path):
         assert message in run(database, table("a"), dry=True, override=given).refused().messages

@@ -47,6 +47,10 @@ def declared(
     Not a call of it, because pyinfra walks every frame between a deploy and an operation.
     """
     session = Session.current()
+    if are_asked_for(session.state) and not (session.state.check_for_changes or session.executing):
+        raise DeclarationError(
+            "--data plan= keeps what is planned, and with -y nothing is: run with --dry, without -y"
+        )
     if not isinstance(present, bool):
         raise given.refused("present", "True or False", present)
     for one in declarations:
