@@ -369,10 +369,9 @@ def _bare(one: Function) -> tuple[str, ...]:
     return create.path.local, create.sql, SearchPath.OWN.local
 
 
+@frozen  # for what it checks once it is made
 class Procedure(Function):
     """A procedure."""
-
-    __slots__ = ()
 
     kind: ClassVar[str] = "procedure"
     acl: ClassVar[str] = "PROCEDURE"
