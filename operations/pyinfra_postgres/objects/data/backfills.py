@@ -126,10 +126,21 @@ class Backfill(Object):
         text = closed(dict(self.values)[name])
         return f"CAST(({text}) AS {plain_type(types[name], catalog)})" if name in types else text
 
-    def find(self, catalog: Forecast, ask: Ask) -> Any:
-        """Itself, with the number of rows that match."""
+    def expand(self, catalog: Forecast) -> Iterator[Object]:
         given = {str(one.alias): getattr(self, one.name) for one in fields(Backfill)}
-        return CountedBackfill(**given, left=self._left(catalog, ask))
+        yield CountedBackfill(**given)
+
+
+@frozen
+class CountedBackfill(Backfill):
+    """A backfill, with what is known of the rows, and how they are filled."""
+
+    left: int | None = field(default=None, eq=False, kw_only=True)
+    """How many match; None where that is not known."""
+
+    def find(self, catalog: Forecast, ask: Ask) -> Self:
+        """Itself, with the number of rows that match."""
+        return evolve(self, left=self._left(catalog, ask))
 
     def _left(self, catalog: Forecast, ask: Ask) -> int | None:
         """How many rows match; None where nobody knows yet, or they are too many to be counted."""
@@ -185,7 +196,7 @@ class Backfill(Object):
             f"FROM {rows.source} WHERE ({closed(self.where)})) AS {quoted(self.table.name)}"
         )
 
-    def aligned(self, current: Any, same: Same, catalog: Forecast) -> Any:
+    def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:
         return current if current.left == 0 else evolve(current)
 
     def store(self, catalog: Forecast, current: Self | None, facts: Any) -> None:
@@ -208,7 +219,7 @@ class Backfill(Object):
         unknown = declared.left is None
         count = "more rows than are counted here" if unknown else _counted(declared.left or 0)
         yield Statement(
-            f"DO {literal(declared.block())}",
+            f"DO {literal(declared._block())}",
             stage=Stage.AFTER,
             locks=Lock(declared.table, Mode.ROW_EXCLUSIVE),
             hazards=(Hazard.IN_BATCHES,),
@@ -224,15 +235,7 @@ class Backfill(Object):
         name = "" if table == str(self.table) else f" AS {quoted(self.table.name)}"
         return f"UPDATE {table}{name} SET {changes} WHERE {more}({closed(self.where)}){returning}"
 
-
-@frozen
-class CountedBackfill(Backfill):
-    """A backfill, with what is known of the rows."""
-
-    left: int | None = field(default=None, eq=False, kw_only=True)
-    """How many match; None where that is not known."""
-
-    def block(self) -> str:
+    def _block(self) -> str:
         """The block that fills the rows."""
         name, where = quoted(self.table.name), f"({closed(self.where)})"
         matching = f" AS {name} WHERE ctid OPERATOR(pg_catalog.>) $1 AND {where}"
