@@ -11,7 +11,7 @@ from harness import Database, one_version
 from harness.process import run
 from kinds.conftest import Deploy
 from pyinfra_postgres.errors import DeclarationError
-from pyinfra_postgres.plan.plan import Stage
+from pyinfra_postgres.plan.plan import Hazard, Stage
 
 ROWS = """
     CREATE TABLE parent (id integer PRIMARY KEY);
@@ -102,7 +102,7 @@ def test_a_plan_says_what_is_not_validated(database: Database) -> None:
     assert [one.sql for one in added] == [
         "ALTER TABLE public.t ADD CONSTRAINT c CHECK (id > 0) NOT VALID"
     ]
-    assert [one.hazards for one in added] == [()]
+    assert [one.hazards for one in added] == [(Hazard.RESTRICTS,)]
     assert "NOT VALID" not in created[0].sql
 
 
