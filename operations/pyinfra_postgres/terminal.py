@@ -102,9 +102,20 @@ def put(text: object, *, err: bool = False) -> None:
     click.echo(printable_lines(text) if not isinstance(text, Line) else text, err=err)
 
 
+def at_once() -> None:
+    """Have each line be seen when it is printed, whoever reads."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+def is_watched() -> bool:
+    """Whether what is printed goes to a terminal."""
+    return sys.stdout.isatty()
+
+
 def rewrite(text: object) -> None:
     """Write over the terminal's last line, or leave it empty, where there is a terminal."""
-    if sys.stdout.isatty():
+    if is_watched():
         click.echo(f"\r\x1b[K{printable(text)}", nl=False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,7 +11,7 @@ from pyinfra.api.output import set_formatter
 
 from ..fleet.jobs import Target
 from ..running.plans_asked_for import PLAN
-from ..terminal import line, put, styled
+from ..terminal import at_once, line, put, styled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,8 +72,7 @@ def complain(message: object) -> None:
 def begin() -> None:
     """What a command does first: lines come as they are printed, and have colours."""
     set_formatter(click.style)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    at_once()
 
 
 def _cores() -> int:

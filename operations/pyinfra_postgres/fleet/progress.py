@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 from attrs import define, field, frozen
 from typing_extensions import override
 
-from ..terminal import Line, line, put, rewrite, styled
+from ..terminal import Line, is_watched, line, put, rewrite, styled
 from .jobs import Outcome, Planned, Status
 
 COLOURS = {
@@ -171,7 +170,7 @@ class Display(Listener):
             for message in () if outcome.status.is_after else outcome.messages:
                 self._put("        ", styled(message, "red"))
         self._status(str(pace))
-        if not sys.stdout.isatty() and time.monotonic() > self.told + _SELDOM:
+        if not is_watched() and time.monotonic() > self.told + _SELDOM:
             self.told = time.monotonic()
             self._put("    ", str(pace))
 

@@ -90,8 +90,8 @@ class PyinfraRun:
 
         What fails ends that for all hosts, and is remembered.
         """
-        logger = logging.getLogger("pyinfra")
-        logger.addHandler(self.complaints)
+        of_pyinfra = logging.getLogger("pyinfra")
+        of_pyinfra.addHandler(self.complaints)
         try:
             self.state.set_stage(StateStage.Connect)
             connect_all(self.state)
@@ -103,7 +103,7 @@ class PyinfraRun:
         finally:
             with suppress(Exception):
                 disconnect_all(self.state)
-            logger.removeHandler(self.complaints)
+            of_pyinfra.removeHandler(self.complaints)
 
     def prepare(self) -> None:
         """Read the scripts on each host."""

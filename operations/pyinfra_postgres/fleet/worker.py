@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ..terminal import put
 from .jobs import Ended, Job
 
 _CHILD = "pyinfra_postgres.fleet.child"
@@ -41,7 +42,7 @@ def run(job: Job) -> Ended:
             with suppress(ValueError):
                 told.update(json.loads(line))
             if "note" in told:
-                print(told.pop("note"), file=sys.stderr, flush=True)
+                put(told.pop("note"), err=True)
         code = process.wait()
         said.seek(0)
         text = said.read().decode(errors="replace")
