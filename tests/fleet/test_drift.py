@@ -213,3 +213,20 @@ def test_nothing_goes_on_behind_a_signal(
     assert run.code == (-number if number is signal.SIGKILL else 128 + number)
     assert "Traceback" not in run.output
     until(lambda: one.sessions() == [])
+
+
+def test_what_waits_for_a_phase_is_told_and_is_no_difference(
+    project: Project, databases: tuple[Database, Database], command: Command
+) -> None:
+    databases[0].psql("CREATE SCHEMA old")
+    project.deploy("""
+        with pg.transaction():
+            pg.schema("shop")
+            with pg.transaction(phase="contract"):
+                pg.schema("old", present=False)
+    """)
+    waiting = command(*DRIFT)
+    assert waiting.code == 0
+    assert "1 waits for contract (schema old)" in waiting.stdout
+    assert "2 equal, phases wait in 1" in waiting.stdout
+    assert command(*DRIFT, "--data", "postgres_phase=contract").code == 2

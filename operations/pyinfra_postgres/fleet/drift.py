@@ -64,7 +64,9 @@ class Drift:
         counts = Counter(one.status for one in self.outcomes)
         counted = [f"{counts[one]} {one}" for one in Status if counts[one]]
         undeclared = len([one for one in self.outcomes if one.undeclared])
-        more = [f"undeclared objects in {undeclared}"] if undeclared else []
+        waiting = len([one for one in self.outcomes if one.waiting])
+        more = [f"phases wait in {waiting}"] if waiting else []
+        more += [f"undeclared objects in {undeclared}"] if undeclared else []
         if counted:
             yield line(", ".join([*counted, *more]))
 
@@ -90,6 +92,8 @@ def _about(one: Outcome, details: bool) -> Iterator[Line]:
         yield line("    operations that are not this package's would change something")
     for message in one.messages if one.status not in _COLOURS else ():
         yield line("    ", styled(message, "red"))
+    for phase in one.waiting:
+        yield line("    ", phase)
     for found in one.undeclared:
         yield line("    ", found["object"], "   undeclared, in ", found["within"])
 

@@ -111,6 +111,8 @@ class Outcome:
     """Each with its `action`, its `object` and the `lines` that say what differs."""
     undeclared: Sequence[Mapping[str, str]] = ()
     """What nobody declares: `object`, what it is `within`, and its `definition`."""
+    waiting: Sequence[str] = ()
+    """What waits for each phase that the run does not do."""
     messages: Sequence[str] = ()
 
     def data(self) -> dict[str, Any]:

@@ -158,10 +158,13 @@ class PyinfraRun:
         return Outcome(
             name,
             status,
-            render.summary(plan, done=executed) if plan.changes or plan.undeclared else "",
+            render.summary(plan, done=executed)
+            if plan.changes or plan.undeclared or plan.waiting
+            else "",
             {one.value: counts[one] for one in Action if counts[one]},
             [_change(one) for one in plan.changes],
             [_undeclared(one) for one in plan.undeclared],
+            [printable(one) for one in render.waiting(plan.waiting)],
             messages,
         )
 
@@ -240,6 +243,7 @@ def _joined(drafts: Sequence[Draft], executed: bool) -> Plan:
     for plan in filter(None, plans):
         joined.changes += plan.changes
         joined.undeclared += plan.undeclared
+        joined.waiting += plan.waiting
     return joined
 
 

@@ -121,7 +121,7 @@ def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
     nothing = f"{NO_CHANGES} in this run" if plan.waiting else NO_CHANGES
     counted = _counted(plan.changes, done, every=True) if plan.changes else [nothing]
-    return ", ".join([*counted, *_waiting(plan.waiting), *_undeclared(plan.undeclared)])
+    return ", ".join([*counted, *waiting(plan.waiting), *_undeclared(plan.undeclared)])
 
 
 def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> Iterator[str]:
@@ -133,7 +133,8 @@ def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> I
             yield f"{counts[action]} {what}"
 
 
-def _waiting(found: Iterable[Waiting]) -> Iterator[str]:
+def waiting(found: Iterable[Waiting]) -> Iterator[str]:
+    """How many objects wait for each phase, and which."""
     for one in found:
         titles = dict.fromkeys(change.title for change in one.plan.changes)
         more = f", and {len(titles) - _NAMED} more" if len(titles) > _NAMED else ""
