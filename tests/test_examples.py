@@ -49,11 +49,12 @@ def test_workflows_give_away_nothing(file: Path) -> None:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"] == {"persist-credentials": False}
     for job in workflow["jobs"].values():
-        # Code of the repository runs where nothing can be written; and no secret is elsewhere.
+        # Code of the repository runs where nothing can be written, and what writes has no secret.
         has_code = any("actions/checkout@" in one.get("uses", "") for one in job["steps"])
-        assert not has_code or job["permissions"] == {"contents": "read"}
-        assert has_code or "secrets." not in json.dumps(job)
-        assert ("environment" in job) == has_code
+        has_secrets = "secrets." in json.dumps(job)
+        assert not has_code or set(job["permissions"].values()) == {"read"}
+        assert not has_secrets or job["permissions"] == {"contents": "read"}
+        assert ("environment" in job) == has_secrets
         if "pull_request" in events and "needs" not in job:
             assert job["if"] == (
                 "github.event.pull_request.head.repo.full_name == github.repository"
@@ -128,8 +129,10 @@ def test_a_plan_is_reviewed_and_applied_as_it_is(
     assert f"<code>{plan.stem}</code> | <code>&#64;postgres/app</code>" in comment["text"]
     assert "CREATE TABLE shop.item" in comment["text"]
 
+    (artifact / "comment.md").write_text("Nothing to be afraid of.")
     applied = merge(github)
     assert applied.job("reviewed").succeeded, applied.ended
+    assert applied.ended["reviewed"].steps == ["Install", "Find the plan", "Show it"]
     assert applied.ended["reviewed"].summary == comment["text"]
     copied = github.artifacts(2) / "reviewed/plans"
     assert (copied / plan.name).read_bytes() == plan.read_bytes()
@@ -138,15 +141,24 @@ def test_a_plan_is_reviewed_and_applied_as_it_is(
     with database.untouched():
         refused = applied.job("apply")
     assert refused.code
-    assert "table shop.item is declared otherwise" in refused.output
+    assert "::error::main plans something else now" in refused.output
     project.deploy(DEPLOY)
+    # What is shown was made up.
+    reviewed = plan.read_text()
+    forged = reviewed.replace('"summary": ""', '"summary": "SELECT 1"')
+    assert forged != reviewed
+    (copied / plan.name).write_text(forged)
+    with database.untouched():
+        refused = applied.job("apply")
+    assert "::error::main plans something else now" in refused.output
+    (copied / plan.name).write_text(reviewed)
     assert applied.job("apply").succeeded, applied.ended
     assert applied.ended["apply"].steps == ["Install", "Apply"]
     assert "CREATE TABLE shop.item" in database.dump()
     # It was for what was there before.
     again = merge(github, 3).all()["apply"]
     assert again.code
-    assert "the catalog has changed since" in again.output
+    assert "::error::main plans something else now" in again.output
     # Run again, the first run has the plan for what is there now.
     assert all(one.succeeded for one in planned.all().values())
     assert all(one.succeeded for one in merge(github, 4).all().values())
