@@ -47,9 +47,9 @@ class Relay:
         self._speaks.clear()
 
     def cut(self) -> None:
-        """End every connection."""
-        while self._open:
-            _end(self._open.pop())
+        """End every connection that there is; one that comes meanwhile is another."""
+        for one in [self._open.pop() for _ in range(len(self._open))]:
+            _end(one)
 
     def end(self) -> None:
         """End every connection and listen no more."""
