@@ -16,7 +16,7 @@ from pyinfra.api.state import State
 
 from ..errors import HostError
 from ..plan.plan import Stage
-from ..planning.gate import path_of, varying
+from ..planning.proven import path_of, varying
 from ..planning.release import Proof, Release, Stated, differences, stated
 from ..planning.session import Block, Draft, Session
 from ..provenance import Provenance
