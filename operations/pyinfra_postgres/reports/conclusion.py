@@ -11,16 +11,15 @@ from weakref import WeakKeyDictionary
 
 from attrs import Factory, define, evolve
 from pyinfra.api.host import Host
-from pyinfra.api.inventory import Inventory
 from pyinfra.api.state import State
 
 from ..errors import HostError
 from ..planning.session import Session
 from ..provenance import VERSION, git_commit
-from ..terminal import say, styled
+from ..terminal import conclude, say, styled
 from . import folder, rollup, survey
 from .advice import IN_VAIN, Accepted, findings
-from .facts import Check, Finding, HostFacts, Report
+from .facts import Check, Finding, HostFacts, Report, ReportError
 from .questions import Outcome
 from .statuses import Status
 
@@ -51,13 +50,21 @@ def expect(host: Host, path: Path) -> None:
     _suites.setdefault(host.state, {}).setdefault(path, Suite()).waiting.add(host)
 
 
-def environment(inventory: Inventory) -> str:
-    """What an inventory is called: as its file, after which pyinfra names a group of all hosts."""
-    hosts = set(inventory)
-    names = [name for name, group in inventory.groups.items() if set(group) == hosts]
-    # Connectors have groups of their own.
-    name = next((one for one in reversed(names) if one != "all" and one[0] != "@"), "all")
-    return "".join(one if one.isalnum() or one in "-_." else "-" for one in name).lstrip(".")
+def concluded(
+    host: Host, title: str, path: Path | None, facts: HostFacts, outcomes: Sequence[Outcome]
+) -> Iterator[str]:
+    """Tell how a host ends and write the documents, if any, and say why it fails, if it does."""
+    tell(host, facts, outcomes)
+    try:
+        if path:
+            write(host, title, path, facts)
+    except (OSError, ReportError) as error:
+        yield f"could not write the report: {error}"
+    said = rollup.verdict(facts)
+    if rollup.is_approved(facts):
+        conclude(host, styled(said, "green"))
+    else:
+        yield said
 
 
 def tell(host: Host, facts: HostFacts, outcomes: Sequence[Outcome]) -> None:

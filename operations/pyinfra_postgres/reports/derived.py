@@ -15,12 +15,15 @@ from pyinfra_cli.util import exec_file
 from ..errors import HostError
 from ..planning.session import Draft, Session
 from ..syntax.parse import references, statement
-from ..terminal import complain, say, styled
-from . import conclusion, gaps, rollup, verification
-from .facts import Check, ReportError
+from ..terminal import complain
+from . import conclusion, gaps
+from .facts import Check
 from .gaps import Roots
 from .questions import Outcome, Question, asked
+from .sections import answered
 from .statuses import Status
+from .verification import gathering
+from .verifying import described
 
 _UNPLANNED = "no plan could be made for it"
 _NOTHING = Check("Deploy", "what is declared", Status.NOT_APPLICABLE, "nothing is, for this host")
@@ -32,7 +35,7 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     host = session.host
     # With -y, which is there for pyinfra's own questions, it would leave that out.
     session.state.check_for_changes = True
-    with verification.gathering(session, title, report, takes_others=True) as section:
+    with gathering(session, title, report, takes_others=True) as section:
         for script in scripts:
             exec_file(script)
     drafts = [one for (_, executing), one in session.drafts.items() if not executing]
@@ -41,20 +44,11 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     questions = _called_apart(section.questions, {one.title for one in objects})
     outcomes = list(asked(questions, partial(_answered, session, found.missing)))
     checks = (*objects, *(one.fact() for one in outcomes))
-    facts = section.described(session, checks or (_NOTHING,))
+    facts = described(session, section, checks or (_NOTHING,))
     if not facts.unreachable:
         facts = evolve(facts, fix=gaps.fix(drafts))
-    conclusion.tell(host, facts, outcomes)
-    try:
-        if section.report:
-            conclusion.write(host, title, section.report, facts)
-    except (OSError, ReportError) as error:
-        complain(host, f"could not write the report: {error}")
-        session.state.failed_hosts.add(host)
-    if rollup.is_approved(facts):
-        say(host, styled(rollup.verdict(facts), "green"))
-    else:
-        complain(host, rollup.verdict(facts))
+    for problem in conclusion.concluded(host, title, section.report, facts, outcomes):
+        complain(host, problem)
         session.state.failed_hosts.add(host)
 
 
@@ -93,4 +87,4 @@ def _answered(session: Session, missing: Roots, question: Question) -> Outcome:
     if roots:
         reason = f"needs {', '.join(roots)}"
         return Outcome(question, Status.BLOCKED, reason=reason, roots=tuple(roots))
-    return verification.answered(session, question)
+    return answered(session, question)

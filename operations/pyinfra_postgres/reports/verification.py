@@ -6,13 +6,12 @@ questions at its end, as one operation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from attrs import Factory, define, evolve
 from pyinfra.api import HiddenValue, operation
 from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.host import Host
@@ -20,63 +19,17 @@ from pyinfra.api.inventory import Inventory
 from pyinfra.api.operation import OperationMeta
 from typing_extensions import Unpack
 
-from ..errors import DeclarationError, HostError, UnreachableError
+from ..errors import DeclarationError
 from ..operations.arguments import Arguments
 from ..operations.converge import Fail
-from ..operations.transactions import declaring, drafted, transaction
+from ..operations.transactions import declaring, transaction
 from ..planning.session import Block, Session
 from ..syntax import given
-from ..terminal import conclude, nothing_to_do, printable, styled
-from ..transport.watch import Patience
-from . import conclusion, gaps, releases, rollup
+from ..terminal import nothing_to_do, printable
 from .advice import RULES, Accepted
-from .facts import Check, Fix, HostFacts, ReportError
-from .questions import Outcome, Question, asked
+from .questions import Question
+from .sections import Section, answered
 from .statuses import Status
-
-_CHECKS = "Checks"
-"""The task of checks that name none."""
-
-
-@define
-class Section:
-    """The checks of a verification on one host."""
-
-    title: str
-    report: Path | None
-    deploy: Block | None = None
-    """What a deploy would declare."""
-    accepted: tuple[Accepted, ...] = ()
-    fail_on: tuple[str, ...] = ()
-    takes_others: bool = False
-    """Whether verifications inside it are part of it."""
-    questions: list[Question] = Factory(list)
-
-    def add(self, one: Question) -> None:
-        """Add a question. Raises DeclarationError where it does not fit those before it."""
-        known = {each.title for each in self.questions}
-        if one.title in known and self.takes_others:
-            one = evolve(one, title=f"{one.title} ({len(known) + 1})")
-        elif one.title in known:
-            raise DeclarationError(f"there are two checks {one.title!r}: call one otherwise")
-        for title in (*one.needs, *one.applies_if):
-            if title not in known:
-                raise DeclarationError(
-                    f"check {one.title!r} needs {title!r}, and no check before it is called so"
-                )
-        self.questions.append(evolve(one, task=one.task or _CHECKS))
-
-    def advised(self, accepted: Iterable[Accepted], fail_on: Iterable[str]) -> None:
-        """Note which findings of advice are to stay, and which rules count."""
-        self.accepted += tuple(accepted)
-        self.fail_on += tuple(fail_on)
-
-    def described(self, session: Session, checks: tuple[Check, ...]) -> HostFacts:
-        """What is known of the host, with these checks and those that advice has become."""
-        facts = conclusion.described(session, checks, self.accepted)
-        more = rollup.advised(facts.findings, self.fail_on)
-        return evolve(facts, checks=(*facts.checks, *more))
-
 
 _open: WeakKeyDictionary[Host, Section] = WeakKeyDictionary()
 
@@ -143,6 +96,8 @@ def gathering(
     finally:
         del _open[session.host]
     if path:
+        from . import conclusion
+
         conclusion.expect(session.host, path)
 
 
@@ -159,7 +114,16 @@ def _folder(report: str, inventory: Inventory) -> Path:
     path = Path(given.filled("report", str(report)))
     if path.suffix == ".html":
         raise DeclarationError(f"report is a folder, in which the pages are, not {str(path)!r}")
-    return path.absolute() / conclusion.environment(inventory)
+    return path.absolute() / _environment(inventory)
+
+
+def _environment(inventory: Inventory) -> str:
+    """What an inventory is called: as its file, after which pyinfra names a group of all hosts."""
+    hosts = set(inventory)
+    names = [name for name, group in inventory.groups.items() if set(group) == hosts]
+    # Connectors have groups of their own.
+    name = next((one for one in reversed(names) if one != "all" and one[0] != "@"), "all")
+    return "".join(one if one.isalnum() or one in "-_." else "-" for one in name).lstrip(".")
 
 
 def check(
@@ -262,53 +226,13 @@ def _check(question: Question) -> Generator[PyinfraCommand, None, None]:
         yield Fail([f"{question.title}: failed", *lines])
 
 
-def answered(session: Session, question: Question) -> Outcome:
-    """What a host's database answers; nothing is asked that would run code of others."""
-    script = [*question.setup, question.query]
-    try:
-        refused = "; ".join(session.calls().objections(script, policies=True))
-    except UnreachableError as error:
-        return Outcome(question, Status.UNREACHABLE, reason=str(error))
-    except HostError as error:
-        refused = str(error)
-    if refused:
-        return Outcome(question, Status.NOT_VERIFIED, reason=refused)
-    return question.outcome(session.read(question.script(), Patience.WORK))
-
-
 @operation()
 def _verify(section: Section) -> Generator[PyinfraCommand, None, None]:
     session = Session.current()
     if not session.executing:
         return
-    outcomes = list(asked(section.questions, lambda one: answered(session, one)))
-    facts = section.described(session, tuple(one.fact() for one in outcomes))
-    if section.deploy and not facts.unreachable:
-        facts = _planned(session, section.deploy, facts)
-    conclusion.tell(session.host, facts, outcomes)
-    try:
-        if section.report:
-            conclusion.write(session.host, section.title, section.report, facts)
-    except (OSError, ReportError) as error:
-        yield Fail([f"could not write the report: {error}"])
-    said = rollup.verdict(facts)
-    if not rollup.is_approved(facts):
-        yield Fail([said])
-        return
-    conclude(session.host, styled(said, "green"))
-    try:
-        releases.passed(session)
-    except HostError as error:
-        yield Fail([str(error)])
-    else:
-        nothing_to_do(session.host, said)
+    # What verifies and writes documents is imported where something is verified.
+    from .verifying import verified
 
-
-def _planned(session: Session, block: Block, facts: HostFacts) -> HostFacts:
-    """The facts with what a deploy would do, which is planned beside all that the run knows."""
-    alone = Session(session.host)
-    try:
-        draft = drafted(alone, block)
-    except (HostError, DeclarationError) as error:
-        return evolve(facts, fix=Fix(problems=(gaps.without_quotes(str(error)),)))
-    return evolve(facts, declared=gaps.declared([draft]).checks, fix=gaps.fix([draft]))
+    for problem in verified(session, section):
+        yield Fail([problem])
