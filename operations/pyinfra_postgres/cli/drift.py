@@ -11,7 +11,8 @@ import click
 from ..fleet.drift import Drift, compare
 from ..fleet.slices import ExecutorError, stopped_by_signals, workers
 from ..terminal import put
-from .fleets import begin, complain, fleet_options, target
+from .common import complain
+from .fleets import begin, fleet_options, target
 
 
 @click.command("drift", epilog="Example: pyinfra-postgres drift inventory.py deploy.py")

@@ -11,7 +11,8 @@ from pyinfra.api.output import set_formatter
 
 from ..fleet.jobs import Target
 from ..running.plans_asked_for import PLAN
-from ..terminal import at_once, line, put, styled
+from ..terminal import at_once
+from .common import pyinfra_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,9 +34,7 @@ def fleet_options(command: F) -> F:
             show_default="one per core",
             help="How many of pyinfra's processes work at once.",
         ),
-        click.option("--group-data", multiple=True, help="As pyinfra takes it."),
-        click.option("--data", multiple=True, metavar="KEY=VALUE", help="As pyinfra takes it."),
-        click.option("--limit", multiple=True, help="Hosts or groups, as pyinfra takes it."),
+        pyinfra_options("limit", "data", "group_data"),
         click.argument("scripts", metavar="DEPLOY.py...", nargs=-1, required=True),
         click.argument("inventory"),
     ):
@@ -62,11 +61,6 @@ def target(given: dict[str, Any]) -> Target:
         tuple(given["group_data"]),
         tuple(given["limit"]),
     )
-
-
-def complain(message: object) -> None:
-    """Print what went wrong with the command itself."""
-    put(line("--> ", styled(message, "red")), err=True)
 
 
 def begin() -> None:

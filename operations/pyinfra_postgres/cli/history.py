@@ -16,6 +16,7 @@ import click
 from ..operations.host_rows import HostRows
 from ..operations.tabular import print_answers
 from ..terminal import put
+from .common import passed_on, pyinfra_options
 
 _COLUMNS = ("deploy", "started (UTC)", "state", "took", "changes", "by", "commit", "plan")
 _SHORT = 10
@@ -28,9 +29,7 @@ _STEP = re.compile(r"\] +(Connected$|Loaded fact )")
 
 @click.command("history", epilog="Example: pyinfra-postgres history inventories/production.py")
 @click.argument("inventory", metavar="INVENTORY")
-@click.option("--limit", multiple=True, help="Hosts or groups, as pyinfra takes them.")
-@click.option("--data", multiple=True, help="Host data, key=value, as pyinfra takes it.")
-@click.option("--group-data", multiple=True, help="Directory of group data, as pyinfra takes it.")
+@pyinfra_options("limit", "data", "group_data")
 @click.option(
     "--last", type=click.IntRange(1), default=20, show_default=True, help="How many of each host."
 )
@@ -41,7 +40,7 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
 
     The newest comes first. What failed, and how far it came, stands below.
     """
-    found, is_whole = _deploys(inventory, last, **given)
+    found, is_whole = _deploys(inventory, last, passed_on(given))
     if deploy:
         found = {
             host: [row for row in rows if row["run"] == deploy] for host, rows in found.items()
@@ -69,15 +68,12 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
 
 
 def _deploys(
-    inventory: str, last: int, limit: Iterable[str], data: Iterable[str], group_data: Iterable[str]
+    inventory: str, last: int, options: Iterable[str]
 ) -> tuple[dict[str, list[dict[str, Any]]], bool]:
     """What pyinfra's fact says of each host, and whether it could be read of all.
 
     Ends the program where there is no host.
     """
-    options = [f"--limit={one}" for one in limit]
-    options += [f"--data={one}" for one in data]
-    options += [f"--group-data={one}" for one in group_data]
     fact = ["fact", "pyinfra_postgres.facts.Deploys", f"last={last}"]
     run = subprocess.run(  # noqa: S603  (no shell)
         [sys.executable, "-m", "pyinfra", "--json", "-y", *options, inventory, *fact],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +12,8 @@ from pyinfra.api.output import set_formatter
 
 from ..neon.api import Neon, NeonError
 from ..neon.rehearsal import Rehearsal, Rehearsed
-from ..terminal import line, put, styled
+from ..terminal import put
+from .common import complain, passed_on, pyinfra_options, say
 
 _PREFIX = "@neon/"
 
@@ -25,10 +25,9 @@ _PREFIX = "@neon/"
 @click.argument(
     "scripts", metavar="DEPLOY.py...", nargs=-1, required=True, type=click.Path(exists=True)
 )
-@click.option("--data", multiple=True, help="Host data, key=value, as pyinfra takes it.")
-@click.option("--group-data", multiple=True, help="Directory of group data, as pyinfra takes it.")
+@pyinfra_options("data", "group_data")
 @click.option("--diff", is_flag=True, help="Show the plans.")
-@click.option("-v", "verbosity", count=True, help="As pyinfra takes it.")
+@pyinfra_options("verbosity")
 @click.option(
     "--expires-after",
     type=click.IntRange(1, 720),
@@ -50,30 +49,17 @@ def command(inventory: str, scripts: tuple[str, ...], expires_after: int, **give
     whole = False
     try:
         rehearsal = Rehearsal.of(
-            evolve(Neon.from_environment(), say=_say),
+            evolve(Neon.from_environment(), say=say),
             inventory.removeprefix(_PREFIX),
-            _say,
+            say,
             timedelta(hours=expires_after),
         )
         results = rehearsal.results
-        rehearsal.run(scripts, _options(**given))
+        rehearsal.run(scripts, passed_on(given))
         whole = True
     except NeonError as error:
-        _say(styled(error, "red"))
+        complain(error)
     for result in results:
         put(result)
     failed = next((result.code for result in results if result.code), 0)
     sys.exit(failed or int(not whole))
-
-
-def _options(
-    data: Iterable[str], group_data: Iterable[str], diff: bool, verbosity: int
-) -> list[str]:
-    """The options that go on to pyinfra."""
-    options = [f"--data={one}" for one in data]
-    options += [f"--group-data={one}" for one in group_data]
-    return [*options, *["--diff"] * diff, *["-v"] * verbosity]
-
-
-def _say(message: str) -> None:
-    put(line("--> ", message), err=True)

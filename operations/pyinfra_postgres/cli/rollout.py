@@ -14,7 +14,8 @@ from ..fleet.progress import Display, Lines, Listener
 from ..fleet.rollout import End, Waves
 from ..fleet.slices import ExecutorError, Workers, stopped_by_signals, workers
 from ..hidden import MASK
-from .fleets import begin, complain, fleet_options, target
+from .common import complain
+from .fleets import begin, fleet_options, target
 
 _STATUS = {End.DONE: 0, End.PAUSED: 3}
 """Exit statuses; any other end is 1."""

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from .common import passed_on, pyinfra_options
+
 _SCRIPT = """\
 from pathlib import Path
 
@@ -28,26 +30,20 @@ verify({title!r}, {report!r}, {scripts!r})
 )
 @click.option("--report", default="reports", show_default=True, help="Folder for the report.")
 @click.option("--title", help="What stands above the report.", metavar="TEXT")
-@click.option("--limit", multiple=True, help="Hosts, as pyinfra takes it.")
-@click.option("--data", multiple=True, help="Host data, key=value, as pyinfra takes it.")
-@click.option("--group-data", multiple=True, help="Directory of group data, as pyinfra takes it.")
-@click.option("-v", "verbosity", count=True, help="As pyinfra takes it.")
+@pyinfra_options("limit", "data", "group_data", "verbosity")
 def command(inventory: str, scripts: tuple[str, ...], **given: Any) -> None:
     """Verify all hosts: each object that a deploy declares, and each of its checks.
 
     Nothing of the deploy runs. The exit code is 0 where every host is approved.
     """
     title = given["title"] or ", ".join(Path(one).name for one in scripts)
-    options = [f"--limit={one}" for one in given["limit"]]
-    options += [f"--data={one}" for one in given["data"]]
-    options += [f"--group-data={one}" for one in given["group_data"]]
-    options += ["-v"] * given["verbosity"]
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "verify.py"
         script.write_text(
             _SCRIPT.format(title=title, report=given["report"], scripts=scripts), encoding="utf-8"
         )
-        arguments = [inventory, str(script), "--dry", "-y", "--fail-percent", "100", *options]
+        arguments = [inventory, str(script), "--dry", "-y", "--fail-percent", "100"]
+        arguments += passed_on(given)
         code = subprocess.call([sys.executable, "-m", "pyinfra", *arguments])  # noqa: S603
         if not code and not script.with_suffix(".read").exists():
             code = 1
