@@ -7,14 +7,12 @@ import time
 from attrs import evolve
 from pyinfra.api import Host
 
-from ..catalog import snapshot as snapshots
 from ..errors import HostError
 from ..planning.session import Session
-from ..running.steps import HOLDERS
+from ..running.rollout import catalog_by_now, deploy_under_way
 from ..terminal import say
 from ..transport.host_data import read
 from ..transport.interrupts import pause
-from ..transport.scripts import run
 from .jobs import Job, Outcome, Status
 from .runs import PyinfraRun
 
@@ -73,7 +71,7 @@ def _wait_for_deploys(host: Host) -> None:
     patience = read(host.data.dict(), "postgres_deploy_lock_timeout", 60)
     until = time.monotonic() + patience
     told = False
-    while holder := "".join(run(host, [HOLDERS]).rows):
+    while holder := deploy_under_way(host):
         if time.monotonic() >= until:
             raise HostError(
                 f"a deploy is under way for more than {patience:g} s: {holder}; compare again when "
@@ -91,6 +89,4 @@ def _is_settled(host: Host) -> bool:
     if not session.snapshots:
         return True
     known = session.snapshot().fingerprint
-    answer = run(host, snapshots.fingerprint_script(known.unreadable))
-    same = answer.failure is None and answer.values() == [known.digest]
-    return same and not "".join(run(host, [HOLDERS]).rows)
+    return catalog_by_now(host, known) == known.digest and not deploy_under_way(host)

@@ -298,9 +298,7 @@ class Rollout:
 
     def _changed_meanwhile(self) -> bool:
         """Whether the catalog is another one than the plan assumed."""
-        known = self.fingerprint
-        answer = run(self.host, snapshots.fingerprint_script(known.unreadable))
-        return answer.failure is None and answer.values() != [known.digest]
+        return catalog_by_now(self.host, self.fingerprint) not in {None, self.fingerprint.digest}
 
     def _wait(self, holder: str) -> None:
         """Wait for the deploy lock by asking again and again: a session that waits inside the
@@ -318,7 +316,7 @@ class Rollout:
                     f"{patience:g} s. {self.so_far}; run again when it has ended"
                 )
             pause(self.host, 0.2)
-            holder = "".join(run(self.host, [steps.HOLDERS]).rows)
+            holder = deploy_under_way(self.host)
 
     def _back_off(self, at: Step, failure: Failure, tries: int) -> None:
         """Wait before a statement, or the whole transaction, is tried again for its locks.
@@ -388,6 +386,17 @@ def _is_outdated(at: Step, failure: Failure) -> bool:
         return True
     is_check = at.part in {Part.CATALOG, Part.STARTED, Part.BEGIN}
     return is_check and failure.sqlstate == snapshots.CHANGED
+
+
+def deploy_under_way(host: Host) -> str:
+    """Who deploys to the database of a host; "" for nobody."""
+    return "".join(run(host, [steps.HOLDERS]).rows)
+
+
+def catalog_by_now(host: Host, known: Fingerprint) -> str | None:
+    """The digest of a catalog, read as that of a fingerprint; None where it can't be."""
+    answer = run(host, snapshots.fingerprint_script(known.unreadable))
+    return None if answer.failure else next(iter(answer.values()), "")
 
 
 def _is_lock(at: Step, failure: Failure) -> bool:
