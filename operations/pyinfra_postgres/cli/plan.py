@@ -98,6 +98,5 @@ def _lines(plan: Document) -> Iterator[str]:
 def _compared(before: str, after: str) -> Iterator[str]:
     old, new = (unstyle(one).split("\n") for one in (before, after))
     lines = difflib.unified_diff(old, new, lineterm="")
-    colours = {"+": "green", "-": "red"}
     for one in list(lines)[2:]:
-        yield styled(one, colours.get(one[:1]))
+        yield styled(one, render.line_colour(one))

@@ -8,12 +8,13 @@ from typing import Any
 
 from attrs import frozen
 
+from ..plan.plan import Action
+from ..running import render
 from ..terminal import Line, line, styled
 from .jobs import Job, Outcome, Status, Target, Task
 from .slices import Stop, Workers
 
 _COLOURS = {Status.EQUAL: "green", Status.DIFFERENT: "yellow"}
-_ACTIONS = {"create": "green", "change": "yellow", "remove": "red", "run": "blue"}
 _LISTED = 10
 """How many objects that differ are named of a host."""
 _EQUAL, _ERROR, _DIFFERENT = 0, 1, 2
@@ -83,9 +84,9 @@ def _about(one: Outcome, details: bool) -> Iterator[Line]:
     listed = len(changes) if details else _LISTED
     for change in changes[:listed]:
         action = change["action"]
-        yield line("    ", change["object"], "   ", styled(action, _ACTIONS[action]))
+        yield line("    ", change["object"], "   ", styled(action, render.COLOURS[Action(action)]))
         for text in change["lines"] if details else ():
-            yield line("        ", styled(text, {"+": "green", "-": "red"}.get(text[:1], "yellow")))
+            yield line("        ", styled(text, render.line_colour(text) or "yellow"))
     if len(changes) > listed:
         yield line(f"    ... and {len(changes) - listed} more: --diff shows them")
     if one.status is Status.DIFFERENT and not changes:

@@ -16,7 +16,7 @@ from ..plan.plan import Action, Change, Plan, Stage, Undeclared, Waiting, counte
 from ..syntax.parse import tokens
 from ..terminal import Line, line, printable, printable_lines, report, styled
 
-_COLOURS = {
+COLOURS = {
     Action.CREATE: "green",
     Action.CHANGE: "yellow",
     Action.REMOVE: "red",
@@ -160,14 +160,14 @@ def plan_lines(plan: Plan, until: str = "") -> Iterator[Line]:
     """
     heading = line()
     for change in plan.changes:
-        action = styled(change.action.value, _COLOURS[change.action])
+        action = styled(change.action.value, COLOURS[change.action])
         above = heading
         heading = line(styled(change.title, bold=True), "   ", action, until and f"   {until}")
         if heading != above:
             yield heading
         # Of what is created, the statements say it all.
         for one in change.lines if change.action is not Action.CREATE else ():
-            yield line("        ", styled(one, _line_colour(one)))
+            yield line("        ", styled(one, line_colour(one)))
         for statement in change.statements:
             stage = statement.stage
             prefix = "" if stage is Stage.MAIN else f"{stage.value}  "
@@ -213,5 +213,6 @@ def _statement(sql: str) -> Line:
     return Line(printable_lines(sql.expandtabs(_TAB)).replace("\n", "\n" + " " * 12))
 
 
-def _line_colour(line: str) -> str | None:
-    return {"+": "green", "-": "red", "!": "yellow"}.get(line[0])
+def line_colour(line: str) -> str | None:
+    """The colour of a line that tells what differs."""
+    return {"+": "green", "-": "red", "!": "yellow"}.get(line[:1])
