@@ -28,9 +28,7 @@ Add: TypeAlias = Callable[[Session, Draft, Sequence[Item]], None]
 
 def sort_out(session: Session, draft: Draft, add: Add) -> None:
     """Tell what of a draft has its turn in this run from what waits for another one."""
-    phases: dict[str, list[Item]] = {}
-    for item in draft.items:
-        phases.setdefault(item.phase, []).append(item)
+    phases = _by_phase(draft.items)
     now = phases.pop("", [])
     draft.waiting = []
     chosen: list[Item] = []
@@ -40,15 +38,20 @@ def sort_out(session: Session, draft: Draft, add: Add) -> None:
     draft.turn = [*_giving_way(now, chosen, session.catalog()), *chosen]
 
 
+def _by_phase(items: Iterable[Item]) -> dict[str, list[Item]]:
+    phases: dict[str, list[Item]] = {}
+    for item in items:
+        phases.setdefault(item.phase, []).append(item)
+    return phases
+
+
 def _is_done(plan: Plan) -> bool:
     return plan.sound and not plan.changes
 
 
 def foresee(session: Session, draft: Draft, add: Add) -> None:
     """Have a plan tell what waits, as it will be on what the plan leaves."""
-    phases: dict[str, list[Item]] = {}
-    for item in draft.waiting:
-        phases.setdefault(item.phase, []).append(item)
+    phases = _by_phase(draft.waiting)
     draft.plan.waiting = [_planned(session, phase, items, add) for phase, items in phases.items()]
 
 
