@@ -74,17 +74,14 @@ def _stakes(plan: Document) -> Iterator[str]:
 
 def _sql(plan: Document) -> Iterator[str]:
     statements = [
-        (stage, statement)
-        for one in plan.transactions
-        for stage in Stage
-        for _, statement in one.decoded.of(stage)
+        statement for one in plan.transactions for _, statement in one.decoded.in_run_order()
     ]
     if not statements:
         return
     summary = f"SQL of plan {plan.id[:16]}: {len(statements)} statements"
     texts = []
-    for stage, one in statements:
-        texts += [f"-- {stage.value} the transaction"] if stage is not Stage.MAIN else []
+    for one in statements:
+        texts += [f"-- {one.stage.value} the transaction"] if one.stage is not Stage.MAIN else []
         texts.append(f"{printable_lines(one.shown)};")
     # Longer than any other row of them, so that nothing in between ends the block.
     fence = "`" * max([3, *(len(one) + 1 for text in texts for one in re.findall("`+", text))])

@@ -529,6 +529,10 @@ class Plan:
         found = [(change, one) for change, one in self.statements() if one.stage is stage]
         return [found[place] for place in in_order([one for _, one in found])]
 
+    def in_run_order(self) -> Iterator[tuple[Change, Statement]]:
+        """All statements with their changes, in the order in which they run."""
+        return (each for stage in Stage for each in self.of(stage))
+
     def locks(self) -> list[Lock]:
         """What the transaction locks, each relation once, in one order on every host."""
         strongest: dict[Name, Lock] = {}

@@ -201,12 +201,12 @@ def fix(drafts: Iterable[Draft]) -> Fix:
 def _steps(plan: Plan) -> list[Step]:
     steps: list[Step] = []
     last: Change | None = None
-    for stage in Stage:
-        for change, statement in plan.of(stage):
-            if last is not change or steps[-1].stage != stage.value:
-                steps.append(_step(change, stage))
-            last = change
-            steps[-1] = _with(steps[-1], statement)
+    for change, statement in plan.in_run_order():
+        stage = statement.stage
+        if last is not change or steps[-1].stage != stage.value:
+            steps.append(_step(change, stage))
+        last = change
+        steps[-1] = _with(steps[-1], statement)
     return steps
 
 

@@ -282,14 +282,13 @@ _ENDS = "ended_at = clock_timestamp(), duration = clock_timestamp() - d.started_
 
 def told(plan: Plan) -> Iterator[dict[str, str]]:
     """The statements of a plan in the order in which they run, without what is hidden."""
-    for stage in Stage:
-        for change, one in plan.of(stage):
-            said = {
-                "stage": stage.value,
-                "object": change.title,
-                "action": change.action.value,
-                "operation": str(change.operation),
-                "place": change.operation.place,
-                "statement": one.shown,
-            }
-            yield {name: masked(text, one.hidden) for name, text in said.items()}
+    for change, one in plan.in_run_order():
+        said = {
+            "stage": one.stage.value,
+            "object": change.title,
+            "action": change.action.value,
+            "operation": str(change.operation),
+            "place": change.operation.place,
+            "statement": one.shown,
+        }
+        yield {name: masked(text, one.hidden) for name, text in said.items()}
