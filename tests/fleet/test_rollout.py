@@ -59,12 +59,18 @@ def state(databases: list[Database]) -> list[str]:
     ]
 
 
+def several(new_database: Databases, count: int, failing: int) -> list[Database]:
+    """Databases, of which the deploy fails on one."""
+    databases = [new_database() for _ in range(count)]
+    for number, database in enumerate(databases, 1):
+        database.psql(f"CREATE TABLE divisor AS SELECT {int(number != failing)} AS n")
+    return databases
+
+
 def test_twelve_databases_in_three_waves_of_which_the_fifth_fails(
     project: Project, new_database: Databases, command: Command
 ) -> None:
-    databases = [new_database() for _ in range(12)]
-    for number, database in enumerate(databases, 1):
-        database.psql(f"CREATE TABLE divisor AS SELECT {int(number != 5)} AS n")
+    databases = several(new_database, 12, failing=5)
     inventory(
         project,
         databases,
@@ -227,9 +233,7 @@ EXECUTORS = {
 def test_any_executor_will_do(
     project: Project, new_database: Databases, command: Command, code: str
 ) -> None:
-    databases = [new_database() for _ in range(4)]
-    for number, database in enumerate(databases, 1):
-        database.psql(f"CREATE TABLE divisor AS SELECT {int(number != 4)} AS n")
+    databases = several(new_database, 4, failing=4)
     inventory(
         project,
         databases,

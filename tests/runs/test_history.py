@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,12 @@ from harness import (
     Relay,
     finished,
     one_version,
-    relay,
-    relayed,
     until,
 )
 from harness.process import Outcome, run, run_files
 from pyinfra_postgres.catalog import snapshot
 from pyinfra_postgres.facts import Catalog
-from runs.conftest import SLOW
+from runs.conftest import EVERY_TIME, QUICK, SLOW, end_build, end_sessions
 
 ON: dict[str, Any] = {"postgres_history": True}
 ROWS = "CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)"
@@ -283,10 +279,7 @@ def test_a_client_that_is_killed_after_the_transaction(
         assert states(database) == [("applied", "t", "f", "")]
         process.kill()
         process.communicate()
-        database.psql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
-        )
+        end_build(database)
         writer.commit()
     until(lambda: not database.sessions())
     completed(project, database)
@@ -302,31 +295,22 @@ def test_a_session_that_is_ended_in_the_transaction_has_one_row(
 ) -> None:
     process = started(project, database, SLOW, postgres_connect_delay=0.01)
     until(lambda: sleeping(database))
-    database.psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE application_name LIKE 'pyinfra%'"
-    )
+    end_sessions(database)
     output = finished(process).succeeded().output
     assert "the transaction was not committed: running it again" in output
     assert states(database) == [APPLIED]
 
 
 @pytest.fixture
-def network(project: Project, database: Database) -> Iterator[Relay]:
-    """What lies between the run and the database, which is the inventory's host `one`."""
-    with (
-        tempfile.TemporaryDirectory(prefix="pgt-") as path,
-        relay(database.server, Path(path)) as between,
-    ):
-        project.inventory({"one": relayed(database, Path(path))}, **ON, postgres_connect_delay=0.01)
-        yield between
+def host_data() -> dict[str, Any]:
+    return ON
 
 
 @one_version
 def test_a_reply_that_is_lost_after_the_commit(
     project: Project, database: Database, network: Relay
 ) -> None:
-    project.deploy(SLOW.replace("1.5", "0.1"))
+    project.deploy(QUICK)
     network.swallowed = b"pyinfra-postgres transaction"
     project.run().succeeded()
     assert states(database) == [APPLIED]
@@ -338,13 +322,7 @@ def test_what_runs_every_time_is_not_repeated_where_the_row_tells(
     project: Project, database: Database, network: Relay
 ) -> None:
     """Without a record of it such a plan is given up."""
-    project.deploy(
-        """
-        with pg.transaction():
-            pg.table("t", [pg.Column("id", "integer")])
-            pg.sql("INSERT INTO t VALUES (1)")
-        """
-    )
+    project.deploy(EVERY_TIME)
     network.swallowed = b"pyinfra-postgres transaction"
     output = project.run().succeeded().output
     assert "the transaction was committed: going on after it" in output

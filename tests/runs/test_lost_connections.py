@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from harness import (
     Database,
@@ -17,33 +12,11 @@ from harness import (
     TestServer,
     finished,
     one_version,
-    relay,
-    relayed,
     until,
 )
-from runs.conftest import SLOW, sleeping
+from runs.conftest import EVERY_TIME, QUICK, SLOW, end_build, end_sessions, sleeping
 
-QUICK = SLOW.replace("1.5", "0.1")
 ENDED = "terminating connection due to administrator command"
-
-
-@pytest.fixture
-def network(project: Project, database: Database) -> Iterator[Relay]:
-    """What lies between the run and the database, which is the inventory's host `one`."""
-    with (
-        tempfile.TemporaryDirectory(prefix="pgt-") as path,
-        relay(database.server, Path(path)) as between,
-    ):
-        project.inventory({"one": relayed(database, Path(path))}, postgres_connect_delay=0.01)
-        yield between
-
-
-def end_sessions(database: Database) -> None:
-    """As a restart of the server does, or an administrator."""
-    database.psql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
 
 
 @one_version
@@ -145,13 +118,7 @@ def test_of_a_transaction_that_never_told_its_id_the_catalog_tells(
 def test_what_runs_every_time_is_not_repeated_on_a_guess(
     project: Project, database: Database, network: Relay
 ) -> None:
-    project.deploy(
-        """
-        with pg.transaction():
-            pg.table("t", [pg.Column("id", "integer")])
-            pg.sql("INSERT INTO t VALUES (1)")
-        """
-    )
+    project.deploy(EVERY_TIME)
     network.swallowed = b"pyinfra-postgres transaction"
     output = project.run().failed().output
     assert "the connection was lost. The transaction is in place as a whole or not at all" in output
@@ -168,10 +135,7 @@ def test_an_index_whose_build_was_cut_off_is_built_again(
     with database.holding("INSERT INTO t VALUES (2)") as writer:
         process = project.start()
         until(lambda: database.psql("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == "1")
-        database.psql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE query LIKE 'CREATE INDEX CONCURRENTLY%'"
-        )
+        end_build(database)
         writer.commit()
         output = finished(process).succeeded().output
     assert f"the connection was lost: {ENDED}" in output
