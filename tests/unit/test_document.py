@@ -35,6 +35,7 @@ from pyinfra_postgres.plan.plan import (
     Statement,
     Undeclared,
 )
+from pyinfra_postgres.plan.sealed import digest
 from pyinfra_postgres.syntax.names import Name
 from pyinfra_postgres.syntax.paths import SearchPath
 
@@ -96,7 +97,7 @@ def strict(schema: Any) -> Any:
 def whole(plan: Plan) -> Document:
     said = document.encoded(plan)
     numbers = range(len(said["operations"]))
-    declared = tuple(Declared("a thing", document.digest(one), one) for one in numbers)
+    declared = tuple(Declared("a thing", digest(one), one) for one in numbers)
     transaction = Transaction(
         "transaction", False, (), declared, 2000, said, document.plan_id(plan)
     )
@@ -181,7 +182,7 @@ def rewritten(**changes: Any) -> str:
     """A document that another program has written, with the id that is right then."""
     said = {**json.loads(whole(plan()).text()), **changes}
     del said["id"]
-    return json.dumps({**said, "id": document.digest(said)})
+    return json.dumps({**said, "id": digest(said)})
 
 
 def test_a_minor_version_only_adds_and_a_major_one_is_refused() -> None:

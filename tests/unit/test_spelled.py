@@ -8,8 +8,8 @@ from typing import Any
 
 from pyinfra.api import HiddenValue
 
-from pyinfra_postgres.plan.document import digest
 from pyinfra_postgres.plan.plan import Action
+from pyinfra_postgres.plan.sealed import digest
 from pyinfra_postgres.planning.declared import spelled
 
 DIFFERENT: list[Any] = [

@@ -7,15 +7,11 @@ the same. Its id is a digest of all that it says. https://json-schema.org/draft/
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import AttrsInstance, asdict, evolve, fields, frozen
 
-from ..errors import HostError
-from ..foreign import ForeignError, parsed, unambiguous
 from ..hidden import masked
 from ..syntax.names import Name
 from ..syntax.paths import SearchPath
@@ -34,11 +30,10 @@ from .plan import (
     Undeclared,
     Waiting,
 )
+from .sealed import Json, digest, sealed, unsealed
 
 VERSION = "1.0"
 """Of the format: a minor version only adds."""
-
-Json = dict[str, Any]
 
 
 @frozen
@@ -50,12 +45,6 @@ class Identity:
     name: str
     neon_branch: str = ""
     """Which branch of Neon's it is, as far as that can be told; those share all the rest."""
-
-
-def digest(value: Any) -> str:
-    """What tells one JSON value from another."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def plan_id(plan: Plan) -> str:
@@ -369,30 +358,29 @@ class Document:
 
     def text(self) -> str:
         """The document as it is written."""
-        return json.dumps({"id": self.id, **self.body}, indent=2) + "\n"
+        return sealed(self.body)
 
     @classmethod
     def read(cls, text: str) -> Document:
         """From what was written. Raises HostError where that is anything else."""
-        try:
-            said = parsed(text, object_pairs_hook=unambiguous)
-            version = said["format_version"]
-            if version.partition(".")[0] != VERSION.partition(".")[0]:
-                raise HostError(f"its format is {version}, and {VERSION} is known here")
-            id_ = said.pop("id")
-            if id_ != digest(said):
-                raise HostError("it has been edited: it is not what its id says")
-            transactions = tuple(map(Transaction.read, said["transactions"]))
-            databases = tuple(
-                Database(one["host"], Identity(**_known(Identity, one["identity"])))
-                for one in said["databases"]
-            )
-            given = {**said, "transactions": transactions, "databases": databases, "id": id_}
-            return cls(**_known(cls, given))
-        except ForeignError as error:
-            raise HostError(f"it is {error}") from None
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise HostError("it is no plan of pyinfra-postgres") from None
+        return unsealed(text, "plan", _unknown, cls._built)
+
+    @classmethod
+    def _built(cls, id_: str, said: Json) -> Document:
+        transactions = tuple(map(Transaction.read, said["transactions"]))
+        databases = tuple(
+            Database(one["host"], Identity(**_known(Identity, one["identity"])))
+            for one in said["databases"]
+        )
+        given = {**said, "transactions": transactions, "databases": databases, "id": id_}
+        return cls(**_known(cls, given))
+
+
+def _unknown(version: str) -> str:
+    """What is wrong with a version of the format."""
+    if version.partition(".")[0] == VERSION.partition(".")[0]:
+        return ""
+    return f"its format is {version}, and {VERSION} is known here"
 
 
 def _known(kind: type[AttrsInstance], said: Json) -> Json:

@@ -15,8 +15,9 @@ from .. import hidden
 from ..errors import DeclarationError, HostError
 from ..syntax.names import literal
 from ..syntax.parse import tokens
-from .document import Json, Restored, in_run_order, is_whole
+from .document import Restored, in_run_order, is_whole
 from .plan import Plan, Statement
+from .sealed import Json
 
 
 def kept(plan: Plan, data: Mapping[str, Any]) -> tuple[Json, ...]:

@@ -12,7 +12,7 @@ from attrs import fields, has
 from pyinfra.api import HiddenValue
 
 from ..hidden import MASK, masked
-from ..plan.document import digest
+from ..plan.sealed import digest
 from .session import Item
 
 

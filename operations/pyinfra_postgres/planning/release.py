@@ -5,7 +5,6 @@ Its id is a digest of the rest. That tells of an edit by accident; it proves not
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +15,10 @@ from typing import Any, Self
 from attrs import asdict, frozen
 
 from ..catalog.catalog import Forecast
-from ..errors import DeclarationError, HostError
-from ..foreign import ForeignError, parsed
+from ..errors import DeclarationError
 from ..hidden import masked
-from ..plan.document import Identity, digest
+from ..plan.document import Identity
+from ..plan.sealed import Json, digest, sealed, unsealed
 from .declared import spelled
 from .session import Block, Item
 
@@ -71,32 +70,27 @@ class Release:
 
     def text(self) -> str:
         """The file."""
-        said = {"format_version": FORMAT, **asdict(self)}
-        return json.dumps({"id": digest(said), **said}, indent=2) + "\n"
+        return sealed({"format_version": FORMAT, **asdict(self)})
 
     @classmethod
     def read(cls, text: str) -> Self:
         """What a file says. Raises HostError where it is none, or not as it was written."""
-        try:
-            said = parsed(text)
-            known, version = said.pop("id"), said.pop("format_version")
-            if version != FORMAT:
-                raise HostError(f"it has format {version}, and {FORMAT} is known here")
-            if known != digest({"format_version": FORMAT, **said}):
-                raise HostError("it has been edited: it is not what its id says")
-            said["blocks"] = tuple(
-                tuple(Stated(**one) for one in block) for block in said["blocks"]
-            )
-            said["hosts"] = tuple(
-                Proof(**{**one, "database": Identity(**one["database"])}) for one in said["hosts"]
-            )
-            return cls(
-                **{**said, **{key: tuple(said[key]) for key in ("varies", "waiting", "forms")}}
-            )
-        except ForeignError as error:
-            raise HostError(f"it is {error}") from None
-        except (LookupError, TypeError, ValueError, AttributeError):
-            raise HostError("it is no release of pyinfra-postgres") from None
+        return unsealed(text, "release", _unknown, cls._built)
+
+    @classmethod
+    def _built(cls, _: str, said: Json) -> Self:
+        said.pop("format_version")
+        said["blocks"] = tuple(tuple(Stated(**one) for one in block) for block in said["blocks"])
+        said["hosts"] = tuple(
+            Proof(**{**one, "database": Identity(**one["database"])}) for one in said["hosts"]
+        )
+        several = ("varies", "waiting", "forms")
+        return cls(**{**said, **{name: tuple(said[name]) for name in several}})
+
+
+def _unknown(version: object) -> str:
+    """What is wrong with a version of the format."""
+    return "" if version == FORMAT else f"it has format {version}, and {FORMAT} is known here"
 
 
 def stated(

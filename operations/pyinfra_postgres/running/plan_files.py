@@ -21,13 +21,13 @@ from ..plan.document import (
     Declared,
     Document,
     Transaction,
-    digest,
     encoded,
     operations_of,
     plan_id,
 )
 from ..plan.hidden_values import kept
 from ..plan.plan import Plan
+from ..plan.sealed import digest
 from ..planning.declared import told
 from ..planning.session import Block, Draft, Session
 from ..provenance import VERSION
