@@ -21,6 +21,8 @@ from ..syntax.parse import Node, statement
 
 def warned(changes: Sequence[Change], before: Snapshot) -> list[Change]:
     """The changes, with the hazards of those that break clients of the database before them."""
+    if all(map(_is_new, changes)):
+        return list(changes)
     trees = {
         id(one): list(_trees(one))
         for change in changes
