@@ -265,3 +265,24 @@ def test_a_phase_is_in_no_other_one(database: Database) -> None:
             pg.view("shop.old", present=False)
 
     assert "is inside of phase='one'" in run(database, deploy, dry=True).refused().messages
+
+
+def test_a_verification_beside_the_deploy_puts_nothing_against_it(database: Database) -> None:
+    """What it plans once more is nobody's to send, what is for a phase among it."""
+
+    def narrowing() -> None:
+        with pg.transaction():
+            pg.table("shop.customer", [ID, NAME, pg.Column("mail", "text")])
+            with pg.transaction(phase="contract"):
+                pg.table("shop.customer", [pg.Column("mail", present=False)])
+
+    def deploy() -> None:
+        narrowing()
+        with pg.verification(deploy=narrowing):
+            pg.check("There are customers", "SELECT count(*) FROM shop.customer", [(20,)])
+
+    assert "APPROVED" in run(database, deploy).succeeded().messages
+    run(
+        database, deploy, postgres_phase="contract", postgres_allow="shop.customer.mail"
+    ).succeeded()
+    assert database.psql("SELECT count(*) FROM pg_attribute WHERE attname = 'mail'") == "0"

@@ -246,6 +246,17 @@ class Session:
         self.blocks.append(block)
         return block
 
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Forget what is declared meanwhile: it is no part of the run."""
+        every: tuple[list[Any], ...] = (self.declarations, self.later, self.blocks)
+        before = [len(one) for one in every]
+        try:
+            yield
+        finally:
+            for one, known in zip(every, before, strict=True):
+                del one[known:]
+
     def blocks_of(self, deploy: str) -> list[Block]:
         """The blocks that a file has had so far."""
         return [one for one in self.blocks if one.deploy == deploy]

@@ -103,10 +103,8 @@ def gathering(
 
 def _declared(session: Session, deploy: Callable[[], object]) -> Block:
     """What a deploy would declare, as a block of its own that nobody sends."""
-    declarations, blocks = len(session.declarations), len(session.blocks)
-    with declaring(session) as block:
+    with session.aside(), declaring(session) as block:
         deploy()
-    del session.declarations[declarations:], session.blocks[blocks:]
     return block
 
 
