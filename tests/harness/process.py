@@ -22,6 +22,7 @@ from pyinfra_postgres.plan.plan import Plan
 from pyinfra_postgres.planning.session import Draft, Session
 from pyinfra_postgres.running import plan_files
 
+from . import connectors as connectors
 from .cli import Run
 from .servers import Database
 

@@ -7,7 +7,7 @@ many steps, others each time.
 from __future__ import annotations
 
 import os
-import secrets
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +21,9 @@ from .living import ALLOWED, SETUP, deploy, living
 STEPS = 5
 """What is declared to one database, one after another."""
 MANY = int(os.environ.get("PYINFRA_POSTGRES_LAWS", "1"))
-FIRST = 0 if MANY == 1 else secrets.randbelow(10**9)
+# The workers of one run draw the same; without xdist the seed is None, and the draw any.
+DRAWN = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")).randrange(10**9)
+FIRST = 0 if MANY == 1 else DRAWN
 DATA: dict[str, Any] = {"postgres_trust": "living_owner", "postgres_allow": ALLOWED}
 
 
