@@ -49,12 +49,12 @@ class Relay:
     def cut(self) -> None:
         """End every connection that there is; one that comes meanwhile is another."""
         for one in [self._open.pop() for _ in range(len(self._open))]:
-            _end(one)
+            end_connection(one)
 
     def end(self) -> None:
         """End every connection and listen no more."""
         self._speaks.set()
-        _end(self.listener)
+        end_connection(self.listener)
         self.cut()
 
     def _accept(self) -> None:
@@ -64,7 +64,7 @@ class Relay:
                 self.connected += 1
                 if self.asleep:
                     self.asleep -= 1
-                    _end(client)
+                    end_connection(client)
                 else:
                     threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
@@ -73,9 +73,13 @@ class Relay:
         try:
             server = self.route(client)
         except OSError:
-            _end(client)
+            end_connection(client)
             return
         self._open += [client, server]
+        self._converse(client, server)
+
+    def _converse(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what both say, until the server has ended."""
         threading.Thread(target=self._pass_on, args=(client, server), daemon=True).start()
         self._pass_on(server, client, from_server=True)
 
@@ -97,10 +101,11 @@ class Relay:
                     self.answers += 1
                     if self.answers == self.last:
                         self.end()
-        _end(target)
+        end_connection(target)
 
 
-def _end(connection: socket.socket) -> None:
+def end_connection(connection: socket.socket) -> None:
+    """End it for both sides."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
@@ -109,18 +114,28 @@ def _end(connection: socket.socket) -> None:
 @contextlib.contextmanager
 def relay(server: TestServer, directory: Path) -> Iterator[Relay]:
     """A relay to a server that listens on a Unix socket in a directory, which has a short name."""
-
-    def route(_: socket.socket) -> socket.socket:
-        target = socket.socket(socket.AF_UNIX)
-        target.connect(str(server.socket))
-        return target
-
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(directory / server.socket.name))
-    listener.listen()
-    relay = Relay(listener, route)
+    relay = Relay(listener(server, directory), lambda _: connected(server))
     yield relay
     relay.end()
+
+
+def listener(server: TestServer, directory: Path) -> socket.socket:
+    """A socket in a directory that has the name of a server's."""
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(directory / server.socket.name))
+    made.listen()
+    return made
+
+
+def connected(server: TestServer) -> socket.socket:
+    """A socket that leads to a server. Raises OSError."""
+    made = socket.socket(socket.AF_UNIX)
+    try:
+        made.connect(str(server.socket))
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def relayed(database: Database, directory: Path) -> str:

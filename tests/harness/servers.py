@@ -215,10 +215,21 @@ class TestServer(Server):
             self._session.close()
         # At once: what a shutdown would write to disk is removed anyway.
         with contextlib.suppress(OSError):
-            os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+            self._crash()
         self.stop()
         # The server may still be removing files of its own.
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _crash(self) -> None:
+        os.kill(int((self.data / "postmaster.pid").read_text().split()[0]), signal.SIGQUIT)
+
+    def crash(self) -> None:
+        """Stop it with `-m immediate`: it recovers when it is started again."""
+        self._crash()
+        deadline = time.monotonic() + 30
+        while (self.data / "postmaster.pid").exists():
+            assert time.monotonic() < deadline, "the server does not stop"
+            time.sleep(0.005)
 
     def run(self, program: str, *arguments: str) -> Any:
         """Run one of the server's client programs; the result has rc, stdout and stderr."""
