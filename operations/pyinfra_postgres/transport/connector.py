@@ -94,9 +94,10 @@ class PostgresConnector(BaseConnector):
     def connect(self) -> None:
         from .connection import Connection
         from .host_data import read
-        from .interrupts import Run
+        from .interrupts import Run, end_with_status
         from .watch import Limits
 
+        end_with_status(self.state)
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()

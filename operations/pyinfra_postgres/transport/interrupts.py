@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
@@ -125,6 +125,22 @@ def pause(host: Host, seconds: float) -> None:
         stop_if_asked(host)
         time.sleep(min(left, 0.1))
     stop_if_asked(host)
+
+
+def end_with_status(state: State) -> None:
+    """Have Ctrl-C between scripts too end pyinfra's program with its status, which else is 0."""
+    known = signal.getsignal(signal.SIGINT)
+    if getattr(known, "__module__", "") != "pyinfra_cli.main":
+        return
+
+    def end(number: int, _: object) -> None:
+        run = Run.of(state)
+        run.signal = run.signal or number
+        say_at_once("Interrupted.")
+        run.leave()
+
+    with suppress(ValueError):  # this is not the main thread, which alone hears signals
+        signal.signal(signal.SIGINT, end)
 
 
 def _listen(run: Run) -> None:
