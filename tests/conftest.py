@@ -24,12 +24,18 @@ from harness import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+ACCEPTANCE = ROOT / "tests" / "acceptance"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: tests wait for locks, and for time to pass."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The acceptance tests are about hosts: they run where `--inventory` names some."""
+    return True if collection_path == ACCEPTANCE and not config.getoption("inventory", "") else None
 
 
 def pytest_collection_finish() -> None:

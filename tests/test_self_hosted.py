@@ -25,6 +25,7 @@ from harness import (
     Relay,
     SSHServer,
     TestServer,
+    accept,
     finished,
     needs_ssh,
     one_version,
@@ -366,3 +367,13 @@ def test_what_stands_in_the_way_is_said_with_what_to_do(
             rf"@ssh/{host}\] +schema s: could not reach the database: .*[.] .*{re.escape(advice)}"
         )
         assert re.search(said, output), output
+
+
+def test_the_acceptance_tests_look_at_the_machine_too(
+    project: Project, platform: Platform, ssh: SSHServer, far: Database
+) -> None:
+    inventory = project.inventory({"@ssh/far": ssh.host(far)})
+    project.run("inventory.py", platform.scripts / "deploy.py", "-y").succeeded()
+    done = accept("--inventory", inventory, "--writes", "-k", "server or tenant").succeeded()
+    skipped = re.findall(r"^SKIPPED \[\d+\] \S+: (.*)", done.stdout, re.MULTILINE)
+    assert set(skipped) <= {"the machine has no systemd"}

@@ -3,7 +3,7 @@
 from harness.cli import Project, Run, finished, pyinfra, start_pyinfra, until
 from harness.forks import Started
 from harness.neon_api import PASSWORD, TOKEN, FakeBranch, FakeNeon, FakeProject, Fault
-from harness.platform import TODAY, Platform
+from harness.platform import TODAY, Platform, accept
 from harness.pooler import Pooler, needs_neon, needs_pgbouncer, pooler
 from harness.relay import Relay, relay, relayed
 from harness.servers import (
@@ -43,6 +43,7 @@ __all__ = [
     "SSHServer",
     "Started",
     "TestServer",
+    "accept",
     "finished",
     "needs_neon",
     "needs_pgbouncer",

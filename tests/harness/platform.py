@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demo.server import environment
 from harness.cli import Project, Run
 from harness.servers import Database
 
@@ -50,3 +53,20 @@ class Platform:
             group=group,
             **{"postgres_today": TODAY, **data},
         )
+
+
+def accept(*options: str | Path) -> Run:
+    """Run the acceptance tests as a user does, in this checkout."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfEs"),
+            *("tests/acceptance", *map(str, options)),
+        ],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, done.stderr)
