@@ -139,7 +139,7 @@ def json_array(record: str, of: str = "value") -> str:
 def _explained(failure: Failure) -> str:
     if failure.sqlstate == _READ_ONLY:
         return f"{failure}: a query asked here only reads; put what writes into a deploy"
-    return f"{failure}. {failure.detail}".rstrip(". ")
+    return f"{failure.explained}{failure.advice}"
 
 
 def answers_queries(operation: Callable[P, T]) -> Callable[P, T]:

@@ -22,6 +22,7 @@ from ..objects.kind import Object, difference
 from ..plan.plan import Action, Change, Gap, Operation, Plan, Refusal, Stage, Statement
 from ..syntax.parse import Reference
 from ..transport.answer import withheld
+from ..transport.troubles import advised
 from . import copies, renaming
 from .candidates import Candidate
 from .conditions import bound, joining, naming, unbound
@@ -345,7 +346,7 @@ class Planner:
         for reading in step.readings() if same.lacking and not is_lacking else ():
             state, said = same.objections(reading)
             if state and not _brings(state, self.catalog):
-                yield f"PostgreSQL refuses it: {said} (SQLSTATE {state})"
+                yield advised(f"PostgreSQL refuses it: {said} (SQLSTATE {state})", state)
         for fragment in (one for one in same.errors if one in step.asked):
             yield f"{same.errors[fragment]} in {fragment.text!r}"
 
@@ -360,7 +361,8 @@ class Planner:
         # A body may name a relation that has the name only once the plan has run.
         comes = bool(catalog.stored) and state in {NO_COLUMN, NO_RELATION}
         if found and not comes and not (state in PENDING and _brings(state, catalog)):
-            yield f"PostgreSQL refuses it: {withheld(found) if holds(one) else found.explained}"
+            said = str(withheld(found)) if holds(one) else found.explained
+            yield f"PostgreSQL refuses it: {said}{found.advice}"
 
     def _stored(self, step: Candidate) -> Iterator[str]:
         """Have the catalog be as it will be. Yields which declarations no longer hold then."""

@@ -55,7 +55,8 @@ class Questions(Ask):
             return self(query)
         answer = self.attempt([query])
         if answer.failure:
-            raise HostError(str(answer.failure), answer.failure.sqlstate)
+            failure = answer.failure
+            raise HostError(f"{failure}{failure.advice}", failure.sqlstate)
         return answer.values()
 
     def _check(self, script: Sequence[str], *, in_public: bool = False) -> None:

@@ -88,6 +88,7 @@ def unreadable(session: Session, plan: Plan) -> Iterator[Refusal]:
                 one = catalog.objects[change.key]
                 said = withheld(failure) if holds(one) else failure
                 reason = f"PostgreSQL would refuse it on what it stands on by then: {said}"
+                reason += failure.advice
                 yield Refusal(change.operation, change.title, reason)
 
 

@@ -357,19 +357,20 @@ class Session:
             if number == _TRIES - 1:
                 without = self._unreadable()
             answer = self._run(snapshots.script(without))
-        if answer.failure and answer.failure.sqlstate == _NO_LOCK:
+        failure = answer.failure
+        if failure and failure.sqlstate == _NO_LOCK:
             holders = "; ".join(self.read([_EXCLUSIVE]).rows)
-            raise HostError(f"could not read the catalog: {answer.failure}: {holders}")
-        if answer.failure and answer.failure.sqlstate == NO_ENCODING:
+            raise HostError(f"could not read the catalog: {failure}: {holders}{failure.advice}")
+        if failure and failure.sqlstate == NO_ENCODING:
             names = ", ".join(sorted(set(undecodable(self.read([NAMES]).values()))))
             raise HostError(
-                f"could not read the catalog: {names or answer.failure} is in no valid encoding: "
+                f"could not read the catalog: {names or failure} is in no valid encoding: "
                 "rename it in a session whose client_encoding is SQL_ASCII"
             )
-        if answer.failure and answer.failure.unreachable:
-            raise UnreachableError(f"could not reach the database: {answer.failure}")
-        if answer.failure or len(answer.rows) != 1:
-            reason = answer.failure or "the server answered with no catalog"
+        if failure and failure.unreachable:
+            raise UnreachableError(f"could not reach the database: {failure}")
+        if failure or len(answer.rows) != 1:
+            reason = f"{failure}{failure.advice}" if failure else "the server answered with none"
             raise HostError(f"could not read the catalog: {reason}")
         known = _KNOWN.setdefault(self.state, WeakValueDictionary())
         return Said.read(answer.rows[0], without, known)
@@ -408,7 +409,7 @@ class Session:
                 raise HiddenRowsError(f"{failure.message}, as for role {quoted(role)}")
             # The text of a query may be several statements, so that its place tells nothing.
             said = withheld(failure) if within(query) and failure.sqlstate else failure
-            raise HostError(str(said), failure.sqlstate)
+            raise HostError(f"{said}{failure.advice}", failure.sqlstate)
         return answer.values()
 
     def _server(self) -> str:

@@ -255,7 +255,8 @@ class Rollout:
         """What is left of a session whose connection was lost."""
         begun = steps.step(session, failure.index).part
         if losses > _LOSSES:
-            raise HostError(f"the connection was lost {losses} times: {failure}. {self.so_far}")
+            known = f"{self.so_far}{failure.advice}"
+            raise HostError(f"the connection was lost {losses} times: {failure}. {known}")
         self._say(f"the connection was lost: {failure}")
         if self.so_far in {_NOTHING, _BEGUN}:
             return list(session)
@@ -334,6 +335,7 @@ class Rollout:
         else:
             raise HostError(
                 f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
+                f"{failure.advice}"
             )
 
     def _blockers(self, locks: Sequence[Lock]) -> str:
@@ -363,18 +365,17 @@ class Rollout:
     def _explained(self, at: Step, failure: Failure) -> str:
         match at.part:
             case Part.LOCK:
-                return f"could not take the deploy lock: {failure}. {self.so_far}"
+                return f"could not take the deploy lock: {failure}. {self.so_far}{failure.advice}"
             case Part.CATALOG:
-                return f"could not read the catalog: {failure}"
+                return f"could not read the catalog: {failure}{failure.advice}"
             case _ if failure.sqlstate == UNFIT:
                 return f"could not record it: {failure.message}. {self.so_far}"
             case Part.SETTINGS | Part.AFTER:
                 return (
                     f"{_described(at, failure)}. The transaction before it is in place; "
-                    f"{_remedy(failure)}"
+                    f"{_remedy(failure)}{failure.advice}"
                 )
-        again = "; run again when it may" if failure.sqlstate == CANCELED else ""
-        return f"{_described(at, failure)}. Nothing of the transaction stays{again}"
+        return f"{_described(at, failure)}. Nothing of the transaction stays{failure.advice}"
 
     def _say(self, line: str) -> None:
         say(self.host, line)

@@ -43,7 +43,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
         return None
     hidden = at.statement.hidden
     said = failure if hidden else failure.explained
-    reason = masked(f"PostgreSQL refuses it: {said}", hidden)
+    reason = masked(f"PostgreSQL refuses it: {said}", hidden) + failure.advice
     return Refusal(at.change.operation, at.change.title, reason)
 
 

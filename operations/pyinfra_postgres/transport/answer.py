@@ -10,6 +10,7 @@ from psycopg import errors
 
 from ..errors import HostError
 from ..foreign import ForeignError, parsed
+from .troubles import advice
 
 NO_ENCODING = "22021"
 """The SQLSTATE of text that is in no valid encoding."""
@@ -49,6 +50,12 @@ class Failure:
     def explained(self) -> str:
         """What happened, with what the server says of it besides."""
         return f"{self}. {self.detail.rstrip('.')}" if self.detail else str(self)
+
+    @property
+    def advice(self) -> str:
+        """Cause and way out, behind a full stop, where they are known."""
+        found = advice(self.message, self.sqlstate)
+        return f". {found}" if found and found not in self.message else ""
 
     def __str__(self) -> str:
         state = f" (SQLSTATE {self.sqlstate})" if self.sqlstate else ""

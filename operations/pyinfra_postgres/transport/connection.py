@@ -22,6 +22,7 @@ from ..syntax.paths import SearchPath
 from .answer import NO_ENCODING, PROGRESS, Answer, Failure, told_transaction
 from .endpoint import endpoint, parameters
 from .poolers import PROCESS, check_own, refuse_a_full
+from .troubles import advised
 from .watch import (
     CANCELED,
     INTERRUPTED,
@@ -123,7 +124,7 @@ class Connection:
                 )
                 if ends or not (restarts or passes(reason)):
                     tries = f" after {attempt} tries" if attempt > 1 else ""
-                    raise ConnectError(f"Could not connect{tries}: {reason}") from None
+                    raise ConnectError(advised(f"Could not connect{tries}: {reason}")) from None
             first = reason.partition("; ")[0]
             self.say(f"{doing}, try {attempt + 1} of {self.attempts}: {first}")
             delay = min(LONGEST_DELAY, self.delay * 2 ** (attempt - 1))

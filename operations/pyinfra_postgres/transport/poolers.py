@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from ..errors import ConnectError
+from .troubles import POOLER
 
 PROCESS = "SELECT pg_catalog.pg_backend_pid()"
 """Leaves nothing in the session of somebody else, and means the same whatever its settings are."""
@@ -30,7 +31,4 @@ def refuse_a_full(reason: str) -> NoReturn:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise ConnectError(
-        f"this is a pooler that {reason}. A deploy needs a session of its own, for its "
-        "lock and its settings: connect to the server itself, or to a pool in session mode"
-    )
+    raise ConnectError(f"this is a pooler that {reason}. {POOLER.advice}")

@@ -22,6 +22,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from ..errors import ConnectError
 from ..syntax.paths import SearchPath
+from . import troubles
 from .answer import Answer, Failure, told_transaction
 from .poolers import PROCESS
 from .target import divided, dsn
@@ -229,48 +230,9 @@ def _failure(lines: Sequence[str], begun: int, count: int) -> Failure:
     return Failure(message, index=index, lost=True, reach=reach)
 
 
-# What a psql that never began says, or who should have started it, and what to do.
-_ADVICE = (
-    (
-        r"psql.{0,3}: (command )?not found|psql.{0,3}: No such file",
-        "It is not installed, or not in the PATH: install the server's programs, or Debian's "
-        "postgresql-client",
-    ),
-    (
-        r"^sudo",
-        "The SSH user may not become _sudo_user without a password: allow it in the host's "
-        "sudoers, or set _sudo_password",
-    ),
-    (
-        r"invalid command \\gexec",
-        "This psql is older than 9.6: install the one of the server's version",
-    ),
-    (
-        r"failed: (No such file|Connection refused)",
-        "No server listens there: start it, or set postgres_host and postgres_port",
-    ),
-    (
-        r"database .* does not exist",
-        "Create the database, or correct postgres_database",
-    ),
-    (
-        r"[Pp]eer authentication failed|role .* does not exist",
-        "With peer authentication _sudo_user is the account of the role: correct it or "
-        "postgres_user, or map them in pg_ident.conf",
-    ),
-    (
-        r"no password supplied",
-        "Set postgres_password, or write a password file on the host",
-    ),
-)
-
-
 def advised(lines: Sequence[str]) -> str:
-    """What was said, in one line, with what to do about it."""
+    """What a psql that never began says, or who should have started it, and what to do about it."""
     # What comes before is a shell's noise.
     said = "; ".join(line.strip() for line in lines if line.strip())
     said = said[max(0, said.find("psql: error: ")) :].partition("; Is the server running")[0]
-    for pattern, advice in _ADVICE:
-        if re.search(pattern, said):
-            return f"{said}. {advice}"
-    return said
+    return troubles.advised(said)
