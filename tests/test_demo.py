@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -81,3 +83,17 @@ def test_a_failed_step_shows_its_whole_output(
     printed = capfd.readouterr().out
     assert "a detail" in printed
     assert "exit code 3" in printed
+
+
+def test_who_reads_only_the_first_line_of_the_servers_state_gets_no_trace(checkout: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, checkout / "demo" / "server.py", "status"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert done.stderr == ""

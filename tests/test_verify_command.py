@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
-from harness import Database, Project, Run, finished, one_version, start_pyinfra
+from harness import Database, Project, Run, finished, one_version, start_pyinfra, until
 from harness.html import Page
 from harness.servers import Databases
 
@@ -126,3 +127,24 @@ def test_where_no_host_matches_nothing_is_approved(project: Project, database: D
 def test_mistakes_are_one_message(project: Project) -> None:
     said = verify(project, "nowhere.py").failed().output
     assert "'nowhere.py' does not exist" in said
+
+
+@one_version
+def test_a_signal_ends_the_run_too(project: Project, database: Database) -> None:
+    project.inventory({"one": database.dsn})
+    project.deploy('pg.check("It takes long", "SELECT pg_sleep(60)", [])\n')
+
+    def is_asked() -> bool:
+        return any(
+            "pg_sleep" in query for _, state, query in database.sessions() if state == "active"
+        )
+
+    process = start_pyinfra(
+        *(project.path, "verify", "inventory.py", "deploy.py"), module="pyinfra_postgres.cli.main"
+    )
+    until(is_asked)
+    process.send_signal(signal.SIGTERM)
+    run = finished(process)
+    assert run.code == 128 + signal.SIGTERM
+    assert "Traceback" not in run.output
+    until(lambda: database.sessions() == [], 10)

@@ -286,3 +286,26 @@ def test_a_verification_beside_the_deploy_puts_nothing_against_it(database: Data
         database, deploy, postgres_phase="contract", postgres_allow="shop.customer.mail"
     ).succeeded()
     assert database.psql("SELECT count(*) FROM pg_attribute WHERE attname = 'mail'") == "0"
+
+
+def test_a_phase_that_no_block_has_is_refused(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.schema("s")
+            with pg.transaction(phase="contract"):
+                pg.schema("gone", present=False)
+
+    with database.untouched():
+        said = run(database, deploy, postgres_phase="contarct").refused().messages
+    assert "postgres_phase: no pg.transaction(phase=...) of this run is for contarct" in said
+    assert "did you mean contract?" in said
+    run(database, deploy, postgres_phase="contract").succeeded()
+
+
+def test_a_phase_of_a_deploy_that_has_none_is_refused(database: Database) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.schema("s")
+
+    said = run(database, deploy, postgres_phase="contract").refused().messages
+    assert "is for contract: leave it out" in said

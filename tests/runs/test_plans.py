@@ -25,8 +25,8 @@ from pyinfra_postgres.catalog.snapshot import fingerprint_script
 from pyinfra_postgres.cli.main import main
 from pyinfra_postgres.objects.access.passwords import Password
 from pyinfra_postgres.planning.planner import Planner
-from pyinfra_postgres.running.plans_asked_for import APPLY
 from pyinfra_postgres.running.rollout import Rollout
+from pyinfra_postgres.transport.options import APPLY
 
 ID = pg.Column("id", "integer", primary_key=True)
 HOSTILE = "it's :USER \\q $$ \n; -- /* \u202e`|<b>@x"

@@ -81,3 +81,39 @@ def test_host_data_is_checked_before_anything_is_sent(
     assert "postgres_lock_timeout must be a number from 1 to" in run.output
     assert "Traceback" not in run.output
     assert seen.statements == []
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("aply", "apply"),
+        ("plans", "plan"),
+        ("detailed_exit_code", "detailed_exitcode"),
+        ("postgre_phase", "postgres_phase"),
+        ("postgresallow", "postgres_allow"),
+    ],
+)
+@pytest.mark.parametrize("psql", [False, True], ids=["psycopg", "psql"])
+@one_version
+def test_a_word_of_the_command_line_that_is_nearly_ours_is_refused(
+    database: Database, monkeypatch: pytest.MonkeyPatch, given: str, meant: str, psql: bool
+) -> None:
+    monkeypatch.setenv("PATH", f"{database.server.binaries}:/usr/bin:/bin")
+
+    def deploy() -> None:
+        pg.schema("s")
+
+    with database.untouched():
+        said = process.run(database, deploy, psql=psql, override={given: "x"}).refused().messages
+    assert f"--data {given}: did you mean {meant}?" in said
+
+
+@pytest.mark.parametrize("own", [{"aply": "a word of ours"}, {}], ids=["in the inventory", "far"])
+@one_version
+def test_a_word_of_ones_own_is_left_alone(database: Database, own: dict[str, Any]) -> None:
+    def deploy() -> None:
+        pg.schema("s")
+
+    word = next(iter(own), "tenant")
+    run = process.run(database, deploy, override={word: "x"}, **own)
+    run.succeeded()

@@ -10,8 +10,8 @@ import click
 from pyinfra.api.output import set_formatter
 
 from ..fleet.jobs import Target
-from ..running.plans_asked_for import PLAN
 from ..terminal import at_once
+from ..transport.options import PLAN
 from .common import pyinfra_options
 
 F = TypeVar("F", bound=Callable[..., Any])

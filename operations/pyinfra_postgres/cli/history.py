@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ..exits import ERROR, WELL
 from ..operations.host_rows import HostRows
 from ..operations.tabular import print_answers
 from ..terminal import put
@@ -64,7 +65,7 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
                 if row["error"]:
                     state = "" if row["state"] == "cut off" else f"{row['state']}: "
                     put(f"{host}: {row['run']} {state}{row['error']}")
-    sys.exit(0 if is_whole else 1)
+    sys.exit(WELL if is_whole else ERROR)
 
 
 def _deploys(

@@ -9,12 +9,10 @@ from typing import Any, cast
 
 import click
 
+from ..exits import ERROR
+
 COMMANDS = ("plan", "rollout", "verify", "drift", "history", "rehearse")
 """The subcommands: each is `command` in the module of its name, imported when it is called."""
-
-
-_MISTAKE = 1
-"""The exit status of a command that was called wrongly: 2 means that something differs."""
 
 
 class _Commands(click.Group):
@@ -46,7 +44,8 @@ def _own_status() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        error.exit_code = _MISTAKE  # type: ignore[misc]
+        # By 2, which is click's, something differs here.
+        error.exit_code = ERROR  # type: ignore[misc]
         raise
 
 

@@ -12,14 +12,13 @@ from click import unstyle
 from pyinfra.api.output import set_formatter
 
 from ..errors import HostError
+from ..exits import DIFFERENT, ERROR, WELL
 from ..plan.document import Document
 from ..plan.markdown import comment
 from ..running import plan_files, render
 from ..terminal import Line, line, put, styled
 
 _DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
-_ERROR, _DIFFERENT = 1, 2
-"""Exit statuses, as everywhere in this command."""
 
 
 @click.group("plan")
@@ -66,7 +65,7 @@ def diff(before: Path, after: Path) -> None:
             put(line(styled(", ".join(hosts), bold=True)))
             for text in _compared(one, other):
                 put(line("  ", text))
-    sys.exit(_DIFFERENT if is_different else 0)
+    sys.exit(DIFFERENT if is_different else WELL)
 
 
 def _read(directory: Path) -> dict[str, Document]:
@@ -74,7 +73,7 @@ def _read(directory: Path) -> dict[str, Document]:
         return plan_files.read(directory)
     except HostError as error:
         put(line("--> ", styled(error, "red")), err=True)
-        sys.exit(_ERROR)
+        sys.exit(ERROR)
 
 
 def _lines(plan: Document) -> Iterator[str]:

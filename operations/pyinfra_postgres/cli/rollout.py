@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from .. import exits
 from ..fleet.jobs import Job, Planned, Task
 from ..fleet.progress import Display, Lines, Listener
 from ..fleet.rollout import End, Waves
@@ -17,8 +18,8 @@ from ..hidden import MASK
 from .common import complain
 from .fleets import begin, fleet_options, target
 
-_STATUS = {End.DONE: 0, End.PAUSED: 3}
-"""Exit statuses; any other end is 1."""
+_STATUS = {End.DONE: exits.WELL, End.PAUSED: exits.UNSURE}
+"""Exit statuses; any other end is an error."""
 _ACCEPT = "--accept"
 _DATA = "--data="
 _SECRET = ("password", "dsn", "secret", "token")
@@ -68,10 +69,10 @@ def command(
                 end = rollout.run()
         except (ExecutorError, _RolloutError) as error:
             listener.error(str(error))
-            sys.exit(stop.status if stop.number else 1)
+            sys.exit(stop.status if stop.number else exits.ERROR)
         hosts = {name: rollout.outcomes.get(name) for wave in waves for name in wave.hosts}
         listener.end(end, hosts, _ways(rollout, end))
-    sys.exit(stop.status if stop.number else _STATUS.get(end, 1))
+    sys.exit(stop.status if stop.number else _STATUS.get(end, exits.ERROR))
 
 
 class _RolloutError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..exits import ERROR
+from ..processes import pyinfra
 from .common import passed_on, pyinfra_options
 
 _SCRIPT = """\
@@ -44,7 +45,7 @@ def command(inventory: str, scripts: tuple[str, ...], **given: Any) -> None:
         )
         arguments = [inventory, str(script), "--dry", "-y", "--fail-percent", "100"]
         arguments += passed_on(given)
-        code = subprocess.call([sys.executable, "-m", "pyinfra", *arguments])  # noqa: S603
+        code = pyinfra(*arguments)
         if not code and not script.with_suffix(".read").exists():
-            code = 1
-    sys.exit(code if code >= 0 else 128 - code)
+            code = ERROR
+    sys.exit(code)

@@ -29,13 +29,13 @@ from pyinfra.api.output import set_echo, set_formatter
 from pyinfra_cli.log import setup_logging
 
 from .. import terminal
+from ..exits import SIGNALS, of_signal
 from .arranging import planned
 from .comparing import compared
 from .jobs import Job, Task
 from .probing import probed
 from .runs import PyinfraRun, meant, reason
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OUR_SIGNAL = signal.SIGTERM
 
 Tell = Callable[[str, Any], None]
@@ -64,7 +64,7 @@ def main() -> None:
 
     job = Job.read(sys.stdin.buffer.readline())
     start_new_thread(_end_when_nobody_waits, ())
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, _leave)
     _be_pyinfra(tell)
     try:
@@ -84,7 +84,7 @@ def _end_when_nobody_waits() -> None:
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+    raise SystemExit(of_signal(number))
 
 
 def _be_pyinfra(tell: Tell) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from ..exits import DIFFERENT, ERROR, WELL
 from ..plan.plan import Action
 from ..running import render
 from ..terminal import Line, line, styled
@@ -17,7 +18,7 @@ from .slices import Stop, Workers
 _COLOURS = {Status.EQUAL: "green", Status.DIFFERENT: "yellow"}
 _LISTED = 10
 """How many objects that differ are named of a host."""
-_EQUAL, _ERROR, _DIFFERENT = 0, 1, 2
+_WORDS = {WELL: "equal", DIFFERENT: "different", ERROR: "error"}
 
 
 @frozen
@@ -33,15 +34,14 @@ class Drift:
         """0 where all are equal, 2 where some differ, and 1 where one could not be compared."""
         found = {one.status for one in self.outcomes}
         if self.error or not found or found - {Status.EQUAL, Status.DIFFERENT}:
-            return _ERROR
-        return _DIFFERENT if Status.DIFFERENT in found else _EQUAL
+            return ERROR
+        return DIFFERENT if Status.DIFFERENT in found else WELL
 
     def data(self) -> dict[str, Any]:
         """It as JSON has it."""
-        word = {_EQUAL: "equal", _DIFFERENT: "different", _ERROR: "error"}[self.exit_status]
         return {
             "format_version": "1.0",
-            "status": word,
+            "status": _WORDS[self.exit_status],
             "error": self.error,
             "hosts": [one.data() for one in self.outcomes],
         }

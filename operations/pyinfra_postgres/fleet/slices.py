@@ -24,12 +24,12 @@ from typing import cast
 
 from attrs import define, frozen
 
+from ..exits import SIGNALS, of_signal
 from . import worker
 from .jobs import Ended, Job
 
 _LARGEST = 40
 """Hosts of a slice: pyinfra itself works on 20 for each core at once."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ExecutorError(Exception):
@@ -121,7 +121,7 @@ class Stop:
     @property
     def status(self) -> int:
         """The exit status that stands for it."""
-        return 128 + self.number
+        return of_signal(self.number)
 
 
 @contextmanager
@@ -132,11 +132,11 @@ def stopped_by_signals(tell: Callable[[str], None]) -> Iterator[Stop]:
     def ask(number: int, _: FrameType | None) -> None:
         worker.interrupt(number)
         if stop.number:
-            raise SystemExit(128 + number)
+            raise SystemExit(of_signal(number))
         stop.number = number
         tell("Interrupted: no more hosts begin, and what is under way here is cancelled")
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, known in before.items():
         if known is not signal.SIG_IGN:  # nohup does that
             signal.signal(number, ask)

@@ -7,22 +7,16 @@ the branch that it is made from, and credentials of its own.
 from __future__ import annotations
 
 import secrets
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 
 from attrs import field, frozen
 
+from ..processes import pyinfra, signals_held, signals_raised
 from .api import Branch, Neon, NeonError, Project
 from .branches import REHEARSAL, find_branch, find_project
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_PATIENCE = 10
 
 
 @frozen
@@ -80,7 +74,7 @@ class Rehearsal:
         with self._copy() as copy:
             for script in scripts:
                 began = time.monotonic()
-                code = _pyinfra(f"@neon/{self.called}/{copy}", script, "-y", *options)
+                code = pyinfra(f"@neon/{self.called}/{copy}", script, "-y", *options)
                 self.results.append(Rehearsed(script, code, time.monotonic() - began))
                 if code:
                     return
@@ -90,13 +84,13 @@ class Rehearsal:
         """The name of a copy that exists as long as the block runs."""
         now = datetime.now(UTC)
         name = f"{REHEARSAL}{self.branch.name}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        with _signals_raised():
+        with signals_raised():
             try:
                 self.say(f"Making branch {name} of {self.project.name}/{self.branch.name}")
                 self.neon.create_branch(self.project, self.branch, name, now + self.lifetime)
                 yield name
             finally:
-                with _signals_held(lambda: self.say(f"Deleting branch {name}: wait for it")):
+                with signals_held(lambda: self.say(f"Deleting branch {name}: wait for it")):
                     self._delete(name)
 
     def _delete(self, name: str) -> None:
@@ -112,47 +106,3 @@ class Rehearsal:
 
 def _end(branch: Branch) -> str:
     return f"expires at {branch.expires_at}" if branch.expires_at else "never expires"
-
-
-def _pyinfra(*arguments: str) -> int:
-    """Run pyinfra, and end it when this process is told to end."""
-    process = subprocess.Popen([sys.executable, "-m", "pyinfra", *arguments])  # noqa: S603
-    try:
-        code = process.wait()
-    except BaseException:
-        process.terminate()
-        try:
-            process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        raise
-    return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def _signals_raised() -> Iterator[None]:
-    """Have signals that end the process raise SystemExit, so that what is open is closed."""
-
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    with _handling(leave):
-        yield
-
-
-@contextmanager
-def _signals_held(tell: Callable[[], None]) -> Iterator[None]:
-    """Answer signals that end the process with a word until the block is through."""
-    with _handling(lambda _, __: tell()):
-        yield
-
-
-@contextmanager
-def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)

@@ -29,10 +29,11 @@ from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
-from ..running.plans_asked_for import APPLY, are_asked_for, directory
+from ..running.plans_asked_for import are_asked_for, directory
 from ..syntax import given
 from ..terminal import complain, conclude, nothing_to_do, printable, say
 from ..transport.interrupts import plan_under_way
+from ..transport.options import APPLY
 from .arguments import Arguments
 
 if TYPE_CHECKING:

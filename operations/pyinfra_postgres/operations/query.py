@@ -23,6 +23,7 @@ from pyinfra.context import ctx_host
 
 from ..comparison.calls import Calls, of_others
 from ..errors import DeclarationError, HostError
+from ..exits import ERROR, WELL
 from ..syntax.names import literal
 from ..syntax.parse import Node, split_statements, statements
 from ..syntax.paths import SearchPath
@@ -206,4 +207,4 @@ def _conclude(state: State, answers: Mapping[Host, HostRows | None]) -> None:
     except HostError as error:
         raise DeclarationError(str(error)) from None
     # In a greenlet this ends the program, with pyinfra's own end of connections.
-    sys.exit(1 if state.failed_hosts or len(given) < len(answers) else 0)
+    sys.exit(ERROR if state.failed_hosts or len(given) < len(answers) else WELL)

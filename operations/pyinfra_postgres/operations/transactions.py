@@ -21,6 +21,7 @@ from ..objects.exact import Exactness, chosen
 from ..objects.words import WORDS
 from ..planning import gate
 from ..planning.following import planned
+from ..planning.phases import check as check_phases
 from ..planning.session import Block, Draft, Item, Session, without_collector
 from ..syntax.given import refused
 from ..terminal import nothing_to_do
@@ -90,6 +91,7 @@ def _in_phase(session: Session, phase: str | None) -> Iterator[None]:
     if session.phase:
         raise DeclarationError(f"phase={phase!r} is inside of phase={session.phase!r}")
     session.phase = phase
+    session.phases.add(phase)
     try:
         yield
     finally:
@@ -138,6 +140,7 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield Queued()
         return
     try:
+        check_phases(session)
         gate.check(session, block)
         draft = _draft(session, block)
         keep(session, block, draft)

@@ -7,6 +7,7 @@ the deploy declares otherwise of the same objects then counts no longer, in any 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeAlias, cast
 
@@ -20,7 +21,8 @@ from ..objects.kind import Object
 from ..plan.plan import Operation, Plan, Refusal, Waiting
 from ..syntax.names import Name
 from ..syntax.parse import Reference
-from .session import Draft, Item, Session
+from ..transport.host_data import read
+from .session import PHASE, Draft, Item, Session
 
 Add: TypeAlias = Callable[[Session, Draft, Sequence[Item]], None]
 """What adds to a plan what declarations would change."""
@@ -36,6 +38,23 @@ def sort_out(session: Session, draft: Draft, add: Add) -> None:
         is_now = session.does(phase) or _is_done(_planned(session, phase, items, add).plan)
         (chosen if is_now else draft.waiting).extend(items)
     draft.turn = [*_giving_way(now, chosen, session.catalog()), *chosen]
+
+
+def check(session: Session) -> None:
+    """Raise HostError where a run is to do a phase that no deploy of it has on any host.
+
+    All of them have been read once pyinfra executes; a dry run tells what waits for which phase.
+    """
+    if not session.executing:
+        return
+    known = {phase for host in session.state.inventory for phase in Session.of(host).phases}
+    for phase in sorted(read(session.host.data.dict(), PHASE, frozenset()) - known):
+        near = difflib.get_close_matches(phase, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
+        raise HostError(
+            f"{PHASE}: no pg.transaction(phase=...) of this run is for {phase}: "
+            f"{hint if known else 'leave it out'}"
+        )
 
 
 def _by_phase(items: Iterable[Item]) -> dict[str, list[Item]]:

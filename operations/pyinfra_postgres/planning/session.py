@@ -177,6 +177,8 @@ class Session:
     block: Block | None = None
     phase: str = ""
     """The phase of a rollout that the deploy is in."""
+    phases: set[str] = field(factory=set)
+    """Those that it has had so far."""
     blocks: list[Block] = field(factory=list)
     """Those that the run had so far."""
     said: dict[bool, Said] = field(factory=dict)
@@ -217,7 +219,11 @@ class Session:
     @classmethod
     def current(cls) -> Session:
         """The session of the host in pyinfra's context."""
-        host = cast(Host, ctx_host.get())
+        return cls.of(cast(Host, ctx_host.get()))
+
+    @classmethod
+    def of(cls, host: Host) -> Session:
+        """The session of a host."""
         if host not in _SESSIONS:
             _SESSIONS[host] = cls(host)
         return _SESSIONS[host]

@@ -32,9 +32,10 @@ from ..planning.declared import told
 from ..planning.session import Block, Draft, Session
 from ..provenance import VERSION
 from ..terminal import tell, warn
+from ..transport.options import PLAN
 from . import by_hand
 from .identity import identity
-from .plans_asked_for import PLAN, directory
+from .plans_asked_for import directory
 from .rollout import Bounds
 
 _FILE = re.compile(r"[0-9a-f]{16}\.(json|sql)")

@@ -7,9 +7,7 @@ from pathlib import Path
 from pyinfra.api.state import State
 
 from ..errors import HostError
-
-PLAN, APPLY = "plan", "apply"
-"""The words of `--data` for the directory."""
+from ..transport.options import PLAN
 
 
 def directory(state: State, word: str) -> Path | None:

@@ -22,10 +22,11 @@ from ..plan.order import Condition
 from ..plan.plan import Plan, Statement
 from ..planning.session import Block, Draft, Item, Session
 from ..provenance import VERSION
+from ..transport.options import APPLY, PLAN
 from . import plan_files
 from .history import History
 from .identity import identity
-from .plans_asked_for import APPLY, PLAN, directory
+from .plans_asked_for import directory
 from .rollout import Bounds, Rollout
 
 _AGAIN = "make the plan again, and have it reviewed"

@@ -51,7 +51,7 @@ KNOWN_DATA = {
     "postgres_environment": "the environment whose releases a deploy with its verification writes",
     "postgres_requires": "the environment that has to have released a deploy before it runs",
     "postgres_unproven": "the required environment without whose release the run goes on",
-    "postgres_varies": "host data and phases that may differ between environments",
+    "postgres_varies": "host data and parts of the deploy that may differ between environments",
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
     "postgres_phase": "phases of pg.transaction(phase=...) that the run does, separated by commas",
@@ -92,12 +92,14 @@ class PostgresConnector(BaseConnector):
 
     @override
     def connect(self) -> None:
+        from . import options
         from .connection import Connection
         from .host_data import read
         from .interrupts import Run, end_with_status
         from .watch import Limits
 
         end_with_status(self.state)
+        options.check(self.host, KNOWN_DATA)
         check_host_data(self.host.data.dict())
         dsn = self.dsn()
         data = self.host.data.dict()

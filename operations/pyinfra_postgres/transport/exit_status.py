@@ -16,12 +16,9 @@ from pyinfra.api.host import Host
 from pyinfra.api.state import State, StateStage
 
 from ..errors import HostError
+from ..exits import DIFFERENT, ERROR
 from ..terminal import warn
-
-DETAILED = "detailed_exitcode"
-"""The host data that asks for it."""
-DIFFERENT = 2
-_UNKNOWN = 1
+from .options import DETAILED
 
 _told: WeakSet[State] = WeakSet()
 
@@ -52,6 +49,6 @@ def _end(state: State) -> None:
     if not state.activated_hosts or not state.check_for_changes:
         why = "no host was looked at" if state.check_for_changes else "-y skips looking for changes"
         warn(f"{DETAILED}: {why}")
-        sys.exit(_UNKNOWN)
+        sys.exit(ERROR)
     if any(state.meta[host].ops_change for host in state.activated_hosts):
         sys.exit(DIFFERENT)

@@ -21,9 +21,9 @@ from gevent import GreenletExit
 from pyinfra.api.host import Host
 from pyinfra.api.state import State
 
+from ..exits import SIGNALS, of_signal
 from ..terminal import complain, say_at_once
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNTOUCHED = "before: nothing was changed"
 _UNKNOWN = (
     "not known: its transaction is in place as a whole or not at all, and what comes after it may "
@@ -65,7 +65,7 @@ class Run:
         for host in self.state.inventory.get_active_hosts():
             where = self.plans[host]() if host in self.plans else _UNTOUCHED
             complain(host, f"interrupted, {where}")
-        raise Interrupted(_status(self.signal))
+        raise Interrupted(of_signal(self.signal))
 
 
 _RUNS: WeakKeyDictionary[State, Run] = WeakKeyDictionary()
@@ -113,7 +113,7 @@ def stop_if_asked(host: Host) -> None:
     """End what is done on a host, where a signal has asked for that."""
     run = Run.of(host.state)
     if run.signal and host in run.under_way:
-        raise Interrupted(_status(run.signal))
+        raise Interrupted(of_signal(run.signal))
     if run.signal:
         run.leave()
 
@@ -145,7 +145,7 @@ def end_with_status(state: State) -> None:
 
 def _listen(run: Run) -> None:
     if not _listening:
-        for number in _SIGNALS:
+        for number in SIGNALS:
             known = signal.getsignal(number)
             # What is ignored stays so: nohup does that.
             if known not in {signal.SIG_IGN, None}:
@@ -174,8 +174,4 @@ def _handle(number: int, _: object) -> None:
         for host, where in run.plans.items():
             known = _UNKNOWN if host in run.under_way else where()
             say_at_once(f"{host.name}: interrupted, {known}")
-    os._exit(_status(number))
-
-
-def _status(number: int) -> int:
-    return 128 + number
+    os._exit(of_signal(number))

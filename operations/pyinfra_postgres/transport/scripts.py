@@ -17,9 +17,9 @@ from pyinfra.connectors.ssh import SSHConnector
 
 from ..errors import HostError
 from ..hidden import within
-from . import exit_status
+from . import exit_status, options
 from .answer import Answer, Failure, withheld
-from .connector import PostgresConnector, check_host_data
+from .connector import KNOWN_DATA, PostgresConnector, check_host_data
 from .interrupts import heard, stop_if_asked
 from .psql import Psql
 from .shells import Shell
@@ -67,6 +67,7 @@ def _run(
     if isinstance(connector, PostgresConnector):
         return connector.run_script(messages, started, patience)
     try:
+        options.check(host, KNOWN_DATA)
         check_host_data(host.data.dict())
         exit_status.check(host)
         shell = Shell.of(host)
