@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 import pytest
 
 import pyinfra_postgres as pg
 from harness import Database, one_version
+from harness.locks import differences
 from harness.process import run
-from pyinfra_postgres.plan.plan import Mode, Stage, Statement
 
 BEFORE = """
     CREATE ROLE lock_owner;
@@ -52,6 +51,8 @@ BEFORE = """
     CREATE TABLE a PARTITION OF kind FOR VALUES IN ('a');
     CREATE TABLE rest PARTITION OF kind DEFAULT;
     CREATE TABLE b (of text); INSERT INTO b VALUES ('b');
+    CREATE TABLE heir (one integer) INHERITS (t);
+    CREATE TABLE heir_of_parent () INHERITS (parent);
 """
 DATA: dict[str, Any] = {"postgres_today": "2026-11-01"}
 ALLOWED = "unused,child,log_2025"
@@ -164,64 +165,4 @@ def test_a_statement_locks_what_it_says(database: Database, case: str) -> None:
     plan = run(database, CASES[case], dry=True, **DATA, postgres_allow=ALLOWED).plan
     assert plan.changes
     assert plan.sound, list(plan.problems())
-    with database.connect(autocommit=True) as connection:
-        stored = relations(connection)
-        tables = {name for name, _ in stored.values()}
-        for _, statement in plan.statements():
-            locks = {str(lock.relation): lock.mode for lock in statement.locks}
-            only = {str(lock.relation) for lock in statement.locks if lock.only}
-            declared = {name: mode for name, mode in locks.items() if name in tables}
-            if "CONCURRENTLY" in statement.sql:
-                assert statement.stage is Stage.AFTER
-                # Detaching ends with the partition's own lock.
-                of = {
-                    mode for name, mode in declared.items() if f"{name} CONC" not in statement.sql
-                }
-                assert of == {Mode.SHARE_UPDATE_EXCLUSIVE}, statement
-                connection.execute(statement.sql)
-            else:
-                assert declared == taken(connection, statement, stored, only), statement
-
-
-def relations(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, int | None]]:
-    """The tables by oid, with their names and of which they are partitions."""
-    connection.execute("SET search_path = pg_catalog")
-    return {
-        oid: (name, parent)
-        for oid, name, parent in connection.execute(
-            "SELECT c.oid::int, c.oid::regclass::text, i.inhparent::int FROM pg_class c"
-            " LEFT JOIN pg_inherits i ON i.inhrelid = c.oid"
-            " WHERE c.relkind IN ('r', 'p') AND c.oid >= 16384"
-        )
-    }
-
-
-def taken(
-    connection: psycopg.Connection[Any],
-    statement: Statement,
-    stored: dict[int, tuple[str, int | None]],
-    only: set[str],
-) -> dict[str, Mode]:
-    """What a statement locks of these tables; a partition's lock goes with its parent's, unless
-    that is of it only.
-    """
-    with connection.transaction():
-        connection.execute("SET LOCAL search_path = public")
-        connection.execute(statement.sql)
-        rows = connection.execute(
-            "SELECT relation::int, mode FROM pg_locks"
-            " WHERE pid = pg_backend_pid() AND locktype = 'relation'"
-        ).fetchall()
-    modes = {mode.value.title().replace(" ", "") + "Lock": mode for mode in Mode}
-    found: dict[int, Mode] = {}
-    for oid, text in rows:
-        mode = modes.get(text)
-        if mode and oid in stored and (oid not in found or found[oid].strength < mode.strength):
-            found[oid] = mode
-    return {
-        stored[oid][0]: mode
-        for oid, mode in found.items()
-        if (parent := stored[oid][1]) not in found
-        or stored[parent][0] in only
-        or found[parent].strength < mode.strength
-    }
+    assert differences(database, plan) == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar, Protocol, TypeAlias
 
-from ..syntax.names import Name
+from ..plan.plan import Lock
 from ..syntax.parse import Reference
 
 Key: TypeAlias = tuple[str, ...]
@@ -48,8 +48,8 @@ class Entry(Protocol):
         """What ALTER calls it."""
 
     @property
-    def locked(self) -> Name | None:
-        """The relation that nobody can use while its name changes."""
+    def locked(self) -> Lock | None:
+        """The lock of a relation under which its name changes."""
 
     def key(self) -> Key:
         """What identifies it in a catalog."""

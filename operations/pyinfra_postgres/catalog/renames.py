@@ -184,8 +184,9 @@ def constraint(owner: Entry, old: str, new: str, heirs: Iterable[Name] = ()) -> 
     sql = f"ALTER {owner.address} RENAME CONSTRAINT {quoted(old)} TO {quoted(new)}"
     name = owner.key()[1:]
     keys = ("constraint", *name, old), ("constraint", *name, new)
-    statement = Statement(sql, locks=owner.locked)
-    return Rename(*keys, (), (statement,), frozenset(heirs), owner.key())
+    inherited = frozenset(heirs)
+    statement = Statement(sql, locks=owner.locked and evolve(owner.locked, only=not inherited))
+    return Rename(*keys, (), (statement,), inherited, owner.key())
 
 
 def label(owner: Entry, old: str, new: str) -> Rename:

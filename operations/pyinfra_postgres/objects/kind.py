@@ -208,9 +208,10 @@ class Object:
         return f"{self.kind.upper().replace('_', ' ')} {getattr(self, 'name', '')}"
 
     @property
-    def locked(self) -> Name | None:
-        """The relation that nobody can use while its name changes."""
-        return next((one.name for one in self.provides() if one.kind == "table"), None)
+    def locked(self) -> Lock | None:
+        """The lock of a relation under which its name changes."""
+        names = (one.name for one in self.provides() if one.kind == "table")
+        return next((Lock(name, only=True) for name in names), None)
 
     def renames(self, catalog: Forecast) -> Iterator[Rename]:
         """The renames that it declares: its own, then those of its parts."""

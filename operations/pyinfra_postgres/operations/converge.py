@@ -29,7 +29,7 @@ from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
 from ..running import render
-from ..running.plans_asked_for import are_asked_for, directory
+from ..running.plans_asked_for import are_asked_for, directory, needs_plans, rehearsal
 from ..syntax import given
 from ..terminal import complain, conclude, nothing_to_do, printable, say
 from ..transport.interrupts import plan_under_way
@@ -48,9 +48,10 @@ def declared(
     Not a call of it, because pyinfra walks every frame between a deploy and an operation.
     """
     session = Session.current()
-    if are_asked_for(session.state) and not (session.state.check_for_changes or session.executing):
+    is_planned = session.state.check_for_changes or session.executing
+    if not is_planned and (word := needs_plans(session.state)):
         raise DeclarationError(
-            "--data plan= keeps what is planned, and with -y nothing is: run with --dry, without -y"
+            f"--data {word}= is for plans, and -y makes none: run with --dry, without -y"
         )
     if not isinstance(present, bool):
         raise given.refused("present", "True or False", present)
@@ -165,11 +166,14 @@ def _alone(block: Block) -> Generator[PyinfraCommand, None, None]:
         else:
             yield from fail(session, [by.placed(f"{by}: {error}")])
         return
-    if draft.plan.sound:
-        show(session, block, draft.plan)
-        yield from send(session, block, draft, by)
-    else:
+    if not draft.plan.sound:
         yield from refuse(session, block, draft.plan)
+        return
+    show(session, block, draft.plan)
+    if failures := rehearse(session, block, draft):
+        yield from fail(session, [by.placed(one) for one in failures])
+        return
+    yield from send(session, block, draft, by)
 
 
 def keep(session: Session, block: Block, draft: Draft) -> None:
@@ -178,6 +182,20 @@ def keep(session: Session, block: Block, draft: Draft) -> None:
         from ..running import plan_files
 
         plan_files.keep(session, block, draft)
+
+
+def rehearse(session: Session, block: Block, draft: Draft) -> list[str]:
+    """Rehearse a plan where the run is asked for that; returns why the host fails."""
+    try:
+        if not draft.plan.changes or rehearsal(session.state) is None:
+            return []
+        if session.executing:
+            raise HostError("a rehearsal is rolled back, and this run applies: run with --dry")
+        from ..running.rehearsed import rehearse
+
+        return rehearse(session, block)
+    except HostError as error:
+        return [str(error)]
 
 
 def reviewed_plan(session: Session) -> Reviewed | None:

@@ -32,6 +32,7 @@ from .converge import (
     keep,
     postpone,
     refuse,
+    rehearse,
     reviewed_plan,
     send,
     show,
@@ -154,6 +155,9 @@ def _plan(block: Block) -> Generator[PyinfraCommand, None, None]:
         yield from refuse(session, block, draft.plan)
         return
     show(session, block, draft.plan)
+    if failures := rehearse(session, block, draft):
+        yield from fail(session, failures)
+        return
     nothing_to_do(session.host, "nothing stands against the plan")
 
 

@@ -88,6 +88,7 @@ class Mode(Enum):
     SHARE_UPDATE_EXCLUSIVE = "SHARE UPDATE EXCLUSIVE"
     SHARE = "SHARE"
     SHARE_ROW_EXCLUSIVE = "SHARE ROW EXCLUSIVE"
+    EXCLUSIVE = "EXCLUSIVE"
     ACCESS_EXCLUSIVE = "ACCESS EXCLUSIVE"
 
     @property
@@ -108,7 +109,9 @@ class Lock:
     relation: Name
     mode: Mode = Mode.ACCESS_EXCLUSIVE
     only: bool = False
-    """Whether it leaves its partitions alone."""
+    """Whether it leaves its partitions alone, and tables that inherit from it."""
+    spares_heirs: bool = False
+    """Whether it leaves tables alone that inherit from it, but not its partitions."""
 
     def __str__(self) -> str:
         return f"{self.mode.value} on {self.relation}"

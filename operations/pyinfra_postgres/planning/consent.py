@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from attrs import evolve
 
@@ -11,9 +12,11 @@ from ..comparison.asking import Ask
 from ..comparison.stored import TABLES_ONLY, under
 from ..errors import HiddenRowsError, HostError
 from ..objects.kind import Object, guard
-from ..plan.plan import Loss, Objection, Statement
+from ..plan.plan import Hazard, Loss, Objection, Statement
 from ..syntax.names import Name, quoted
 from .session import ALLOW, Session
+
+_LOOKS = (Hazard.SCANS, Hazard.BLOCKS_READS)
 
 
 def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Iterator[Statement]:
@@ -24,7 +27,9 @@ def weighed(statements: Iterable[Statement], catalog: Forecast, ask: Ask) -> Ite
             if not loss.told:
                 message = f"{loss.title} has {loss.unit}s by now that would be lost"
                 rows = guard(f"SELECT FROM {loss.rows}", message, loss.relation, loss.path)
-                yield evolve(rows, takes=one.takes)
+                # Without a condition the first row would do.
+                reads = loss.condition and loss.relation in catalog.filled
+                yield evolve(rows, takes=one.takes, hazards=_LOOKS if reads else ())
         yield evolve(one, losses=tuple(loss for loss in losses if loss.told)) if losses else one
 
 
@@ -76,7 +81,8 @@ def unallowed(
     found: dict[tuple[tuple[str, str], ...], list[Statement]] = {}
     for statement in statements:
         risks = statement.risks(one.title)
-        needed = tuple(risk for risk in risks if not _is_allowed(risk[0], session, catalog))
+        allowed = session.allowed()
+        needed = tuple(risk for risk in risks if not is_allowed(risk[0], allowed, catalog))
         if needed:
             found.setdefault(needed, []).append(statement)
     for needed, alike in found.items():
@@ -114,13 +120,12 @@ def left_open(
     """How others could make use of what is declared, where the run does not allow it by name."""
     title = f"{one.kind} {getattr(one, 'name', '')}"
     for opening in one.openings(current, catalog):
-        if not _is_allowed(title, session, catalog):
+        if not is_allowed(title, session.allowed(), catalog):
             yield f"{opening}; to allow it, run with --data '{ALLOW}={title}'"
 
 
-def _is_allowed(title: str, session: Session, catalog: Forecast) -> bool:
-    """Whether the run names it, with or without its kind and the schema `public`."""
-    allowed = session.allowed()
+def is_allowed(title: str, allowed: AbstractSet[str], catalog: Forecast) -> bool:
+    """Whether names have it, with or without its kind and the schema `public`."""
     if not allowed:
         return False
     kind, _, name = title.partition(" ")
@@ -129,4 +134,4 @@ def _is_allowed(title: str, session: Session, catalog: Forecast) -> bool:
     # A column's may be the name of a relation in another schema.
     if short not in map(str, catalog.relation_kinds):
         names.add(short)
-    return bool(allowed & names)
+    return not names.isdisjoint(allowed)

@@ -19,7 +19,7 @@ from ..comparison.compare import NO_COLUMN, NO_RELATION, PENDING, Comparison
 from ..errors import DeclarationError, HostError, UnreachableError
 from ..hidden import MASK, holds, within
 from ..objects.kind import Object, difference
-from ..plan.plan import Action, Change, Gap, Operation, Plan, Refusal, Stage, Statement
+from ..plan.plan import Action, Change, Gap, Lock, Operation, Plan, Refusal, Stage, Statement
 from ..syntax.parse import Reference
 from ..transport.answer import withheld
 from ..transport.troubles import advised
@@ -423,19 +423,26 @@ def _fitting(statement: Statement, one: Object, catalog: Forecast) -> Statement:
     # They are taken at the start, before any rename.
     names = catalog.stored if statement.stage is not Stage.AFTER else {}
     locks = tuple(
-        evolve(lock, relation=names.get(lock.relation, lock.relation))
+        evolve(
+            lock,
+            relation=names.get(lock.relation, lock.relation),
+            only=lock.only or (lock.spares_heirs and _kind(lock, catalog) != "p"),
+            spares_heirs=False,
+        )
         for lock in statement.locks
         if lock.relation not in catalog.created
         # Of what waits for the transaction's locks; an index can't be locked ahead.
-        and (
-            catalog.relation_kinds.get(lock.relation) in {"r", "p"}
-            or statement.stage is Stage.AFTER
-        )
+        and (_kind(lock, catalog) in {"r", "p"} or statement.stage is Stage.AFTER)
     )
     statement = evolve(statement, locks=locks)
     if statement.has_to_commit and any(ref.name in catalog.created for ref in one.provides()):
         statement = evolve(statement, has_to_commit=False)
     return statement
+
+
+def _kind(lock: Lock, catalog: Forecast) -> str | None:
+    """What is locked, in pg_class's letters."""
+    return catalog.relation_kinds.get(lock.relation)
 
 
 def _is_quiet(

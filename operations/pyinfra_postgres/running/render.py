@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from weakref import WeakKeyDictionary
 
 from attrs import define, field
@@ -42,7 +42,7 @@ _TAB = 4
 _ALIKE = 10
 """How many hosts with the plan of another are named one by one."""
 
-_reports: WeakKeyDictionary[State, dict[int, Report]] = WeakKeyDictionary()
+_reports: WeakKeyDictionary[State, dict[Hashable, Report]] = WeakKeyDictionary()
 
 
 @define
@@ -83,13 +83,13 @@ class Report:
             report(f"{NO_CHANGES}: {len(unchanged)} hosts")
 
 
-def show(host: Host, number: int, lines: Sequence[str]) -> None:
+def show(host: Host, what: Hashable, lines: Sequence[str]) -> None:
     """Print lines about a host's plan, the last of them its summary, to standard output.
 
-    They wait for those of the other hosts. `number` is that of its block in the deploy.
+    They wait for those of the other hosts about the same: the number of its block in the deploy.
     """
     state = host.state
-    one = _reports.setdefault(state, {}).setdefault(number, Report())
+    one = _reports.setdefault(state, {}).setdefault(what, Report())
     one.plans[host] = tuple(lines)
     one.told.add(host)
     # Not all hosts need have the block.

@@ -37,7 +37,8 @@ from .history import History
 from .record import UNFIT
 from .steps import Message, Part, Step
 
-_LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
+LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01", "40001"})
+"""The SQLSTATEs of statements that other sessions' locks keep from running."""
 _PASSING = frozenset({"08", "57"})
 """The classes of errors that come from a connection or an operator, not from the statement."""
 _REPLANS = 10
@@ -150,7 +151,7 @@ class Rollout:
                 raise HostError(self._explained(at, failure))
             elif at.part is Part.LOCK and failure.sqlstate == steps.LOCKED:
                 self._wait(failure.message)
-            elif _is_outdated(at, failure) and replans < _REPLANS:
+            elif is_outdated(at, failure) and replans < _REPLANS:
                 reason = f"{failure.message} since the plan was made"
                 session, replans = self._anew(reason, told=True), replans + 1
             elif at.part is Part.STARTED and not self.history.begun:
@@ -310,14 +311,12 @@ class Rollout:
             self.patient_until = time.monotonic() + patience
             if patience > 0:
                 self._say(f"waiting for the deploy of {holder}")
-        while holder:
-            if time.monotonic() >= self.patient_until:
-                raise HostError(
-                    f"another deploy of this database holds the lock: {holder}, for more than "
-                    f"{patience:g} s. {self.so_far}; run again when it has ended"
-                )
-            pause(self.host, 0.2)
-            holder = deploy_under_way(self.host)
+        wait_for_deploy(
+            self.host,
+            holder,
+            self.patient_until,
+            f", for more than {patience:g} s. {self.so_far}; run again when it has ended",
+        )
 
     def _back_off(self, at: Step, failure: Failure, tries: int) -> None:
         """Wait before a statement, or the whole transaction, is tried again for its locks.
@@ -325,42 +324,18 @@ class Rollout:
         Raises HostError where that was the last try.
         """
         locks = self.plan.locks()
-        blockers = self._blockers(at.waits_for if at.part is Part.AFTER else locks)
+        holders = blockers(self.host, at.waits_for if at.part is Part.AFTER else locks)
         attempts = self.bounds.lock_attempts
         if tries < attempts:
-            self._say(f"no lock, try {tries} of {attempts}: {blockers}")
+            self._say(f"no lock, try {tries} of {attempts}: {holders}")
             pause(self.host, min(8.0, 0.25 * 2**tries) * random.uniform(0.5, 1.0))
         elif at.part is Part.AFTER:
             raise HostError(self._explained(at, failure))
         else:
             raise HostError(
-                f"no lock after {attempts} tries, nothing was changed: {blockers}; {failure}"
+                f"no lock after {attempts} tries, nothing was changed: {holders}; {failure}"
                 f"{failure.advice}"
             )
-
-    def _blockers(self, locks: Sequence[Lock]) -> str:
-        """The sessions that hold locks on what these lock."""
-        if not locks:
-            return "a lock was not available"
-        wanted = ", ".join(
-            f"(to_regclass({literal(str(one.relation))})::oid, {not one.only})" for one in locks
-        )
-        answer = run(
-            self.host,
-            [
-                f"WITH RECURSIVE wanted(id, whole) AS (VALUES {wanted} UNION"
-                " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
-                " AND i.inhparent = id)"
-                " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
-                f" {LOCKED_RELATION}, a.query) FROM pg_locks l"
-                " JOIN pg_stat_activity a USING (pid)"
-                " WHERE l.granted AND a.pid <> pg_backend_pid()"
-                " AND l.relation IN (SELECT id FROM wanted)"
-            ],
-        )
-        # Cut only here, where it is known what must not be seen a part of.
-        told = (shortened(row, 160) for row in answer.rows)
-        return "; ".join(told) or "the lock's holder has gone"
 
     def _explained(self, at: Step, failure: Failure) -> str:
         match at.part:
@@ -372,21 +347,55 @@ class Rollout:
                 return f"could not record it: {failure.message}. {self.so_far}"
             case Part.SETTINGS | Part.AFTER:
                 return (
-                    f"{_described(at, failure)}. The transaction before it is in place; "
+                    f"{described(at, failure)}. The transaction before it is in place; "
                     f"{_remedy(failure)}{failure.advice}"
                 )
-        return f"{_described(at, failure)}. Nothing of the transaction stays{failure.advice}"
+        return f"{described(at, failure)}. Nothing of the transaction stays{failure.advice}"
 
     def _say(self, line: str) -> None:
         say(self.host, line)
 
 
-def _is_outdated(at: Step, failure: Failure) -> bool:
+def blockers(host: Host, locks: Sequence[Lock]) -> str:
+    """The sessions that hold locks on what these lock."""
+    if not locks:
+        return "a lock was not available"
+    wanted = ", ".join(
+        f"(to_regclass({literal(str(one.relation))})::oid, {not one.only})" for one in locks
+    )
+    answer = run(
+        host,
+        [
+            f"WITH RECURSIVE wanted(id, whole) AS (VALUES {wanted} UNION"
+            " SELECT i.inhrelid, true FROM pg_inherits i JOIN wanted ON whole"
+            " AND i.inhparent = id)"
+            " SELECT DISTINCT format('pid %s (%s, %s) holds %s: %s', a.pid, a.usename, a.state,"
+            f" {LOCKED_RELATION}, a.query) FROM pg_locks l"
+            " JOIN pg_stat_activity a USING (pid)"
+            " WHERE l.granted AND a.pid <> pg_backend_pid()"
+            " AND l.relation IN (SELECT id FROM wanted)"
+        ],
+    )
+    # Cut only here, where it is known what must not be seen a part of.
+    told = (shortened(row, 160) for row in answer.rows)
+    return "; ".join(told) or "the lock's holder has gone"
+
+
+def is_outdated(at: Step, failure: Failure) -> bool:
     """Whether the catalog is no longer what the plan assumed, or can't be read for the moment."""
-    if at.part is Part.CATALOG and failure.sqlstate in _LOCK_NOT_AVAILABLE:
+    if at.part is Part.CATALOG and failure.sqlstate in LOCK_NOT_AVAILABLE:
         return True
     is_check = at.part in {Part.CATALOG, Part.STARTED, Part.BEGIN}
     return is_check and failure.sqlstate == snapshots.CHANGED
+
+
+def wait_for_deploy(host: Host, holder: str, until: float, otherwise: str) -> None:
+    """Wait until nobody deploys to the database of a host. Raises HostError at a point in time."""
+    while holder:
+        if time.monotonic() >= until:
+            raise HostError(f"another deploy of this database holds the lock: {holder}{otherwise}")
+        pause(host, 0.2)
+        holder = deploy_under_way(host)
 
 
 def deploy_under_way(host: Host) -> str:
@@ -404,18 +413,19 @@ def _is_lock(at: Step, failure: Failure) -> bool:
     """Whether a statement failed for want of a lock that it may get when it is tried again."""
     if at.part is Part.AFTER and not at.waits_for:
         return False
-    return failure.sqlstate in _LOCK_NOT_AVAILABLE
+    return failure.sqlstate in LOCK_NOT_AVAILABLE
 
 
 def _remedy(failure: Failure) -> str:
     """What to do about a failure after the transaction."""
-    passing = failure.sqlstate in {*_LOCK_NOT_AVAILABLE, ""}
+    passing = failure.sqlstate in {*LOCK_NOT_AVAILABLE, ""}
     if passing or failure.sqlstate[:2] in _PASSING:
         return "the next run completes this"
     return "correct it and run again: the next run goes on from there"
 
 
-def _described(at: Step, failure: Failure) -> str:
+def described(at: Step, failure: Failure) -> str:
+    """A failure with what failed, without what is hidden."""
     if at.change is None or at.statement is None:
         return f"the transaction failed: {failure}. Statement: {shortened(at.sql, _LONGEST)}"
     # The detail quotes rows, and cuts them, so that a secret in it can't be recognised.

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, auto
+from itertools import groupby
 from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from ..catalog import snapshot as snapshots
 from ..catalog.locks import IS_DEPLOY_LOCK, LOCK_KEY
-from ..plan.plan import Action, Change, Lock, Plan, Stage, Statement
+from ..plan.plan import Action, Change, Lock, Mode, Plan, Stage, Statement
 from ..syntax.names import literal
+from ..syntax.paths import SearchPath
 from ..transport.answer import TELL_TRANSACTION
+from .measuring import Meter
 from .record import Record
 
 LOCKED = "PG001"
@@ -149,6 +152,57 @@ def trial(statements: Sequence[tuple[Change, Statement]]) -> Message:
     ]
 
 
+def rehearsal(
+    plans: Sequence[Plan],
+    statements: Sequence[tuple[Change, Statement]],
+    fingerprint: snapshots.Fingerprint,
+    lock_timeout: int,
+    meter: Meter,
+) -> list[Message]:
+    """A session that runs statements of the last of some plans, behind all of the others', measures
+    each of them, and rolls back.
+
+    It takes all of its locks in advance, as the plan would, and gives them back: then each
+    statement has to take its own. What stays locked keeps others from attaching code.
+    """
+    *earlier, plan = plans
+    every = [lock for one in plans for lock in one.locks()]
+    weak = [evolve(lock, mode=Mode.ROW_EXCLUSIVE) for lock in every]
+    head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), *meter.begin]
+    head += ["SAVEPOINT locks", *_all_locks(plan.locks(), lock_timeout), *meter.measure]
+    head += ["ROLLBACK TO SAVEPOINT locks", *_all_locks(weak, lock_timeout), *meter.limit]
+    head.append(snapshots.SAME_FOREIGN)
+    before = ((one.sql, change, one) for each in earlier for change, one in each.of(Stage.MAIN))
+    measure = [Step(Part.MAIN, sql) for sql in (SearchPath.OWN.local, *meter.measure)]
+    measured: list[Step] = []
+    for change, group in measured_together(statements):
+        measured += _each_under_its_path((one.sql, change, one) for one in group)
+        measured += measure
+    return [
+        _taking_the_lock(),
+        [Step(Part.CATALOG, sql) for sql in snapshots.unchanged(fingerprint)],
+        [
+            *(Step(Part.BEGIN, sql) for sql in head),
+            *_each_under_its_path(before),
+            *measure,
+            *measured,
+            Step(Part.COMMIT, "ROLLBACK"),
+        ],
+    ]
+
+
+def measured_together(
+    statements: Iterable[tuple[Change, Statement]],
+) -> Iterator[tuple[Change, list[Statement]]]:
+    """Each statement by itself, but for those of a script, whose settings reach to its end."""
+    for change, group in groupby(statements, key=lambda each: each[0]):
+        every = [one for _, one in group]
+        if change.action is Action.RUN:
+            yield change, every
+        else:
+            yield from ((change, [one]) for one in every)
+
+
 def _tried(one: Statement) -> str:
     return one.sql if one.trial is None else one.trial
 
@@ -201,7 +255,7 @@ def _transaction(
     if not main:
         return
     head = ["BEGIN READ WRITE", _EACH_STATEMENT_SEES_ALL, *_settings(lock_timeout), _TELL]
-    head += [*_all_locks(plan, lock_timeout), snapshots.SAME_FOREIGN, *checks]
+    head += [*_all_locks(plan.locks(), lock_timeout), snapshots.SAME_FOREIGN, *checks]
     head += [record.applied] if record else []
     yield [
         *(Step(Part.BEGIN, sql) for sql in head),
@@ -229,9 +283,8 @@ def _settings(lock_timeout: int) -> list[str]:
     return [*snapshots.PINS, snapshots.ALL_ROWS, f"SET LOCAL lock_timeout = {lock_timeout}"]
 
 
-def _all_locks(plan: Plan, deadline: int) -> Iterator[str]:
+def _all_locks(locks: Sequence[Lock], deadline: int) -> Iterator[str]:
     """One statement, because `statement_timeout` counts for each."""
-    locks = plan.locks()
     if locks:
         yield f"SET LOCAL statement_timeout = {deadline}"
         taken = "\n".join(

@@ -27,7 +27,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
     if catalog.standby or block in session.tried:
         return None
     session.tried.add(block)
-    message = steps.trial(list(_harmless(_plans(session, block))))
+    message = steps.trial(list(_harmless(plans_until(session, block))))
     if not any(step.statement for step in message):
         return None
     failure = session.read([step.sql for step in message], Patience.WORK).failure
@@ -47,7 +47,7 @@ def objection(session: Session, block: Block) -> Refusal | None:
     return Refusal(at.change.operation, at.change.title, reason)
 
 
-def _plans(session: Session, block: Block) -> Iterator[Plan]:
+def plans_until(session: Session, block: Block) -> Iterator[Plan]:
     """The plan of a block, after those that have not run yet."""
     own = session.drafts[block, session.executing]
     for (_, executing), draft in session.drafts.items():

@@ -55,6 +55,8 @@ KNOWN_DATA = {
     "postgres_allow": "what may lose data: titles as in the refusal, separated by commas",
     "postgres_trust": "roles whose code the run may execute, separated by commas",
     "postgres_phase": "phases of pg.transaction(phase=...) that the run does, separated by commas",
+    "postgres_rehearse": "whether --data rehearse= may be here: True, or names of hosts",
+    "postgres_rehearse_timeout": "seconds that a rehearsed transaction may take",
 }
 """Host data that the collection reads, and what each means."""
 

@@ -100,6 +100,11 @@ def _flag(name: str, value: object) -> bool:
     return value
 
 
+def _permission(name: str, value: object) -> bool | frozenset[str]:
+    """Of all, or of some by name."""
+    return value if isinstance(value, bool) else _names(name, value)
+
+
 def _environment(name: str, value: object) -> str:
     """The name of an environment, which is a directory's too."""
     if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*", value):
@@ -125,6 +130,8 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_allow": _names,
     "postgres_trust": _names,
     "postgres_phase": _names,
+    "postgres_rehearse": _permission,
+    "postgres_rehearse_timeout": partial(_between, low=0.1, high=86400),
     "postgres_remember": _flag,
     "postgres_history": _flag,
     "postgres_environment": _environment,

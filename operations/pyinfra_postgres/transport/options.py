@@ -9,8 +9,12 @@ from pyinfra.api.host import Host
 
 from ..errors import ConnectError
 
-PLAN, APPLY, DETAILED = "plan", "apply", "detailed_exitcode"
-"""The directory of plans to keep, the one to apply, and whether the exit status is detailed."""
+PLAN, APPLY = "plan", "apply"
+"""The directory of plans to keep, and of those to apply."""
+REHEARSE = "rehearse"
+"""Whether to rehearse a dry run's plans, or the names of what that may go through."""
+DETAILED = "detailed_exitcode"
+"""Whether the exit status tells of differences."""
 _NEAR = 0.8
 """How much of two words has to be the same."""
 
@@ -21,7 +25,7 @@ def check(host: Host, known: Iterable[str]) -> None:
     What the inventory has too is the user's own.
     """
     inventory = host.inventory
-    words = [*known, PLAN, APPLY, DETAILED]
+    words = [*known, PLAN, APPLY, REHEARSE, DETAILED]
     for key in inventory.get_override_data():
         near = difflib.get_close_matches(key, words, 1, _NEAR)
         if not near or key in words:

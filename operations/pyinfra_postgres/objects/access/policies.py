@@ -89,8 +89,8 @@ class Policy(Object):
         return f"POLICY {quoted(self.name)} ON {self.table}"
 
     @property
-    def locked(self) -> Name:
-        return self.table
+    def locked(self) -> Lock:
+        return Lock(self.table, only=True)
 
     def key(self) -> Key:
         return (self.kind, *self.table, self.name)

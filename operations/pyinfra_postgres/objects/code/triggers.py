@@ -160,8 +160,8 @@ class Trigger(Object):
         return f"TRIGGER {quoted(self.name)} ON {self.table}"
 
     @property
-    def locked(self) -> Name:
-        return self.table
+    def locked(self) -> Lock:
+        return Lock(self.table, spares_heirs=True)
 
     def key(self) -> Key:
         return (self.kind, *self.table, self.name)
@@ -293,11 +293,11 @@ class Trigger(Object):
         if declared is None:
             assert current
             yield Statement(
-                f"DROP TRIGGER {quoted(current.name)} ON {current.table}", locks=current.table
+                f"DROP TRIGGER {quoted(current.name)} ON {current.table}", locks=current.locked
             )
             return
         name, table = quoted(declared.name), declared.table
-        lock = Lock(table, Mode.SHARE_ROW_EXCLUSIVE)
+        lock = Lock(table, Mode.SHARE_ROW_EXCLUSIVE, spares_heirs=True)
         path = SearchPath.of(declared.condition, declared.when, declared.function)
         create = Statement(declared.sql(declared.condition), path=path, locks=lock)
         before = current
@@ -306,7 +306,7 @@ class Trigger(Object):
         elif evolve(current, enabled=declared.enabled, comment=declared.comment) == declared:
             pass
         elif current.constraint or declared.constraint:
-            yield Statement(f"DROP TRIGGER {name} ON {table}", locks=table)
+            yield Statement(f"DROP TRIGGER {name} ON {table}", locks=declared.locked)
             yield create
             current = None
         else:

@@ -52,14 +52,16 @@ def dropped(current: TableDefinition, declared: TableDefinition) -> Iterator[Sta
         if one.details.fittings.replica_identity and one not in moved:
             raise index_builds.identity(one.name or "", declared.name)
         # A foreign key has triggers on the other table.
-        tables = {declared.name, one.table if isinstance(one, ForeignKey) else declared.name}
+        locks = [Lock(declared.name)]
+        if isinstance(one, ForeignKey) and one.table != declared.name:
+            locks.append(Lock(one.table, spares_heirs=True))
         # Like its columns a key goes when no foreign key of other tables needs it any more.
         goes = one.is_key and one.name not in stay and uses(one, columns)
         frees = {column_of(declared.name, name) for name in columns}
         frees |= {keys_of(one.table)} if isinstance(one, ForeignKey) else set()
         yield Statement(
             drop,
-            locks=tuple(map(Lock, sorted(tables))),
+            locks=tuple(locks),
             takes=frozenset({keys_of(declared.name)} if goes else ()),
             frees=frozenset(frees),
         )

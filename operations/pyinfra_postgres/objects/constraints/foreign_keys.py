@@ -150,7 +150,8 @@ def added(table: Name, key: ForeignKey, filled: bool) -> Iterator[Statement]:
 
 def validation(table: Name, name: str | None, target: Name, filled: bool = True) -> Statement:
     """PostgreSQL asks for the rows that are in one table and not in the other."""
-    return evolve(validated(table, name, filled), sees=(table, target))
+    lock = Lock(table, Mode.SHARE_UPDATE_EXCLUSIVE, spares_heirs=True)
+    return evolve(validated(table, name, filled), locks=(lock,), sees=(table, target))
 
 
 def _added(
@@ -162,7 +163,7 @@ def _added(
 ) -> Statement:
     locks = [Lock(table, Mode.SHARE_ROW_EXCLUSIVE)]
     if key.table != table:
-        locks.append(Lock(key.table, target_mode))
+        locks.append(Lock(key.table, target_mode, spares_heirs=True))
     return Statement(
         f"ALTER TABLE {table} ADD {key.written()}{how}",
         stage=stage,

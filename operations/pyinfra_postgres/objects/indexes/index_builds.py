@@ -61,16 +61,17 @@ def _created(build: IndexBuild) -> Iterator[Statement]:
             stage=Stage.AFTER,
             path=path,
             hazards=_ONLINE,
-            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
+            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
         )
     else:
         scans = (Hazard.SCANS, Hazard.BLOCKS_WRITES) if build.filled and not build.online else ()
+        # The partitions follow one by one.
+        only = build.online and build.partitioned
         yield Statement(
-            # The partitions follow one by one.
-            index.created(concurrently=False, only=build.online and build.partitioned),
+            index.created(concurrently=False, only=only),
             path=path,
             hazards=scans,
-            locks=Lock(index.table, Mode.SHARE),
+            locks=Lock(index.table, Mode.SHARE, only=only, spares_heirs=True),
         )
 
 
@@ -90,13 +91,14 @@ def dropped(index: IndexState, concurrently: bool) -> Statement:
             f"session {index.builder} is building {index.full} right now: run again when it has "
             f"ended. If nobody waits for it, SELECT pg_terminate_backend({index.builder}) ends it"
         )
-    at_once = Statement(f"DROP INDEX {index.full}", locks=index.table, summary=summary)
+    lock = Lock(index.table, spares_heirs=True)
+    at_once = Statement(f"DROP INDEX {index.full}", locks=lock, summary=summary)
     if concurrently:
         return Statement(
             f"DROP INDEX CONCURRENTLY IF EXISTS {index.full}",
             stage=Stage.AFTER,
             hazards=_ONLINE,
-            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE),
+            locks=Lock(index.table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True),
             summary=summary,
             at_once=at_once,
         )

@@ -266,7 +266,8 @@ class TableColumn(Column):
             ("COMPRESSION", self.compression, compression),
         ):
             if value is not None and value != known:
-                yield Statement(f"{alter} SET {what} {value}", locks=table)
+                lock = Lock(table, only=what == "COMPRESSION")
+                yield Statement(f"{alter} SET {what} {value}", locks=lock)
         if self.statistics is not None and self.statistics != (
             current.statistics if current else -1
         ):

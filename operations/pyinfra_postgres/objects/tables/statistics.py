@@ -161,7 +161,7 @@ class Statistics(Object):
 
 
 def _lock(statistics: Statistics) -> Lock:
-    return Lock(statistics.table, Mode.SHARE_UPDATE_EXCLUSIVE)
+    return Lock(statistics.table, Mode.SHARE_UPDATE_EXCLUSIVE, only=True)
 
 
 QUERIES = {

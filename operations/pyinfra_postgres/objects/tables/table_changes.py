@@ -55,7 +55,10 @@ def created(declared: TableDefinition) -> Iterator[Statement]:
             *(text for column in declared.columns or () for text in column.fragments),
             *(text for one in inside for text in one.fragments),
         ),
-        locks=tuple(Lock(one, Mode.SHARE_ROW_EXCLUSIVE) for one in sorted(keys - {declared.name})),
+        locks=tuple(
+            Lock(one, Mode.SHARE_ROW_EXCLUSIVE, spares_heirs=True)
+            for one in sorted(keys - {declared.name})
+        ),
     )
     for one in apart:
         sql = f"ALTER TABLE {declared.name} ADD {one.written()}"

@@ -329,7 +329,8 @@ class Table(TableDefinition):
             assert current
             # The tables that it refers to lose the triggers of its foreign keys.
             keys = [one.table for one in current.constraints if isinstance(one, ForeignKey)]
-            taken = tuple(map(Lock, dict.fromkeys([current.name, *keys])))
+            referred = dict.fromkeys(one for one in keys if one != current.name)
+            taken = (Lock(current.name), *(Lock(one, spares_heirs=True) for one in referred))
             losses = (Loss(current.kind, current.name),)
             yield Statement(f"DROP TABLE {current.name}", locks=taken, losses=losses)
             return

@@ -430,7 +430,7 @@ def _read(sql: str, facts: DomainFacts) -> Statement:
 
     Where there are rows it runs by itself, so that nobody waits for the transaction as well.
     """
-    locks = tuple(Lock(table, Mode.SHARE) for table in facts.users)
+    locks = tuple(Lock(table, Mode.SHARE, only=True) for table in facts.users)
     if not facts.filled:
         return Statement(sql, locks=locks)
     hazards = (Hazard.SCANS, Hazard.BLOCKS_WRITES)
