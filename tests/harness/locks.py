@@ -23,7 +23,7 @@ _RELATIONS = """
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid >= 16384"""
 _HELD = """
     SELECT relation::int, array_agg(mode) FROM pg_locks
-     WHERE pid = %s AND locktype = 'relation' AND granted GROUP BY relation"""
+     WHERE pid = %s AND locktype = 'relation' GROUP BY relation"""
 
 
 def differences(database: Database, plan: Plan) -> list[str]:
@@ -68,13 +68,13 @@ def _differing(
 def _concurrently(
     database: Database, session: Session, one: Statement, relations: dict[int, Relation]
 ) -> dict[int, Seen]:
-    """What it holds while it waits for those who have written before."""
-    tables = {str(lock.relation) for lock in one.locks}
+    """What it holds or waits for while others have what it says that it takes first."""
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(database.connect())
+        other = stack.enter_context(database.connect())
         watcher = stack.enter_context(database.connect(autocommit=True))
-        for table in sorted(tables):
-            writer.execute(f"LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE".encode())
+        for lock in one.locks:
+            if lock.mode is Mode.SHARE_UPDATE_EXCLUSIVE:
+                other.execute(f"LOCK TABLE ONLY {lock.relation} IN {lock.mode.value} MODE".encode())
         pid = session.info.backend_pid
         running = threading.Thread(target=session.execute, args=[one.sql.encode()])
         running.start()
@@ -88,7 +88,7 @@ def _concurrently(
             )
         )
         found = _held(watcher, session, relations)
-        writer.rollback()
+        other.rollback()
         running.join()
     return found
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness import NEWEST, Databases, TestServer
 
+from . import living
 from .schemas import SETUP
 
 
@@ -13,4 +14,11 @@ from .schemas import SETUP
 def databases() -> Iterator[Databases]:
     with TestServer(NEWEST) as server:
         server.psql("-c", SETUP)
+        yield Databases(server)
+
+
+@pytest.fixture(scope="module")
+def living_databases() -> Iterator[Databases]:
+    with TestServer(NEWEST) as server:
+        server.psql("-c", living.SETUP)
         yield Databases(server)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from harness import NEWEST, Databases, TestServer
+from harness import Databases
 from harness.process import run
 
-from .living import ALLOWED, SETUP, deploy, living
+from .living import ALLOWED, deploy, living
 
 STEPS = 5
 """What is declared to one database, one after another."""
@@ -25,13 +24,6 @@ MANY = int(os.environ.get("PYINFRA_POSTGRES_LAWS", "1"))
 DRAWN = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID")).randrange(10**9)
 FIRST = 0 if MANY == 1 else DRAWN
 DATA: dict[str, Any] = {"postgres_trust": "living_owner", "postgres_allow": ALLOWED}
-
-
-@pytest.fixture(scope="module")
-def living_databases() -> Iterator[Databases]:
-    with TestServer(NEWEST) as server:
-        server.psql("-c", SETUP)
-        yield Databases(server)
 
 
 @pytest.mark.parametrize("number", range(FIRST, FIRST + 60 * MANY))
