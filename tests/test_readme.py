@@ -78,7 +78,7 @@ def test_plans_are_kept_and_applied_as_it_says(
     project.inventory({"app": database.dsn})
     project.write("deploy.py", files(readme)["deploy.py"])
     section = readme.split("## Plans for review")[1].split("\n## ")[0]
-    dry, show, comment, apply = re.findall(r"^pyinfra.*$", section, re.MULTILINE)
+    dry, show, comment, apply, rehearse = re.findall(r"^pyinfra.*$", section, re.MULTILINE)
     binaries = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
     for one in (dry, show, comment):
         done = subprocess.run(
@@ -87,6 +87,11 @@ def test_plans_are_kept_and_applied_as_it_says(
         assert done.returncode == 0, done.stdout + done.stderr
         assert "orders" in done.stdout or one != show
     assert "shop.orders" in (project.path / "comment.md").read_text()
+    assert "CREATE TABLE" not in database.dump()
+    refused = project.run(*shlex.split(rehearse)[1:]).failed().output
+    (allow,) = re.findall(r"--data 'postgres_rehearse=\S+'", refused)
+    rehearsed = project.run(*shlex.split(f"{rehearse} {allow}")[1:]).succeeded().stdout
+    assert re.search(r"rehearsed: \d+ statements in \d+ ms, .* of WAL, as planned", rehearsed)
     assert "CREATE TABLE" not in database.dump()
     project.run(*shlex.split(apply)[1:]).succeeded()
     assert "CREATE TABLE shop.orders" in database.dump()

@@ -27,6 +27,8 @@ HOST_DATA: dict[str, tuple[Any, ...]] = {
     "postgres_allow": (False, True, {"t": False}, {"t": True}, 0, 1, [1], [["t"]], b"t"),
     "postgres_trust": (False, True, {"r": False}, 0, 1, [1], [["r"]], b"r"),
     "postgres_phase": (False, True, {"r": False}, 0, 1, [1], [["r"]], b"r"),
+    "postgres_rehearse": ({"r": False}, 0, 1, [1], [["r"]], b"r"),
+    "postgres_rehearse_timeout": (0, -1, 90000, "x", True),
     "postgres_remember": (0, 1, "no", "False", [], {}),
     "postgres_history": (0, 1, "yes", [], {}),
     "postgres_environment": ("", "../staging", "a/b", ".hidden", 5, True, ["staging"]),
