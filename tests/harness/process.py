@@ -81,7 +81,7 @@ def run(
     *,
     dry: bool = False,
     psql: bool = False,
-    override: Mapping[str, str] | None = None,
+    override: Mapping[str, Any] | None = None,
     **data: Any,
 ) -> Outcome:
     """Run a deploy, given as a function, against a database; keywords are host data.

@@ -40,15 +40,15 @@ def extra() -> None:
 def rehearsed(
     database: Database, deploy: Callable[[], object], names: Any = True, **data: Any
 ) -> Outcome:
-    given = {"postgres_rehearse": True, **data}
+    data = {"postgres_rehearse": True, **data}
     with database.untouched():
-        return run(database, deploy, dry=True, override={"rehearse": names}, **given)
+        return run(database, deploy, dry=True, override={"rehearse": names}, **data)
 
 
 @pytest.mark.parametrize("psql", [False, True])
 def test_each_statement_is_measured_and_rolled_back(database: Database, psql: bool) -> None:
     database.psql(SETUP)
-    data = {"psql": psql, "postgres_allow": "t"}
+    data: dict[str, Any] = {"psql": psql, "postgres_allow": "t"}
     said = rehearsed(database, deploy, "t", **data).succeeded().messages
     type_, column, table, script = re.findall(r"^ +[\d.]+ ms +\d+ k?B  .*", said, re.MULTILINE)
     assert "ACCESS EXCLUSIVE on public.t, writes public.t anew" in type_
@@ -111,8 +111,8 @@ def test_a_host_that_requires_a_release_is_rehearsed_by_name_only(
     database.psql(SETUP)
     project.inventory({"live": database.dsn}, postgres_rehearse=True, postgres_requires="staging")
     project.deploy('pg.table("t", [pg.Column("extra", "integer")])\n')
-    options = ("inventory.py", "deploy.py", "--dry", "--data", "rehearse=true")
-    options += ("--data", "postgres_unproven=staging")
+    options = ["inventory.py", "deploy.py", "--dry", "--data", "rehearse=true"]
+    options += ["--data", "postgres_unproven=staging"]
     output = project.run(*options).failed().output
     assert "a host with postgres_requires is allowed by name only" in output
     named = project.run(*options, "--data", "postgres_rehearse=@postgres/live").succeeded()
@@ -323,7 +323,7 @@ def test_nobody_elses_function_is_called_to_measure(database: Database) -> None:
 def test_a_value_that_is_hidden_is_not_shown(database: Database) -> None:
     def secret() -> None:
         with pg.transaction():
-            pg.sql(HiddenValue("UPDATE t SET note = 's3cret-word'"))
+            pg.sql(HiddenValue("UPDATE t SET note = 's3cret-word'"))  # type: ignore[arg-type]
             pg.table("t", [pg.Column("extra", "integer")])
 
     database.psql(SETUP)
