@@ -320,6 +320,37 @@ def test_an_empty_database_fails_where_something_can_be_done(
 
 
 @one_version
+def test_what_the_seeds_forgot_is_a_prerequisite_too(
+    damaged: Database, new_database: Databases, tmp_path: Path
+) -> None:
+    damaged.psql("ALTER ROLE authenticated RENAME TO former")
+
+    def verify() -> None:
+        with pg.verification(report=str(tmp_path), deploy=sync_platform.everything):
+            sync_platform.checks()
+
+    run(new_database(), verify, postgres_today=None)
+    (path,) = tmp_path.glob("*/report.json")
+    (host,) = json.loads(path.read_text())["hosts"]
+    declared = {one["title"]: one for one in host["declared"]}
+    assert of("FAIL", declared) >= {
+        "role authenticated",
+        "schema auth",
+        "table public.organization",
+    }
+    usage = declared["grant on SCHEMA auth to authenticated"]
+    assert set(usage["roots"]) == {"schema auth", "role authenticated"}
+    said = {one["title"]: one["message"] for one in host["attempts"]}
+    assert said[usage["title"]] == 'schema "auth" does not exist'
+    assert said["policy sync_progress_select on public.sync_progress"]
+    # By hand too: the checks name them as their roots.
+    checks = {one["title"]: one for one in host["checks"]}
+    assert of("FAIL", checks) >= {"role authenticated", "schema auth", "table public.organization"}
+    assert checks["USAGE on schema auth for authenticated"]["status"] == "BLOCKED"
+    assert checks["function auth.current_user_id()"]["status"] == "BLOCKED"
+
+
+@one_version
 def test_each_phase_of_the_deploy_leaves_fewer_gaps(
     new_database: Databases, verified: Verified
 ) -> None:

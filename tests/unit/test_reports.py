@@ -16,7 +16,10 @@ from harness.html import Page
 from pyinfra_postgres.reports import folder, rollup
 from pyinfra_postgres.reports.facts import (
     Access,
+    Attempt,
+    Basis,
     Check,
+    Edge,
     Finding,
     Fix,
     ForeignKey,
@@ -40,6 +43,7 @@ checks = st.builds(
 some = st.lists(checks, max_size=4).map(tuple)
 steps = st.builds(Step, texts, texts, st.sampled_from(["before", "main", "after"]), texts, texts)
 fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several, several)
+edges = st.builds(Edge, texts, texts, st.sampled_from(Basis), texts)
 hosts = st.builds(
     HostFacts,
     texts,
@@ -48,6 +52,8 @@ hosts = st.builds(
     checks=some,
     declared=some,
     fix=st.none() | fixes,
+    attempts=st.lists(st.builds(Attempt, *[texts] * 5), max_size=2).map(tuple),
+    edges=st.lists(edges, max_size=3).map(tuple),
     foreign_keys=st.lists(
         st.builds(ForeignKey, texts, texts, texts, st.booleans()), max_size=2
     ).map(tuple),

@@ -8,7 +8,6 @@ are read here: which function of a name is called, the server alone knows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence, Set
 from enum import IntEnum
 from typing import Any, NamedTuple, Self
@@ -16,7 +15,8 @@ from typing import Any, NamedTuple, Self
 from attrs import define, field
 
 from ..errors import DeclarationError
-from ..syntax.libpg_query import ParseError, parse_plpgsql
+from ..syntax import plpgsql
+from ..syntax.libpg_query import ParseError
 from ..syntax.names import Name, literal, quoted
 from ..syntax.parse import Node, is_users_type, statements, tree
 
@@ -270,29 +270,16 @@ def _of_block(node: Node) -> Iterator[Named]:
     options = {item["DefElem"]["defname"]: item["DefElem"]["arg"] for item in node["args"]}
     body = literal(options["as"]["String"]["sval"])
     try:
-        parsed = parse_plpgsql(f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS {body}")
+        parsed = plpgsql.parsed(f"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS {body}")
     except ParseError:
         return
-    for text in _texts(json.loads(parsed)):
+    for text in plpgsql.texts(parsed):
         try:
             yield from named([text])
         except DeclarationError:
             found = Named(_READS)
             found.gather(tree(text))
             yield found
-
-
-def _texts(node: Any) -> Iterator[str]:
-    """The SQL in a parsed block: statements and expressions."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _texts(item)
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if key == "query" and isinstance(value, str):
-                yield value.partition(":=")[2] if ":=" in value else value
-            else:
-                yield from _texts(value)
 
 
 @define

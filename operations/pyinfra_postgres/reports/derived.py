@@ -23,7 +23,7 @@ from .questions import Outcome, Question, asked
 from .sections import answered
 from .statuses import Status
 from .verification import gathering
-from .verifying import described
+from .verifying import analysed, described
 
 _UNPLANNED = "no plan could be made for it"
 _NOTHING = Check("Deploy", "what is declared", Status.NOT_APPLICABLE, "nothing is, for this host")
@@ -46,7 +46,7 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     checks = (*objects, *(one.fact() for one in outcomes))
     facts = described(session, section, checks or (_NOTHING,))
     if not facts.unreachable:
-        facts = evolve(facts, fix=gaps.fix(drafts))
+        facts = analysed(session, evolve(facts, fix=gaps.fix(drafts)), drafts)
     for problem in conclusion.concluded(host, title, section.report, facts, outcomes):
         complain(host, problem)
         session.state.failed_hosts.add(host)

@@ -119,6 +119,41 @@ class Finding:
     """Why it is to stay, "" where nobody has said so."""
 
 
+class Basis(Enum):
+    """From where an edge is known."""
+
+    KNOWN = "known"
+    """The server keeps it."""
+    PARSED = "parsed"
+    """It stands in SQL that the server keeps as text, or that a deploy declares."""
+    UNKNOWN = "unknown"
+    """What is needed shows only when the code runs."""
+
+
+@frozen
+class Edge:
+    """That an object needs another one."""
+
+    source: str
+    target: str
+    """"" where it is unknown."""
+    basis: Basis
+    note: str = ""
+    """What is to be said of it: that the target is not there, or why it is unknown."""
+
+
+@frozen
+class Attempt:
+    """What PostgreSQL says where a statement of a deploy is tried by itself, as things are."""
+
+    title: str
+    place: str
+    """The line of the deploy that declares it."""
+    sql: str
+    sqlstate: str
+    message: str
+
+
 @frozen
 class HostFacts:
     """What is known of one host."""
@@ -132,7 +167,10 @@ class HostFacts:
     """What becomes of each object that a deploy declares, where one was asked."""
     fix: Fix | None = None
     """What that deploy would do."""
+    attempts: tuple[Attempt, ...] = ()
+    """How that would fail if it did one object alone."""
     foreign_keys: tuple[ForeignKey, ...] = ()
+    edges: tuple[Edge, ...] = ()
     access: tuple[Access, ...] = ()
     findings: tuple[Finding, ...] = ()
     database: str = ""

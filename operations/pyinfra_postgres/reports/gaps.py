@@ -12,6 +12,7 @@ from typing import TypeAlias
 from attrs import define, evolve, field, frozen
 
 from ..hidden import masked
+from ..objects.access.grants import Grant
 from ..objects.kind import Object
 from ..plan.document import plan_id
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
@@ -60,6 +61,21 @@ class _Declared:
         for item in self.items if self.differs else ():
             yield from item.declaration.requires()
 
+    def grants(self) -> Iterator[tuple[bool, str, str]]:
+        """The schemas in which it grants something, each with a role, and whether it is USAGE."""
+        for one in (item.declaration for item in self.items if item.present):
+            if not isinstance(one, Grant):
+                continue
+            needed = list(one.requires())
+            roles = [ref.name.name for ref in needed if ref.kind == "role"]
+            is_usage = one.on.upper().startswith("SCHEMA ")
+            schemas = {
+                ref.name.name if ref.kind == "schema" else ref.name.schema
+                for ref in needed
+                if ref.kind != "role"
+            }
+            yield from ((is_usage, schema, role) for schema in schemas for role in roles)
+
 
 Roots: TypeAlias = Mapping[Reference, tuple[str, ...]]
 
@@ -83,9 +99,21 @@ def declared(drafts: Iterable[Draft]) -> Gaps:
         if item.present
         for reference in item.declaration.provides()
     }
+    usages = {
+        (schema, role): title
+        for title, one in objects.items()
+        for is_usage, schema, role in one.grants()
+        if is_usage and one.differs
+    }
     roots: dict[str, tuple[str, ...]] = {}
-    for title in objects:
+    for title in (*usages.values(), *objects):
         _find_roots(title, objects, provided, roots)
+    # What is granted in a schema can't be used without USAGE.
+    for title, one in objects.items():
+        for is_usage, *where in one.grants() if one.differs else ():
+            if not is_usage and (usage := usages.get((where[0], where[1]))):
+                below = [root for root in roots[title] if root != title]
+                roots[title] = tuple(dict.fromkeys([*below, *roots[usage]]))
     checks = (
         _check(title, one, [name for name in roots[title] if name != title])
         for title, one in objects.items()

@@ -13,7 +13,7 @@ from itertools import groupby
 
 from attrs import frozen
 
-from .facts import Check, Finding, Fix, HostFacts, Report, Step
+from .facts import Attempt, Basis, Check, Edge, Finding, Fix, HostFacts, Report, Step
 from .statuses import Status, together
 
 _ADVICE = "Advice"
@@ -100,6 +100,25 @@ def staged(fix: Fix) -> Iterator[tuple[str, list[tuple[str, list[Step]]]]]:
         runs = [(phase, list(each)) for phase, each in groupby(steps, lambda one: one.phase)]
         if runs:
             yield name, [(f"{phase or 'Steps'}: {len(each)}", each) for phase, each in runs]
+
+
+def failures(attempts: Iterable[Attempt]) -> list[tuple[str, list[Attempt]]]:
+    """Objects that were tried, by what the server has said of them."""
+    found: dict[str, list[Attempt]] = {}
+    for one in attempts:
+        found.setdefault(f"{one.message} (SQLSTATE {one.sqlstate})", []).append(one)
+    return list(found.items())
+
+
+def needing(edges: Iterable[Edge]) -> list[tuple[str, list[Edge]]]:
+    """Edges by what needs something."""
+    return [(source, list(each)) for source, each in groupby(edges, lambda one: one.source)]
+
+
+def bases(edges: Iterable[Edge]) -> str:
+    """How many edges are known from where."""
+    counts = Counter(one.basis for one in edges)
+    return ", ".join(f"{counts[one]} {one.value}" for one in Basis if counts[one])
 
 
 def advised(findings: Iterable[Finding], rules: Container[str]) -> Iterator[Check]:
