@@ -73,7 +73,7 @@ def is_fine(expression: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "extras", [(), ("embedded", "fleet", "test")], ids=["the wheel", "its extras"]
+    "extras", [(), ("embedded", "fleet", "advice", "test")], ids=["the wheel", "its extras"]
 )
 def test_nothing_that_comes_with_it_restricts_its_use(extras: tuple[str, ...]) -> None:
     found = required("pyinfra-postgres", frozenset(extras))

@@ -12,8 +12,10 @@ From bottom to top:
 - `everything`: all of these
 - `tasks`, `integration_checks`, `isolation_checks`, `reach_checks`, `rollback_checks`, `checks`:
   the eight validation tasks, by hand
+- `accepted`: which findings of advice are to stay, and why
 """
 
+from .accepted import ACCEPTED
 from .checks import checks
 from .everything import everything
 from .fixtures import fixtures
@@ -26,7 +28,6 @@ from .isolation import (
     tenant_functions,
 )
 from .sync import sync, withdraw_sync
-from .tasks import ACCEPTED
 
 __all__ = [
     "ACCEPTED",

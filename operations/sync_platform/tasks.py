@@ -15,15 +15,6 @@ INTEGRATION = "6 Integration points"
 READINESS = "7 Production readiness"
 ROLLBACK = "8 Rollback"
 
-ACCEPTED = tuple(
-    pg.Accepted("redundant-index", f"index {name}", "the seed documents declare it")
-    for name in (
-        "public.idx_organization_slug",
-        "auth.idx_auth_users_email",
-        "auth.idx_auth_users_org",
-    )
-)
-
 _EXISTS = {
     "role": "to_regrole('{}') IS NOT NULL",
     "schema": "to_regnamespace('{}') IS NOT NULL",

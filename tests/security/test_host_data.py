@@ -33,6 +33,8 @@ HOST_DATA: dict[str, tuple[Any, ...]] = {
     "postgres_history": (0, 1, "yes", [], {}),
     "postgres_environment": ("", "../staging", "a/b", ".hidden", 5, True, ["staging"]),
     "postgres_requires": ("", "../staging", "a b", "staging\n", 5, False, {}),
+    "postgres_pgrls": ("", True, 1, ["pgrls"]),
+    "postgres_squawk": ("", True, 1, ["squawk"]),
     "postgres_unproven": ("", "/", True, 1, ["staging"]),
     "postgres_varies": (False, True, {"app": 1}, 0, [1], b"app"),
     "postgres_dsn": (5, b"x", ["x"], "host=a\x00b", {}, False, "host=\udc80"),

@@ -58,7 +58,8 @@ hosts = st.builds(
         st.builds(ForeignKey, texts, texts, texts, st.booleans()), max_size=2
     ).map(tuple),
     access=st.lists(st.builds(Access, texts, texts, texts, texts), max_size=2).map(tuple),
-    findings=st.lists(st.builds(Finding, texts, texts, texts, texts, texts), max_size=2).map(tuple),
+    findings=st.lists(st.builds(Finding, *[texts] * 7), max_size=2).map(tuple),
+    unasked=several,
     unreachable=texts,
 )
 # A failing example of many parts is as good as the smallest one, which takes minutes to find.

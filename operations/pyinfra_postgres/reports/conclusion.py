@@ -18,8 +18,7 @@ from ..planning.session import Session
 from ..provenance import VERSION, git_commit
 from ..terminal import conclude, say, styled
 from . import folder, rollup, survey
-from .advice import IN_VAIN, Accepted, findings
-from .facts import Check, Finding, HostFacts, Report, ReportError
+from .facts import Check, HostFacts, Report, ReportError
 from .questions import Outcome
 from .statuses import Status
 
@@ -115,9 +114,7 @@ def write(host: Host, title: str, path: Path, facts: HostFacts) -> None:
     say(host, f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")
 
 
-def described(
-    session: Session, checks: tuple[Check, ...], accepted: Sequence[Accepted] = ()
-) -> HostFacts:
+def described(session: Session, checks: tuple[Check, ...]) -> HostFacts:
     """What the report says of a host."""
     lost = [one for one in checks if one.status is Status.UNREACHABLE]
     if checks and len(lost) == len(checks):
@@ -136,21 +133,10 @@ def described(
             server=server,
             foreign_keys=survey.foreign_keys(session.ask),
             access=survey.access(session.ask),
-            findings=tuple(_advised(session, checks, accepted)),
         )
     except HostError:
         # Lost, for one: then the checks have said so, and belong into the report.
         return facts
-
-
-def _advised(
-    session: Session, checks: Sequence[Check], accepted: Sequence[Accepted]
-) -> Iterator[Finding]:
-    """Advice; what is accepted in vain is told once all that is asked for is there."""
-    is_whole = all(one.status.approves for one in checks)
-    for one in findings(session.ask, accepted, datetime.now(UTC).date()):
-        if is_whole or one.rule != IN_VAIN:
-            yield one
 
 
 def _facts(host: Host, **more: Any) -> HostFacts:

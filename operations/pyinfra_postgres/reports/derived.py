@@ -23,7 +23,7 @@ from .questions import Outcome, Question, asked
 from .sections import answered
 from .statuses import Status
 from .verification import gathering
-from .verifying import analysed, described
+from .verifying import analysed
 
 _UNPLANNED = "no plan could be made for it"
 _NOTHING = Check("Deploy", "what is declared", Status.NOT_APPLICABLE, "nothing is, for this host")
@@ -44,9 +44,9 @@ def verify(title: str, report: str | None, scripts: Sequence[str]) -> None:
     questions = _called_apart(section.questions, {one.title for one in objects})
     outcomes = list(asked(questions, partial(_answered, session, found.missing)))
     checks = (*objects, *(one.fact() for one in outcomes))
-    facts = described(session, section, checks or (_NOTHING,))
+    facts = conclusion.described(session, checks or (_NOTHING,))
     if not facts.unreachable:
-        facts = analysed(session, evolve(facts, fix=gaps.fix(drafts)), drafts)
+        facts = analysed(session, section, evolve(facts, fix=gaps.fix(drafts)), drafts)
     for problem in conclusion.concluded(host, title, section.report, facts, outcomes):
         complain(host, problem)
         session.state.failed_hosts.add(host)

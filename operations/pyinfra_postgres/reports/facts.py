@@ -107,16 +107,20 @@ class Access:
 
 @frozen
 class Finding:
-    """What is to be said of a database that works."""
+    """What is to be said of a database that works, or of the plan for it."""
 
     rule: str
     what: str
     """The object."""
     said: str
-    mend: str
-    """The statement that mends it, "" where there is no single one."""
-    accepted: str
+    mend: str = ""
+    """The statements that mend it, or the operation that does; "" where there is none."""
+    accepted: str = ""
     """Why it is to stay, "" where nobody has said so."""
+    severity: str = "warning"
+    """`error`, `warning` or `note`."""
+    place: str = ""
+    """The line of the deploy that declares it, where it is of a plan."""
 
 
 class Basis(Enum):
@@ -173,6 +177,8 @@ class HostFacts:
     edges: tuple[Edge, ...] = ()
     access: tuple[Access, ...] = ()
     findings: tuple[Finding, ...] = ()
+    unasked: tuple[str, ...] = ()
+    """Who was not asked for advice, and why."""
     database: str = ""
     role: str = ""
     server: str = ""

@@ -12,7 +12,8 @@ from xml.etree import ElementTree as ET
 
 from ..terminal import printable
 from . import rollup
-from .facts import Check, HostFacts, Report
+from .advice import SEVERITIES
+from .facts import Check, Finding, HostFacts, Report
 from .statuses import Status
 
 _LEVELS = {
@@ -60,18 +61,23 @@ def _ended(case: ET.Element, one: Check) -> None:
 
 
 def sarif(report: Report) -> str:
-    """The report as SARIF has it: a result for each check that does not pass."""
+    """The report as SARIF has it: a result for each check that does not pass, and for each finding
+    of advice that nobody has accepted.
+    """
     results = [
         _result(host, one)
         for host in report.hosts
         for one in _checks(host)
         if not one.status.approves
     ]
+    findings = [(host, one) for host in report.hosts for one in host.findings if not one.accepted]
+    results += [_advice(host, one) for host, one in findings]
+    rules = dict.fromkeys(rollup.task_names(report.hosts))
+    rules |= dict.fromkeys(one.rule for _, one in findings)
     tool = {
         "name": "pyinfra-postgres",
         "rules": [
-            {"id": _rule(task), "shortDescription": {"text": printable(task)}}
-            for task in rollup.task_names(report.hosts)
+            {"id": _rule(rule), "shortDescription": {"text": printable(rule)}} for rule in rules
         ],
     }
     log = {
@@ -84,10 +90,20 @@ def sarif(report: Report) -> str:
 
 def _result(host: HostFacts, one: Check) -> dict[str, Any]:
     said = f"{one.title}: {one.status.value}, {one.reason}"
-    place = {"fullyQualifiedName": printable(f"{host.name}/{one.title}"), "kind": "resource"}
+    return _found(host, one.task, _LEVELS[one.status], one.title, said)
+
+
+def _advice(host: HostFacts, one: Finding) -> dict[str, Any]:
+    said = f"{one.what}: {one.said}"
+    level = one.severity if one.severity in SEVERITIES else "warning"
+    return _found(host, one.rule, level, one.what, f"{said}; {one.mend}" if one.mend else said)
+
+
+def _found(host: HostFacts, rule: str, level: str, what: str, said: str) -> dict[str, Any]:
+    place = {"fullyQualifiedName": printable(f"{host.name}/{what}"), "kind": "resource"}
     return {
-        "ruleId": _rule(one.task),
-        "level": _LEVELS[one.status],
+        "ruleId": _rule(rule),
+        "level": level,
         "message": {"text": printable(said)},
         "locations": [{"logicalLocations": [place]}],
     }

@@ -121,10 +121,18 @@ def bases(edges: Iterable[Edge]) -> str:
     return ", ".join(f"{counts[one]} {one.value}" for one in Basis if counts[one])
 
 
+def by_object(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Findings by their objects, those with the gravest first."""
+    found: dict[str, list[Finding]] = {}
+    for one in findings:
+        found.setdefault(one.what, []).append(one)
+    return list(found.items())
+
+
 def advised(findings: Iterable[Finding], rules: Container[str]) -> Iterator[Check]:
     """The findings of some rules that nobody has accepted, as checks that fail."""
     for one in findings:
-        if one.rule in rules and not one.accepted:
+        if not one.accepted and (one.rule in rules or one.rule.split()[0] in rules):
             yield Check(_ADVICE, f"{one.rule}: {one.what}", Status.FAIL, one.said)
 
 

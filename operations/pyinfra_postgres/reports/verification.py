@@ -26,7 +26,7 @@ from ..operations.transactions import declaring, transaction
 from ..planning.session import Block, Session
 from ..syntax import given
 from ..terminal import nothing_to_do, printable
-from .advice import RULES, Accepted
+from .advice import Accepted, known_rule
 from .questions import Question
 from .sections import Section, answered
 from .statuses import Status
@@ -52,7 +52,8 @@ def verification(
       report has what each declared object lacks, and the plan as the fix; the verdict is that of
       the checks.
     + accepted: the findings of advice that are to stay, each a ``pg.Accepted`` with its reason
-    + fail_on: the rules of advice whose findings fail the host; of the others the report tells
+    + fail_on: the rules of advice whose findings fail the host, ``pgrls`` and ``squawk`` for all of
+      theirs; of the others the report tells
 
     **Example:**
 
@@ -63,7 +64,7 @@ def verification(
     """
     session = Session.current()
     stays = given.several("accepted", accepted, Accepted)
-    rules = [given.word("fail_on", one, RULES) for one in given.several("fail_on", fail_on)]
+    rules = [known_rule("fail_on", one) for one in given.several("fail_on", fail_on)]
     if (outer := _open.get(session.host)) and outer.takes_others:
         outer.advised(stays, rules)
         yield

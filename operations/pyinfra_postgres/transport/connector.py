@@ -57,6 +57,8 @@ KNOWN_DATA = {
     "postgres_phase": "phases of pg.transaction(phase=...) that the run does, separated by commas",
     "postgres_rehearse": "whether --data rehearse= may be here: True, or names of hosts",
     "postgres_rehearse_timeout": "seconds that a rehearsed transaction may take",
+    "postgres_pgrls": "the command pgrls, which judges row security; False for none",
+    "postgres_squawk": "the command squawk, which judges the SQL of plans; False for none",
 }
 """Host data that the collection reads, and what each means."""
 

@@ -105,6 +105,13 @@ def _permission(name: str, value: object) -> bool | frozenset[str]:
     return value if isinstance(value, bool) else _names(name, value)
 
 
+def _command(name: str, value: object) -> str | bool:
+    """A command, or False for none."""
+    if value is False or (isinstance(value, str) and value and is_storable(value)):
+        return value
+    raise HostError(f"{name} is a command, or False for none, not {shown(value)}")
+
+
 def _environment(name: str, value: object) -> str:
     """The name of an environment, which is a directory's too."""
     if not isinstance(value, str) or not re.fullmatch(r"\w[\w.-]*", value):
@@ -138,5 +145,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "postgres_requires": _environment,
     "postgres_unproven": _environment,
     "postgres_varies": _names,
+    "postgres_pgrls": _command,
+    "postgres_squawk": _command,
 }
 """What each host data may be."""
