@@ -19,6 +19,8 @@ VENV = ROOT / ".venv"
 JUDGES = VENV / "judges"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed.json"
+BROWSER = "browser"
+"""What tests/browser needs: a dependency group, for it is nothing that the wheel has to tell."""
 OLDEST = (3, 11)
 
 
@@ -51,7 +53,7 @@ def install(extras: "list[str]") -> int:
     with subprocess.Popen(
         [
             *(str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"),
-            *("--editable", ".[{}]".format(",".join(extras))),
+            *("--editable", ".[{}]".format(",".join(one for one in extras if one != BROWSER))),
         ],
         cwd=str(ROOT),
         stdout=subprocess.PIPE,
@@ -67,6 +69,8 @@ def install(extras: "list[str]") -> int:
         return 1
     if "test" in extras and _install_judges():
         return 1
+    if BROWSER in extras and _install_group(BROWSER, PYTHON):
+        return 1
     STAMP.write_text(json.dumps({**here, "extras": extras}))
     print(f" {time.monotonic() - began:.0f} s")
     return 0
@@ -74,14 +78,17 @@ def install(extras: "list[str]") -> int:
 
 def _install_judges() -> int:
     """Install what judges from outside, in an environment of its own; returns an exit code."""
+    venv = subprocess.call([str(PYTHON), "-m", "venv", str(JUDGES)])
+    return venv or _install_group("judges", JUDGES / "bin" / "python")
+
+
+def _install_group(name: str, python: Path) -> int:
+    """Install a dependency group into an environment; returns an exit code."""
     import tomllib  # which an old Python has not
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    judges = project["dependency-groups"]["judges"]
-    pip = (str(JUDGES / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check")
-    return subprocess.call([str(PYTHON), "-m", "venv", str(JUDGES)]) or subprocess.call(
-        [*pip, "--quiet", *judges]
-    )
+    pip = (str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet")
+    return subprocess.call([*pip, *project["dependency-groups"][name]])
 
 
 def _stamp() -> "dict[str, Any]":
