@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 PERMISSIVE = {
     "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
     "ISC",
@@ -20,8 +21,8 @@ PERMISSIVE = {
     "ZPL-2.1",
 }
 # Changes of the library itself must be published under its licence; a program that imports it has
-# whatever licence it likes. psycopg, and paramiko of pyinfra's.
-WEAK = {"LGPL-2.1", "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
+# whatever licence it likes. psycopg, paramiko of pyinfra's, and Graphviz of the extra `pictures`.
+WEAK = {"EPL-2.0", "LGPL-2.1", "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0"}
 # What packages write that name no SPDX expression.
 SPELLINGS = {
     "3-Clause BSD License": "BSD-3-Clause",
@@ -73,7 +74,9 @@ def is_fine(expression: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "extras", [(), ("embedded", "fleet", "advice", "test")], ids=["the wheel", "its extras"]
+    "extras",
+    [(), ("embedded", "fleet", "advice", "pictures", "test")],
+    ids=["the wheel", "its extras"],
 )
 def test_nothing_that_comes_with_it_restricts_its_use(extras: tuple[str, ...]) -> None:
     found = required("pyinfra-postgres", frozenset(extras))

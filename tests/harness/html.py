@@ -89,7 +89,7 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" in self.open:
             self.style += data
-        elif "title" in self.open:
+        elif self.open[-2:] == ["head", "title"]:
             self.title += data
         else:
             self.text += data

@@ -132,6 +132,8 @@ def described(session: Session, checks: tuple[Check, ...]) -> HostFacts:
             role=role,
             server=server,
             foreign_keys=survey.foreign_keys(session.ask),
+            tables=survey.tables(session.ask),
+            partitioned=survey.partitioned(session.ask),
             access=survey.access(session.ask),
         )
     except HostError:

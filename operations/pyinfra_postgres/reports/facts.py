@@ -92,6 +92,46 @@ class ForeignKey:
     definition: str
     is_valid: bool
     """Whether it holds for all rows."""
+    columns: tuple[str, ...] = ()
+    source: str = ""
+    """The table, or of a partition the table that it is part of."""
+    target: str = ""
+    """The table whose rows it refers to; of a partition as `source`."""
+    is_optional: bool = False
+    """Whether a row need not refer to any."""
+    is_unique: bool = False
+    """Whether no two rows refer to the same one."""
+
+
+@frozen
+class Table:
+    """A table that a database has, partitions counted and not told."""
+
+    name: str
+    schema: str
+    key: tuple[str, ...]
+    """The columns of its primary key."""
+    partitions: int
+
+
+@frozen
+class Partition:
+    """A partition, and the range that it holds: from `lower` to before `upper`."""
+
+    name: str
+    lower: str
+    upper: str
+
+
+@frozen
+class Partitioned:
+    """A table that is partitioned by the ranges of a time or a number."""
+
+    name: str
+    column: str
+    partitions: tuple[Partition, ...]
+    default: str
+    """The partition for all other rows, "" where there is none."""
 
 
 @frozen
@@ -175,6 +215,8 @@ class HostFacts:
     """How that would fail if it did one object alone."""
     foreign_keys: tuple[ForeignKey, ...] = ()
     edges: tuple[Edge, ...] = ()
+    tables: tuple[Table, ...] = ()
+    partitioned: tuple[Partitioned, ...] = ()
     access: tuple[Access, ...] = ()
     findings: tuple[Finding, ...] = ()
     unasked: tuple[str, ...] = ()

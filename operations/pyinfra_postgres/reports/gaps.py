@@ -115,7 +115,10 @@ def declared(drafts: Iterable[Draft]) -> Gaps:
                 below = [root for root in roots[title] if root != title]
                 roots[title] = tuple(dict.fromkeys([*below, *roots[usage]]))
     checks = (
-        _check(title, one, [name for name in roots[title] if name != title])
+        evolve(
+            _check(title, one, [name for name in roots[title] if name != title]),
+            needs=tuple(_waits_for(title, objects, provided)),
+        )
         for title, one in objects.items()
     )
     missing = {ref: roots[title] for ref, title in provided.items() if objects[title].is_missing}
@@ -173,6 +176,14 @@ def _find_roots(
             below |= dict.fromkeys(_find_roots(other, objects, provided, roots))
     roots[title] = tuple(below) or ((title,) if one.differs else ())
     return roots[title]
+
+
+def _waits_for(
+    title: str, objects: Mapping[str, _Declared], provided: Mapping[Reference, str]
+) -> dict[str, None]:
+    """The titles of what is missing and has to be there right before an object."""
+    needed = (provided.get(reference) for reference in objects[title].requires())
+    return dict.fromkeys(one for one in needed if one and one != title and objects[one].is_missing)
 
 
 def _check(title: str, one: _Declared, roots: Sequence[str]) -> Check:

@@ -37,7 +37,13 @@ def documents(report: Report, hosts: Container[str]) -> Iterator[tuple[str, str]
     yield DATA, json.dumps(as_json(report, masked), indent=1) + "\n"
     yield INDEX, _rendered("environment.html.j2", report=report, pages=names)
     for host in (one for one in report.hosts if one.name in hosts):
-        yield names[host.name], _rendered("host.html.j2", report=report, host=host)
+        # Here and not above: a run that writes no such page draws nothing.
+        from .pictures.shown import pictures
+
+        yield (
+            names[host.name],
+            _rendered("host.html.j2", report=report, host=host, pictures=pictures(host)),
+        )
     yield "report.md", markdown(report)
     yield "junit.xml", machines.junit(report)
     yield "report.sarif", machines.sarif(report)
