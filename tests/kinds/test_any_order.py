@@ -65,6 +65,19 @@ CASES: dict[str, tuple[str, Sequence[Declare]]] = {
             lambda: pg.view("w", present=False),
         ],
     ),
+    "a partition that goes, and an index and a check of its whole": (
+        """CREATE TABLE p (id integer, at date) PARTITION BY RANGE (at);
+        CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM ('2025-01-01') TO ('2026-01-01')
+            PARTITION BY LIST (id);
+        CREATE TABLE p_1_a PARTITION OF p_1 FOR VALUES IN (1);
+        CREATE TABLE p_1_b PARTITION OF p_1 FOR VALUES IN (2);
+        INSERT INTO p VALUES (1, '2025-02-02')""",
+        [
+            lambda: pg.index("p_id", "p", ["id"]),
+            lambda: pg.table("p", constraints=[pg.Check("id > 0", name="over")]),
+            lambda: pg.partition("p_1_b", "p_1", present=False),
+        ],
+    ),
     "a table that gives its name away, and what gets it": (
         "CREATE TABLE t (id integer); CREATE VIEW v AS SELECT id FROM t",
         [

@@ -131,3 +131,43 @@ def test_a_column_takes_no_nulls_while_a_partition_is_identified_by_it(database:
         assert outcome.failed
         assert "i is the replica identity of public.p_1" in outcome.messages
     assert database.dump() == before
+
+
+@one_version
+def test_a_table_stays_as_long_as_a_foreign_key_of_a_changed_one_refers_to_it(
+    database: Database,
+) -> None:
+    database.psql("""
+        CREATE TABLE t (id integer PRIMARY KEY);
+        CREATE TABLE u (up integer CONSTRAINT up REFERENCES t, note text CONSTRAINT c CHECK (true));
+    """)
+
+    def deploy(*, both: bool) -> None:
+        with pg.transaction():
+            pg.table("t", present=False)
+            names = ["c", "up"] if both else ["c"]
+            gone = [pg.Constraint(name=name, present=False) for name in names]
+            pg.table("u", constraints=gone)
+
+    with database.untouched():
+        outcome = run(database, partial(deploy, both=False)).refused()
+    assert "it is used by constraint up on table public.u" in outcome.messages
+    run(database, partial(deploy, both=True)).succeeded()
+
+
+@one_version
+def test_no_change_of_a_type_hides_that_a_foreign_key_can_not_follow(database: Database) -> None:
+    database.psql("""
+        CREATE DOMAIN small AS integer;
+        CREATE TABLE t (id integer PRIMARY KEY, n small);
+        CREATE TABLE u (up integer CONSTRAINT up REFERENCES t, n small);
+    """)
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.domain("small", "integer", checks=[pg.Check("VALUE < 500", name="bound")])
+            pg.table("u", [pg.Column("up", "text")])
+
+    with database.untouched():
+        outcome = run(database, deploy).refused()
+    assert 'foreign key constraint "up" cannot be implemented' in outcome.messages

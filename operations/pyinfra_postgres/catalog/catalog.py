@@ -33,7 +33,7 @@ _NAMED_TARGETS = frozenset({"TABLE", "SEQUENCE", "TYPE", "COLUMN"})
 class Declared(NamedTuple):
     """What one operation of the run declares of an object."""
 
-    operation: str
+    operation: Operation
     declaration: Any
     target: Any = None
     """The object as it is then; None where the operation has not had its turn."""

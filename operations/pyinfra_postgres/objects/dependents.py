@@ -383,6 +383,9 @@ def _is_as_stored(one: Dependent, catalog: Forecast) -> bool:
 def _still_uses(one: Dependent, roots: frozenset[str], name: Name, catalog: Forecast) -> bool:
     """Whether what the plan changes names a root all the same; that has this name."""
     changed: Any = one.key and catalog.objects.get(one.key)
+    if one.kind == "foreign_key":
+        keys = getattr(changed, "constraints", ())
+        return any((key.name, getattr(key, "table", None)) == (one.facts[2], name) for key in keys)
     if changed is None or one.kind not in _WITH_TEXTS or one.needs.isdisjoint(roots):
         return False
     texts = [getattr(changed, attribute, None) for attribute in _TEXTS]

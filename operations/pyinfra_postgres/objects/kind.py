@@ -62,6 +62,11 @@ class Copies(NamedTuple):
     facts: Any = None
     """What is known of the change from the one to the other."""
 
+    def plain(self) -> Copies | None:
+        """The same without expressions; None where nothing is left to try."""
+        before, after = self.before.plain(), self.after.plain()
+        return self._replace(before=before, after=after) if before and after else None
+
 
 class Object:
     """An object as it is declared, or as the catalog has it.
@@ -106,6 +111,11 @@ class Object:
     @property
     def is_of_database(self) -> bool:
         """Whether it is about the database itself, and names it."""
+        return False
+
+    @property
+    def lets_go(self) -> bool:
+        """Whether it is to let go of what it names, rather than to stand on it."""
         return False
 
     @property
@@ -286,6 +296,10 @@ class Object:
 
         None where a copy would tell nothing.
         """
+        return None
+
+    def plain(self) -> Self | None:
+        """A copy of it without expressions, which may come to mean something else."""
         return None
 
     def renamed_match(self, catalog: Forecast, same: Same) -> Self | None:

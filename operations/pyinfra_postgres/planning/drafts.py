@@ -13,7 +13,7 @@ from ..catalog.entry import Key
 from ..comparison.compare import Comparison
 from ..errors import DeclarationError
 from ..objects.kind import Object
-from ..plan.plan import Refusal
+from ..plan.plan import Operation, Refusal
 from . import order, renaming
 from .clients import warned
 from .conditions import in_time, takes_others
@@ -114,9 +114,10 @@ def conclude(session: Session, draft: Draft) -> None:
 def everything(catalog: Forecast, waiting: Iterable[Object]) -> dict[Key, Sequence[Declared]]:
     """What the run declares of each object: what has had its turn, and what waits for it."""
     known: dict[Key, Sequence[Declared]] = dict(catalog.declared)
+    nobody = Operation("")
     for one in waiting:
         # What is wrong with it is told when it has its turn.
         with suppress(DeclarationError):
             for single in one.expand(catalog):
-                known[single.key()] = [*known.get(single.key(), ()), Declared("", single)]
+                known[single.key()] = [*known.get(single.key(), ()), Declared(nobody, single)]
     return known

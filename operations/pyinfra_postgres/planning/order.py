@@ -121,6 +121,7 @@ class _Order:
         gone = {one.declaration.key()[1:] for one in going.values() if not one.present}
         self._after_users(going, users_of(uses, gone))
         self._free_names(going)
+        self._leave_wholes(going)
         self._let_go()
         self._at_last(going)
 
@@ -181,6 +182,22 @@ class _Order:
                 if other is not None and not self._is_same(number, other):
                     self.after[number].add(other)
                     self.wishes.add((other, number))
+
+    def _leave_wholes(self, going: dict[int, Item]) -> None:
+        """Have partitions go before what is declared of their wholes, which looks at each."""
+        numbers: dict[Name, list[int]] = {}
+        for number, item in enumerate(self.items):
+            one, holder = item.declaration, item.declaration.belongs_to()
+            for reference in (*one.provides(), *([holder] if holder else [])):
+                if item.present and reference.kind == "table":
+                    numbers.setdefault(reference.name, []).append(number)
+        for number, item in going.items():
+            for reference in item.declaration.provides():
+                _, *wholes = self.catalog.lineage(reference.name)
+                for other in {other for whole in wholes for other in numbers.get(whole, ())}:
+                    if other != number and number not in self.after[other]:
+                        self.after[other].add(number)
+                        self.wishes.add((number, other))
 
     def _is_same(self, one: int, other: int) -> bool:
         return self.items[one].declaration.key() == self.items[other].declaration.key()

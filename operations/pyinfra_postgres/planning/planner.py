@@ -18,7 +18,7 @@ from ..comparison.calls import Calls
 from ..comparison.compare import NO_COLUMN, NO_RELATION, PENDING, Comparison
 from ..errors import DeclarationError, HostError, UnreachableError
 from ..hidden import MASK, holds, within
-from ..objects.kind import Object, difference
+from ..objects.kind import Copies, Object, difference
 from ..plan.plan import Action, Change, Gap, Lock, Operation, Plan, Refusal, Stage, Statement
 from ..syntax.parse import Reference
 from ..transport.answer import withheld
@@ -357,10 +357,13 @@ class Planner:
             return
         copied = None if one.is_beside else step.target.copied(step.current, step.facts, catalog)
         found = copies.failure(copied, self.ask) if copied else None
-        state = found.sqlstate if found else ""
         # A body may name a relation that has the name only once the plan has run.
-        comes = bool(catalog.stored) and state in {NO_COLUMN, NO_RELATION}
-        if found and not comes and not (state in PENDING and _brings(state, catalog)):
+        if found and catalog.stored and found.sqlstate in {NO_COLUMN, NO_RELATION}:
+            return
+        if copied and found and found.sqlstate in PENDING and _brings(found.sqlstate, catalog):
+            plain = copied.plain() if _is_settled(copied, catalog) else None
+            found = copies.failure(plain, self.ask) if plain else None
+        if found:
             said = str(withheld(found)) if holds(one) else found.explained
             yield f"PostgreSQL refuses it: {said}{found.advice}"
 
@@ -409,6 +412,15 @@ def _taken(current: Object, target: Object) -> Iterator[Key]:
     for one in getattr(target, "constraints", ()):
         if one.build.renames:
             yield ("constraint", *target.key()[1:], one.build.instead.name)
+
+
+def _is_settled(copied: Copies, catalog: Forecast) -> bool:
+    """Whether nothing that the plan brings can be a type of copies, or what converts one."""
+    if catalog.extended or catalog.rows_change:
+        return False
+    changed = {key[1:] for key in catalog.changed}
+    named = (*copied.before.requires(), *copied.after.requires())
+    return not any(one.kind == "type" and one.name in changed for one in named)
 
 
 def _brings(state: str, catalog: Forecast) -> bool:

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ..catalog.catalog import Forecast
+from ..catalog.entry import Key
 from ..errors import DeclarationError
 from ..objects.dependents import of_columns
 from ..objects.kind import Object
 from ..plan.order import column_of
-from ..plan.plan import Change, Plan, Refusal, Stage
-from ..syntax.names import quoted
+from ..plan.plan import Change, Operation, Plan, Refusal, Stage
+from ..syntax.names import Name, quoted
+from ..syntax.parse import Reference
 from .conditions import freeing
 from .consent import contradicted, unseen
 from .questions import Questions
@@ -22,6 +24,7 @@ from .session import Session
 def refusals(session: Session, plan: Plan) -> Iterator[Refusal]:
     """What stands against a plan once all of it is known."""
     yield from _unfit(plan)
+    yield from _groundless(plan, session.catalog())
     yield from _too_late(plan, session.catalog())
     yield from _contradicted(session, plan)
     yield from _held_columns(session, plan)
@@ -53,6 +56,37 @@ def _unfit(plan: Plan) -> Iterator[Refusal]:
                 f"it can be made anew only with {', '.join(obstacles)}: declare that to be "
                 "otherwise in the same block, or remove it before",
             )
+
+
+def _groundless(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
+    """What is declared to be there, and needs or belongs to what the plan takes away."""
+    gone: dict[Reference, Key] = {}
+    for key, removed in catalog.removed.items():
+        for reference in removed.provides():
+            gone[reference] = key
+            if reference.kind == "table":  # and the type of its rows
+                gone[Reference("type", reference.name)] = key
+            if reference.kind == "function" and reference.name.schema == "public":
+                gone[Reference("function", Name("", reference.name.name))] = key
+    told = {(one.operation, one.title) for one in (*plan.refusals, *plan.gaps)}
+    for operation, one in _declared(catalog) if gone else ():
+        if one.lets_go or (operation, one.title) in told:
+            continue
+        needed = dict.fromkeys((*filter(None, [one.belongs_to()]), *one.requires()))
+        for reference in needed:
+            if reference in gone and not catalog.has(reference):
+                by = plan.operation_of(gone[reference])
+                reason = f"it needs {reference}, which operation {by!r} takes away in the same run"
+                yield Refusal(operation, one.title, reason)
+                break
+
+
+def _declared(catalog: Forecast) -> Iterator[tuple[Operation, Object]]:
+    """What the run declares to be there, once each."""
+    for key, several in catalog.declared.items():
+        for operation, one, _ in several:
+            if one.key() == key:
+                yield operation, one
 
 
 def _too_late(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:

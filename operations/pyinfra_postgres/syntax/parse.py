@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
@@ -17,7 +18,7 @@ from ..errors import DeclarationError
 from ..hidden import note, shortened, taken, within
 from . import given, libpg_query
 from .libpg_query import ParseError
-from .names import MAX_BYTES, Exact, Name, check_length, literal, quoted
+from .names import MAX_BYTES, Exact, Name, check_length, literal, parse_name, quoted
 
 Node: TypeAlias = dict[str, Any]
 
@@ -419,6 +420,7 @@ def _gather(node: Node, ignore: frozenset[str], found: list[Reference]) -> None:
                     found += _table_reference(value, ignore)
                 case "FuncCall":
                     found.append(_function_reference(value["funcname"]))
+                    found += _sequence_reference(value, found[-1].name.name)
                 case "typeName" | "TypeName":
                     type_ = value.get("TypeName", value)
                     if is_users_type(type_):
@@ -426,6 +428,18 @@ def _gather(node: Node, ignore: frozenset[str], found: list[Reference]) -> None:
             _gather(value, ignore, found)
         elif isinstance(value, list):
             _gather_all(value, ignore, found)
+
+
+def _sequence_reference(call: Node, function: str) -> Iterator[Reference]:
+    """The sequence whose name a call of nextval or its like has as a constant."""
+    first: Node = next(iter(call.get("args", ())), {}) if function in _OF_SEQUENCES else {}
+    constant = first.get("TypeCast", {}).get("arg", first).get("A_Const", {})
+    if text := constant.get("sval", {}).get("sval"):
+        with suppress(DeclarationError):
+            yield Reference("table", parse_name(text))
+
+
+_OF_SEQUENCES = {"nextval", "currval", "setval"}
 
 
 def _gather_all(nodes: Iterable[Any], ignore: frozenset[str], found: list[Reference]) -> None:

@@ -65,6 +65,10 @@ class AnyPartition(Object):
     attached: bool = field(default=True, kw_only=True)
     row_security: bool | None = field(default=None, kw_only=True)
 
+    @property
+    def lets_go(self) -> bool:
+        return not self.attached
+
     def key(self) -> Key:
         return (self.kind, *self.name)
 

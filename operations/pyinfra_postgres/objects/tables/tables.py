@@ -258,6 +258,13 @@ class Table(TableDefinition):
             partition_by=self.partition_by,
         )
 
+    def plain(self) -> Self:
+        return type(self)(
+            self.name,
+            [TableColumn(one.name, one.type, nullable=one.nullable) for one in self.columns or ()],
+            constraints=[one for one in self.constraints if not any(one.fragments)],
+        )
+
     def objections(
         self, current: Self | None, facts: Any, catalog: Forecast
     ) -> Iterator[Objection]:
