@@ -17,6 +17,7 @@ from ..objects.kind import Object
 from ..plan.document import plan_id
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
 from ..planning.session import Draft, Item
+from ..syntax.names import Name
 from ..syntax.parse import Reference, tokens
 from ..transport.answer import condition
 from .facts import Check, Fix, Step
@@ -59,7 +60,11 @@ class _Declared:
     def requires(self) -> Iterator[Reference]:
         """What has to be there before it."""
         for item in self.items if self.differs else ():
-            yield from item.declaration.requires()
+            for one in item.declaration.requires():
+                yield one
+                # Without a schema it may be PostgreSQL's own, or one of public.
+                if one.kind == "function" and not one.name.schema:
+                    yield Reference("function", Name("public", one.name.name))
 
     def grants(self) -> Iterator[tuple[bool, str, str]]:
         """The schemas in which it grants something, each with a role, and whether it is USAGE."""
