@@ -30,7 +30,7 @@ from ..transport.connector import PostgresConnector
 from ..transport.endpoint import endpoint
 from ..transport.host_data import read
 from .facts import Finding, Fix, Step
-from .gaps import without_quotes
+from .gaps import without_quotes, without_values
 
 MODES = ("anon", "cross-tenant", "write", "escalation", "reachability")
 """What pgrls tries to prove: that nobody, no other tenant, no writer gets past the policies."""
@@ -205,7 +205,7 @@ def _told(message: str) -> tuple[str, str]:
     with suppress(DeclarationError):
         if found and statements(found[1]):
             said = said.replace(found[0], "")
-            return _sentence(said), found[1].rstrip().rstrip(";")
+            return _sentence(said), without_values(found[1].rstrip().rstrip(";"))
     return _sentence(said or message), ""
 
 
