@@ -18,6 +18,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / name) for name in (
 
 from benchmarks.compared import ROOT, alternating, report, run, timed  # noqa: E402
 from benchmarks.fleet import fleet  # noqa: E402
+from benchmarks.reports import reports  # noqa: E402
 from benchmarks.rollout import rollout  # noqa: E402
 from benchmarks.start import start  # noqa: E402
 from harness.servers import NEWEST, Database, Databases, LogEntry, TestServer  # noqa: E402
@@ -209,6 +210,7 @@ BENCHMARKS: dict[str, Callable[[TestServer, int], None]] = {
     "first-apply": first_apply,
     "many-tables": many_tables,
     "fleet": fleet,
+    "reports": reports,
     "rollout": rollout,
     "start": start,
 }

@@ -37,6 +37,8 @@ def printable(text: object) -> Line:
     if isinstance(text, Line):
         return text
     shown = masked(str(text))
+    if shown.isascii() and shown.isprintable():
+        return Line(shown)
     if not shown.isprintable():
         shown = "".join(one if one.isprintable() else _escaped(one) for one in shown)
     return Line(_UNSEEN.sub(lambda found: _escaped(found[0]), shown))

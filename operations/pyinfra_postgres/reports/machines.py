@@ -85,7 +85,7 @@ def sarif(report: Report) -> str:
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "runs": [{"tool": {"driver": tool}, "results": results}],
     }
-    return json.dumps(log, indent=1) + "\n"
+    return json.dumps(log) + "\n"
 
 
 def _result(host: HostFacts, one: Check) -> dict[str, Any]:

@@ -34,7 +34,7 @@ _RESERVED = frozenset({"index"})
 def documents(report: Report, hosts: Container[str]) -> Iterator[tuple[str, str]]:
     """The documents, with the pages of these hosts: the name of a file, and its text."""
     names = page_names(one.name for one in report.hosts)
-    yield DATA, json.dumps(as_json(report, masked), indent=1) + "\n"
+    yield DATA, json.dumps(as_json(report, masked)) + "\n"
     yield INDEX, _rendered("environment.html.j2", report=report, pages=names)
     for host in (one for one in report.hosts if one.name in hosts):
         # Here and not above: a run that writes no such page draws nothing.
