@@ -23,13 +23,15 @@ TRIED = "SET LOCAL lock_timeout = '10ms'"
 def analysed(tmp_path: Path) -> Analysed:
     """Verifies a database against a deploy: what is known of the host."""
 
-    def verify(database: Database, deploy: Callable[[], object] | None = None) -> dict[str, Any]:
+    def verify(
+        database: Database, deploy: Callable[[], object] | None = None, *, psql: bool = False
+    ) -> dict[str, Any]:
         def verification() -> None:
             with pg.verification(report=str(tmp_path), deploy=deploy):
                 pg.check("it is there", "SELECT 1", [(1,)])
 
         with database.untouched():
-            run(database, verification).succeeded()
+            run(database, verification, psql=psql).succeeded()
         (path,) = tmp_path.glob("*/report.json")
         for page in path.parent.glob("*.html"):
             Page.read(page)
@@ -120,12 +122,13 @@ def shop(role: str) -> Callable[[], None]:
 
 
 @one_version
+@pytest.mark.parametrize("psql", [False, True], ids=["psycopg", "psql"])
 def test_what_is_blocked_fails_in_the_words_of_the_server(
-    database: Database, analysed: Analysed
+    database: Database, analysed: Analysed, psql: bool
 ) -> None:
     database.psql("CREATE TABLE kept (a text); INSERT INTO kept VALUES ('x')")
     role = f"reader_{database.name}"
-    host = analysed(database, shop(role))
+    host = analysed(database, shop(role), psql=psql)
     found = {one["title"]: (one["sqlstate"], one["message"]) for one in host["attempts"]}
     no_schema = ("3F000", 'schema "shop" does not exist')
     no_role = ("42704", f'role "{role}" does not exist')

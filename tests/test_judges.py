@@ -20,7 +20,7 @@ Program = Callable[[str], str]
 VIOLATION = {
     "rule_id": "SEC002",
     "severity": "error",
-    "message": "Table public.t has no `FORCE`. The owner, 'canary', bypasses it. "
+    "message": "Table public.t has no `FORCE`. The owner of 'p', 'canary', bypasses it. "
     "Run `ALTER TABLE public.t FORCE ROW LEVEL SECURITY;`. Allowlist it as 'public.t' in [lint].",
     "location": "public.t",
 }
@@ -103,7 +103,7 @@ def test_findings_of_row_security_are_told_as_ours(
     assert rule == {
         "rule": "pgrls SEC002",
         "what": "table public.t",
-        "said": "Table public.t has no FORCE. The owner, '...', bypasses it",
+        "said": "Table public.t has no FORCE. The owner of p, '...', bypasses it",
         "mend": "ALTER TABLE public.t FORCE ROW LEVEL SECURITY",
         "severity": "error",
         "accepted": "",

@@ -262,7 +262,7 @@ def _rule(_: object, __: object, rule: str) -> None:
 class Accepted:
     """A finding that is to stay, with the reason: of one rule, about one object.
 
-    + rule: the rule that has it
+    + rule: the rule that has it; of others like ``pgrls SEC002`` or ``squawk prefer-text-field``
     + what: the object, as the report calls it
     + reason: why it stays
     + until: the last day of that, `YYYY-MM-DD`; left out, it has none

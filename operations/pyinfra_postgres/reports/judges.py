@@ -61,6 +61,16 @@ _PLACES = f"""
              format('trigger %I on %s', tgname, c.oid::regclass))
       FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
       JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT tgisinternal AND {USER_SCHEMA}"""
+# What may stand in quotes: other words there may be values.
+_NAMES = f"""
+    SELECT DISTINCT to_json(name)::text FROM (
+      SELECT attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace WHERE attnum > 0 AND {USER_SCHEMA}
+      UNION ALL SELECT polname FROM pg_policy
+      UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+      UNION ALL SELECT lanname FROM pg_language UNION ALL SELECT rolname FROM pg_roles)
+      AS every (name)"""
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 # What tells who is asking: functions without arguments that policies call, and that answer with
 # more than yes or no.
 _IDENTITIES = f"""
@@ -107,13 +117,14 @@ def row_security(session: Session) -> Judged:
     )
     # A name with a comma is for pgrls.toml to say.
     listed = [] if any("," in one for one in schemas) else ["--schemas", ",".join(schemas)]
+    names = frozenset(session.ask(_NAMES))
     places: dict[str, str] = {}
     for location, title in session.ask(_PLACES):
         places.setdefault(location, title)
     judged = Judged()
     try:
         answer = _json(command, ["lint", "--format", "json", *listed], environment)
-        judged.findings += [_violation(one, places) for one in answer["violations"]]
+        judged.findings += [_violation(one, places, names) for one in answer["violations"]]
         for mode in MODES:
             options = ["verify", "--mode", mode, "--format", "json", *listed]
             options += [f"--auth-function={one}" for one in session.ask(_IDENTITIES)]
@@ -170,8 +181,8 @@ def _script(steps: Iterable[Step]) -> Iterator[tuple[str, Step | None]]:
         yield "COMMIT;\n", None
 
 
-def _violation(one: Mapping[str, Any], places: Mapping[str, str]) -> Finding:
-    said, mend = _told(one["message"])
+def _violation(one: Mapping[str, Any], places: Mapping[str, str], names: frozenset[str]) -> Finding:
+    said, mend = _told(one["message"], names)
     what = places.get(one["location"], one["location"])
     return Finding(
         f"pgrls {one['rule_id']}", what, said, mend, severity=_SEVERITIES[one["severity"]]
@@ -198,20 +209,22 @@ def _warning(one: Mapping[str, Any], step: Step) -> Finding:
     )
 
 
-def _told(message: str) -> tuple[str, str]:
+def _told(message: str, names: frozenset[str]) -> tuple[str, str]:
     """What is said, and the statement that mends it, if one is named."""
     said = _ALLOWLIST.sub("", message)
     found = _MEND.search(message)
     with suppress(DeclarationError):
         if found and statements(found[1]):
             said = said.replace(found[0], "")
-            return _sentence(said), without_values(found[1].rstrip().rstrip(";"))
-    return _sentence(said or message), ""
+            return _sentence(said, names), without_values(found[1].rstrip().rstrip(";"))
+    return _sentence(said or message, names), ""
 
 
-def _sentence(text: str) -> str:
+def _sentence(text: str, names: frozenset[str] = frozenset()) -> str:
     """Words as all findings have them: without values, code marks and the last stop."""
-    return without_quotes(" ".join(text.replace("`", "").split())).rstrip(".")
+    plain = " ".join(text.replace("`", "").split())
+    kept = _QUOTED.sub(lambda one: one[1] if one[1] in names else one[0], plain)
+    return without_quotes(kept).rstrip(".")
 
 
 def _command(session: Session, name: str) -> str | None:
