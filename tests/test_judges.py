@@ -178,7 +178,14 @@ def test_a_program_that_does_not_answer_is_one_line(
 
 @one_version
 def test_programs_that_are_not_there_are_named(database: Database, advise: Advise) -> None:
-    _, host = advise(database, postgres_pgrls="/nowhere/pgrls", postgres_squawk="no-such-command")
+    outcome, host = advise(
+        database,
+        postgres_pgrls="/nowhere/pgrls",
+        postgres_squawk="no-such-command",
+        fail_on=["pgrls SEC002", "invalid-index"],
+    )
+    # A rule that counts has to be asked.
+    assert "pgrls SEC002: NOT VERIFIED" in outcome.refused().messages
     assert host["unasked"] == [
         "pgrls was not asked about the row security of the database: there is no command "
         "/nowhere/pgrls",

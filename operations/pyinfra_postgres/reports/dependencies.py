@@ -225,7 +225,10 @@ def _planned(draft: Draft, names: _Names) -> Iterator[tuple[_Code, _Body]]:
         kind, *options = _kind(sql)
         if kind not in _CODE:
             continue
-        code = _Code(one.title, *(options or ("", "")))
+        settings = getattr(one, "settings", None) or {}
+        path = names_in(settings["search_path"]) if "search_path" in settings else ["public"]
+        language, text = options or ("", "")
+        code = _Code(one.title, language, text, tuple(path))
         body = _read(code, names.schemas) if options else _Body()
         required = (each for each in one.requires() if each.kind != "schema")
         yield code, _Body([*required, *body.references], body.unknown)

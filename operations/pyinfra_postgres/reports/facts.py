@@ -220,7 +220,7 @@ class HostFacts:
     access: tuple[Access, ...] = ()
     findings: tuple[Finding, ...] = ()
     unasked: tuple[str, ...] = ()
-    """Who was not asked for advice, and why."""
+    """What of all this is not known, and who was not asked for advice, each with the reason."""
     database: str = ""
     role: str = ""
     server: str = ""

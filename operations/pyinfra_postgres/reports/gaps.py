@@ -72,14 +72,16 @@ class _Declared:
             if not isinstance(one, Grant):
                 continue
             needed = list(one.requires())
-            roles = [ref.name.name for ref in needed if ref.kind == "role"]
-            is_usage = one.on.upper().startswith("SCHEMA ")
+            is_of_schema = one.on.upper().startswith("SCHEMA ")
+            if is_of_schema and {"CREATE"} >= {each.upper() for each in one.privileges}:
+                continue
             schemas = {
                 ref.name.name if ref.kind == "schema" else ref.name.schema
                 for ref in needed
                 if ref.kind != "role"
             }
-            yield from ((is_usage, schema, role) for schema in schemas for role in roles)
+            roles = [ref.name.name for ref in needed if ref.kind == "role"]
+            yield from ((is_of_schema, schema, role) for schema in schemas for role in roles)
 
 
 Roots: TypeAlias = Mapping[Reference, tuple[str, ...]]

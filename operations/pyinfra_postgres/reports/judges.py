@@ -153,7 +153,8 @@ def plan(session: Session, fix: Fix) -> Judged:
     try:
         for one in _json(command, options, {}, "".join(text for text, _ in pieces)):
             step = pieces[bisect_right(starts, one["line"]) - 1][1]
-            if step:
+            # What is hidden is no SQL to anybody.
+            if step and one["rule_name"] != "syntax-error":
                 finding = _warning(one, step)
                 found.setdefault((finding.rule, finding.what), finding)
     except _FailedError as error:

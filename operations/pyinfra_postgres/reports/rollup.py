@@ -16,7 +16,8 @@ from attrs import frozen
 from .facts import Attempt, Basis, Check, Edge, Finding, Fix, HostFacts, Report, Step
 from .statuses import Status, together
 
-_ADVICE = "Advice"
+ADVICE = "Advice"
+"""The task of the findings that count."""
 _NAMED = 3
 """How many root causes a verdict names."""
 
@@ -133,7 +134,7 @@ def advised(findings: Iterable[Finding], rules: Container[str]) -> Iterator[Chec
     """The findings of some rules that nobody has accepted, as checks that fail."""
     for one in findings:
         if not one.accepted and (one.rule in rules or one.rule.split()[0] in rules):
-            yield Check(_ADVICE, f"{one.rule}: {one.what}", Status.FAIL, one.said)
+            yield Check(ADVICE, f"{one.rule}: {one.what}", Status.FAIL, one.said)
 
 
 def task_names(hosts: Iterable[HostFacts]) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -14,7 +13,7 @@ from ..operations.transactions import drafted
 from ..planning.session import Draft, Session
 from ..terminal import nothing_to_do
 from . import advice, attempts, conclusion, dependencies, gaps, judges, releases, rollup
-from .facts import Fix, HostFacts
+from .facts import Check, Fix, HostFacts
 from .questions import asked
 from .sections import Section, answered
 from .statuses import Status
@@ -57,36 +56,63 @@ def analysed(
     """The facts with what needs what, how what is blocked would fail by itself, and advice."""
     every = (*facts.declared, *facts.checks)
     blocked = {one.title for one in every if one.status is Status.BLOCKED}
-    # What was lost, or is locked by others, is left out: the report has the rest.
-    with suppress(HostError):
-        facts = evolve(facts, edges=dependencies.edges(session.ask, drafts))
-    with suppress(HostError):
-        facts = evolve(facts, attempts=attempts.attempts(session, drafts, blocked))
-    with suppress(HostError):
-        facts = _advised(session, section, facts)
+
+    # What was lost, or is locked by others, is left out and named: the report has the rest.
+    def needs(known: HostFacts) -> HostFacts:
+        return evolve(known, edges=dependencies.edges(session.ask, drafts))
+
+    def fails(known: HostFacts) -> HostFacts:
+        return evolve(known, attempts=attempts.attempts(session, drafts, blocked))
+
+    def advised(known: HostFacts) -> HostFacts:
+        return _advised(session, section, known)
+
+    parts = {"what code needs": needs, "how it would fail": fails, "advice": advised}
+    for what, find in parts.items():
+        try:
+            facts = find(facts)
+        except HostError as error:
+            said = f"{what} is not known: {gaps.without_quotes(str(error))}"
+            facts = evolve(facts, unasked=(*facts.unasked, said))
+            if find is advised:
+                facts = _unverified(facts, dict.fromkeys(section.fail_on, said))
     return facts
+
+
+def _unverified(facts: HostFacts, why: Mapping[str, str]) -> HostFacts:
+    """The facts with rules that count, and that nobody could ask."""
+    more = (Check(rollup.ADVICE, rule, Status.NOT_VERIFIED, reason) for rule, reason in why.items())
+    return evolve(facts, checks=(*facts.checks, *more))
 
 
 def _advised(session: Session, section: Section, facts: HostFacts) -> HostFacts:
     """The facts with advice, and with the checks that it becomes where that is asked for."""
     today = datetime.now(UTC).date()
     found = list(advice.findings(session.ask, today))
-    security, plan = judges.row_security(session), judges.plan(session, facts.fix or Fix())
+    by = {
+        "pgrls": judges.row_security(session),
+        "squawk": judges.plan(session, facts.fix or Fix()),
+    }
     # What is accepted in vain is told once all that is asked for is there.
     is_whole = all(one.status.approves for one in facts.checks)
 
     def is_asked(one: advice.Accepted) -> bool:
-        by = {"pgrls": security, "squawk": plan}.get(one.rule.split()[0])
-        if by is None or (not by.unasked and by.about is None):
-            return is_whole
-        return is_whole and by.about is not None and one.what in by.about
+        judge = by.get(one.rule.split()[0])
+        about = judge.about if judge else None
+        is_silent = judge is not None and about is None and bool(judge.unasked)
+        return is_whole and not is_silent and (about is None or one.what in about)
 
-    found += [*security.findings, *plan.findings]
+    found += [each for judge in by.values() for each in judge.findings]
     findings = tuple(advice.weighed(found, section.accepted, today, is_asked))
+    unasked = {name: judge.unasked for name, judge in by.items() if judge.unasked}
     more = rollup.advised(findings, section.fail_on)
-    return evolve(
+    facts = evolve(
         facts,
         findings=findings,
-        unasked=tuple(filter(None, (security.unasked, plan.unasked))),
+        unasked=(*facts.unasked, *unasked.values()),
         checks=(*facts.checks, *more),
     )
+    counting = {
+        one: unasked[one.split()[0]] for one in section.fail_on if one.split()[0] in unasked
+    }
+    return _unverified(facts, counting)
