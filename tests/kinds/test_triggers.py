@@ -154,3 +154,22 @@ def test_a_partition_keeps_its_own_state_and_comment(database: Database, constra
     assert run(database, changed).succeeded().plan.changes == []
     run(database, lambda: pg.trigger("g", "t", enabled="always")).succeeded()
     assert [row[1] for row in database.rows(states)] == ["A", "D", "A", "R"]
+
+
+@one_version
+def test_several_constraint_triggers_of_a_table_go_together(database: Database) -> None:
+    """Each is a constraint of the table, which does not need it."""
+    database.psql(SETUP)
+    for name in ("a", "b"):
+        database.psql(
+            f"CREATE CONSTRAINT TRIGGER {name} AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()"
+        )
+    before = database.rows(FACTS)[2:]
+
+    def deploy() -> None:
+        with pg.transaction():
+            pg.trigger("a", "t", present=False)
+            pg.trigger("b", "t", present=False)
+
+    run(database, deploy).succeeded()
+    assert database.rows(FACTS) == before

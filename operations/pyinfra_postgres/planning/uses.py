@@ -21,7 +21,8 @@ class Use(NamedTuple):
 
 
 # Each part stands for itself, and for the whole that it goes with. A function has its arguments.
-# That a sequence goes with its column is no use of it.
+# That a sequence goes with its column is no use of it, and a constraint trigger is no part that its
+# table needs.
 USES = f"""
     WITH part(classid, objid, whole, id) AS (
               SELECT 'pg_rewrite'::regclass, oid, 'pg_class'::regclass, ev_class FROM pg_rewrite
@@ -40,7 +41,8 @@ USES = f"""
                    = ('pg_proc'::regclass, 'pg_type'::regclass, 'i')
         UNION SELECT 'pg_constraint'::regclass, oid, CASE conrelid WHEN 0
                  THEN 'pg_type'::regclass ELSE 'pg_class'::regclass END,
-                 CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint),
+                 CASE conrelid WHEN 0 THEN contypid ELSE conrelid END FROM pg_constraint
+               WHERE contype <> 't'),
     named(classid, objid, id) AS (
               SELECT 'pg_class'::regclass, c.oid, json_build_array(n.nspname, c.relname)
                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}
