@@ -172,6 +172,12 @@ def test_history_and_releases_are_as_shown(
     shown = finished(project.start(*statements[1:-1], name, **main)).succeeded().stdout
     assert "CREATE SCHEMA shop;" in shown
     assert name in project.run(*fact[1:]).succeeded().stdout
+    shown, undone = section_commands(readme, "Undo")
+    for one in (shown, undone):
+        arguments = [name if part.startswith("2026") else part for part in one[1:]]
+        finished(project.start(*arguments, **main)).succeeded()
+        left = hosts["production"].psql("SELECT to_regnamespace('shop')")
+        assert left == ("" if "-y" in one else "shop")
 
 
 def test_every_operation_is_in_the_reference(readme: str) -> None:

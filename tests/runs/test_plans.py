@@ -165,7 +165,7 @@ DIFFERING: dict[str, tuple[Callable[[Database, Path], None], str]] = {
     "the SQL": (lines(lambda text: text.replace("text", "xml", 1), "sql"), "has been edited"),
     "the format": (
         lines(lambda text: text.replace('"format_version": "1.', '"format_version": "2.'), "json"),
-        r"its format is 2\.0, and 1\.0 is known here",
+        r"its format is 2\.1, and 1\.1 is known here",
     ),
     "no plan": (lines(lambda _: "{}", "json"), "it is no plan of pyinfra-postgres"),
 }

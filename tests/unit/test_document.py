@@ -187,7 +187,7 @@ def rewritten(**changes: Any) -> str:
 
 def test_a_minor_version_only_adds_and_a_major_one_is_refused() -> None:
     assert Document.read(rewritten(format_version="1.9", more=[1])).transactions
-    with pytest.raises(HostError, match=r"its format is 2\.0, and 1\.0 is known here"):
+    with pytest.raises(HostError, match=r"its format is 2\.0, and 1\.1 is known here"):
         Document.read(rewritten(format_version="2.0"))
 
 

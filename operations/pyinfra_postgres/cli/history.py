@@ -62,6 +62,8 @@ def command(inventory: str, last: int, deploy: str | None, as_json: bool, **give
         print_answers({host: HostRows(_COLUMNS, several) for host, several in lines.items()})
         for host, rows in found.items():
             for row in rows:
+                if row["undoes"]:
+                    put(f"{host}: {row['run']} undoes {row['undoes']}")
                 if row["error"]:
                     state = "" if row["state"] == "cut off" else f"{row['state']}: "
                     put(f"{host}: {row['run']} {state}{row['error']}")

@@ -11,7 +11,7 @@ import click
 
 from ..exits import ERROR
 
-COMMANDS = ("plan", "rollout", "verify", "drift", "history", "rehearse")
+COMMANDS = ("plan", "rollout", "verify", "drift", "history", "undo", "rehearse")
 """The subcommands: each is `command` in the module of its name, imported when it is called."""
 
 

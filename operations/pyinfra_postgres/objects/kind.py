@@ -310,6 +310,10 @@ class Object:
         """What depends on it and would stop its removal."""
         return []
 
+    def restored(self, current: Self, catalog: Forecast) -> Self:
+        """Itself as the catalog had it, where it takes the place of the current object."""
+        return self
+
     def completed(self, catalog: Forecast, same: Same) -> Self | None:
         """Itself, with what the catalog tells of an object that does not exist yet.
 

@@ -209,8 +209,10 @@ def reviewed_plan(session: Session) -> Reviewed | None:
 
 def _fill(session: Session, draft: Draft) -> None:
     from ..planning.drafts import fill
+    from ..running.inverses import noted
 
-    fill(session, draft)
+    with noted(session, draft):
+        fill(session, draft)
 
 
 def postpone(session: Session, error: Exception) -> bool:
@@ -338,7 +340,9 @@ class Apply(PyinfraCommand):
     def execute(self, state: State, host: Host, connector_arguments: Any) -> bool:
         """Whether the plan, or one made anew from the same declarations, is in place."""
         from ..planning.drafts import fill
+        from ..running import undoing
         from ..running.history import History
+        from ..running.inverses import noted
         from ..running.rollout import Rollout
 
         session = self.session
@@ -346,12 +350,16 @@ class Apply(PyinfraCommand):
         def planned_anew() -> tuple[Plan, Fingerprint]:
             session.forget_catalog()
             draft = evolve(self.draft, plan=Plan(), leftovers=[])
-            fill(session, draft, self.draft.leftovers)
+            if self.block.undoes:
+                undoing.fill(session, self.block, draft)
+                return draft.plan, session.catalog().fingerprint
+            with noted(session, draft):
+                fill(session, draft, self.draft.leftovers)
             draft.plan.undeclared = self.draft.plan.undeclared
             draft.plan.waiting = self.draft.plan.waiting
             return draft.plan, session.catalog().fingerprint
 
-        history = History(host, self.block.number, session.unproven)
+        history = History(host, self.block.number, session.unproven, self.block.undoes)
         reviewed = reviewed_plan(session)
         rollout = (
             reviewed.rollout(self.draft.plan, history)

@@ -109,7 +109,7 @@ def _block(
     name = arguments.pop("name", "")
     rest: Any = arguments
     _plan(block=block, **{**rest, "name": f"{name}: plan" if name else "plan"})
-    _transaction(block=block, **{**rest, "name": block.name})
+    send_plan(block=block, **{**rest, "name": block.name})
     for one in block.items:
         if one.result:
             one.result.planned = partial(_draft, session, block)
@@ -192,7 +192,7 @@ def _fill(session: Session, block: Block, draft: Draft) -> None:
 
 
 @operation()
-def _transaction(block: Block) -> Generator[PyinfraCommand, None, None]:
+def send_plan(block: Block) -> Generator[PyinfraCommand, None, None]:
     """The end of a transaction: shown while preparing, sent while executing."""
     session = Session.current()
     stop_if_another_host_failed(session)

@@ -32,7 +32,7 @@ from .plan import (
 )
 from .sealed import Json, digest, sealed, unsealed
 
-VERSION = "1.0"
+VERSION = "1.1"
 """Of the format: a minor version only adds."""
 
 
@@ -280,6 +280,10 @@ class Transaction:
     id: str
     hidden: tuple[Json, ...] = ()
     """The statements in which something is hidden, in parts."""
+    inverse: Json | None = None
+    """How it is undone."""
+    undoes: str = ""
+    """The run of which it takes back what that has changed."""
 
     @property
     def operations(self) -> list[Operation]:
@@ -333,6 +337,8 @@ class Document:
     """The one that it leaves, where that is known."""
     transactions: tuple[Transaction, ...] = ()
     databases: tuple[Database, ...] = ()
+    history: tuple[str, ...] | None = None
+    """The roles that the run trusts, where the databases record what runs there."""
     id: str = ""
     """What tells it from any other: a digest of all that it says."""
 
@@ -372,7 +378,10 @@ class Document:
             Database(one["host"], Identity(**_known(Identity, one["identity"])))
             for one in said["databases"]
         )
-        given = {**said, "transactions": transactions, "databases": databases, "id": id_}
+        trusted = said.get("history")
+        history = None if trusted is None else tuple(map(str, trusted))
+        known = {"transactions": transactions, "databases": databases, "history": history}
+        given = {**said, **known, "id": id_}
         return cls(**_known(cls, given))
 
 

@@ -19,6 +19,7 @@ from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.parse import Reference, closed
 from ..syntax.paths import SearchPath
 from .order import Condition, in_order
+from .sealed import Json
 
 
 class Stage(Enum):
@@ -467,6 +468,8 @@ class Plan:
     """What is declared for another run."""
     made: dict[tuple[str, ...], set[Condition]] = field(factory=dict)
     """As what its changes make each object that can be referred to."""
+    inverse: Json | None = None
+    """How it is undone, where somebody may want to know: each object before and after."""
 
     def add(self, change: Change) -> None:
         """Add what is planned next."""

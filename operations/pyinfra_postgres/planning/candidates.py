@@ -64,6 +64,10 @@ class Candidate:
                 self.current = one.renamed_match(catalog, same)
             if not self.item.present:
                 self.target = one.withdrawn(self.current) if self.current else None
+            elif self.current and self.item.is_whole:
+                self.target = (
+                    self.current if one == self.current else one.restored(self.current, catalog)
+                )
             elif self.current and one.is_beside:
                 self.target = one.beside(self.current)
             elif self.current:

@@ -48,6 +48,8 @@ ALLOW = "postgres_allow"
 """The host data that names what may lose data."""
 PHASE = "postgres_phase"
 """The host data that names the phases of a rollout that the run does."""
+HISTORY = "postgres_history"
+"""The host data that has what is deployed recorded in the database."""
 REMEMBER = "postgres_remember"
 """The host data that says whether what the server says is remembered for other runs."""
 
@@ -95,6 +97,8 @@ class Item:
     """All of them hold, or it is left out while executing."""
     phase: str = ""
     """The phase of a rollout that it is for: it waits for a run that does that."""
+    is_whole: bool = False
+    """Whether it is to be as the declaration has it in everything, as a catalog had it."""
 
     @property
     def applies(self) -> bool:
@@ -119,6 +123,8 @@ class Block:
     """pyinfra's global arguments that hold where it begins."""
     items: list[Item] = field(factory=list)
     """What is declared in it, in the order of the deploy."""
+    undoes: str = ""
+    """The run of which it takes back what that has changed."""
 
 
 @define

@@ -8,6 +8,7 @@ from ..planning.phases import foresee, opposed, sort_out
 from ..planning.session import Block, Draft, Session
 from ..planning.standing import refusals
 from ..planning.undeclared import detached, leftovers, removals
+from .inverses import noted
 from .trial import objection
 
 
@@ -15,9 +16,10 @@ def fill(session: Session, block: Block, draft: Draft) -> None:
     """Plan what makes the declarations of a draft true."""
     sort_out(session, draft, add)
     draft.plan.refusals += opposed(session, draft)
-    add(session, draft, draft.turn)
-    if draft.plan.sound:
-        _finish(session, block, draft)
+    with noted(session, draft):
+        add(session, draft, draft.turn)
+        if draft.plan.sound:
+            _finish(session, block, draft)
     foresee(session, draft, add)
     draft.plan.refusals += refusals(session, draft.plan)
     if draft.plan.sound and (found := objection(session, block)):

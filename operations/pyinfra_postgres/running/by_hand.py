@@ -5,16 +5,20 @@ It is the session of the plan, statement for statement. https://www.postgresql.o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 
 from ..catalog.snapshot import Fingerprint
 from ..errors import DeclarationError
 from ..plan.document import Database, Document, decoded
+from ..plan.plan import Plan
 from ..syntax.names import literal
 from ..syntax.parse import tokens
 from ..syntax.paths import SearchPath
 from ..terminal import line
 from . import steps
+from .history import CREATING, about
+from .record import Record
 from .steps import Part, Step
 
 _WHAT = {
@@ -24,6 +28,8 @@ _WHAT = {
     Part.BEGIN: "The transaction: settings, locks, and that the catalog is still the same",
     Part.COMMIT: "The end of the transaction",
     Part.SETTINGS: "After the transaction",
+    Part.STARTED: "The row of the history",
+    Part.ENDED: "How it ended",
 }
 _SETTINGS = (
     "SET client_encoding = 'UTF8'",
@@ -48,6 +54,8 @@ def _head(plan: Document) -> Iterator[str]:
     if any(one.identity.neon_branch.startswith(_ENDPOINT) for one in plan.databases):
         yield f"SELECT set_config('{_HOST}', :'HOST', false);"
     yield _statement(_unless(_is_one_of(plan.databases), "this plan is for other databases"))
+    if plan.history is not None:
+        yield _statement(_NAMED)
     if not plan.is_whole:
         yield _statement(
             _unless("false", "this plan has hidden values, which are in no file: apply it")
@@ -57,6 +65,12 @@ def _head(plan: Document) -> Iterator[str]:
 _ENDPOINT = "endpoint "
 _TIMELINE = "timeline "
 _HOST = "pyinfra_postgres.host"
+_RUN = "pyinfra_postgres.run"
+_NAMED = (
+    f"SELECT set_config('{_RUN}', to_char(clock_timestamp() AT TIME ZONE 'UTC', "
+    "'YYYYMMDD-HH24MISS-') || left(md5(random()::text), 6), false)"
+)
+"""Gives the run a name, as one of pyinfra's has it."""
 
 
 def _is_one_of(databases: Iterable[Database]) -> str:
@@ -92,15 +106,47 @@ def _unless(condition: str, message: str) -> str:
 
 def _session(plan: Document) -> Iterator[str]:
     fingerprint: Fingerprint | None = Fingerprint(plan.source)
-    for one in plan.transactions:
+    for number, one in enumerate(plan.transactions, 1):
         operations = one.operations
         yield ""
         yield line(f"-- {one.name}, plan {one.id}")
         conditional = {each.operation for each in one.declared if each.is_conditional}
         leaving = {id(operations[each]) for each in conditional if each is not None}
-        session = steps.reviewed(decoded(one.plan, operations), fingerprint, one.lock_timeout)
+        whole = decoded(one.plan, operations)
+        record = _record(plan, number, whole)
+        session = steps.reviewed(whole, fingerprint, one.lock_timeout, record)
         yield from _steps((step for each in session for step in each), leaving)
         fingerprint = None
+
+
+def _record(plan: Document, block: int, of: Plan) -> Record | None:
+    """What the history has of a transaction: who runs the file is known only then."""
+    if plan.history is None or not of.changes:
+        return None
+    one = plan.transactions[block - 1]
+    inverse = None if one.inverse is None else json.dumps(one.inverse, ensure_ascii=False)
+    values = {
+        **about(of),
+        "plan": plan.id,
+        "version": plan.tool,
+        "inverse": inverse,
+        "undoes": one.undoes or None,
+    }
+    computed = {
+        "run": f"current_setting('{_RUN}')",
+        "host": _host(plan.databases),
+        "fingerprint_before": "current_setting('pyinfra_postgres.catalog')",
+        "account": "session_user",
+        "controller": "coalesce(host(inet_client_addr()), 'the server''s machine')",
+    }
+    trusted = frozenset(plan.history)
+    return Record(("", "", block), values, trusted, Fingerprint(), CREATING, computed)
+
+
+def _host(databases: Iterable[Database]) -> str:
+    """SQL for the name of the host whose database the session has."""
+    cases = " ".join(f"WHEN EXISTS ({_is(one)}) THEN {literal(one.host)}" for one in databases)
+    return f"(CASE {cases} END)"
 
 
 def _steps(session: Iterable[Step], conditional: set[int]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from pyinfra.api.host import Host
 
 from ..catalog.snapshot import OWN_SCHEMA, Fingerprint
@@ -19,23 +19,45 @@ from ..objects.server.schemas import Schema
 from ..objects.tables.columns import Column
 from ..objects.tables.tables import Table
 from ..plan.document import plan_id
-from ..plan.plan import Action, Plan, counted
+from ..plan.plan import Action, Plan, Stage, counted
+from ..plan.sealed import Json
+from ..planning.inverse import Inverse
+from ..planning.session import HISTORY
 from ..provenance import Provenance
 from ..syntax.names import quoted
 from ..terminal import say
 from ..transport.answer import read as read_row
 from ..transport.host_data import read
 from ..transport.scripts import run
-from .record import COLUMNS, KEY, TABLE, Record, reading, told
+from .record import (
+    COLUMNS,
+    IS_FORMER,
+    KEY,
+    NEW,
+    NO_SCHEMA,
+    NO_TABLE,
+    TABLE,
+    Creating,
+    Record,
+    reading,
+    told,
+)
 
-SWITCH = "postgres_history"
-"""The host data that switches it on."""
 _SCHEMA = Schema(OWN_SCHEMA, comment="What pyinfra-postgres has deployed to this database")
 _TABLE = Table(
     TABLE,
     [Column(name, kind, nullable=not needed) for name, (kind, needed) in COLUMNS.items()],
     constraints=[PrimaryKey(*KEY, name="deploy_pkey")],
     comment="A row for each plan that ran here, written by pyinfra-postgres",
+)
+_FORMER = evolve(_TABLE, columns=[one for one in _TABLE.columns or () if one.name not in NEW])
+CREATING: Creating = tuple(
+    (missing, tuple(one.sql for one in statements))
+    for missing, statements in (
+        (NO_SCHEMA, _SCHEMA.diff(None, _SCHEMA)),
+        (NO_TABLE, _TABLE.diff(None, _TABLE)),
+        (IS_FORMER, _TABLE.diff(_FORMER, _TABLE)),
+    )
 )
 
 
@@ -53,20 +75,26 @@ class Place:
     """Whether the table is there."""
     creates: bool
     """Whether the role may create what is missing."""
+    lacks: bool | None
+    """Whether the table is one of a former version, without some columns."""
+    owns: bool | None
+    """Whether the role may add these."""
     unreadable: str | None
     """Why its rows can't be read."""
     unwritable: str | None
     """Why it is not written to."""
 
     @property
-    def creating(self) -> tuple[str, ...]:
-        """The statements that create what is missing."""
-        wanted = [*([] if self.schema else [_SCHEMA]), *([] if self.table else [_TABLE])]
-        return tuple(each.sql for one in wanted for each in one.diff(None, one))
+    def is_whole(self) -> bool:
+        """Whether there is all that it is kept in."""
+        return self.table and not self.lacks
 
     @property
     def obstacle(self) -> str | None:
         """Why nothing is recorded, with what to do about it."""
+        if self.table and self.lacks and not self.owns and not self.unwritable:
+            added = "; ".join(one.sql for one in _TABLE.diff(_FORMER, _TABLE))
+            return f"{TABLE} is of a former version: as its owner run {added}"
         if self.table:
             return self.unwritable
         if self.holder:
@@ -99,15 +127,19 @@ class History:
     """Which one of the deploy it is."""
     unproven: str = ""
     """What it does without though the host requires it."""
+    undoes: str = ""
+    """The run that it undoes."""
     reviewed: str = ""
     """The id of the plan that was reviewed, where it is a part of one."""
     trusted: frozenset[str] = frozenset()
     is_open: bool = False
     """Whether anything is recorded."""
-    creating: tuple[str, ...] = ()
+    creating: Creating = ()
     """The statements that make the table first."""
     record: Record | None = None
     """What is recorded of the plan as it is now."""
+    inverse: Json | None = None
+    """How a plan is undone of which something may have run before its transaction."""
     begun: bool = False
     """Whether the row is there."""
     made_anew: bool = False
@@ -121,7 +153,7 @@ class History:
         Says what became of plans that were cut off, and why nothing is recorded.
         """
         data = self.host.data.dict()
-        if not read(data, SWITCH, False):
+        if not read(data, HISTORY, False):
             return
         self.is_open, self.trusted = True, read(data, "postgres_trust", frozenset())
         answer = run(self.host, reading(self.trusted, "WHERE d.ended_at IS NULL"))
@@ -130,9 +162,9 @@ class History:
             return
         place, unfinished = understood(answer.rows)
         if place.obstacle:
-            self.close(f"{place.obstacle}; or set {SWITCH} = False")
+            self.close(f"{place.obstacle}; or set {HISTORY} = False")
             return
-        self.creating = place.creating
+        self.creating = () if place.is_whole else CREATING
         for one in unfinished:
             if one["cut_off"] and not one["runs"]:
                 say(self.host, f"the deploy {described(one)} was {one['cut_off']}")
@@ -147,22 +179,30 @@ class History:
         if not self.is_open:
             return None
         self.made_anew = self.begun
-        known, counts = Provenance.of(self.host.state), counted(plan.changes)
-        statements = json.dumps(list(told(plan)), ensure_ascii=False)
+        known = Provenance.of(self.host.state)
         values = {
-            "changes": ", ".join(f"{one.value} {counts[one]}" for one in Action if counts[one]),
+            **about(plan),
             "plan": self.reviewed or plan_id(plan),
-            "statements": statements,
             "fingerprint_before": fingerprint.digest,
             "account": known.account,
             "controller": known.controller,
             "git_commit": known.git_commit,
             "version": known.version,
             "unproven": self.unproven or None,
+            "inverse": self._inverse(plan),
+            "undoes": self.undoes or None,
         }
         key = (known.run, self.host.name, self.block)
         self.record = Record(key, values, self.trusted, fingerprint, self.creating)
         return self.record
+
+    def _inverse(self, plan: Plan) -> str | None:
+        """How the plan is undone; what came before its transaction may be of a former one."""
+        if plan.inverse is not None and self.begun and self.inverse is not None:
+            former = Inverse.read(self.inverse)
+            plan.inverse = former.followed_by(Inverse.read(plan.inverse)).json()
+        self.inverse = plan.inverse if plan.of(Stage.BEFORE) else None
+        return None if plan.inverse is None else json.dumps(plan.inverse, ensure_ascii=False)
 
     def learn(self, begun: bool, lost: bool) -> None:
         """Know how far a session has come."""
@@ -200,6 +240,15 @@ class History:
         answer = run(self.host, statements)
         if answer.failure:
             say(self.host, f"could not record how it ended: {answer.failure}")
+
+
+def about(plan: Plan) -> dict[str, str | None]:
+    """What is recorded of a plan by itself."""
+    counts = counted(plan.changes)
+    return {
+        "changes": ", ".join(f"{one.value} {counts[one]}" for one in Action if counts[one]),
+        "statements": json.dumps(list(told(plan)), ensure_ascii=False),
+    }
 
 
 def described(row: Mapping[str, Any]) -> str:

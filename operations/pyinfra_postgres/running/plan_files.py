@@ -34,6 +34,7 @@ from ..provenance import VERSION
 from ..terminal import tell, warn
 from ..transport.options import PLAN
 from . import by_hand
+from .history import History
 from .identity import identity
 from .plans_asked_for import directory
 from .rollout import Bounds
@@ -146,7 +147,15 @@ def _begun(session: Session) -> Document:
         dict(snapshot.sections),
         None,
         databases=(Database(session.host.name, identity(session)),),
+        history=_trusted(session),
     )
+
+
+def _trusted(session: Session) -> tuple[str, ...] | None:
+    """The roles that are trusted, where what runs on a host is recorded."""
+    history = History(session.host, 1)
+    history.open()
+    return tuple(sorted(history.trusted)) if history.is_open else None
 
 
 def _transaction(session: Session, block: Block, draft: Draft) -> Transaction:
@@ -160,6 +169,8 @@ def _transaction(session: Session, block: Block, draft: Draft) -> Transaction:
         encoded(draft.plan),
         plan_id(draft.plan),
         kept(draft.plan, data),
+        draft.plan.inverse,
+        block.undoes,
     )
 
 

@@ -11,9 +11,10 @@ the write is done. Pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..catalog import snapshot as snapshots
 from ..catalog.locks import IS_DEPLOY_LOCK
@@ -45,9 +46,17 @@ COLUMNS = {
     "unproven": ("text", False),
     "error": ("text", False),
     "process": ("integer", True),
+    "inverse": ("jsonb", False),
+    "undoes": ("text", False),
 }
 """The columns with their types, and whether they have to have a value."""
+NEW = ("inverse", "undoes")
+"""Those at their end that a table of a former version lacks."""
 KEY = ("run", "host", "block")
+NO_SCHEMA = f"NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '{OWN_SCHEMA}')"
+"""The condition that its schema is not there."""
+Creating: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+"""Statements that make what is missing, behind the condition that it is."""
 UNFIT = "PG003"
 """The SQLSTATE where the table is not what may be written to."""
 
@@ -56,8 +65,18 @@ _TABLE = f"""
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = '{OWN_SCHEMA}' AND c.relname = 'deploy'"""
 _COLUMNS = [[name, kind, required] for name, (kind, required) in COLUMNS.items()]
+_FORMER = _COLUMNS[: -len(NEW)]
 _PLACES = " ".join(str(list(COLUMNS).index(name) + 1) for name in KEY)
-_IS_AS_DECLARED = f"""(
+_KNOWN_COLUMNS = """(SELECT jsonb_agg(jsonb_build_array(attname, format_type(atttypid, atttypmod),
+                                        attnotnull) ORDER BY attnum)
+           FROM pg_attribute WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped)"""
+_IS_NEW = f"({_KNOWN_COLUMNS} = {literal(json.dumps(_COLUMNS))}::jsonb)"
+_IS_FORMER = f"({_KNOWN_COLUMNS} = {literal(json.dumps(_FORMER))}::jsonb)"
+NO_TABLE = f"NOT EXISTS ({_TABLE})"
+"""The condition that the table is not there."""
+IS_FORMER = f"EXISTS (SELECT FROM ({_TABLE}) AS t WHERE {_IS_FORMER})"
+"""The condition that it is one of a former version."""
+_IS_KNOWN = f"""(
     t.relkind = 'r' AND NOT t.relrowsecurity
     AND NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = t.oid)
     AND NOT EXISTS (SELECT FROM pg_rewrite WHERE ev_class = t.oid)
@@ -66,13 +85,10 @@ _IS_AS_DECLARED = f"""(
     AND NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = t.oid AND contype NOT IN ('p', 'n'))
     AND (SELECT count(*) = 1 AND bool_and(indisprimary AND indkey::text = '{_PLACES}')
            FROM pg_index WHERE indrelid = t.oid)
-    AND (SELECT jsonb_agg(jsonb_build_array(attname, format_type(atttypid, atttypmod), attnotnull)
-                          ORDER BY attnum)
-           FROM pg_attribute WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped)
-        = {literal(json.dumps(_COLUMNS))}::jsonb)"""
+    AND ({_IS_NEW} OR {_IS_FORMER}))"""
 _UNREADABLE = f"""
     SELECT CASE
-      WHEN NOT {_IS_AS_DECLARED} THEN '{TABLE} is not the table that this version declares'
+      WHEN NOT {_IS_KNOWN} THEN '{TABLE} is not the table that this version declares'
       WHEN NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(t.oid, 'SELECT'))
         THEN format('role %I may not read {TABLE}', current_user) END
       FROM ({_TABLE}) AS t, pg_namespace n WHERE n.nspname = '{OWN_SCHEMA}'"""
@@ -107,11 +123,14 @@ def _untrusted(trusted: Iterable[str]) -> str:
        AND rolname NOT IN (current_user, session_user) AND rolname <> ALL ({names}::name[]))"""
 
 
-def _objection(trusted: Iterable[str]) -> str:
-    """A query for what stands against writing to the table: a text, null, or no row without it."""
+def _objection(trusted: Iterable[str], known: str = f"({_IS_KNOWN} AND {_IS_NEW})") -> str:
+    """A query for what stands against writing to the table: a text, null, or no row without it.
+
+    `known` is the condition for a table that may be written to.
+    """
     return f"""
     SELECT CASE
-      WHEN NOT {_IS_AS_DECLARED} THEN '{TABLE} is not the table that this version declares'
+      WHEN NOT {known} THEN '{TABLE} is not the table that this version declares'
       WHEN o.rolname IS NOT NULL
         THEN format('{TABLE} belongs to %I, whom this run does not trust', o.rolname)
       WHEN NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(t.oid, 'SELECT')
@@ -123,10 +142,11 @@ def _objection(trusted: Iterable[str]) -> str:
      ORDER BY o.rolname LIMIT 1"""
 
 
-def reading(trusted: Iterable[str], rows: str) -> list[str]:
+def reading(trusted: Iterable[str], rows: str, without: Container[str] = ("inverse",)) -> list[str]:
     """The statements that read the table's state, as one row, and then those rows of it.
 
-    `rows` is the rest of a query of `d`. They are read where that calls nothing of anybody's.
+    `rows` is the rest of a query of `d`; of its columns some are left out. They are read where that
+    calls nothing of anybody's.
     """
     state = f"""
     SELECT json_build_object(
@@ -140,8 +160,14 @@ def reading(trusted: Iterable[str], rows: str) -> list[str]:
                             WHERE nspname = '{OWN_SCHEMA}'),
                           has_database_privilege(current_database(), 'CREATE')),
       'unreadable', ({_UNREADABLE}),
-      'unwritable', ({_objection(trusted)}))"""
-    columns = ", ".join(f"'{name}', d.{name}" for name in COLUMNS)
+      'lacks', (SELECT {_IS_FORMER} FROM ({_TABLE}) AS t),
+      'owns', (SELECT pg_has_role(t.relowner, 'USAGE') FROM ({_TABLE}) AS t),
+      'unwritable', ({_objection(trusted, _IS_KNOWN)}))"""
+    columns = ", ".join(
+        f"'{name}', {f'to_jsonb(d) -> {literal(name)}' if name in NEW else f'd.{name}'}"
+        for name in COLUMNS
+        if name not in without
+    )
     query = f"""SELECT json_build_object({columns}, 'runs', d.ended_at IS NULL AND {_RUNS},
       'cut_off', CASE WHEN d.ended_at IS NULL AND NOT ({_IS_WHOLE}) THEN {_CUT_OFF} END)
       FROM {TABLE} d {rows}"""
@@ -175,8 +201,10 @@ class Record:
     """Of other columns, those that are known before it begins."""
     trusted: frozenset[str]
     fingerprint: Fingerprint
-    creating: tuple[str, ...] = ()
-    """Statements that make the table first, where there is none."""
+    creating: Creating = ()
+    """Statements that make the table first."""
+    computed: Mapping[str, str] = field(factory=dict)
+    """The columns whose values are only known in the session, as SQL."""
 
     @property
     def started(self) -> list[str]:
@@ -184,19 +212,17 @@ class Record:
 
         It is under the deploy lock, so that no other plan runs: what is open was cut off.
         """
-        values = {**dict(zip(KEY, map(str, self.key), strict=True)), **self.values}
+        known = {*KEY, *self.values, *self.computed}
         given = ", ".join(
-            f"{literal(values[name])}::{kind}"
-            for name, (kind, _) in COLUMNS.items()
-            if name in values
+            f"{self._value(name)}::{kind}" for name, (kind, _) in COLUMNS.items() if name in known
         )
         # A plan that is made anew once the transaction is in place is what was left of it.
         kept = "".join(
             f"{name} = CASE WHEN d.applied_at IS NULL THEN excluded.{name} ELSE d.{name} END, "
-            for name in [*self.values, "state"]
+            for name in [*self.values, *(self.computed.keys() - {*KEY}), "state"]
         )
         written = f"""{_SETTLED} AND NOT {self._is_own};
-  INSERT INTO {TABLE} AS d ({", ".join(name for name in COLUMNS if name in values)},
+  INSERT INTO {TABLE} AS d ({", ".join(name for name in COLUMNS if name in known)},
          state, started_at, role, process)
   VALUES ({given}, 'started', clock_timestamp(), current_user, pg_backend_pid())
   ON CONFLICT ({", ".join(KEY)}) DO UPDATE SET {kept}
@@ -208,8 +234,19 @@ class Record:
             return
         # An event trigger would run; and a session that was lost may have made it.
         yield snapshots.SAME_FOREIGN
-        body = "".join(f"\n  EXECUTE {literal(one)};" for one in self.creating)
-        yield f"DO {literal(f'BEGIN IF NOT EXISTS ({_TABLE}) THEN{body} END IF; END')}"
+        body = ""
+        for missing, several in self.creating:
+            made = " ".join(f"EXECUTE {literal(one)};" for one in several)
+            body += f"\n  IF {missing} THEN {made} END IF;"
+        yield f"DO {literal(f'BEGIN{body} END')}"
+
+    def _value(self, column: str) -> str:
+        """SQL for the value of a column."""
+        if column in self.computed:
+            return self.computed[column]
+        own = dict(zip(KEY, self.key, strict=True))
+        value = own[column] if column in own else self.values[column]
+        return literal(None if value is None else str(value))
 
     @property
     def applied(self) -> str:
@@ -249,8 +286,8 @@ class Record:
 
     @property
     def _is_own(self) -> str:
-        run, host, block = self.key
-        return f"(d.run, d.host, d.block) = ({literal(run)}, {literal(host)}, {block})"
+        run, host, _ = map(self._value, KEY)
+        return f"(d.run, d.host, d.block) = ({run}, {host}, {self.key[2]})"
 
     def _update(self, changes: str, *, lenient: bool = False) -> str:
         where = f"{self._is_own} AND d.ended_at IS NULL" if lenient else self._is_own
@@ -277,7 +314,10 @@ END"""
         return [*head, *statements, "COMMIT"]
 
 
-_ENDS = "ended_at = clock_timestamp(), duration = clock_timestamp() - d.started_at"
+_ENDS = (
+    "(ended_at, duration) = "
+    "(SELECT n.at, n.at - d.started_at FROM (SELECT clock_timestamp() AS at) AS n)"
+)
 
 
 def told(plan: Plan) -> Iterator[dict[str, str]]:

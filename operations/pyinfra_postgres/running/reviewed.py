@@ -140,7 +140,9 @@ class Reviewed:
             if declared.operation is not None:
                 operations[declared.operation] = item.operation
         hidden = restored(transaction.hidden, self.session.host.data.dict())
-        return decoded(transaction.plan, operations, hidden)
+        plan = decoded(transaction.plan, operations, hidden)
+        plan.inverse = transaction.inverse
+        return plan
 
     def _of(self, block: Block) -> Transaction:
         return self.document.transactions[block.number - 1]

@@ -5,10 +5,10 @@ https://www.postgresql.org/docs/current/sql-alterdefaultprivileges.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ...catalog.catalog import Forecast
 from ...catalog.entry import Key
@@ -56,6 +56,12 @@ class Defaults(Privileges):
     creator: Exact = field(kw_only=True)
     schema: str = field(default="", kw_only=True)
 
+    @classmethod
+    def of(cls, creator: Exact, schema: str, kind: str) -> Self:
+        """Those of one creator, place and kind: what nobody gets."""
+        nobody, target = Exact(""), Target(kind, ())
+        return cls(target, nobody, frozenset(), sole=True, creator=creator, schema=schema)
+
     @property
     def prefix(self) -> str:
         where = f" IN SCHEMA {quoted(self.schema)}" if self.schema else ""
@@ -97,6 +103,30 @@ class Defaults(Privileges):
         granted |= {(self.grantee, one.name): one in self.grantable for one in self.granted}
         key = (self.creator, self.schema, DEFAULTS[_KINDS[self.target.kind]])
         catalog.default_acls[key] = acl.changed(granted)
+
+
+def differing_defaults(
+    before: Forecast, after: Forecast, called: Callable[[str], str]
+) -> Iterator[tuple[Defaults, Defaults]]:
+    """What roles get otherwise on objects to be created, before and after.
+
+    `called` is how a schema of before is called after.
+    """
+    kinds = {DEFAULTS[kind]: on for on, kind in _KINDS.items() if on != "ROUTINES"}
+    former = {(role, called(where), letter): where for role, where, letter in before.default_acls}
+    for creator, schema, letter in dict.fromkeys([*former, *after.default_acls]):
+        old = former.get((creator, schema, letter), schema)
+        places = [
+            (catalog, Defaults.of(Exact(creator), name, kinds[letter]))
+            for catalog, name in ((before, old), (after, schema))
+        ]
+        lists = [one._acl(catalog).granted for catalog, one in places]
+        for grantee in sorted({grantee for one in lists for grantee, _ in one}):
+            was, now = (
+                evolve(one, grantee=Exact(grantee)).stored(catalog) for catalog, one in places
+            )
+            if (was.granted, was.grantable) != (now.granted, now.grantable):
+                yield was, now
 
 
 @frozen

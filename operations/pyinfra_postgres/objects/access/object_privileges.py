@@ -337,6 +337,17 @@ def undeclared_privileges(
             yield evolve(current, granted=excess, grantable=current.grantable & excess), exact
 
 
+def privileges_on(target: Target, catalog: Forecast) -> dict[str, Privileges]:
+    """What roles other than the owner may do with an object, by the role."""
+    acl = catalog.acls.get((target.kind, *target.name))
+    if acl is None:
+        return {}
+    columns = [one for _, one in _column_acls(target, catalog)]
+    grantees = {grantee for each in (acl, *columns) for grantee, _ in each.granted} - {acl.owner}
+    every = (Privileges(target, Exact(one), frozenset(), sole=True) for one in sorted(grantees))
+    return {one.grantee: found for one in every if (found := one.stored(catalog))}
+
+
 def _last_grantors(grantees: Iterable[str], acls: Sequence[Acl]) -> list[str]:
     """The roles, each behind those to which it has granted something."""
     graph: dict[str, list[str]] = {one: [] for one in sorted(grantees)}

@@ -29,6 +29,7 @@ from ..dependents import grouping_by
 from ..indexes import index_builds
 from ..indexes.elements import condition_template
 from ..kind import Copies, Object, comment, either, owner
+from ..sequence_users import is_named
 from . import column_sequences, heirs, not_nulls, planned_rows, table_copies
 from .column_changes import freed, regenerated
 from .columns import TableColumn, cast_template, draws
@@ -157,6 +158,24 @@ class Table(TableDefinition):
                 yield None, column_sequences.made(own, column.type, catalog)
         types = {column.default: column.type for column in serial}
         yield from column_sequences.widened(self.name, types, same, catalog)
+
+    def drawing(self, sequences: Collection[Name]) -> Self:
+        """Itself, with columns as serial that draw from these sequences."""
+        columns = [
+            evolve(column, serial=True, default=None)
+            if any(is_named(one, column.default) for one in sequences)
+            else column
+            for column in self.columns or ()
+        ]
+        return evolve(self, columns=columns)
+
+    def restored(self, current: Self, catalog: Forecast) -> Self:
+        there = {column.name: column for column in current.columns or ()}
+        columns = [
+            self._served(column, there, catalog) if column.name in there else column
+            for column in self.columns or ()
+        ]
+        return evolve(self, columns=columns)
 
     def used_by(self, catalog: Forecast, ask: Ask) -> list[str]:
         return heirs.users(self.name, catalog, ask)
