@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ def kept(project: Project) -> str:
     return script.read_text()
 
 
-def listed(command: Command) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = json.loads(
+def listed(command: Command) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = json.loads(
         command("history", "inventory.py", "--json").succeeded().stdout
     )
     return found
