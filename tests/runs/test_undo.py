@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pyinfra.api import HiddenValue
 
 import pyinfra_postgres as pg
 from harness import Database, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.operations.undoing import undo
+from pyinfra_postgres.plan import document
 
+SCHEMA = Path(document.__file__).with_name("plan.schema.json")
 ON: dict[str, Any] = {"postgres_history": True}
 TABLE = pg.Table("t", [pg.Column("id", "bigint", primary_key=True), pg.Column("name", "text")])
 
@@ -244,6 +249,11 @@ def test_a_plan_of_it_is_kept_reviewed_and_applied(database: Database, tmp_path:
     plans = str(tmp_path / "plans")
     shown = run(database, lambda: undo(name), dry=True, override={"plan": plans}, **ON).succeeded()
     assert "1 plan for 1 host" in shown.messages
+    (file,) = Path(plans).glob("*.json")
+    said = json.loads(file.read_text())
+    Draft202012Validator(json.loads(SCHEMA.read_text())).validate(said)
+    assert said["transactions"][0]["undoes"] == name
+    assert said["transactions"][0]["inverse"]["objects"]
     run(database, lambda: undo(name), override={"apply": plans}, **ON).succeeded()
     assert database.dump() == before
     assert (

@@ -6,10 +6,10 @@ What no catalog has (rows, what a script does) can't be undone and is named. Pur
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, NamedTuple, Self
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..catalog.catalog import Forecast
 from ..catalog.entry import VIEWS, Key
@@ -126,6 +126,17 @@ class Inverse:
             if both.before or both.after:
                 objects[_place(both)] = both
         return Inverse(tuple(objects.values()), (*self.obstacles, *later.obstacles))
+
+    def resumed(self, ran: Set[Key], anew: Inverse) -> Inverse:
+        """How to undo a plan that was made anew once a part of this one had run, which has changed
+        the objects of these keys.
+        """
+        done = {_place(one): one for one in self.objects if not ran.isdisjoint(one.keys)}
+        objects = []
+        for one in anew.objects:
+            known = done.pop(_place(one), None)
+            objects.append(evolve(one, before=known.before) if known else one)
+        return Inverse((*done.values(), *objects), anew.obstacles)
 
 
 def _place(one: Restored) -> Key:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, evolve, frozen
+from attrs import define, evolve, field, frozen
 from pyinfra.api.host import Host
 
+from ..catalog.entry import Key
 from ..catalog.snapshot import OWN_SCHEMA, Fingerprint
 from ..errors import HostError
 from ..objects.constraints.constraints import PrimaryKey
@@ -140,6 +141,8 @@ class History:
     """What is recorded of the plan as it is now."""
     inverse: Json | None = None
     """How a plan is undone of which something may have run before its transaction."""
+    early: set[Key] = field(factory=set)
+    """What that has changed."""
     begun: bool = False
     """Whether the row is there."""
     made_anew: bool = False
@@ -199,9 +202,10 @@ class History:
     def _inverse(self, plan: Plan) -> str | None:
         """How the plan is undone; what came before its transaction may be of a former one."""
         if plan.inverse is not None and self.begun and self.inverse is not None:
-            former = Inverse.read(self.inverse)
-            plan.inverse = former.followed_by(Inverse.read(plan.inverse)).json()
-        self.inverse = plan.inverse if plan.of(Stage.BEFORE) else None
+            former, anew = Inverse.read(self.inverse), Inverse.read(plan.inverse)
+            plan.inverse = former.resumed(self.early, anew).json()
+        self.early |= {change.key for change, _ in plan.of(Stage.BEFORE)}
+        self.inverse = plan.inverse if self.early else None
         return None if plan.inverse is None else json.dumps(plan.inverse, ensure_ascii=False)
 
     def learn(self, begun: bool, lost: bool) -> None:
