@@ -516,3 +516,26 @@ def test_a_comment_for_a_pull_request_has_nothing_of_others_markup(
     assert "```SQL" in sql
     assert sql.rstrip().endswith("</details>")
     assert APPLY not in comment
+
+
+def test_a_comment_tells_what_waits_and_what_is_done_in_batches(
+    database: Database, tmp_path: Path
+) -> None:
+    def deploy() -> None:
+        with pg.transaction():
+            pg.backfill("t", set={"email": "mail"}, where="email IS NULL", pause=0)
+            with pg.transaction(phase="contract"):
+                pg.table("t", [pg.Column("mail", present=False)])
+
+    database.psql("CREATE TABLE t (mail text, email text); INSERT INTO t VALUES ('a'), ('b')")
+    keep(database, deploy, tmp_path).succeeded()
+    comment = show("show", tmp_path, "--markdown").output
+    waits = comment.split("Waits for phase <code>contract</code>:")[1].split("<details>")[0]
+    assert "| <code>table public&#46;t</code> | change | " in waits
+    assert "loses " in waits
+    told = r"^-- UPDATE public\.t SET email = .* 2 rows, \d+ at a time$"
+    assert re.search(told, comment, re.MULTILINE)
+    assert "DROP COLUMN" not in comment
+    shown = show("show", tmp_path).output
+    assert "waits for contract" in shown
+    assert "DROP COLUMN mail" in shown

@@ -209,3 +209,21 @@ def test_of_many_of_a_kind_the_first_few_are_shown(database: Database, project: 
     assert "no changes, 300 undeclared (index public.i1, index public.i10, " in shown
     assert "... and 290 more of kind index\n" in shown
     assert shown.count("index public.i") == 13
+
+
+def test_a_dry_run_counts_it_at_its_end(project: Project, database: Database) -> None:
+    """Of what a later block declares it knows by then."""
+    database.psql("CREATE SCHEMA shop; CREATE TABLE shop.old (id int); CREATE TABLE shop.t (a int)")
+    project.inventory({"one": database.dsn})
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.schema("shop")
+        pg.table("shop.t", [pg.Column("a", "int")])
+        """
+    )
+    dry = project.run("inventory.py", "deploy.py", "--dry").succeeded().stdout
+    assert "[@postgres/one] 1 undeclared (shop.old)" in dry
+    assert dry.count("undeclared") == 1
+    real = project.run().succeeded().output
+    assert real.count("1 undeclared (shop.old)") == 1

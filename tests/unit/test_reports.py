@@ -42,7 +42,7 @@ checks = st.builds(
 )
 some = st.lists(checks, max_size=4).map(tuple)
 steps = st.builds(Step, texts, texts, st.sampled_from(["before", "main", "after"]), texts, texts)
-fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several, several)
+fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several, several, several)
 edges = st.builds(Edge, texts, texts, st.sampled_from(Basis), texts)
 hosts = st.builds(
     HostFacts,
@@ -247,3 +247,15 @@ def test_a_hundred_hosts_are_a_hundred_pages_that_know_nothing_of_each_other() -
     assert many.keys() - few.keys() == {"db-99.html"}
     assert Page(many["index.html"]).links.count("db-50.html#task-1") == 1
     assert "NOT APPROVED: 66 of 100 databases do not pass" in many["index.html"]
+
+
+def test_markdown_has_the_parts_of_a_deploy_and_what_waits_for_a_phase() -> None:
+    steps = (
+        Step("schema s", "create", "main", "Identity", "", ("CREATE SCHEMA s",)),
+        Step("table s.t", "create", "main", "Tables", "", ("CREATE TABLE s.t ()",)),
+    )
+    fix = Fix(steps, waiting=("1 waits for contract (column s.t.a)",))
+    text = markdown(Report("Shop", "staging", (evolve(BLOCKED, fix=fix),)))
+    assert "Identity: 1\n\n```sql\nCREATE SCHEMA s;\n```" in text
+    assert "Tables: 1\n\n```sql\nCREATE TABLE s.t ();\n```" in text
+    assert "Of the deploy, 1 waits for contract (column s.t.a)." in text

@@ -90,7 +90,11 @@ def _lines(plan: Document) -> Iterator[str]:
         yield line(one.name, ": ", render.summary(made))
         for each in one.conditional:
             yield line("  only where its _if holds: ", each.placed(each))
-        for text in (*render.plan_lines(made), *render.undeclared_lines(made.undeclared)):
+        for text in (
+            *render.plan_lines(made),
+            *render.waiting_lines(made.waiting),
+            *render.undeclared_lines(made.undeclared),
+        ):
             yield line("  ", text)
 
 

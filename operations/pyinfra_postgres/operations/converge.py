@@ -28,7 +28,7 @@ from ..planning import gate
 from ..planning.following import planned
 from ..planning.results import Result
 from ..planning.session import Block, Draft, Item, Session
-from ..running import render
+from ..running import left, render
 from ..running.plans_asked_for import are_asked_for, directory, needs_plans, rehearsal
 from ..syntax import given
 from ..terminal import complain, conclude, nothing_to_do, printable, say
@@ -247,6 +247,8 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     lines: list[str] = []
     # What a later block declares is not known while preparing.
     known = state.config.DIFF or session.executing
+    if plan.undeclared and not known:
+        left.tell_at_the_end(state)
     last = render.summary(plan if known else evolve(plan, undeclared=[]))
     if state.config.DIFF:
         lines = [

@@ -12,12 +12,14 @@ from html import escape
 
 from ..terminal import printable, printable_lines
 from .document import Document
-from .plan import Action, Stage, counted
+from .plan import Action, Hazard, Stage, counted
 
 _LONGEST = 60_000
 """Characters: GitHub takes no more than 65,536."""
 _NAMED = 5
 """How many hosts, or objects, are named."""
+_MOST = 20
+"""How many objects are listed that wait for a phase."""
 
 
 def comment(plans: Sequence[Document]) -> str:
@@ -25,6 +27,7 @@ def comment(plans: Sequence[Document]) -> str:
     lines = list(_hosts(plans))
     for one in plans:
         lines += _stakes(one)
+        lines += _waiting(one)
     whole = [*lines, *(text for one in plans for text in _sql(one))]
     if sum(map(len, whole)) + len(whole) > _LONGEST:
         whole = [*lines, "", "The SQL is too long for a comment: it is in the files of the plan."]
@@ -72,6 +75,23 @@ def _stakes(plan: Document) -> Iterator[str]:
         yield "It has hidden values, which are in no file: it can't be run from the file alone."
 
 
+def _waiting(plan: Document) -> Iterator[str]:
+    """What waits for runs that do a phase, with what it can do then."""
+    for waiting in (each for one in plan.transactions for each in one.decoded.waiting):
+        yield from ("", f"Waits for phase {_code(waiting.phase)}:", "")
+        yield from ("| object | | then |", "|---|---|---|")
+        told: dict[tuple[str, str], list[str]] = {}
+        for change in waiting.plan.changes:
+            notes = [note for one in change.statements for note in one.notes]
+            told.setdefault((change.title, change.action.value), []).extend(notes)
+        for (title, action), notes in list(told.items())[:_MOST]:
+            yield f"| {_code(title)} | {action} | {_text(', '.join(dict.fromkeys(notes)))} |"
+        if len(told) > _MOST:
+            yield f"| and {len(told) - _MOST} more | | |"
+        if not told:
+            yield "| it can't be told yet | | |"
+
+
 def _sql(plan: Document) -> Iterator[str]:
     statements = [
         statement for one in plan.transactions for _, statement in one.decoded.in_run_order()
@@ -82,7 +102,12 @@ def _sql(plan: Document) -> Iterator[str]:
     texts = []
     for one in statements:
         texts += [f"-- {one.stage.value} the transaction"] if one.stage is not Stage.MAIN else []
-        texts.append(f"{printable_lines(one.shown)};")
+        shown = printable_lines(one.shown)
+        # What is done in batches is told, and is no statement.
+        is_told = Hazard.IN_BATCHES in one.hazards
+        texts.append(
+            "\n".join(f"-- {part}" for part in shown.split("\n")) if is_told else f"{shown};"
+        )
     # Longer than any other row of them, so that nothing in between ends the block.
     fence = "`" * max([3, *(len(one) + 1 for text in texts for one in re.findall("`+", text))])
     yield from ("", f"<details><summary>{summary}</summary>", "", f"{fence}SQL", *texts, fence, "")

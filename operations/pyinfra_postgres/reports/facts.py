@@ -81,6 +81,8 @@ class Fix:
     """What is there and declared by nobody, and would stay."""
     plans: tuple[str, ...] = ()
     """The ids of its plans: others for any other plan."""
+    waiting: tuple[str, ...] = ()
+    """What waits for a run that does a phase, in words."""
 
 
 @frozen

@@ -17,6 +17,7 @@ from ..objects.kind import Object
 from ..plan.document import plan_id
 from ..plan.plan import Action, Change, Gap, Lack, Operation, Plan, Refusal, Stage, Statement
 from ..planning.session import Draft, Item
+from ..running import render
 from ..syntax.names import Name
 from ..syntax.parse import Reference, tokens
 from ..transport.answer import condition
@@ -241,7 +242,14 @@ def fix(drafts: Iterable[Draft]) -> Fix:
     problems = dict.fromkeys(without_quotes(one) for plan in plans for one in plan.problems())
     undeclared = (f"{one.title} of {one.within}" for plan in plans for one in plan.undeclared)
     ids = (plan_id(plan) for plan in plans if plan.changes)
-    return Fix(tuple(steps), tuple(problems), tuple(dict.fromkeys(undeclared)), tuple(ids))
+    waiting = (told for plan in plans for told in render.waiting(plan.waiting))
+    return Fix(
+        tuple(steps),
+        tuple(problems),
+        tuple(dict.fromkeys(undeclared)),
+        tuple(ids),
+        tuple(waiting),
+    )
 
 
 def _steps(plan: Plan) -> list[Step]:

@@ -121,7 +121,7 @@ def summary(plan: Plan, done: bool = False) -> str:
     """How many objects a plan creates, changes and removes."""
     nothing = f"{NO_CHANGES} in this run" if plan.waiting else NO_CHANGES
     counted = _counted(plan.changes, done, every=True) if plan.changes else [nothing]
-    return ", ".join([*counted, *waiting(plan.waiting), *_undeclared(plan.undeclared)])
+    return ", ".join([*counted, *waiting(plan.waiting), *undeclared(plan.undeclared)])
 
 
 def _counted(changes: Iterable[Change], done: bool, *, every: bool = False) -> Iterator[str]:
@@ -146,7 +146,8 @@ def waiting(found: Iterable[Waiting]) -> Iterator[str]:
             yield f"it can't be told yet what waits for {one.phase}"
 
 
-def _undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
+def undeclared(found: Sequence[Undeclared]) -> Iterator[str]:
+    """How many objects nobody declares, and which; nothing where there are none."""
     names = [one.name if one.kind == "table" else one.title for one in found[:_NAMED]]
     more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
     if found:
@@ -185,19 +186,19 @@ def waiting_lines(waiting: Iterable[Waiting]) -> Iterator[Line]:
             yield line(f"    {until}   ", styled(problem, "yellow"))
 
 
-def undeclared_lines(undeclared: Iterable[Undeclared]) -> Iterator[Line]:
+def undeclared_lines(found: Iterable[Undeclared]) -> Iterator[Line]:
     """What is left as it is, under what it belongs to; of many of a kind the first few."""
     within: dict[str, dict[str, list[Undeclared]]] = {}
-    for one in undeclared:
+    for one in found:
         within.setdefault(one.within, {}).setdefault(one.kind, []).append(one)
     for holder, kinds in within.items():
         yield line(styled(holder, bold=True), "   undeclared, left as it is")
-        for kind, found in kinds.items():
-            for one in found[:_LISTED]:
+        for kind, several in kinds.items():
+            for one in several[:_LISTED]:
                 definition = ("   ", styled(one.definition, dim=True)) if one.definition else ()
                 yield line("    ", one.title, *definition)
-            if len(found) > _LISTED:
-                yield line(f"    ... and {len(found) - _LISTED} more of kind {kind}")
+            if len(several) > _LISTED:
+                yield line(f"    ... and {len(several) - _LISTED} more of kind {kind}")
 
 
 def _statement(sql: str) -> Line:
