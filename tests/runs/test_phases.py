@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import pyinfra_postgres as pg
-from harness import Database, one_version
+from harness import Database, Project, one_version
 from harness.process import Outcome, run
 from pyinfra_postgres.plan.plan import Hazard
 
@@ -309,3 +309,20 @@ def test_a_phase_of_a_deploy_that_has_none_is_refused(database: Database) -> Non
 
     said = run(database, deploy, postgres_phase="contract").refused().messages
     assert "is for contract: leave it out" in said
+
+
+def test_a_dry_run_tells_at_its_end_of_a_phase_that_no_block_has(
+    project: Project, database: Database
+) -> None:
+    project.inventory({"one": database.dsn}, postgres_phase="contarct")
+    project.deploy(
+        """
+        with pg.transaction():
+            pg.schema("s")
+        with pg.transaction(phase="contract"):
+            pg.schema("gone", present=False)
+        """
+    )
+    for options in ([], ["--diff"]):
+        run = project.run("inventory.py", "deploy.py", "--dry", *options).succeeded()
+        assert run.stdout.count("is for contarct: did you mean contract?") == 1

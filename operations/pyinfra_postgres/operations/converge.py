@@ -27,7 +27,7 @@ from ..plan.plan import Operation, Plan
 from ..planning import gate
 from ..planning.following import planned
 from ..planning.results import Result
-from ..planning.session import Block, Draft, Item, Session
+from ..planning.session import PHASE, Block, Draft, Item, Session
 from ..running import left, render
 from ..running.plans_asked_for import are_asked_for, directory, needs_plans, rehearsal
 from ..syntax import given
@@ -247,7 +247,7 @@ def show(session: Session, block: Block, plan: Plan) -> None:
     lines: list[str] = []
     # What a later block declares is not known while preparing.
     known = state.config.DIFF or session.executing
-    if plan.undeclared and not known:
+    if (plan.undeclared and not known) or session.host.data.get(PHASE):
         left.tell_at_the_end(state)
     last = render.summary(plan if known else evolve(plan, undeclared=[]))
     if state.config.DIFF:

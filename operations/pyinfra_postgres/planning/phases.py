@@ -43,18 +43,24 @@ def sort_out(session: Session, draft: Draft, add: Add) -> None:
 def check(session: Session) -> None:
     """Raise HostError where a run is to do a phase that no deploy of it has on any host.
 
-    All of them have been read once pyinfra executes; a dry run tells what waits for which phase.
+    All of them have been read once pyinfra executes; a dry run tells it at its end.
     """
-    if not session.executing:
-        return
+    if session.executing and (found := unknown(session)):
+        raise HostError(found)
+
+
+def unknown(session: Session) -> str:
+    """What to say of a phase that a run is to do and that no block has, as far as it is read."""
     known = {phase for host in session.state.inventory for phase in Session.of(host).phases}
-    for phase in sorted(read(session.host.data.dict(), PHASE, frozenset()) - known):
+    asked = read(session.host.data.dict(), PHASE, frozenset())
+    for phase in sorted(asked - known):
         near = difflib.get_close_matches(phase, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(sorted(known))}"
-        raise HostError(
+        return (
             f"{PHASE}: no pg.transaction(phase=...) of this run is for {phase}: "
             f"{hint if known else 'leave it out'}"
         )
+    return ""
 
 
 def _by_phase(items: Iterable[Item]) -> dict[str, list[Item]]:

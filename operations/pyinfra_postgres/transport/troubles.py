@@ -108,7 +108,8 @@ CONNECTING = (
     Trouble(
         "A role that is none, or another account's",
         'Peer authentication failed for user "..."; role "..." does not exist',
-        "With peer authentication the account, which is _sudo_user where there is one, is the role",
+        "There is no such role; or, with peer authentication, the account (_sudo_user where "
+        "there is one) is not the role's",
         "correct it or postgres_user, or map them in pg_ident.conf",
         words=r"peer authentication failed|role .* does not exist",
     ),
@@ -192,7 +193,7 @@ RUNNING = (
     Trouble(
         "A right that the role lacks",
         "permission denied for table ...; must be owner of table ...; must be able to SET ROLE",
-        "The role that deploys has not the privilege, ownership or membership for it",
+        "The role that deploys lacks the privilege, ownership or membership for it",
         "grant it to that role, or deploy as a role that has it (postgres_user)",
         states=("42501",),
     ),
@@ -228,7 +229,7 @@ RUNNING = (
     Trouble(
         "An extension without its files",
         'extension "..." is not available; could not open extension control file',
-        "The server has not the files of the extension, or the platform does not offer it",
+        "The server does not have the extension's files, or the platform does not offer it",
         "install the package that has it on the server's machine; the query SELECT name FROM "
         "pg_available_extensions tells what there is",
         states=("0A000", "58P01", "22023"),
