@@ -215,6 +215,64 @@ def test_mistakes_are_one_message(project: Project, database: Database, body: st
     assert MISTAKES[body] in output
 
 
+SCHEMA = """
+    CREATE SCHEMA "Odd ""one"; CREATE TABLE "Odd ""one"."T t" (id int PRIMARY KEY);
+    CREATE TABLE log (id int, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+    CREATE TABLE log_old PARTITION OF log FOR VALUES FROM (MINVALUE) TO ('2026-01-01');
+    CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+    CREATE TABLE log_rest PARTITION OF log DEFAULT;
+    CREATE TABLE kept (tenant text) PARTITION BY LIST (tenant);
+    CREATE TABLE kept_1 PARTITION OF kept FOR VALUES IN ('a tenant');
+    CREATE TABLE t (id int PRIMARY KEY, above int REFERENCES t, odd int NOT NULL UNIQUE
+                      REFERENCES "Odd ""one"."T t", log_id int, log_at date,
+                    FOREIGN KEY (log_id, log_at) REFERENCES log);
+    ALTER TABLE log_1 ADD FOREIGN KEY (id) REFERENCES t
+"""
+
+
+@one_version
+def test_a_page_draws_what_the_catalog_says(project: Project, database: Database) -> None:
+    database.psql(SCHEMA)
+    project.inventory({"db": database.dsn})
+    project.deploy("""
+        with pg.verification(report="reports"):
+            pg.check("One is one", "SELECT 1", [(1,)])
+    """)
+    project.run().succeeded()
+    folder = project.path / "reports" / "inventory"
+    (host,) = json.loads((folder / "report.json").read_text())["hosts"]
+    assert {one["name"]: (one["key"], one["partitions"]) for one in host["tables"]} == {
+        "public.kept": ([], 1),
+        "public.log": (["id", "at"], 3),
+        "public.t": (["id"], 0),
+        '"Odd ""one"."T t"': (["id"], 0),
+    }
+    told = ("table", "source", "target", "columns", "is_optional", "is_unique")
+    keys = {one["name"]: [one[name] for name in told] for one in host["foreign_keys"]}
+    own = ["public.t", "public.t"]
+    assert keys == {
+        "log_1_id_fkey": ["public.log_1", "public.log", "public.t", ["id"], False, False],
+        "t_above_fkey": [*own, "public.t", ["above"], True, False],
+        "t_odd_fkey": [*own, '"Odd ""one"."T t"', ["odd"], False, True],
+        "t_log_id_log_at_fkey": [*own, "public.log", ["log_id", "log_at"], True, False],
+    }
+    assert host["partitioned"] == [
+        {
+            "name": "public.log",
+            "column": "at",
+            "partitions": [
+                {"name": "public.log_1", "lower": "2026-01-01", "upper": "2026-02-01"},
+                {"name": "public.log_old", "lower": "MINVALUE", "upper": "2026-01-01"},
+            ],
+            "default": "public.log_rest",
+        }
+    ]
+    page = Page.read(folder / "db.html").text
+    for said in ("All tables: 4", "2 partitions by at; all else in public.log_rest", "→ itself"):
+        assert said in page
+    assert "a tenant" not in (folder / "report.json").read_text()
+
+
 CANARY = "canary-4711"
 
 

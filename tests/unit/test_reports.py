@@ -24,9 +24,12 @@ from pyinfra_postgres.reports.facts import (
     Fix,
     ForeignKey,
     HostFacts,
+    Partition,
+    Partitioned,
     Report,
     ReportError,
     Step,
+    Table,
     as_json,
     from_json,
     schema,
@@ -44,6 +47,7 @@ some = st.lists(checks, max_size=4).map(tuple)
 steps = st.builds(Step, texts, texts, st.sampled_from(["before", "main", "after"]), texts, texts)
 fixes = st.builds(Fix, st.lists(steps, max_size=3).map(tuple), several, several, several, several)
 edges = st.builds(Edge, texts, texts, st.sampled_from(Basis), texts)
+ranges = st.builds(Partition, texts, texts | st.just("2026-01-01"), texts | st.just("5"))
 hosts = st.builds(
     HostFacts,
     texts,
@@ -55,7 +59,16 @@ hosts = st.builds(
     attempts=st.lists(st.builds(Attempt, *[texts] * 5), max_size=2).map(tuple),
     edges=st.lists(edges, max_size=3).map(tuple),
     foreign_keys=st.lists(
-        st.builds(ForeignKey, texts, texts, texts, st.booleans()), max_size=2
+        st.builds(ForeignKey, *[texts] * 3, st.booleans(), several, texts, texts), max_size=2
+    ).map(tuple),
+    tables=st.lists(
+        st.builds(Table, texts, texts, several, st.integers(0, 9)),
+        max_size=3,
+        unique_by=lambda one: one.name,
+    ).map(tuple),
+    partitioned=st.lists(
+        st.builds(Partitioned, texts, texts, st.lists(ranges, max_size=2).map(tuple), texts),
+        max_size=1,
     ).map(tuple),
     access=st.lists(st.builds(Access, texts, texts, texts, texts), max_size=2).map(tuple),
     findings=st.lists(st.builds(Finding, *[texts] * 7), max_size=2).map(tuple),

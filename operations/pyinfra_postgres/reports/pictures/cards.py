@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from attrs import frozen
 from markupsafe import Markup
@@ -24,17 +25,17 @@ class Row:
     class_: str | None = None
     chip: str = ""
 
-    @property
+    @cached_property
     def shown(self) -> str:
         """Its words, as far as they fit."""
         return svg.shortened(self.words, _MOST)
 
-    @property
+    @cached_property
     def chip_shown(self) -> str:
         """The words of its chip, as far as they fit."""
         return svg.shortened(self.chip, _MOST)
 
-    @property
+    @cached_property
     def width(self) -> float:
         """How wide it is."""
         chip = svg.width(self.chip_shown) + 3 * _CHIP if self.chip else 0.0
@@ -51,7 +52,7 @@ class Card:
     told: str = ""
     """What it says to whoever points at it."""
 
-    @property
+    @cached_property
     def size(self) -> Size:
         """How large it is."""
         rows = (Row(self.name), *self.rows)

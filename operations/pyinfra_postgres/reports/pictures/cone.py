@@ -40,12 +40,11 @@ class Bundle:
     """Those that need its only check and nothing else that is not there."""
 
 
-def cone(checks: Sequence[Check]) -> Markup | None:
-    """A picture of the checks that fail and of those that they block; None for none, or no way."""
-    bundles = bundled(checks)
+def cone(bundles: Sequence[Bundle]) -> Markup | None:
+    """A picture of what is missing or wrong with what waits for it; None where there is no way."""
     lines = [Line(need, place) for place, bundle in enumerate(bundles) for need in bundle.needs]
     cards = [_card(one) for one in bundles]
-    layout = laid_out([one.size for one in cards], lines) if bundles else None
+    layout = laid_out([one.size for one in cards], lines)
     if layout is None:
         return None
     paths = [
@@ -60,7 +59,7 @@ def cone(checks: Sequence[Check]) -> Markup | None:
 
 
 def bundled(checks: Iterable[Check]) -> list[Bundle]:
-    """The checks that fail or are blocked, in bundles."""
+    """The checks that fail or are blocked, in bundles; none where nothing waits for anything."""
     open_ = {one.title: one for one in checks if one.status in {Status.FAIL, Status.BLOCKED}}
     needs = _reduced({title: [*_direct(one, open_)] for title, one in open_.items()})
     needed = {title for one in needs.values() for title in one}
@@ -74,6 +73,8 @@ def bundled(checks: Iterable[Check]) -> list[Bundle]:
             groups[title] = (_home(title, needs[title]), True)
         else:
             groups[title] = (title, False)
+    if not needed:
+        return []
     found = _merged(open_, needs, groups)
     if len(found) > _MOST:
         return _merged(open_, needs, {title: (one.task, True) for title, one in open_.items()})

@@ -13,7 +13,7 @@ from attrs import frozen
 Point: TypeAlias = tuple[float, float]
 Size: TypeAlias = tuple[float, float]
 
-WIDTH = 960.0
+WIDTH = 1040.0
 """How wide a picture may be without a need to scroll it on a large screen."""
 _GAP = 28.0
 """Between what is not connected."""
@@ -114,7 +114,7 @@ def _dot(boxes: Sequence[Size], lines: Sequence[Line], part: Sequence[int], dire
         if line.start in within
     )
     return (
-        f"digraph {{ rankdir={direction} nodesep=.25 ranksep=.5 "
+        f"digraph {{ rankdir={direction} nodesep=.22 ranksep=.42 "
         'node [shape=box fixedsize=true label=""] edge [arrowhead=none]\n'
         + "\n".join((*nodes, *edges))
         + "\n}"

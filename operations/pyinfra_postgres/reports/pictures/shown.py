@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from attrs import frozen
 from markupsafe import Markup
 
 from ..facts import ForeignKey, HostFacts, Table
-from .cone import cone
+from .cone import Bundle, bundled, cone
 from .neighbours import Neighbourhood, neighbourhoods
 from .tables import grouped, picture, prepared
 from .timeline import Timeline, timeline
@@ -27,7 +28,10 @@ class Diagram:
 class Pictures:
     """What there is to see of a host."""
 
+    bundles: Sequence[Bundle]
+    """What is missing or wrong, and what waits for it."""
     causes: Markup | None
+    """The picture of that."""
     diagrams: tuple[Diagram, ...]
     neighbourhoods: tuple[Neighbourhood, ...]
     timelines: tuple[Timeline, ...]
@@ -35,8 +39,10 @@ class Pictures:
 
 def pictures(host: HostFacts) -> Pictures:
     """The pictures of a host; many hosts of one schema have theirs drawn once."""
+    bundles = bundled(host.declared) or bundled(host.checks)
     return Pictures(
-        cone(host.declared or host.checks),
+        bundles,
+        cone(bundles) if bundles else None,
         _diagrams(host.tables, host.foreign_keys),
         _neighbourhoods(host.tables, host.foreign_keys),
         tuple(timeline(one, host.verified) for one in host.partitioned),

@@ -18,7 +18,8 @@ from .layout import Curve, Line, Point, laid_out
 MOST = 25
 """How many tables a picture has at most."""
 _HUB = 6
-"""A table to which so many others of a picture refer is named in chips: lines hide the rest."""
+"""A table to which so many others of a picture refer is named in chips: lines would hide the
+rest."""
 _PUBLIC = "public."
 """The schema that needs no saying, where there are several."""
 _FOOT = 9.0
@@ -106,10 +107,11 @@ def prepared(group: Group, keys: Sequence[ForeignKey]) -> Drawn:
         own.setdefault(key.source, []).append(key)
         is_line = key.target in places and key.target not in hubs and key.target != key.source
         (lines if is_line else chips).append(key)
+    told = {*chips}
     schemas = {one.schema for one in group.tables}
     schema = f"{min(schemas)}." if len(schemas) == 1 else _PUBLIC
     cards = tuple(
-        _card(one, own.get(one.name, ()), {*chips}, hubs[one.name], schema) for one in group.tables
+        _card(one, own.get(one.name, ()), told, hubs[one.name], schema) for one in group.tables
     )
     ends = tuple(Line(places[one.target], places[one.source]) for one in lines)
     return Drawn(group, cards, ends, tuple(lines), tuple(chips))
@@ -120,7 +122,7 @@ def picture(one: Drawn) -> Markup | None:
     layout = laid_out([card.size for card in one.cards], one.lines)
     if layout is None:
         return None
-    paths = [part for run in layout.curves for part in _line(run, one.keys[run.line])]
+    paths = [_line(run, one.keys[run.line]) for run in layout.curves]
     count = len(one.group.tables)
     name = f"{one.group.title}: {count} table{'' if count == 1 else 's'}"
     return drawn(one.cards, layout, paths, name)
@@ -148,9 +150,9 @@ def _card(
     return Card(name, "table", tuple(rows), told)
 
 
-def _line(run: Curve, key: ForeignKey) -> Iterator[Markup]:
+def _line(run: Curve, key: ForeignKey) -> Markup:
     """A foreign key: a bar where one row is, a foot where many are, a ring where none may be."""
-    yield svg.element(
+    return svg.element(
         "g",
         svg.title(f"{key.source}.{', '.join(key.columns)} → {key.target}"),
         svg.element("path", d=curve(run), class_="line"),

@@ -36,7 +36,6 @@ class Timeline:
 
     name: str
     told: str
-    gaps: tuple[tuple[str, str], ...]
     picture: Markup | None
 
 
@@ -45,18 +44,17 @@ def timeline(table: Partitioned, verified: str) -> Timeline:
     try:
         spans = _spans(table.partitions)
     except ValueError:  # a bound that no calendar of ours has
-        return Timeline(table.name, _told(table, ()), (), None)
+        return Timeline(table.name, _told(table, ()), None)
     gaps = [
         (one, other)
         for one, other in pairwise(spans)
         if one.end is not None and other.start is not None and one.end < other.start
     ]
-    between = tuple((one.partition.upper, other.partition.lower) for one, other in gaps)
-    told = _told(table, between)
+    told = _told(table, gaps)
     if not any(place is not None for one in spans for place in (one.start, one.end)):
-        return Timeline(table.name, told, between, None)
+        return Timeline(table.name, told, None)
     now = _now(verified) if _is_time(table.partitions) else None
-    return Timeline(table.name, told, between, _picture(table, spans, gaps, now, told))
+    return Timeline(table.name, told, _picture(table, spans, gaps, now, told))
 
 
 def _spans(partitions: Sequence[Partition]) -> list[Span]:
@@ -91,14 +89,23 @@ def _now(verified: str) -> float | None:
         return None
 
 
-def _told(table: Partitioned, gaps: Sequence[tuple[str, str]]) -> str:
+def _told(table: Partitioned, gaps: Sequence[tuple[Span, Span]]) -> str:
     """What the picture shows, in words."""
     count = len(table.partitions)
     parts = [f"{count} partition{'' if count == 1 else 's'} by {table.column}"]
-    parts += [f"nothing from {one} to {other}" for one, other in gaps[:3]]
+    parts += (_missing(*one) for one in gaps[:3])
     parts += [f"{len(gaps) - 3} more gaps"] if len(gaps) > 3 else []
     parts.append(f"all else in {table.default}" if table.default else "no default partition")
     return "; ".join(parts)
+
+
+def _missing(before: Span, after: Span) -> str:
+    return f"nothing from {_said(before.partition.upper)} to {_said(after.partition.lower)}"
+
+
+def _said(bound: str) -> str:
+    """A bound as people write it: of midnight the day."""
+    return bound.removesuffix("+00").removesuffix(" 00:00:00")
 
 
 def _picture(
@@ -123,8 +130,9 @@ def _picture(
         for place, one in enumerate(spans)
     ]
     for one, other in gaps:
-        name = f"nothing from {one.partition.upper} to {other.partition.lower}"
-        parts.append(_rectangle((x(one.end, 0), x(other.start, 0)), top, "gap", name))
+        parts.append(
+            _rectangle((x(one.end, 0), x(other.start, 0)), top, "gap", _missing(one, other))
+        )
     bottom = top + _BAR
     names = _ends(spans)
     parts.append(svg.text(names[0], x(low, 0.0), bottom + svg.LINE / 2 + 2, "quiet"))
@@ -151,13 +159,15 @@ def _ends(spans: Sequence[Span]) -> tuple[str, str]:
         if place is not None
     ]
     return (
-        svg.shortened(min(bounds)[1], _LONGEST),
-        svg.shortened(max(bounds)[1], _LONGEST),
+        svg.shortened(_said(min(bounds)[1]), _LONGEST),
+        svg.shortened(_said(max(bounds)[1]), _LONGEST),
     )
 
 
 def _bar(start: float, end: float, top: float, class_: str, one: Span) -> Markup:
-    told = f"{one.partition.name}: from {one.partition.lower} to {one.partition.upper}"
+    told = (
+        f"{one.partition.name}: from {_said(one.partition.lower)} to {_said(one.partition.upper)}"
+    )
     return _rectangle((start, end), top, class_, told)
 
 
