@@ -43,8 +43,8 @@ def platform_report(databases: Databases, path: Path) -> Path:
     empty, damaged, complete = map(databases, ("empty", "damaged", "complete"))
     platform("deploy", [damaged, complete], postgres_today=None).succeeded()
     damaged.psql(
-        "DROP TABLE sync_progress CASCADE; DROP INDEX idx_sync_schedule_due;"
-        "ALTER TABLE organization ADD COLUMN extra text"
+        "DROP TABLE sync_progress, sync_schedule CASCADE;"
+        "DROP FUNCTION auth.current_org_id() CASCADE"
     )
     platform("verify", [empty, damaged, complete], postgres_today=None).failed()
     return path / "reports" / "inventory"

@@ -117,7 +117,7 @@ def test_the_pictures_of_the_readme(
     folder.mkdir(exist_ok=True)
     shots = {
         "causes.png": (reports.platform / "damaged.html", "section:has(#cone)"),
-        "tables.png": (reports.brownfield / "erp.html", "details:has-text('Schema sales') svg"),
+        "tables.png": (reports.brownfield / "erp.html", "details:has-text('Schema core') svg"),
     }
     for name, (path, what) in shots.items():
         with opened(browser, path, "light") as (page, _):

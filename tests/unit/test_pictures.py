@@ -258,6 +258,27 @@ def test_the_cone_has_a_box_per_bundle() -> None:
     assert [one.needs for one in bundled(DAMAGED)] == [(), (), (0, 1), (0,)]
 
 
+def test_what_hangs_on_an_object_that_is_there_is_a_bundle_of_its_own() -> None:
+    checks = [
+        failed("function auth.org()"),
+        *(blocked(f"policy p{n} on public.sync_progress", "function auth.org()") for n in range(4)),
+        blocked("grant on FUNCTION auth.org() to app", "function auth.org()"),
+    ]
+    shown = cone(bundled(checks))
+    assert shown is not None
+    assert written(shown) == [
+        *("function auth.org()", "it is missing", "and 1 grant"),
+        *("sync_progress:", "4 policies", "blocked"),
+    ]
+
+
+def test_a_chain_may_be_long() -> None:
+    chain = [failed("table s.t0")]
+    chain += [blocked(f"view s.v{n}", f"view s.v{n - 1}", "table s.t0") for n in range(1, 1500)]
+    chain[1] = blocked("view s.v1", "table s.t0")
+    assert [one.name for one in bundled(chain)] == ["1 Task", "1 Task"]
+
+
 def test_a_cone_that_is_too_wide_to_read_is_drawn_by_tasks() -> None:
     few = [failed(f"table s.t{n}") for n in range(30)]
     more = [

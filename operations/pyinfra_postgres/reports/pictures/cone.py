@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import TypeAlias
 
 from attrs import evolve, frozen
@@ -24,6 +25,8 @@ _Group: TypeAlias = tuple[str, bool]
 _WORDS = {Status.FAIL: "missing or wrong", Status.BLOCKED: "blocked"}
 # `policy p on s.t`; `grant on TABLE s.t`, `materialized view s.v`
 _KIND = re.compile(r"([a-z]+) \S+ on |([a-z]+(?: [a-z]+)??) (?:on |of |\S*\.|\S+$)")
+# `policy p on s.t`, `grant on TABLE s.t to r`
+_ON = re.compile(r" on (?:[A-Z ]+ )?(\S+)")
 _ARROW = 7.0
 
 
@@ -38,6 +41,11 @@ class Bundle:
     """The places of the bundles without which it can't pass."""
     waiting: tuple[Check, ...] = ()
     """Those that need its only check and nothing else that is not there."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is one object, and not what hangs on one."""
+        return self.checks[0].title == self.name
 
 
 def cone(bundles: Sequence[Bundle]) -> Markup | None:
@@ -67,10 +75,11 @@ def bundled(checks: Iterable[Check]) -> list[Bundle]:
     groups: dict[str, _Group] = {}
     for title, one in open_.items():
         is_last = one.status is Status.BLOCKED and title not in needed
-        if is_last and len(needs[title]) == 1:
-            waiting.setdefault(needs[title][0], []).append(one)
-        elif is_last and needs[title]:
-            groups[title] = (_home(title, needs[title]), True)
+        home = _home(title, needs[title]) if is_last else ""
+        if home and [home] == needs[title]:
+            waiting.setdefault(home, []).append(one)
+        elif home:
+            groups[title] = (home, True)
         else:
             groups[title] = (title, False)
     if not needed:
@@ -79,9 +88,7 @@ def bundled(checks: Iterable[Check]) -> list[Bundle]:
     if len(found) > _MOST:
         return _merged(open_, needs, {title: (one.task, True) for title, one in open_.items()})
     return [
-        evolve(one, waiting=tuple(waiting.get(one.checks[0].title, ())))
-        if len(one.checks) == 1
-        else one
+        evolve(one, waiting=tuple(waiting.get(one.name, ()))) if one.is_alone else one
         for one in found
     ]
 
@@ -94,31 +101,26 @@ def _direct(one: Check, open_: Mapping[str, Check]) -> dict[str, None]:
     )
 
 
-def _reduced(needs: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Needs without those that follow from others."""
+def _reduced(needs: Mapping[str, Sequence[str]]) -> Mapping[str, Sequence[str]]:
+    """Needs without those that follow from others; all of them where there is a circle."""
     below: dict[str, set[str]] = {}
-
-    def all_below(title: str) -> set[str]:
-        if title not in below:
-            below[title] = set()  # what needs one another in a circle ends here
-            found = {other for need in needs[title] for other in {need, *all_below(need)}}
-            below[title] = found
-        return below[title]
-
+    try:
+        for title in TopologicalSorter(needs).static_order():
+            below[title] = {*needs[title]}.union(*(below[one] for one in needs[title]))
+    except CycleError:
+        return needs
     return {
-        title: [
-            one
-            for one in direct
-            if not any(one in all_below(other) for other in direct if other != one)
-        ]
+        title: [one for one in direct if not any(one in below[other] for other in direct)]
         for title, direct in needs.items()
     }
 
 
 def _home(title: str, needs: Sequence[str]) -> str:
     """The object at which something hangs: that which its name names, else the first it needs."""
-    own = set(title.split())
-    return next((one for one in needs if one.split()[-1] in own), needs[0])
+    found = _ON.search(title)
+    if not found:
+        return needs[0] if needs else ""
+    return next((one for one in needs if one.split()[-1] == found[1]), found[1])
 
 
 def _merged(
@@ -151,8 +153,8 @@ def _merged(
 def _card(one: Bundle) -> Card:
     """A bundle as a box: `sync_progress: 4 policies blocked`."""
     told = [check.title for check in (*one.checks, *one.waiting)]
-    if len(one.checks) == 1:
-        (check,) = one.checks
+    if one.is_alone:
+        check = one.checks[0]
         said = check.reason if one.status is Status.FAIL and check.reason else _WORDS[one.status]
         rows = [Row(said, "status"), *(Row(f"and {each}") for each in _counted(one.waiting))]
         return Card(_named(check.title), one.status.slug, tuple(rows), "\n".join(told))
@@ -162,7 +164,7 @@ def _card(one: Bundle) -> Card:
 
 def _named(title: str) -> str:
     """A title without the schema that needs no saying."""
-    return re.sub(r"(?<=[ (,])public\.", "", title)
+    return re.sub(r"(?<![^ (,])public\.", "", title)
 
 
 def _counted(checks: Iterable[Check]) -> list[str]:
