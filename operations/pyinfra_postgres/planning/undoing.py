@@ -258,7 +258,7 @@ def _difference(one: Restored, step: Candidate) -> str:
     if step.target is not step.current and step.target != step.current:
         # What is there is what has come since.
         lines = list(difference(step.target, step.current))
-    known = [Declared("", one.after)]
+    known = [Declared(Operation(""), one.after)]
     lines += [f"+ {part.kind} {part.name}" for part in step.current.undeclared(known)]
     return "; ".join(dict.fromkeys(lines))
 
