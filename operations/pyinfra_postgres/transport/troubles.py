@@ -254,7 +254,7 @@ RUNNING = (
         "What something else uses",
         "cannot drop ... because other objects depend on it",
         "Objects that the run does not declare use it",
-        "declare these by present=False or otherwise in the same block; CASCADE is never used",
+        "declare these by present=False or otherwise in the same block; nothing goes along unasked",
         states=("2BP01",),
     ),
     Trouble(
