@@ -180,7 +180,7 @@ def test_what_is_in_no_catalog_is_refused_beforehand(database: Database) -> None
         "sql SELECT 1: what it did is not known, so it can't be undone",
         "rows public.t: what it changed is in no catalog, so it can't be undone",
         "backfill",
-        "column public.t.old: 1 value were lost, so it can't be undone",
+        "column public.t.old: it lost 1 value, so it can't be undone",
     ):
         assert text in outcome.messages
     assert database.psql("SELECT count(*) FROM pg_attribute WHERE attname = 'old'") == "0"
@@ -224,9 +224,11 @@ def test_nothing_that_is_hidden_is_kept(database: Database) -> None:
     assert "*MASKED*" in kept
     assert "s3cret" not in kept
     assert "SCRAM" not in kept
+    assert "former" not in kept
     outcome = undone(database, name).refused()
     assert "function public.f(): it has hidden values" in outcome.messages
     undone(database, name, postgres_allow="public.f()").succeeded()
+    assert database.psql("SELECT f()") == "s3cret-of-the-inverse"
     assert database.psql("SELECT count(*) FROM pg_roles WHERE rolname = 'undo_app'") == "0"
 
 

@@ -171,6 +171,9 @@ def _json(one: Restored) -> Json:
     sides = {"before": written(one.before), "after": written(one.after)}
     kept = {name: shown(side) for name, side in sides.items()}
     hides = one.is_hidden or kept != sides
+    if kept["after"] != sides["after"] and one.before:
+        # What was there before may be what was hidden before.
+        kept["before"] = kept["after"]
     return {**kept, "renamed": [list(part) for part in one.renamed], "is_hidden": hides}
 
 
@@ -309,7 +312,7 @@ def _obstacles(plan: Plan, known: set[Key], tables: set[Key]) -> Iterator[Obstac
         key = table if table in tables else ()
         losses = [loss for one in change.statements for loss in one.losses if loss.told]
         for loss in losses:
-            yield Obstacle(loss.title, f"{loss.told} were lost", key)
+            yield Obstacle(loss.title, f"it lost {loss.told}", key)
         if change.action is Action.RUN:
             yield Obstacle(change.title, "what it did is not known", key)
         elif change.key not in known:

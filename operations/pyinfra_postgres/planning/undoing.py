@@ -148,6 +148,8 @@ def _declared(
     before, after = one.before, one.after
     if isinstance(before or after, IdentitySequence):
         return  # It is its column's.
+    if one.is_hidden and before is not None:
+        return  # What it was is not known.
     if before is None:
         assert after
         if isinstance(after, Partition) and ("table", *after.name) not in made:
