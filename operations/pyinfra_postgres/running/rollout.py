@@ -26,7 +26,7 @@ from ..plan.plan import Hazard, Lock, Plan, Stage
 from ..planning.session import LOCKED_RELATION
 from ..syntax.names import literal
 from ..terminal import say
-from ..transport.answer import Answer, Failure
+from ..transport.answer import Answer, Failure, transaction_status
 from ..transport.answer import read as read_answer
 from ..transport.host_data import read
 from ..transport.interrupts import pause, stop_if_asked
@@ -289,9 +289,8 @@ class Rollout:
 
         The lock comes only once the server has ended the session that was lost.
         """
-        query = f"SELECT pg_xact_status({literal(transaction or None)}::xid8)"
         while True:
-            answer = run(self.host, [steps.TAKE_LOCK], [query])
+            answer = run(self.host, [steps.TAKE_LOCK], [transaction_status(transaction)])
             if answer.failure is None:
                 return answer.rows[0] or self.history.status()
             if answer.failure.sqlstate != steps.LOCKED:

@@ -10,6 +10,7 @@ from psycopg import errors
 
 from ..errors import HostError
 from ..foreign import ForeignError, parsed
+from ..syntax.names import literal
 from .troubles import advice
 
 NO_ENCODING = "22021"
@@ -19,7 +20,13 @@ NO_PRIVILEGE = "42501"
 _OF_SQL = ("0A", "22", "42")
 """The classes of SQLSTATEs that are about the SQL itself."""
 _TRANSACTION = "pyinfra-postgres transaction "
-TELL_TRANSACTION = f"RAISE INFO '{_TRANSACTION}%', pg_current_xact_id()"
+# The processes are others after any crash, but have the same numbers in a container's next life.
+_LIFE = """concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()),
+      (SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity
+        WHERE datid IS NULL AND usesysid IS NULL))"""
+"""What tells the time between two crashes of a server from others."""
+TELL_TRANSACTION = f"""RAISE INFO '{_TRANSACTION}% %', pg_current_xact_id(), {_LIFE};
+    PERFORM pg_stat_clear_snapshot()"""
 """In PL/pgSQL, has the server tell at once which transaction a script is in."""
 
 
@@ -99,7 +106,7 @@ class Answer:
     rows: tuple[str, ...] = ()
     failure: Failure | None = None
     transaction: str = ""
-    """The id of its transaction, where the script told it."""
+    """What tells its transaction from others, where the script told that."""
 
     def values(self) -> list[Any]:
         """The JSON that it printed, a value for each row. Raises HostError."""
@@ -107,6 +114,22 @@ class Answer:
 
 
 def told_transaction(notices: Sequence[str]) -> str:
-    """The id that TELL_TRANSACTION told, if any."""
+    """What TELL_TRANSACTION told, if anything."""
     told = (line.partition(_TRANSACTION)[2] for line in notices)
     return next(filter(None, told), "")
+
+
+def transaction_status(told: str) -> str:
+    """A query for what became of a transaction that is known to have ended; null where nobody
+    knows.
+
+    After a crash others get its number, unless it was committed to disk. So only that such a
+    number was committed does not say that it was this one's.
+    """
+    number, _, life = told.partition(" ")
+    given = f"{literal(number or None)}::xid8"
+    return f"""
+    SELECT CASE
+      WHEN {given} >= pg_snapshot_xmax(pg_current_snapshot()) THEN 'aborted'
+      WHEN {_LIFE} = {literal(life)} THEN pg_xact_status({given})
+      WHEN pg_xact_status({given}) <> 'committed' THEN 'aborted' END"""
