@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +38,9 @@ def allow(database: Database) -> None:
     database.psql(f"GRANT CREATE ON DATABASE {database.name} TO {ROLE}")
 
 
-@pytest.fixture(scope="session")
-def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
-    """Its commits are on disk: what was committed is there after a crash."""
+@contextlib.contextmanager
+def playground(path: Path) -> Iterator[Field]:
+    """A server of its own, whose commits are on disk: what was committed survives a crash."""
     with TestServer(NEWEST, synchronous_commit="on") as server:
         server.do(f"CREATE ROLE {ROLE} LOGIN")
         databases = Databases(server)
@@ -46,5 +48,11 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
         template.psql(BEFORE)
         tried = databases(copy_of=template)
         allow(tried)
-        reference = learn(tried, tmp_path_factory.mktemp("learn"), **DATA)
-        yield Field(databases, template, reference)
+        yield Field(databases, template, learn(tried, path, **DATA))
+
+
+@pytest.fixture(scope="session")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """Where the faults of these tests are tried."""
+    with playground(tmp_path_factory.mktemp("learn")) as made:
+        yield made

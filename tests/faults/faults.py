@@ -85,6 +85,16 @@ def _restarted(ground: Ground, _: Process) -> None:
     ground.server.start()
 
 
+def _restarted_and_used(ground: Ground, _: Process) -> None:
+    """Numbers of transactions that were not on disk yet are given to others after a crash."""
+    ground.server.crash()
+    ground.server.start()
+    with ground.database.connect(autocommit=True) as session:
+        for _number in range(30):
+            session.execute("SELECT pg_current_xact_id()")
+    ground.go_on()
+
+
 def _reset(ground: Ground, _: Process) -> None:
     ground.wire.cut()
     ground.go_on()
@@ -196,13 +206,16 @@ def _is_connected(point: Point) -> bool:
     return not point.name.startswith("connect: on")
 
 
+_PATIENT = (("postgres_connect_delay", 0.4),)
+"""A server that begins again under load takes its time."""
 FAULTS = [
     Fault("killed", _signalled(signal.SIGKILL)),
     Fault("SIGINT", _signalled(signal.SIGINT)),
     Fault("SIGTERM", _signalled(signal.SIGTERM)),
     Fault("backend terminated", _ended, _is_connected, survives=True),
     Fault("query cancelled", _cancelled, _works),
-    Fault("stopped with -m immediate", _restarted, survives=True),
+    Fault("stopped with -m immediate", _restarted, survives=True, data=_PATIENT),
+    Fault("stopped, and others write", _restarted_and_used, survives=True, data=_PATIENT),
     Fault("connection reset", _reset, survives=True),
     Fault(
         "answer lost", _lost_answer, lambda one: one.stop.where is not Where.BEFORE, survives=True

@@ -18,6 +18,7 @@ _DRAWN = 22
 _ONCE_RED = (
     ("SIGINT", "connect: on its way"),
     ("SIGINT", "snapshot: on its way"),
+    ("stopped, and others write", "before COMMIT"),
 )
 
 
