@@ -126,7 +126,7 @@ def _own_timeouts(ground: Ground) -> None:
     names = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"]
     names += ["idle_session_timeout"]
     names += ["transaction_timeout"] if ground.server.version >= 17 else []
-    _configure(ground, **dict.fromkeys(names, "150ms"))
+    _configure(ground, **dict.fromkeys(names, "500ms"))
 
 
 def _read_only(ground: Ground) -> None:
@@ -142,14 +142,14 @@ def _configure(ground: Ground, **settings: str) -> None:
 
 def _waits(ground: Ground, _: Process) -> None:
     """It takes longer than the timeouts."""
-    time.sleep(0.35)
+    time.sleep(0.8)
     ground.go_on()
 
 
 def _second(ground: Ground, _: Process) -> None:
     """Another deploy begins meanwhile: it comes to its end, or to wait for this one.
 
-    For longer nobody keeps a table locked against readers: it would be refused.
+    Where tables may be locked against readers, it is not waited for: it would be refused.
     """
     one = ground.second()
     waits = (
@@ -158,7 +158,7 @@ def _second(ground: Ground, _: Process) -> None:
         "AND query LIKE '%string_agg%pg_locks%' AND query NOT LIKE '%pg_try_advisory%'"
     )
     with contextlib.suppress(AssertionError):
-        until(lambda: one.poll() is not None or ground.ask(waits), 2)
+        until(lambda: one.poll() is not None or ground.ask(waits), 2 if ground.is_at_work else 20)
     ground.go_on()
 
 

@@ -39,6 +39,8 @@ class Ground:
     wire: Wire
     data: dict[str, Any] = field(default_factory=dict)
     """The host data of the run."""
+    module: str = "pyinfra"
+    """The program that runs the deploy."""
     started: list[Started] = field(default_factory=list)
     is_at_work: bool = False
     """Whether the server is in the middle of what the run has sent."""
@@ -93,17 +95,17 @@ class Ground:
             row = session.execute(query).fetchone()
             return row and row[0]
 
-    def run_begins(self, module: str = "pyinfra") -> Started:
+    def run_begins(self) -> Started:
         """Start a run that goes through the wire."""
         self._write("inventory.py", relayed(self.database, self.wire.directory))
-        process = self.project.start(module=module)
+        process = self._start("inventory.py")
         self.started.append(process)
         return process
 
     def second(self) -> Started:
         """Start another one, which does not."""
         self._write("second.py", self.database.dsn)
-        process = self.project.start("second.py", "deploy.py", "-y")
+        process = self._start("second.py")
         self.started.append(process)
         return process
 
@@ -116,7 +118,10 @@ class Ground:
     def next(self) -> Run:
         """What a run does that nothing disturbs."""
         self._write("next.py", self.database.dsn)
-        return finished(self.project.start("next.py", "deploy.py", "-y"))
+        return finished(self._start("next.py"))
+
+    def _start(self, inventory: str) -> Started:
+        return self.project.start(inventory, "deploy.py", "-y", module=self.module)
 
     def _write(self, name: str, dsn: str) -> None:
         dsn = dsn.replace("postgres@", f"{ROLE}@", 1)

@@ -16,6 +16,12 @@ from .law import Law, Reference
 from .points import Point
 from .scene import DEPLOY
 
+_PYINFRA = """
+import runpy
+
+runpy.run_module("pyinfra", run_name="__main__", alter_sys=True)
+"""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -51,32 +57,61 @@ def drawn(every: Sequence[Case], count: int, seed: int = 1) -> list[Case]:
     return found
 
 
-def struck(here: Ground, case: Case, module: str = "pyinfra") -> None:
-    """Start a run, and have the fault happen to it where the point is."""
-    here.wire.stop = case.point.stop
-    here.wire.prepare = lambda: case.point.prepare(here)
-    here.run_begins(module)
-    process = case.point.reach(here)
-    case.fault.strike(here, process)
-
-
 def try_case(
     case: Case,
     database: Database,
     path: Path,
     reference: Reference,
     data: dict[str, Any],
-    module: str = "pyinfra",
+    broken: str = "",
 ) -> None:
-    """One case from its beginning to its end. Raises AssertionError where the law is broken."""
-    law = Law(reference, is_foreign=case.fault.is_foreign, is_shared=case.fault.is_shared)
+    """One case from its beginning to its end. Raises AssertionError where the law is broken.
+
+    `broken` is what is done to the package first.
+    """
     with ground(database, path, DEPLOY, **{**data, **dict(case.fault.data)}) as here:
-        case.fault.before(here)
-        struck(here, case, module)
-        runs = [finished(each) for each in here.started]
-        here.settle()
-        for run in runs:
-            law.between(here, run)
-            if case.fault.survives:
-                run.succeeded()
-        law.after(here)
+        if broken:
+            here.module = "broken"
+            here.project.write("broken.py", broken + _PYINFRA)
+        strike(here, case, reference).after(here)
+
+
+def strike(here: Ground, case: Case, reference: Reference) -> Law:
+    """Have a fault happen, and look at what it leaves. Returns what holds afterwards."""
+    # What comes before the catalog is looked at is seen, so that what is declared comes about.
+    is_foreign = case.fault.is_foreign and not case.point.is_before_check
+    law = Law(reference, is_foreign=is_foreign, is_shared=case.fault.is_shared)
+    case.fault.before(here)
+    here.wire.stop = case.point.stop
+    here.wire.prepare = lambda: case.point.prepare(here)
+    here.run_begins()
+    process = case.point.reach(here)
+    case.fault.strike(here, process)
+    runs = [finished(each) for each in here.started]
+    here.settle()
+    for run in runs:
+        law.between(here, run)
+        if case.fault.survives:
+            run.succeeded()
+    return law
+
+
+def named(points: Iterable[Point], fault: str, point: str) -> Case:
+    """The one case with these names."""
+    (case,) = [one for one in cases(points) if (one.fault.name, one.point.name) == (fault, point)]
+    return case
+
+
+def try_two(
+    first: Case,
+    second: Case,
+    database: Database,
+    path: Path,
+    reference: Reference,
+    data: dict[str, Any],
+) -> None:
+    """A fault, and another one that happens to the run that would have completed it."""
+    with ground(database, path / "first", DEPLOY, **data) as here:
+        strike(here, first, reference)
+    with ground(database, path / "second", DEPLOY, **data) as here:
+        strike(here, second, reference).after(here)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import until
+from harness import finished, until
 
 from .ground import CONNECTED, IS_WAITING, Ground
 from .scene import INSERT, LATE_GATE
@@ -43,11 +43,17 @@ class Point:
         """Whether the server is in the middle of a message."""
         return self.stop.where in {Where.WITHIN, Where.DURING}
 
+    @property
+    def is_before_check(self) -> bool:
+        """Whether the run has not yet asked, under the deploy lock, for the catalog as it is."""
+        return self.stage in {"connect", "snapshot", "begin"} and self.name != "check: answered"
+
     def reach(self, ground: Ground) -> int | None:
         """Wait until a run is there; its process, if it has one."""
         run, ground.is_at_work, ground.query = ground.started[-1], self.is_at_work, self.query
         until(lambda: ground.wire.sent.is_set() or run.poll() is not None, 60)
-        assert ground.wire.sent.is_set(), f"the run did not come to {self.name}"
+        if not ground.wire.sent.is_set():
+            raise AssertionError(f"it did not come to {self.name}: {finished(run).output}")
         if self.stop.where is Where.BEHIND:
             until(ground.wire.answered.is_set, 60)
         self.arrive(ground)
