@@ -146,11 +146,12 @@ def _transaction(locks: list[Any], actions: list[Any]) -> Iterator[Point]:
     """The transaction, with each boundary of its statements, and each lock."""
     before, behind = _around("transaction", "main", _is_transaction)
     yield before
+    # Around what bounds all locks together: what waits there would be bounded too.
 
-    yield _within("locks", "main", _is_transaction, lambda one: _at(one, "LOCK TABLE"))
+    yield _within("locks", "main", _is_transaction, lambda one: _at(one, "LOCK TABLE") - 1)
     for lock in locks:
         yield _waits(lock["relation"], "main", "transaction", _is_transaction)
-    yield _within("locked", "main", _is_transaction, lambda one: _at(one, "LOCK TABLE") + 1)
+    yield _within("locked", "main", _is_transaction, lambda one: _at(one, "LOCK TABLE") + 2)
     for action in actions:
         text, name = action["statement"], _short(action["summary"] or action["statement"])
 

@@ -14,7 +14,7 @@ from .faults import FAULTS
 from .matrix import cases, drawn, named, try_case, try_two
 from .points import points
 
-_DRAWN = 22
+_DRAWN = 14
 _ONCE_RED = (
     ("SIGINT", "connect: on its way"),
     ("SIGINT", "snapshot: on its way"),
