@@ -87,7 +87,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A run in which nothing was tested is no proof."""
-    if session.exitstatus == pytest.ExitCode.OK and not _tested:
+    runs = not session.config.option.collectonly
+    if runs and session.exitstatus == pytest.ExitCode.OK and not _tested:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

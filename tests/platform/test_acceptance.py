@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +93,16 @@ def test_without_an_inventory_they_say_so() -> None:
     done = accept()
     assert done.code == 4
     assert "say on which hosts by --inventory FILE" in done.stderr
+
+
+@one_version
+def test_the_commands_in_the_readme_are_understood(
+    database: Database, project: Project, checkout: Path
+) -> None:
+    section = (checkout / "README.md").read_text().split("### Acceptance tests")[1]
+    commands = re.findall(r"^\.venv/bin/python -m pytest tests/acceptance (.*)$", section, re.M)
+    inventory = project.inventory({"one": database.dsn}, group="staging")
+    assert len(commands) == 2
+    for command in commands:
+        options = command.replace("inventories/embedded.py", str(inventory)).split()
+        assert "tests collected" in accept(*options, "--collect-only").succeeded().stdout
