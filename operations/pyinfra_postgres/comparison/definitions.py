@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import frozen
 
-from ..plan.plan import Lock, Statement
+from ..plan.plan import Statement
 from ..syntax.names import literal
 from .asking import Ask
 
@@ -124,7 +124,7 @@ def compared(those: Iterable[Definition], *, adapted: bool = False) -> Iterator[
     yield Statement(f"DO {literal(body)}", summary=f"-- as they were before: {names}")
 
 
-def function(text: str, locks: tuple[Lock, ...]) -> Statement:
+def function(text: str) -> Statement:
     """The statement that creates a function as it was, without reading its body once more.
 
     Where the body is a string, its names are looked up when it is called, under another path.
@@ -137,7 +137,7 @@ def function(text: str, locks: tuple[Lock, ...]) -> Statement:
         "  PERFORM set_config('check_function_bodies', checks, true);\n"
         "END"
     )
-    return Statement(f"DO {literal(body)}", locks=locks, summary=text)
+    return Statement(f"DO {literal(body)}", summary=text)
 
 
 _COMPARE = f"""

@@ -22,11 +22,12 @@ from ..catalog.entry import ROUTINES, VIEWS, Key
 from ..comparison.asking import Ask
 from ..comparison.definitions import Definition, compared, definitions, function
 from ..errors import DeclarationError
-from ..plan.plan import Hazard, Lock, Remake, Statement
+from ..plan.plan import Hazard, Remake, Statement
 from ..syntax.names import Exact, Name, literal, quoted
 from ..syntax.naming import naming
 from ..syntax.parse import closed, column_names, expression_references, tree
 from ..syntax.paths import SearchPath
+from .dependent_locks import creating, dropping, restoring
 from .dependents_query import QUERY
 from .granting import default_privileges, granted_again
 
@@ -418,13 +419,13 @@ def _is_printed(row: Sequence[Any], catalog: Forecast) -> bool:
 
 def _read(row: Sequence[Any], defaults: Sequence[tuple[str, str]], catalog: Forecast) -> Dependent:
     id_, kind, title, needs, key, relation, drop, create, restore, obstacle, facts = row
-    locks = tuple(Lock(Name(*name)) for name in relation or ())
+    on = [Name(*name) for name in relation or ()]
     hazards = (Hazard.BLOCKS_READS,) if kind in VIEWS else ()
-    dropped = [Statement(one, hazards=hazards, locks=locks) for one in _texts(drop)]
-    created = [Statement(one, locks=locks) for one in _texts(create)]
-    restored = [Statement(one, locks=locks) for one in _texts(restore)]
+    dropped = [Statement(one, hazards=hazards, locks=dropping(kind, on)) for one in _texts(drop)]
+    created = [Statement(one, locks=creating(kind, one, on)) for one in _texts(create)]
+    restored = [Statement(one, locks=restoring(kind, one, on)) for one in _texts(restore)]
     if kind in ROUTINES and created:
-        created[0] = function(created[0].sql, locks)
+        created[0] = function(created[0].sql)
     if key and tuple(key) in catalog.changed:
         planned = _as_planned(kind, tuple(key), facts, catalog)
         if planned is None:
