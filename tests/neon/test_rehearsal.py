@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,22 @@ def asleep(copies: list[FakeBranch]) -> Callable[[], bool]:
         return any("pg_sleep" in query and state == "active" for _, state, query in sessions)
 
     return asleep
+
+
+def test_plans_are_measured_on_the_copy_before_they_are_applied(
+    production: FakeProject, start: Any, project: Project
+) -> None:
+    project.deploy(
+        'with pg.transaction():\n    pg.table("t", [pg.Column("n", "bigint")])\n'
+        '    pg.sql("UPDATE t SET n = n + 7")\n'
+    )
+    options = ("--measure", "--data", "postgres_allow=t")
+    run = finished(start("deploy.py", *options)).succeeded()
+    assert re.search(
+        r"rehearsed: 2 statements .*, 1 relation written anew, .*as planned", run.output
+    )
+    assert re.search(r"deploy.py measured succeeded in .*\n.*deploy.py succeeded in", run.output)
+    assert production.branch("main").databases["app"].psql("SELECT n FROM t") == "1"
 
 
 def test_the_copy_is_deployed_and_goes_away(

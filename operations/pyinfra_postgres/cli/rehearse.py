@@ -27,6 +27,11 @@ _PREFIX = "@neon/"
 )
 @pyinfra_options("data", "group_data")
 @click.option("--diff", is_flag=True, help="Show the plans.")
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="Measure each plan before it is applied there, and stop where it is otherwise.",
+)
 @pyinfra_options("verbosity")
 @click.option(
     "--expires-after",
@@ -36,7 +41,9 @@ _PREFIX = "@neon/"
     metavar="HOURS",
     help="When Neon deletes the copy though this command was killed.",
 )
-def command(inventory: str, scripts: tuple[str, ...], expires_after: int, **given: Any) -> None:
+def command(
+    inventory: str, scripts: tuple[str, ...], measure: bool, expires_after: int, **given: Any
+) -> None:
     """Run deploys on a copy of a Neon branch, and delete the copy whatever happens.
 
     Without BRANCH the project's default branch is copied. The scripts run one after another, until
@@ -55,7 +62,7 @@ def command(inventory: str, scripts: tuple[str, ...], expires_after: int, **give
             timedelta(hours=expires_after),
         )
         results = rehearsal.results
-        rehearsal.run(scripts, passed_on(given))
+        rehearsal.run(scripts, passed_on(given), measure)
         whole = True
     except NeonError as error:
         complain(error)

@@ -20,6 +20,8 @@ from .api import Branch, Endpoint, Neon, NeonError, Project
 
 REHEARSAL = "rehearsal-"
 """How the names of branches begin that a rehearsal makes."""
+COPIES = "neon_rehearsal"
+"""The group of the hosts that these are."""
 _SHOWN = 8
 _GIVEN = ("neon_project", "neon_branch", "neon_endpoint")
 CHOICES = {
@@ -49,7 +51,7 @@ class Place:
         groups = ["neon", f"neon_{self.endpoint.state}"]
         if self.branch.name.startswith(REHEARSAL) and self.parent:
             # What holds for the original has to hold for its copy.
-            groups.append("neon_rehearsal")
+            groups.append(COPIES)
             named = self.parent
         groups += ["neon_default"] * named.default + ["neon_protected"] * named.protected
         # Not the project's name: in a project called production, staging is not production.

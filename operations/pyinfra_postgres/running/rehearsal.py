@@ -15,6 +15,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..errors import HostError
+from ..neon.branches import COPIES
 from ..plan.measured import READING, Measured
 from ..plan.order import Condition
 from ..plan.plan import Action, Change, Plan, Stage, Statement
@@ -136,6 +137,8 @@ def _check_host(session: Session) -> None:
     """Raise HostError where nobody has said that the host may have a rehearsal."""
     if session.catalog().standby:
         raise HostError("it is a standby, on which nothing is rehearsed: rehearse on its primary")
+    if COPIES in session.host.groups:
+        return
     data, name = session.host.data.dict(), session.host.name
     given = read(data, ALLOWED, False)
     overridden = session.state.inventory.get_override_data().get(ALLOWED) is True
@@ -172,6 +175,8 @@ def _check_earlier(earlier: Sequence[Plan]) -> None:
 
 def _check_rows(session: Session, running: Sequence[tuple[Change, Statement]]) -> None:
     """Raise HostError for statements that go through all rows where the run does not allow it."""
+    if COPIES in session.host.groups:
+        return
     allowed = plans_asked_for.rehearsal(session.state) or frozenset()
     catalog = session.catalog()
     found: dict[str, str] = {}
