@@ -88,6 +88,7 @@ class Measured:
         said["locks"] = [
             {"relation": list(one.relation), "mode": one.mode.value} for one in self.locks
         ]
+        said["wal_bytes"] = said.pop("wal")
         return {**said, "rewritten": list(map(list, self.rewritten))}
 
 
@@ -178,10 +179,10 @@ class Observer:
             yield f"it writes {self.relations[oid].name} anew, which the plan does not say"
         for oid in sorted(read & blocking.keys()) if not says else ():
             yield f"it reads all rows of {self.relations[oid].name}, which the plan does not say"
-        if self.counts and Hazard.REWRITES in says and not rewritten:
-            yield "the plan says that it writes a table anew, and it does not"
-        elif self.counts and says and not read:
-            yield "the plan says that it reads all rows of a table, and it does not"
+        # An index that is built anew is another one then, so that only the reading tells.
+        if self.counts and says and not read:
+            what = "writes a table or index anew" if Hazard.REWRITES in says else "reads all rows"
+            yield f"the plan says that it {what}, and it does not"
 
     def _with_partitions(self, locks: Iterable[Lock]) -> dict[int, Mode]:
         """What locks are of relations, those of their partitions among them."""

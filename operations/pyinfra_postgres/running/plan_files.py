@@ -27,7 +27,7 @@ from ..plan.document import (
 )
 from ..plan.hidden_values import kept
 from ..plan.plan import Plan
-from ..plan.sealed import digest
+from ..plan.sealed import Json, digest, sealed
 from ..planning.declared import told
 from ..planning.session import Block, Draft, Session
 from ..provenance import VERSION
@@ -40,6 +40,8 @@ from .plans_asked_for import directory
 from .rollout import Bounds
 
 _FILE = re.compile(r"[0-9a-f]{16}\.(json|sql)")
+_FIGURES = "rehearsal.json"
+"""The file of what rehearsals of the plans have measured."""
 
 
 def read(path: Path) -> dict[str, Document]:
@@ -92,6 +94,8 @@ class _Deploy:
 
 
 _PLANNED: WeakKeyDictionary[State, dict[Host, _Deploy]] = WeakKeyDictionary()
+_MEASURED: WeakKeyDictionary[State, list[Json]] = WeakKeyDictionary()
+"""What was measured in a run, for each rehearsal."""
 
 
 def keep(session: Session, block: Block, draft: Draft) -> None:
@@ -115,12 +119,18 @@ def keep(session: Session, block: Block, draft: Draft) -> None:
         planned[host].greenlets.add(current)
 
 
+def keep_figures(session: Session, block: Block, plan: Plan, measured: Json) -> None:
+    """Note what the rehearsal of a block has measured where a run is asked for plans."""
+    about = {"host": session.host.name, "transaction": block.name, "plan": plan_id(plan)}
+    _MEASURED.setdefault(session.state, []).append({**about, **measured})
+
+
 def _prepare(path: Path) -> None:
     """Take former plans away, and know that new ones can be written. Raises HostError."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         for one in path.iterdir():
-            if _FILE.fullmatch(one.name):
+            if _FILE.fullmatch(one.name) or one.name == _FIGURES:
                 one.unlink()
         probe = path / f"{'0' * 16}.json"
         probe.touch()
@@ -197,10 +207,13 @@ def write(state: State) -> None:
         if planned[host].is_whole:
             one = planned[host].planned()
             alike.setdefault(digest({**one.body, "databases": []}), []).append(one)
-    path = directory(state, PLAN) if alike else None
+    measured = _MEASURED.pop(state, [])
+    path = directory(state, PLAN) if alike or measured else None
     if path is None:
         return
     texts: dict[str, str] = {}
+    if measured:
+        texts[_FIGURES] = sealed({"format_version": 1, "rehearsals": measured})
     for same in alike.values():
         databases = tuple(database for one in same for database in one.databases)
         whole = same[0].revised(databases=databases)
@@ -211,6 +224,8 @@ def write(state: State) -> None:
             (path / name).write_text(text)
     except OSError as error:
         warn(f"could not write plans: {error}")
+        return
+    if not alike:
         return
     count = sum(map(len, alike.values()))
     tell(f"{_several(len(alike), 'plan')} for {_several(count, 'host')} in {path}")

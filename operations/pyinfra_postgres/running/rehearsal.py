@@ -15,10 +15,12 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..errors import HostError
+from ..hidden import masked
 from ..neon.branches import COPIES
 from ..plan.measured import READING, Measured
 from ..plan.order import Condition
 from ..plan.plan import Action, Change, Plan, Stage, Statement
+from ..plan.sealed import Json
 from ..planning.consent import is_allowed
 from ..planning.gate import REQUIRES
 from ..planning.session import Block, Session
@@ -48,6 +50,11 @@ class Left:
     statement: Statement
     reason: str
 
+    @property
+    def shown(self) -> str:
+        """What a person reads of it."""
+        return masked(self.statement.shown, self.statement.hidden)
+
 
 @frozen
 class Rehearsal:
@@ -57,6 +64,17 @@ class Rehearsal:
     in_advance: tuple[str, ...]
     """How the locks that the transaction takes first differ from those of the plan."""
     left: tuple[Left, ...]
+
+    def encoded(self) -> Json:
+        """As JSON."""
+        return {
+            "statements": [one.encoded() for one in self.measured],
+            "locks_in_advance": list(self.in_advance),
+            "not_rehearsed": [
+                {"object": one.change.title, "statement": one.shown, "reason": one.reason}
+                for one in self.left
+            ],
+        }
 
     @property
     def differences(self) -> Iterator[str]:
@@ -70,7 +88,9 @@ def rehearsed(session: Session, block: Block) -> Rehearsal:
     """The rehearsal of a plan that can start. Raises HostError where it may not be, or fails."""
     _check_host(session)
     *earlier, plan = plans_until(session, block)
-    _check_earlier(earlier)
+    if reason := _awaited(earlier):
+        every = plan.in_run_order()
+        return Rehearsal((), (), tuple(Left(change, one, reason) for change, one in every))
     running, left = divided(plan)
     _check_rows(session, running)
     if not running:
@@ -111,7 +131,7 @@ def _compared(
 def divided(plan: Plan) -> tuple[list[tuple[Change, Statement]], list[Left]]:
     """The statements that a rehearsal runs, and those that it does not."""
     left = [
-        Left(change, one, "is committed before the transaction")
+        Left(change, one, "committed before the transaction")
         for change, one in plan.of(Stage.BEFORE)
     ]
     running: list[tuple[Change, Statement]] = []
@@ -127,9 +147,7 @@ def divided(plan: Plan) -> tuple[list[tuple[Change, Statement]], list[Left]]:
             freed |= one.frees
         else:
             running.append((change, one))
-    left += [
-        Left(change, one, "runs after the transaction") for change, one in plan.of(Stage.AFTER)
-    ]
+    left += [Left(change, one, "after the transaction") for change, one in plan.of(Stage.AFTER)]
     return running, left
 
 
@@ -161,16 +179,14 @@ def _check_host(session: Session) -> None:
     )
 
 
-def _check_earlier(earlier: Sequence[Plan]) -> None:
-    """Raise HostError where an earlier transaction of the deploy has to be in place first."""
+def _awaited(earlier: Sequence[Plan]) -> str:
+    """Why an earlier transaction of the deploy has to be in place first; "" where it need not."""
     for plan in earlier:
         outside = [*plan.of(Stage.BEFORE), *plan.of(Stage.AFTER)]
         if outside or plan.is_renaming:
             what = f"runs {outside[0][1].shown!r} outside of it" if outside else "gives other names"
-            raise HostError(
-                "not rehearsed: an earlier transaction of the deploy has to be in place first, "
-                f"because it {what}"
-            )
+            return f"an earlier transaction of the deploy has to be in place first, which {what}"
+    return ""
 
 
 def _check_rows(session: Session, running: Sequence[tuple[Change, Statement]]) -> None:

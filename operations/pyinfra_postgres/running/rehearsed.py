@@ -8,7 +8,7 @@ from ..hidden import shortened
 from ..plan.measured import Measured
 from ..planning.session import Block, Session
 from ..terminal import Line, line, styled
-from . import render
+from . import plan_files, render
 from .rehearsal import Rehearsal, rehearsed
 
 _LONGEST = 90
@@ -21,6 +21,7 @@ def rehearse(session: Session, block: Block) -> list[str]:
     Raises HostError where it may not be rehearsed, or fails.
     """
     found = rehearsed(session, block)
+    plan_files.keep_figures(session, block, session.drafts[block, False].plan, found.encoded())
     differences = list(found.differences)
     lines = [*_lines(found)] if session.state.config.DIFF else []
     # Behind the plan of the same block.
@@ -32,6 +33,9 @@ def rehearse(session: Session, block: Block) -> list[str]:
 def summary(found: Rehearsal, differences: int) -> str:
     """How it went, in a line."""
     count = len(found.measured)
+    if not count:
+        reasons = dict.fromkeys(one.reason for one in found.left)
+        return f"nothing rehearsed: {'; '.join(reasons)}"
     took = sum(one.milliseconds for one in found.measured)
     written = [one.wal for one in found.measured]
     parts = [f"rehearsed: {count} statement{'s' * (count != 1)} in {took:.0f} ms"]
@@ -42,8 +46,7 @@ def summary(found: Rehearsal, differences: int) -> str:
         parts.append(f"{len(anew)} relation{'s' * (len(anew) > 1)} written anew")
     if found.left:
         parts.append(f"{len(found.left)} not rehearsed")
-    if count:
-        parts.append(f"{differences} otherwise than planned" if differences else "as planned")
+    parts.append(f"{differences} otherwise than planned" if differences else "as planned")
     return ", ".join(parts)
 
 
@@ -56,7 +59,7 @@ def _lines(found: Rehearsal) -> Iterator[Line]:
             styled(", ".join(_took(one)), "yellow"),
         )
     for left in found.left:
-        shown = shortened(left.statement.shown, _LONGEST)
+        shown = shortened(left.shown, _LONGEST)
         yield line(f"    {'not rehearsed':>21}  ", styled(shown, dim=True), f"   {left.reason}")
 
 
