@@ -28,17 +28,18 @@ DECLARED = {
 }  # fmt: skip
 """What only declarations have, which are written with the new names."""
 OF_A_CHANGE = {
-    "after", "analyzed", "becomes", "before", "bound_check", "bound_rule", "changed", "checked",
-    "definition", "differing", "equality", "id", "kept", "left", "marks", "needs",
-    "obstacle", "of", "passing", "predecessor", "problem", "rechecked", "rewriting", "source",
-    "successor", "taken", "types", "unknown", "views",
+    "above", "after", "analyzed", "base", "base_id", "becomes", "before", "bound_check",
+    "bound_rule", "changed", "checked", "definition", "differing", "equality", "id", "kept", "key",
+    "left", "marks", "needs", "obstacle", "of", "part", "passing", "predecessor", "problem",
+    "rechecked", "relations", "rewriting", "source", "successor", "taken", "type_id", "types",
+    "unknown", "views", "whole",
 }  # fmt: skip
 """What a change that is being planned knows, behind the renames of its plan."""
 WORDS = {
     "check_option", "class_options", "command", "compression", "enabled", "for_each", "identity",
     "kind", "language", "method", "mode", "on_delete", "on_update", "parallel", "parameters",
-    "publish", "publish_generated_columns", "settings", "storage", "usual_storage", "version",
-    "volatility",
+    "publish", "publish_generated_columns", "relkind", "settings", "storage",
+    "usual_storage", "version", "volatility",
 }  # fmt: skip
 """Words of PostgreSQL's, and parameters."""
 NOT_RENAMED = {

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from pyinfra_postgres.objects.dependent import Dependent
+from pyinfra_postgres.objects.dependents import KINDS
+from pyinfra_postgres.objects.kind import Object
 from pyinfra_postgres.objects.words import WORDS
 from pyinfra_postgres.operations.declarations import OPERATIONS
 
@@ -76,22 +79,71 @@ def test_one_module_knows_the_parser() -> None:
     assert [path.stem for path in sources] == ["libpg_query"]
 
 
-def test_rooms_for_all_kinds_know_none_by_name() -> None:
-    """What is of one kind is in the file of that kind, or asked of it.
+def family(module: str) -> str:
+    """The folder of `objects` in which a module is; nothing where it is for all kinds."""
+    return module.rpartition(".")[0].removeprefix("objects").removeprefix(".")
+
+
+def families() -> dict[str, set[str]]:
+    """Where each kind of object, and of dependent, has its files.
 
     What a reference can be to (a table, a type, a function, a schema, a role) is no kind alone.
     """
+    found: dict[str, set[str]] = {}
+    declared: list[type[Object] | type[Dependent]] = [*OPERATIONS, *KINDS]
+    for one in declared:
+        module = one.__module__.removeprefix("pyinfra_postgres.")
+        found.setdefault(one.kind, set()).add(family(module))
+    references = {"table", "type", "function", "schema", "role"}
+    return {kind: folders for kind, folders in found.items() if kind not in references}
+
+
+def words(module: str) -> Iterator[str]:
+    """The texts that a module has as they are."""
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_rooms_for_all_kinds_know_none_by_name() -> None:
+    """What is of one kind is in the file of that kind, or asked of it."""
     # They read what the server has and what SQL says, in its own words.
     apart = {"catalog.entry", "catalog.trust", "catalog.unreadable"}
-    references = {"table", "type", "function", "schema", "role"}
-    kinds = {one.kind for one in OPERATIONS} - references - set(WORDS)
+    kinds = {one.kind for one in OPERATIONS} & families().keys() - set(WORDS)
     assert {"domain", "enum", "policy", "sequence"} < kinds
     found = [
-        f"{module} has {node.value!r}"
-        for module, path in MODULES.items()
+        f"{module} has {word!r}"
+        for module in MODULES
         if room(module) in {"plan", "catalog", "comparison", "planning", "running"}
         if module not in apart
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Constant) and node.value in kinds
+        for word in words(module)
+        if word in kinds
     ]
     assert found == []
+
+
+def test_a_family_alone_knows_its_kinds_by_name() -> None:
+    """Under `objects` a kind's word is in its family's folder; what is for all kinds has none."""
+    # The languages and estimates of functions, an argument's name, the kinds of SQL's statements.
+    apart = {
+        "objects.code.functions": {"sql", "rows"},
+        "objects.constraints.stored_constraints": {"index"},
+        "objects.data.sql": {"view", "sequence"},
+    }
+    kinds = families()
+    assert {"domain", "foreign_key", "policy", "rule"} < kinds.keys()
+    declared = {one.kind for one in OPERATIONS} - set(WORDS)
+    found = {
+        (module, word)
+        for module in MODULES
+        if room(module) == "objects"
+        for word in words(module)
+        # A family may speak of columns, checks and keys, which no operation declares.
+        if word in (declared & kinds.keys() if family(module) else kinds)
+        and family(module) not in kinds[word]
+    }
+    assert found == {(module, word) for module, some in apart.items() for word in some}
+
+
+def test_each_kind_of_dependent_is_in_its_section_of_the_query() -> None:
+    assert [one.kind for one in KINDS if f"'{one.kind}'" not in one.section] == []

@@ -10,11 +10,12 @@ from attrs import evolve
 from pyinfra_postgres.catalog.catalog import Forecast
 from pyinfra_postgres.comparison.compare import Comparison
 from pyinfra_postgres.errors import DeclarationError
+from pyinfra_postgres.objects.code.dependents import DependentView
 from pyinfra_postgres.objects.code.functions import Procedure
 from pyinfra_postgres.objects.code.triggers import Trigger
 from pyinfra_postgres.objects.code.views import MaterializedView, View
 from pyinfra_postgres.objects.constraints.constraints import Check, Exclude
-from pyinfra_postgres.objects.dependents import Dependent, Dependents, Remade
+from pyinfra_postgres.objects.dependents import Dependents, Remade
 from pyinfra_postgres.objects.indexes.elements import key_elements
 from pyinfra_postgres.objects.indexes.indexes import StoredIndex
 from pyinfra_postgres.objects.kind import Object
@@ -43,8 +44,8 @@ REMADE = Remade(
     ),
     Dependents(
         (
-            Dependent("1/2/0", "view", "view uses", frozenset(), None,
-                      (Statement("DROP VIEW uses"),), (Statement("CREATE VIEW uses"),)),
+            DependentView("1/2/0", "view uses", frozenset(), None,
+                          (Statement("DROP VIEW uses"),), (Statement("CREATE VIEW uses"),)),
         )
     ),
 )  # fmt: skip

@@ -11,17 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import frozen
 
-from ..catalog.entry import ROUTINES, VIEWS
 from ..comparison.asking import Ask
 from ..errors import DeclarationError
 from ..syntax.names import Name, quoted
 from ..syntax.rewrite import temporary
 from ..transport.answer import NO_PRIVILEGE, Failure
-from .dependents import Dependent, Dependents
+from .dependent import Dependent, DependentPart
+from .dependents import Dependents
 
-_ON_TABLES = frozenset({"policy", "trigger", "rule", "default", "check", "exclusion", "index"})
-_OF_DOMAINS = frozenset({"domain_check", "domain_default"})
-_READ = VIEWS | _ON_TABLES | ROUTINES | _OF_DOMAINS
 _ABOUT_MEANING = ("22", "42")
 """The classes of SQLSTATEs that say that something does not fit."""
 
@@ -40,15 +37,16 @@ class Ground:
 
 def fitting(found: Dependents, ground: Ground, ask: Ask) -> Dependents:
     """The same, with an obstacle to those that will not fit any more."""
-    those = [one for one in found.all if _is_read(one) and not one.root]
+    those = [one for one in found.all if one.alone and not one.root]
     if not those:
         return found
-    views = {_name(one) for one in those if one.kind in VIEWS}
-    tables = {_name(one) for one in those if one.kind in _ON_TABLES} - views - ground.relations
+    views = {one.whole for one in those if one.is_relation}
+    tables = {one.whole for one in those if isinstance(one, DependentPart)}
+    tables -= views | ground.relations
     copies = [f"CREATE TEMP TABLE {quoted(one.name)} (LIKE {one})" for one in sorted(tables)]
     relations = ground.relations | views | tables
-    functions = ground.functions | {_name(one) for one in those if one.kind in ROUTINES}
-    texts = {one.id: temporary(_text(one), relations, functions) for one in those}
+    functions = ground.functions | {one.whole for one in those if one.is_routine}
+    texts = {one.id: temporary(one.alone, relations, functions) for one in those}
     try:
         unknown = _failures([*ground.before, *copies], texts, those, ask)
         known = {id_: text for id_, text in texts.items() if id_ not in unknown}
@@ -66,34 +64,6 @@ def fitting(found: Dependents, ground: Ground, ask: Ask) -> Dependents:
 
 class _NotThereError(Exception):
     """The ground itself can't be created."""
-
-
-def _is_read(one: Dependent) -> bool:
-    """Whether the server can read it by itself, without a lock that others would wait for."""
-    if one.kind not in _READ or not one.create or (one.kind != "default" and not one.definition):
-        return False
-    text = one.create[0].shown
-    if one.kind in ROUTINES:  # Of another one the body is read when it runs.
-        return "\nBEGIN ATOMIC\n" in text or "\nRETURN " in text
-    return not text.startswith("CREATE CONSTRAINT TRIGGER")
-
-
-def _name(one: Dependent) -> Name:
-    return Name(*one.facts[:2])
-
-
-def _text(one: Dependent) -> str:
-    """What creates it alone."""
-    text = one.create[0].shown
-    if one.kind in VIEWS and one.definition:
-        return f"CREATE VIEW {_name(one)} AS\n{one.definition.text.rstrip().rstrip(';')}"
-    if one.kind in ROUTINES:
-        return text.replace(f" {_name(one)}(", f" pg_temp.{quoted(one.facts[1])}(", 1)
-    if one.kind in _OF_DOMAINS:
-        clause = text.partition(" SET " if one.kind == "domain_default" else " ADD ")[2]
-        clause = clause.removesuffix(" NOT VALID")  # CREATE DOMAIN has no such thing.
-        return f"CREATE DOMAIN pg_temp.{quoted(one.id)} AS {one.facts[-1]} {clause}"
-    return text
 
 
 def _failures(

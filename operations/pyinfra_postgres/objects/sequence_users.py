@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from ..catalog.catalog import Forecast
 from ..comparison.asking import Ask
 from ..syntax.names import Name
-from .dependents import Dependent, of_relation
+from .dependents import of_relation
+from .tables.dependents import DependentDefault
 
 
 def users(
@@ -16,25 +16,25 @@ def users(
 ) -> list[str]:
     """What uses a sequence, and will when the plan has run, apart from one column of a table."""
     found = of_relation(name, catalog, ask)
-    defaults = [one for one in found.of_kind("default") if _still_uses(one, name, catalog, but)]
+    defaults = found.of(DependentDefault)
+    used = [one for one in defaults if _still_uses(one, name, catalog, but)]
     others = [
         one
         for one in found.all
-        if one.kind not in {"default", "row", "array"} and not one.root
+        if not (one.root or one.is_inner or one in defaults)
         if one.key not in catalog.changed
     ]
-    return [one.title for one in (*defaults, *others)]
+    return [one.title for one in (*used, *others)]
 
 
 def _still_uses(
-    one: Dependent, name: Name, catalog: Forecast, but: tuple[Name, str] | None
+    one: DependentDefault, name: Name, catalog: Forecast, but: tuple[Name, str] | None
 ) -> bool:
-    schema, table, column = one.facts[:3]
-    if (Name(schema, table), column) == but:
+    if (one.whole, one.part) == but:
         return False
-    stored: Any = catalog.objects.get(("table", schema, table))
+    stored = one.stored(catalog)
     columns = stored.columns or () if stored else ()
-    return any(each.name == column and is_named(name, each.default) for each in columns)
+    return any(each.name == one.part and is_named(name, each.default) for each in columns)
 
 
 def is_named(sequence: Name, default: str | None) -> bool:

@@ -5,7 +5,7 @@ https://www.postgresql.org/docs/current/sql-createpolicy.html
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import ClassVar, Self
 
 from attrs import evolve, field, frozen
@@ -37,6 +37,8 @@ from ...syntax.parse import (
     tree,
 )
 from ...syntax.paths import SearchPath
+from ..dependent import DependentPart
+from ..dependents_query import OF_TABLE, RELATION, TABLE, part_remark
 from ..indexes.elements import condition_template
 from ..kind import Object, Row, comment, either
 from ..tables.known_columns import check_columns
@@ -222,3 +224,34 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             comment=remark,
         )
         catalog.objects[policy.key()] = policy
+
+
+_POLICY = f"""
+    SELECT json_build_array(node.id, 'policy', node.title, node.needs,
+             json_build_array('policy', n.nspname, c.relname, p.polname), {RELATION},
+             json_build_array(format('DROP POLICY %I ON %s', p.polname, {TABLE})),
+             json_build_array(format('CREATE POLICY %I ON %s AS %s FOR %s TO %s%s%s', p.polname,
+               {TABLE}, CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
+               CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
+                 WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
+               (SELECT string_agg(coalesce(quote_ident(o.rolname), 'PUBLIC'), ', ')
+                  FROM unnest(p.polroles) AS u(oid) LEFT JOIN pg_roles o USING (oid)),
+               ' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+               ' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')),
+             json_build_array({part_remark("POLICY", "p.polname", "pg_policy", "p.oid")}),
+             NULL, json_build_array(n.nspname, c.relname), p.polname)
+      FROM node JOIN pg_policy p ON p.oid = node.objid {OF_TABLE.format("p.polrelid")}
+     WHERE node.classid = 'pg_policy'::regclass"""
+
+
+class DependentPolicy(DependentPart):
+    """A policy that depends on something."""
+
+    kind = Policy.kind
+    section = _POLICY
+    is_declared_alone = True
+    keeps_columns = True
+    is_of_one_table = True
+
+    def texts(self, stored: Policy) -> Sequence[str | None]:
+        return (stored.using, stored.check)

@@ -30,7 +30,7 @@ from ...syntax.names import (
 )
 from ...syntax.parse import Node, Reference, references, statements, tokens, type_references
 from ...syntax.paths import SearchPath
-from ..dependents import Dependent, Remade, of_function
+from ..dependents import Remade, of_function
 from ..fitting import Ground, fitting
 from ..kind import Object, comment, either, owner, owner_references, schema_of
 from . import search_paths
@@ -276,7 +276,7 @@ class Function(Object):
     def _remade(self, current: Function, catalog: Forecast, ask: Ask) -> Remade:
         """How it is dropped and created. Raises DeclarationError where that can't be."""
         found = of_function(current.signature, catalog, ask).left
-        checked = [one.title for one in found.all if _is_checked(one, catalog)]
+        checked = [one.title for one in found.all if one.is_checked(catalog)]
         if checked:
             raise DeclarationError(
                 f"PostgreSQL has to drop and create it, and it is used by {', '.join(checked)}, "
@@ -329,30 +329,6 @@ class Function(Object):
             yield from remade.restored if remade else ()
         yield from owner(target, current, declared)
         yield from comment(target, current, declared)
-
-
-def _is_checked(one: Dependent, catalog: Forecast) -> bool:
-    """Whether it is checked or built for rows that are there when it is created."""
-    match one.kind:
-        case "generated":
-            return True
-        case "check" | "exclusion" | "index":
-            return bool(one.drop) and Name(*one.facts[:2]) in catalog.filled
-        case "domain_check":
-            return any(map(catalog.filled.__contains__, _having(Name(*one.facts[:2]), catalog)))
-    return False
-
-
-def _having(type_: Name, catalog: Forecast) -> Iterator[Name]:
-    """The tables that have a column of a type, or of one that holds it."""
-    names = [str(type_)]
-    for key, one in catalog.objects.items():
-        if key[0] == "domain" and getattr(one, "type", None) in names:
-            names.append(str(Name(*key[1:])))
-    for table in catalog.relation_kinds:
-        for column in catalog.columns_of(table):
-            if column.type.removesuffix("[]") in names:
-                yield table
 
 
 def _bare(one: Function) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from ...syntax.rewrite import result_names
 from ..dependents import Dependents, Remade, of_columns, of_relation
 from ..fitting import Ground, fitting
 from ..kind import Object, Row, comment, either, owner, owner_references, schema_of
+from ..tables.dependents import DependentDefault
 
 
 def _query(text: str | None) -> str | None:
@@ -165,9 +166,7 @@ class _Query(Object):
         reason = f"it uses its column {', '.join(map(quoted, gone))}, which goes"
         others = remade.dependents.without(
             lambda one: (
-                one.kind == "default"
-                and one.facts == (*self.name, *one.facts[2:])
-                and one.facts[2] in gone
+                isinstance(one, DependentDefault) and one.whole == self.name and one.part in gone
             )
         )
         return others.hindered({one.id: reason for one in users if one.needs & columns})

@@ -13,6 +13,7 @@ from typing import Any, Self
 from attrs import evolve, field, fields, frozen
 
 from ...catalog.catalog import Forecast
+from ...catalog.entry import PARTITION
 from ...catalog.snapshot import Snapshot
 from ...comparison.asking import Same
 from ...plan.plan import Statement
@@ -249,7 +250,7 @@ class IndexFacts:
 def _of_tables(table: Name, catalog: Snapshot) -> bool:
     """Whether all partitions are ordinary tables, at all levels."""
     for key, one in catalog.objects.items():
-        if key[0] == "partition" and getattr(one, "parent", None) == table:
+        if key[0] == PARTITION and getattr(one, "parent", None) == table:
             name = Name(*key[1:])
             kind = catalog.relation_kinds.get(name)
             if kind != "r" and not (kind == "p" and _of_tables(name, catalog)):

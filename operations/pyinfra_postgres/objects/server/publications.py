@@ -44,6 +44,8 @@ from ...syntax.parse import (
     tree,
 )
 from ...syntax.paths import SearchPath
+from ..dependent import DependentPart
+from ..dependents_query import OF_TABLE
 from ..indexes.elements import condition_template
 from ..kind import Object, Row, comment, either, owner, owner_references
 from ..tables.known_columns import check_columns
@@ -419,3 +421,20 @@ def read(sections: dict[str, list[Row]], catalog: Snapshot) -> None:
             comment=remark,
         )
         catalog.objects[found.key()] = found
+
+
+_PUBLICATION = f"""
+    SELECT json_build_array(node.id, 'publication', node.title, node.needs,
+             json_build_array('publication', b.pubname), NULL, NULL, NULL, NULL, 'not made anew',
+             json_build_array(n.nspname, c.relname))
+      FROM node JOIN pg_publication_rel p ON p.oid = node.objid {OF_TABLE.format("p.prrelid")}
+      JOIN pg_publication b ON b.oid = p.prpubid
+     WHERE node.classid = 'pg_publication_rel'::regclass"""
+
+
+class DependentPublication(DependentPart):
+    """A publication that depends on columns of a table."""
+
+    kind = Publication.kind
+    section = _PUBLICATION
+    keeps_columns = True

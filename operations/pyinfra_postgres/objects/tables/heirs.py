@@ -14,10 +14,13 @@ from typing import Any
 from attrs import evolve
 
 from ...catalog.catalog import Forecast
+from ...catalog.entry import PARTITION
 from ...comparison.asking import Ask
 from ...errors import DeclarationError
 from ...syntax.names import Name, quoted
-from ..dependents import Dependent, of_table
+from ..constraints.dependents import DependentForeignKey
+from ..dependent import Dependent
+from ..dependents import of_table
 from .columns import TableColumn
 
 _OWN = ("not_null", "unvalidated")
@@ -60,17 +63,14 @@ def users(table: Name, catalog: Forecast, ask: Ask) -> list[str]:
     found += [
         f"its partition {name}, which is declared"
         for name in going[1:]
-        if ("table", *name) in catalog.declared or ("partition", *name) in catalog.declared
+        if ("table", *name) in catalog.declared or (PARTITION, *name) in catalog.declared
     ]
     return list(dict.fromkeys(found))
 
 
 def _goes_along(one: Dependent, catalog: Forecast) -> bool:
     """Whether it is the part of a foreign key that a partition has of one to the table above."""
-    if one.kind != "foreign_key" or one.key is None:
-        return False
-    keys = getattr(catalog.objects.get(one.key), "constraints", ())
-    return all(key.name != one.facts[2] for key in keys)
+    return isinstance(one, DependentForeignKey) and not one.is_there(one.stored(catalog))
 
 
 def _heirs(table: Name, catalog: Forecast) -> Iterator[Name]:

@@ -23,11 +23,16 @@ from ...syntax.parse import closed
 from ...syntax.paths import SearchPath
 from ...syntax.values import comparable
 from ...transport.answer import Answer
+from ..code.dependents import DependentMaterializedView
 from ..constraints.constraints import Check
-from ..dependents import Dependent, Dependents, is_of_parts, named_again, of_columns
+from ..constraints.dependents import DependentCheck
+from ..dependent import Dependent
+from ..dependents import Dependents, of_columns
 from ..fitting import Ground, fitting
+from ..indexes.dependents import built_in_parts, named_again
 from ..types.enums import Enum
 from .columns import TableColumn, collation_sql, default_sql
+from .dependents import DependentColumn
 from .heirs import below, inheriting
 
 _TEXTS = re.compile(r"(text|character varying|bpchar|character|public\.citext)(\(\d+\))?")
@@ -40,10 +45,6 @@ the role may not create."""
 _NO_WAY_BACK = frozenset({"42846", "42883"})
 """What it says of a type that has no cast to the former one, or no equality."""
 
-# What PostgreSQL converts by itself with the column, or creates again.
-_FOLLOWING = frozenset(
-    ("default", "check", "foreign_key", "exclusion", "index", "key", "statistics")
-)
 _COPY = "pg_temp.pyinfra_postgres_copy"
 
 
@@ -117,7 +118,7 @@ class Retypes:
                 f"have {', '.join(users)} use it: declare this one before that"
             )
         columns = [other for _, other in known]
-        tables = sorted({Name(*one.facts[:2]) for one in found.of_kind("column") if one.root})
+        tables = sorted({one.whole for one in found.of(DependentColumn) if one.root})
         dependents = fitting(dependents, _ground(tables, columns, catalog), ask)
         types = {one.name: one.type for one, _ in known}
         copy = _Copy(table, columns, types, replaced, _checked(found, replaced), catalog, ask)
@@ -160,8 +161,7 @@ def _new_users(
 
 def _checked(found: Dependents, replaced: Set[str]) -> list[str]:
     """The checks and indexes of columns, but for those that get another definition."""
-    checks = found.of_kind("check", "exclusion", "index")
-    return [one.title for one in checks if one.facts[2] not in replaced]
+    return [one.title for one in found.all if one.reads_rows and one.part not in replaced]
 
 
 def _gone(found: Dependents, table: Name, catalog: Forecast) -> set[str]:
@@ -169,7 +169,7 @@ def _gone(found: Dependents, table: Name, catalog: Forecast) -> set[str]:
     tables = (table, *inheriting(table, catalog))
     there = [catalog.table(name) for name in tables]
     names = {one.name for each in there for one in getattr(each, "constraints", ())}
-    return {one.facts[2] for one in found.of_kind("check") if one.facts[2] not in names}
+    return {one.part for one in found.of(DependentCheck) if one.part not in names}
 
 
 def _rechecked(
@@ -196,15 +196,11 @@ def analyzed(
 
 def _following(found: Dependents) -> tuple[Dependent, ...]:
     """What changes with the columns themselves, or with what changes with them."""
-    columns = {one.id: one.facts[3] for one in found.of_kind("column")}
+    columns = {one.id: one.part for one in found.of(DependentColumn)}
     known = set(columns)
     following = []
     for one in found.all:
-        if one.kind == "generated":  # PostgreSQL computes a column anew, and no other one.
-            follows = {columns.get(id_) for id_ in one.needs} == {one.facts[2]}
-        else:
-            follows = one.kind in _FOLLOWING and one.needs <= known
-        if follows:
+        if one.follows(columns, known):
             known.add(one.id)
             following.append(one)
     return tuple(following)
@@ -243,11 +239,11 @@ def retyped(
     if filled and not all(one.free for one in found.values()):
         hazards = (Hazard.REWRITES, Hazard.BLOCKS_READS)
     instead = ""
-    if filled and (views := known.dependents.of_kind("materialized_view")):
+    if filled and (views := known.dependents.of(DependentMaterializedView)):
         hazards = hazards or (Hazard.LOCKS_OUT,)
         names = ", ".join(one.title for one in views)
         instead = f"it fills {names} again meanwhile: without that it needs no permission"
-    if filled and (built := [one.title for one in known.following if is_of_parts(one)]):
+    if filled and (built := built_in_parts(known.following)):
         hazards = hazards or (Hazard.LOCKS_OUT,)
         instead = instead or f"it builds {', '.join(built)} anew in the partitions meanwhile"
     if filled and not hazards and known.rechecked:

@@ -12,7 +12,7 @@ from attrs import evolve, field, frozen
 
 from ...catalog import renames
 from ...catalog.catalog import Declared, Forecast
-from ...catalog.entry import Key
+from ...catalog.entry import INDEX, Key
 from ...catalog.renames import Rename
 from ...catalog.snapshot import USER_SCHEMA, Snapshot
 from ...comparison.asking import Ask, Same
@@ -197,7 +197,7 @@ class Composite(Object):
 
     def _check_name(self, catalog: Forecast) -> None:
         """Raise DeclarationError where a relation has its name, which is among theirs."""
-        if holder := catalog.holder(Reference("index", self.name)):
+        if holder := catalog.holder(Reference(INDEX, self.name)):
             raise DeclarationError(f"{holder} {self.name} has its name: rename or drop that")
 
     def aligned(self, current: Self, same: Same, catalog: Forecast) -> Self:

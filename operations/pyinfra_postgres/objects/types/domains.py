@@ -31,6 +31,7 @@ from ...syntax.parse import (
     type_references,
 )
 from ...syntax.paths import SearchPath
+from ..code.views import MaterializedView
 from ..constraints.constraints import Check, Constraint
 from ..constraints.objections import PlannedValues, ValueRule
 from ..dependents import of_type
@@ -283,7 +284,7 @@ class Domain(Object):
         rules = tuple(one for one in self.rules if one not in known)
         if not rules:
             return DomainDetails()
-        kinds = ("table", "materialized_view")
+        kinds = ("table", MaterializedView.kind)
         held = columns_of_type(self.name, ask)
         if columns := [
             one.text
@@ -297,7 +298,7 @@ class Domain(Object):
         views = [
             (one.relation, one.column)
             for one in held
-            if ("materialized_view", *one.relation) in catalog.objects
+            if (MaterializedView.kind, *one.relation) in catalog.objects
         ]
         return DomainDetails(rules, tuple(views))
 

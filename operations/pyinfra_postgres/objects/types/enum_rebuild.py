@@ -24,8 +24,11 @@ from ...syntax.acl import array_items
 from ...syntax.names import Exact, Name, literal, quoted
 from ...syntax.naming import chosen_name
 from ...syntax.parse import tokens
-from ..dependents import Dependent, Dependents, named_again, of_type
+from ..dependents import Dependents, of_type
 from ..granting import default_privileges, granted_again
+from ..indexes.dependents import DependentKey, named_again
+from ..tables.dependents import DependentColumn
+from .dependents import DependentDomain, DependentType
 
 
 @frozen
@@ -106,7 +109,7 @@ class Rebuild:
         if named := sorted(set(_naming(users, name, gone))):
             raise DeclarationError(f"a label that goes is in {'; '.join(named)}: change that first")
         defaults = default_privileges(ask)
-        types = [name, *(Name(*one.facts[:2]) for one in users.of_kind("domain"))]
+        types = [name, *(one.whole for one in users.of(DependentDomain))]
         found = cls(
             name,
             users,
@@ -135,24 +138,21 @@ class Rebuild:
 
     def _columns(self) -> Iterator[_Column]:
         """The columns that are changed; those of partitions change with them."""
-        types = {one.id: one for one in self.users.of_kind("enum", "domain", "array")}
+        types = {one.id: one for one in self.users.of(DependentType)}
 
-        def is_array(one: Dependent) -> bool:
-            return bool(one.facts[2]) or (one.kind == "domain" and is_array(types[one.facts[3]]))
+        def is_array(one: DependentType) -> bool:
+            is_over = isinstance(one, DependentDomain)
+            return one.details.is_array or (is_over and is_array(types[one.details.base_id]))
 
-        for one in self.users.of_kind("column"):
-            schema, table, kind, name, type_, type_id, is_root = one.facts
-            if is_root:
-                array = is_array(types[type_id])
-                yield _Column(Name(schema, table), kind, Exact(name), type_, array)
+        for one in self.users.of(DependentColumn):
+            details = one.details
+            if details.is_first:
+                array = is_array(types[details.type_id])
+                yield _Column(one.whole, details.relkind, Exact(one.part), details.type, array)
 
     def touched(self) -> Iterator[Key]:
         """The keys of what it makes anew or changes as it finds it."""
-        for one in self.users.all:
-            if one.key:
-                yield one.key
-            if one.kind == "column":
-                yield from ((word, *one.facts[:2]) for word in ("table", "composite"))
+        return (one.key for one in self.users.all if one.key)
 
     def cleared(self) -> Iterator[Statement]:
         """Takes everything out of the way of the new type."""
@@ -163,12 +163,12 @@ class Rebuild:
         """Gives all that used the old type the new one."""
         yield from self.granted.get(self.name, ())
         names = [self.name]
-        for one in self.users.of_kind("domain"):
-            domain = Name(*one.facts[:2])
-            names.append(domain)
-            yield Statement(f"ALTER DOMAIN {domain} RENAME TO {quoted(self._old(domain).name)}")
-            yield from one.anew
-            yield from self.granted.get(domain, ())
+        for domain in self.users.of(DependentDomain):
+            names.append(domain.whole)
+            former = self._old(domain.whole).name
+            yield Statement(f"ALTER DOMAIN {domain.whole} RENAME TO {quoted(former)}")
+            yield from domain.anew
+            yield from self.granted.get(domain.whole, ())
         parts: dict[tuple[Name, str], list[str]] = {}
         for column in self._columns():
             known = parts.setdefault((column.table, column.kind), [])
@@ -182,9 +182,9 @@ class Rebuild:
             )
         for name in reversed(names):
             yield Statement(f"DROP {'TYPE' if name == self.name else 'DOMAIN'} {self._old(name)}")
-        yield from named_again(self.users.of_kind("key"))
+        yield from named_again(self.users.of(DependentKey))
         for one in self.users.all:
-            if one.kind != "domain":
+            if not isinstance(one, DependentDomain):
                 yield from one.anew
         yield from compared(self.users.definitions)
 
