@@ -123,7 +123,7 @@ ID, V = pg.Column("id", "integer", default="1"), pg.Column("v", "text")
         ),
         (
             lambda: pg.table("t", [pg.Column("id", "integer", default="nextval('nix')")]),
-            'relation "nix" does not exist',
+            "table public.t needs table public.nix, which does not exist",
         ),
         (
             lambda: pg.table("t", constraints=[pg.Check("id > point '(1,1)'", name="c")]),

@@ -349,5 +349,5 @@ def test_existing_tables_are_locked_first(deploy: Deploy) -> None:
     (sent,) = (one for one in seen.statements if "CREATE TRIGGER" in one or "TRIGGER x" in one)
     assert re.findall(r"LOCK TABLE (.*?) MODE", sent) == [
         "ONLY public.log IN ACCESS EXCLUSIVE",
-        "public.t IN SHARE ROW EXCLUSIVE",
+        "ONLY public.t IN SHARE ROW EXCLUSIVE",
     ]

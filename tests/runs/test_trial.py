@@ -56,7 +56,7 @@ def rows() -> None:
             default,
             "table public.broken: PostgreSQL refuses it: invalid input syntax for type integ",
         ),
-        (sequence, 'relation "nix" does not exist (SQLSTATE 42P01)'),
+        (sequence, "table public.broken needs table public.nix, which does not exist"),
         (index, "index public.broken: PostgreSQL refuses it: functions in index predicate must be"),
         (view, "view public.broken: PostgreSQL refuses it: column o.nothing does not exist"),
         (materialized_view, 'column "nothing" does not exist'),

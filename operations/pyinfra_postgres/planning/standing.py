@@ -72,8 +72,10 @@ def _groundless(plan: Plan, catalog: Forecast) -> Iterator[Refusal]:
     for operation, one in _declared(catalog) if gone else ():
         if one.lets_go or (operation, one.title) in told:
             continue
-        needed = dict.fromkeys((*filter(None, [one.belongs_to()]), *one.requires()))
-        for reference in needed:
+        needed = [one.belongs_to()]
+        with suppress(DeclarationError):  # One that tells only what else it has says no more.
+            needed += one.requires()
+        for reference in filter(None, needed):
             if reference in gone and not catalog.has(reference):
                 by = plan.operation_of(gone[reference])
                 reason = f"it needs {reference}, which operation {by!r} takes away in the same run"
